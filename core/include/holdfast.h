@@ -1,0 +1,423 @@
+/* Holdfast: a state store for programs that must not stop when Redis does.
+ *
+ * This header is the manual of libholdfast. A *store* is one directory owned by one process. Every write
+ * enters a journal on disk first, is visible at once to this store's readers, moves to the local tier (LMDB)
+ * in the background, and is shared through Redis (the *shared tier*) when an address was given. While Redis
+ * is away the store goes on reading and writing; what Redis missed is *pending* and is replayed when it returns.
+ *
+ * Rules that hold for the whole interface:
+ *  - Every function returns 0 on success, a negative `enum hf_code` on failure, and a positive value only where a
+ *    third answer is documented (`HF_NOT_FOUND`). On failure `hf_errmsg()` gives one sentence for this thread, and
+ *    output parameters are left untouched. A call that fails has changed nothing, unless it returns HF_EUNKNOWN.
+ *  - Keys are 1 to 4,096 bytes and values 0 to `max_value_bytes`, any bytes. Keys that begin with `_hf:` are refused.
+ *  - Times are milliseconds. A TTL is 1 ms to 100 years. A key is dead from the millisecond of its deadline on.
+ *  - All functions may be called from any thread; one handle may be used by many threads at once, except that
+ *    nothing may run beside or after `hf_close`. After fork() only the parent may use a handle.
+ *  - What the library hands out as `struct hf_buf` is the caller's; release it with `hf_buf_release`. */
+#ifndef HOLDFAST_H
+#define HOLDFAST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HF_VERSION_MAJOR 0
+#define HF_VERSION_MINOR 1
+#define HF_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define HF_API __attribute__((visibility("default")))
+#else
+#define HF_API
+#endif
+
+/* Limits (the reasons are in docs/limits.md). */
+#define HF_KEY_MAX 4096                     /* bytes in a key */
+#define HF_VALUE_MAX (512u * 1024u * 1024u) /* Redis's own bound on a string */
+#define HF_TTL_MAX_MS 3155760000000LL       /* 100 years of 365.25 days */
+
+/* name, number, text, when it happens */
+#define HF_CODE_MAP(X)                                                                                             \
+    X(HF_EINVAL, -1, "invalid argument")         /* a key, value, TTL or option outside its limits */              \
+    X(HF_ENOMEM, -2, "out of memory")            /* an allocation failed */                                        \
+    X(HF_EIO, -3, "input/output error")          /* the disk or the file system refused */                         \
+    X(HF_ECORRUPT, -4, "damaged data")           /* bytes on disk that were durable are not what we wrote */       \
+    X(HF_EVERSION, -5, "unknown format version") /* the store was written by another version */                    \
+    X(HF_ELOCKED, -6, "store is in use")         /* another process, or this one, owns the store */                \
+    X(HF_EREADONLY, -7, "store is open for reading only") /* a write through a reader's handle */                  \
+    X(HF_EFULL, -8, "store is full")                      /* max_disk or the disk itself is used up */             \
+    X(HF_ESTOPPED, -9, "journal has stopped") /* a sync failed: nothing is acknowledged until reopened */          \
+    X(HF_EOFFLINE, -10, "shared tier is not reachable")   /* the call needs Redis to decide */                     \
+    X(HF_ETIMEOUT, -11, "timed out")                      /* the wait ended before the thing waited for */         \
+    X(HF_ENOTINT, -12, "not an integer, or out of range") /* an increment of something else */                     \
+    X(HF_EWRONGTYPE, -13, "wrong type of value")          /* Redis holds another type under the key */             \
+    X(HF_EREFUSED, -14, "refused by the shared tier")     /* done here, refused there: parked */                   \
+    X(HF_EINDOUBT, -15, "in doubt")                       /* the evidence whether Redis applied it is gone */      \
+    X(HF_EUNKNOWN, -16, "outcome unknown")                /* may or may not have been done */                      \
+    X(HF_ECONFIG, -17, "configuration error")            /* a configuration file or address that cannot be used */ \
+    X(HF_ECLOSED, -18, "store is closing")               /* the handle is being closed */                          \
+    X(HF_EFORK, -19, "used after fork")                  /* a handle used in a child process */                    \
+    X(HF_EBUSY, -20, "busy")                             /* a bounded queue is full and its policy is to refuse */ \
+    X(HF_EAUTH, -21, "not permitted by the shared tier") /* wrong password, or an ACL without the right */
+
+enum hf_code {
+    HF_OK = 0,
+    HF_NOT_FOUND = 1, /* the documented third answer: no such key */
+#define X(name, number, text) name = number,
+    HF_CODE_MAP(X)
+#undef X
+};
+
+/* The sentence for the last call that failed on this thread; never NULL, "" before the first failure.
+ * Borrowed until the next call into the library on this thread. */
+HF_API const char *hf_errmsg(void);
+
+/* The general text of a code; never NULL. */
+HF_API const char *hf_code_text(int code);
+
+/* "0.1.0": the library's version at run time. */
+HF_API const char *hf_version(void);
+
+/* ---- bytes ---------------------------------------------------------------------------------------------------- */
+
+/* Borrowed bytes: they must stay as they are for the time the callee is documented to use them. */
+struct hf_slice {
+    const void *data;
+    size_t len;
+};
+
+/* Owned bytes. `data` is NULL only when len is 0. */
+struct hf_buf {
+    void *data;
+    size_t len;
+};
+
+/* Free the contents and reset to empty. Accepts an empty buffer. */
+HF_API void hf_buf_release(struct hf_buf *buf);
+
+/* ---- opening -------------------------------------------------------------------------------------------------- */
+
+struct hf; /* a store handle */
+
+enum hf_durability {
+    HF_DURABILITY_ALWAYS = 0, /* acknowledged after fdatasync: survives kill -9 and power loss */
+    HF_DURABILITY_INTERVAL,   /* acknowledged after write(); synced every sync_interval_ms: survives kill -9,
+                                 a power cut may take the last interval */
+    HF_DURABILITY_NONE,       /* acknowledged after write(); synced at checkpoints only */
+};
+
+enum hf_write_mode {
+    HF_WRITE_THROUGH = 0, /* a write returns when it is durable here and acknowledged there, or pending */
+    HF_WRITE_BEHIND,      /* a write returns when it is durable here; sharing follows */
+    HF_WRITE_LOCAL,       /* never shared */
+};
+
+enum hf_read_mode {
+    HF_READ_LOCAL = 0, /* the local copy; ask Redis only for what is not held here */
+    HF_READ_SHARED,    /* ask Redis first, fall back to the local copy within the timeout */
+};
+
+/* A key prefix with its own rules. The longest matching prefix of a key rules it. */
+struct hf_namespace {
+    const char *prefix;     /* "" is the namespace of all keys that no other one matches */
+    int64_t default_ttl_ms; /* for a set without TTL; 0: none */
+    enum hf_write_mode write_mode;
+    enum hf_read_mode read_mode;
+    bool change_log_off;     /* no change log in Redis: then a write is sent only after its sync */
+    uint32_t change_log_max; /* entries kept (MAXLEN ~); 0: HF_CHANGE_LOG_MAX_DEFAULT */
+};
+#define HF_CHANGE_LOG_MAX_DEFAULT 10000u
+
+/* Zeroed means default everywhere. */
+struct hf_options {
+    const char *redis;          /* address; NULL or "": no shared tier. redis://[user[:password]@]host[:port][/db],
+                                       rediss://... (TLS, chain and host name verified), unix:///path[?db=N] */
+    const char *redis_user;     /* overrides the address's */
+    const char *redis_password; /* overrides the address's; copied, never logged */
+    const char *redis_ca_file;  /* PEM file of trusted authorities for rediss://; NULL: the system's */
+    int redis_timeout_ms;       /* wait for an acknowledgement, and for a reply; 0: HF_REDIS_TIMEOUT_DEFAULT_MS */
+    int redis_connect_timeout_ms; /* 0: HF_REDIS_CONNECT_TIMEOUT_DEFAULT_MS */
+    int redis_heartbeat_ms;       /* an idle link is probed this often; 0: HF_REDIS_HEARTBEAT_DEFAULT_MS */
+    int redis_backoff_max_ms;     /* between attempts to connect, at the most; 0: HF_REDIS_BACKOFF_MAX_DEFAULT_MS */
+
+    enum hf_durability durability;
+    int sync_interval_ms; /* for HF_DURABILITY_INTERVAL; 0: HF_SYNC_INTERVAL_DEFAULT_MS */
+
+    uint64_t max_disk_bytes;    /* LMDB map size; 0: HF_MAX_DISK_DEFAULT */
+    uint64_t max_value_bytes;   /* 0: HF_MAX_VALUE_DEFAULT */
+    uint64_t segment_bytes;     /* journal segment; 0: HF_SEGMENT_DEFAULT */
+    uint64_t checkpoint_bytes;  /* overlay size that starts a checkpoint; 0: HF_CHECKPOINT_BYTES_DEFAULT */
+    int checkpoint_interval_ms; /* at the latest this long after a write; 0: HF_CHECKPOINT_INTERVAL_DEFAULT_MS */
+
+    const struct hf_namespace *namespaces; /* copied; the namespace "" exists in any case */
+    size_t n_namespaces;
+
+    bool read_only;  /* read a store, also one that another process owns; writes fail */
+    bool must_exist; /* HF_NOT_FOUND instead of creating the store */
+};
+#define HF_REDIS_TIMEOUT_DEFAULT_MS 500
+#define HF_REDIS_CONNECT_TIMEOUT_DEFAULT_MS 1000
+#define HF_REDIS_HEARTBEAT_DEFAULT_MS 1000
+#define HF_REDIS_BACKOFF_MAX_DEFAULT_MS 5000
+#define HF_SYNC_INTERVAL_DEFAULT_MS 1000
+#define HF_MAX_DISK_DEFAULT (16ull << 30)
+#define HF_MAX_VALUE_DEFAULT (64ull << 20)
+#define HF_SEGMENT_DEFAULT (16ull << 20)
+#define HF_CHECKPOINT_BYTES_DEFAULT (16ull << 20)
+#define HF_CHECKPOINT_INTERVAL_DEFAULT_MS 1000
+
+/* Open the store in `dir`, creating it (directory 0700, files 0600) unless must_exist or read_only is set.
+ * Recovers the journal's tail; does not wait for Redis. `opts` may be NULL. The handle is closed by hf_close.
+ * Errors: HF_ELOCKED names the owner's process id; HF_EVERSION, HF_ECORRUPT, HF_EIO, HF_EINVAL, HF_ECONFIG, HF_ENOMEM. */
+HF_API int hf_open(const char *dir, const struct hf_options *opts, struct hf **ret_store);
+
+/* Checkpoint, stop the threads, free the handle. Writes acknowledged under any durability are on disk afterwards,
+ * pending ones stay pending. Submissions still under way are completed first. Accepts NULL.
+ * Returns 0, or HF_EIO / HF_ESTOPPED when the last checkpoint failed; the handle is gone in any case and nothing
+ * that was acknowledged as durable is lost. */
+HF_API int hf_close(struct hf *store);
+
+/* ---- configuration files -------------------------------------------------------------------------------------- */
+
+struct hf_config; /* a parsed configuration file; owns the strings that its options point to */
+
+/* Read a JSON configuration file (docs/configuration.md). A syntax error names its line; an unknown key or a bad
+ * value names the key's path, what was found and what was expected. Returns 0, HF_ECONFIG, HF_EIO, HF_ENOMEM. */
+HF_API int hf_config_load(const char *path, struct hf_config **ret_config);
+HF_API const struct hf_options *hf_config_options(const struct hf_config *config); /* borrowed from `config` */
+HF_API const char *hf_config_dir(const struct hf_config *config); /* NULL when the file names none */
+HF_API void hf_config_free(struct hf_config *config);             /* accepts NULL */
+
+/* "250ms", "10s", "5m", "2h", "7d", or a plain number of milliseconds. HF_EINVAL, also when it does not fit. */
+HF_API int hf_parse_duration(const char *text, int64_t *ret_ms);
+/* "64MiB" (B, KiB, MiB, GiB, TiB), or a plain number of bytes. HF_EINVAL, also when it does not fit. */
+HF_API int hf_parse_size(const char *text, uint64_t *ret_bytes);
+
+/* ---- results -------------------------------------------------------------------------------------------------- */
+
+enum hf_origin {
+    HF_ORIGIN_NONE = 0,         /* nothing was read */
+    HF_ORIGIN_SHARED,           /* Redis answered */
+    HF_ORIGIN_LOCAL_VERIFIED,   /* our copy, known to be what Redis holds; or a store without a shared tier */
+    HF_ORIGIN_LOCAL_UNVERIFIED, /* our copy; Redis may hold another value by now */
+    HF_ORIGIN_PENDING,          /* our own change, which Redis has not acknowledged */
+};
+
+/* What is known about one operation. */
+struct hf_result {
+    int code;              /* as returned by the call; in a completion callback the call's result */
+    uint64_t lsn;          /* journal number of the change (writes), or of the value read; 0: none */
+    enum hf_origin origin; /* reads: where the value came from */
+    bool durable;          /* survives power loss */
+    bool shared;           /* Redis acknowledged it, or there is nothing to share */
+    bool pending;          /* journaled here, not acknowledged by Redis */
+    bool tentative;        /* an increment's value that Redis has not confirmed */
+    bool existed;          /* deletes, TTL changes, increments: a live value was held here before */
+    int64_t number;        /* increments: the new value */
+    int64_t deadline_ms;   /* reads: milliseconds since 1970 on the store's timeline; 0: no TTL */
+    const char *error;     /* completion callbacks: the sentence, when code < 0; borrowed during the callback */
+};
+
+/* ---- reading -------------------------------------------------------------------------------------------------- */
+
+/* Read a value. `ret_value` is the caller's, with a NUL behind it that is not counted; `ret_result` may be NULL.
+ * Returns 0, HF_NOT_FOUND (absent, or not held here while Redis cannot be asked: see `origin`), or an error.
+ * Never shows a value that a crash could still take back (durability always): it waits for the sync under way. */
+HF_API int hf_get(struct hf *store, struct hf_slice key, struct hf_buf *ret_value, struct hf_result *ret_result);
+
+/* The same into the caller's buffer. `*ret_len` is the value's whole length, also when it is more than `capacity`;
+ * then the first `capacity` bytes were copied. */
+HF_API int hf_get_into(struct hf *store, struct hf_slice key, void *buffer, size_t capacity, size_t *ret_len,
+                       struct hf_result *ret_result);
+
+/* 0 when the key holds a live value, else HF_NOT_FOUND. */
+HF_API int hf_exists(struct hf *store, struct hf_slice key, struct hf_result *ret_result);
+
+/* Remaining life in milliseconds, at least 1; -1: no TTL. HF_NOT_FOUND: no such key. */
+HF_API int hf_ttl(struct hf *store, struct hf_slice key, int64_t *ret_ttl_ms, struct hf_result *ret_result);
+
+/* ---- writing -------------------------------------------------------------------------------------------------- */
+
+struct hf_set_options {
+    int64_t ttl_ms;      /* from now; 0: the namespace's default TTL */
+    int64_t deadline_ms; /* since 1970, instead of ttl_ms; a deadline in the past deletes the key */
+    bool keep_ttl;       /* keep the deadline of the value that is replaced */
+    bool no_ttl;         /* no TTL even where the namespace has a default */
+};
+
+/* Blocking writes: each returns when the change has the durability of the store and, in a write-through namespace,
+ * Redis has acknowledged it or redis_timeout_ms has passed; in the latter case it is a success marked `pending`.
+ * HF_EREFUSED: durable here, refused by Redis for a reason that lies in the entry, and parked.
+ * HF_EUNKNOWN: the sync failed after the write; the store has stopped. `ret_result` and `opts` may be NULL. */
+HF_API int hf_set(struct hf *store, struct hf_slice key, struct hf_slice value, const struct hf_set_options *opts,
+                  struct hf_result *ret_result);
+
+/* Remove a key. HF_NOT_FOUND when nothing was held here; a shared key is deleted in Redis all the same. */
+HF_API int hf_delete(struct hf *store, struct hf_slice key, struct hf_result *ret_result);
+
+/* Set the remaining life; a negative or zero ttl_ms is refused. HF_NOT_FOUND: no such key. */
+HF_API int hf_expire(struct hf *store, struct hf_slice key, int64_t ttl_ms, struct hf_result *ret_result);
+
+/* Set the deadline; one in the past deletes the key. HF_NOT_FOUND: no such key. */
+HF_API int hf_expire_at(struct hf *store, struct hf_slice key, int64_t deadline_ms, struct hf_result *ret_result);
+
+/* Take the TTL away. HF_NOT_FOUND: no such key. */
+HF_API int hf_persist(struct hf *store, struct hf_slice key, struct hf_result *ret_result);
+
+/* Add to a decimal counter, which starts from 0; its deadline stays. `*ret_value` is Redis's answer when it came
+ * in time, otherwise the local, tentative value (`tentative` is set in the result). HF_ENOTINT: not an integer,
+ * or the sum does not fit 64 bits. Reaches Redis exactly once. */
+HF_API int hf_incr(struct hf *store, struct hf_slice key, int64_t delta, int64_t *ret_value,
+                   struct hf_result *ret_result);
+
+/* ---- batches -------------------------------------------------------------------------------------------------- */
+
+struct hf_batch; /* changes that are applied all or none; for one thread at a time */
+
+HF_API int hf_batch_new(struct hf *store, struct hf_batch **ret_batch);
+HF_API void hf_batch_free(struct hf_batch *batch); /* accepts NULL */
+/* Add a change; key and value are copied. All keys of a batch must lie in one namespace (HF_EINVAL). */
+HF_API int hf_batch_set(struct hf_batch *batch, struct hf_slice key, struct hf_slice value,
+                        const struct hf_set_options *opts);
+HF_API int hf_batch_delete(struct hf_batch *batch, struct hf_slice key);
+HF_API int hf_batch_incr(struct hf_batch *batch, struct hf_slice key, int64_t delta);
+/* Apply: atomically here, and as one unit on the shared tier. The batch is empty afterwards, also on failure. */
+HF_API int hf_batch_commit(struct hf_batch *batch, struct hf_result *ret_result);
+
+/* ---- asynchronous submission ---------------------------------------------------------------------------------- */
+
+enum hf_op_kind { HF_OP_SET = 1, HF_OP_DELETE, HF_OP_EXPIRE_AT, HF_OP_PERSIST, HF_OP_INCR };
+
+struct hf_op {
+    enum hf_op_kind kind;
+    struct hf_slice key;
+    struct hf_slice value;     /* HF_OP_SET */
+    struct hf_set_options set; /* HF_OP_SET */
+    int64_t deadline_ms;       /* HF_OP_EXPIRE_AT */
+    int64_t delta;             /* HF_OP_INCR */
+};
+
+/* Called once for each accepted submission, on the library's completion thread, with no lock held; it may call back
+ * into the library, but not hf_close. `result` is borrowed. Completions of one key come in order of submission. */
+typedef void hf_done_fn(void *ctx, const struct hf_result *result);
+
+/* Submit a write. Key and value are copied. Visible to this store's readers as soon as it is durable.
+ * If it returns an error (or HF_NOT_FOUND: nothing to do), `done` is never called. */
+HF_API int hf_submit(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx);
+
+/* ---- scanning ------------------------------------------------------------------------------------------------- */
+
+struct hf_scan; /* a walk over the live keys with a prefix, in ascending order of their bytes; for one thread */
+
+/* Start at the first key after `after` (empty: at the beginning). A scan is no snapshot: a key that is there from
+ * beginning to end is seen exactly once; others may or may not be. No lock or transaction is held between calls.
+ * To resume, pass the last key seen as `after`. */
+HF_API int hf_scan_open(struct hf *store, struct hf_slice prefix, struct hf_slice after, struct hf_scan **ret_scan);
+/* 0 and the next key and value, borrowed until the next call on this scan; HF_NOT_FOUND at the end. */
+HF_API int hf_scan_next(struct hf_scan *scan, struct hf_slice *ret_key, struct hf_slice *ret_value,
+                        struct hf_result *ret_result);
+HF_API void hf_scan_close(struct hf_scan *scan); /* accepts NULL */
+
+/* ---- status and settling -------------------------------------------------------------------------------------- */
+
+/* name, text */
+#define HF_LINK_MAP(X)                                                                                             \
+    X(HF_LINK_DISABLED, "disabled")                                                                                \
+    X(HF_LINK_CONNECTING, "connecting")                                                                            \
+    X(HF_LINK_CATCHING_UP, "catching up")                                                                          \
+    X(HF_LINK_REPLAYING, "replaying")                                                                              \
+    X(HF_LINK_ONLINE, "online")                                                                                    \
+    X(HF_LINK_OFFLINE, "offline")                                                                                  \
+    X(HF_LINK_HELD, "held")
+enum hf_link_state {
+#define X(name, text) name,
+    HF_LINK_MAP(X)
+#undef X
+};
+HF_API const char *hf_link_text(enum hf_link_state link);
+
+struct hf_status {
+    enum hf_link_state link;
+    char link_reason[160]; /* why it is not online; "" when it is */
+    char node[33];         /* the node's id, 32 hexadecimal digits */
+    int64_t owner_pid;     /* the process that owns the store; 0: none */
+    bool read_only;
+    uint64_t keys;             /* live keys held here */
+    uint64_t pending_keys;     /* keys with a change that Redis has not acknowledged */
+    uint64_t pending_bytes;    /* of their keys and values */
+    int64_t oldest_pending_ms; /* age of the oldest one; 0: none */
+    uint64_t pending_ops;      /* of them: increments and batches that wait in their lane */
+    uint64_t conflicts;        /* entries in the conflict log */
+    uint64_t parked;           /* entries refused by Redis or in doubt, kept for the operator */
+    uint64_t in_doubt;         /* of them: in doubt */
+    uint64_t checkpoint_lsn;   /* the local tier holds everything up to here */
+    uint64_t durable_lsn;
+    uint64_t last_lsn;
+    uint64_t journal_first_lsn; /* first entry still in the journal; 0: none */
+    uint64_t journal_bytes;     /* size of its segment files */
+    uint64_t journal_segments;
+    uint64_t disk_used_bytes; /* of LMDB's map */
+    uint64_t max_disk_bytes;
+    uint64_t quarantined; /* damaged journal segments set aside at open */
+    bool stopped;         /* a sync failed: reopen the store */
+    /* since open */
+    uint64_t shared_ops;       /* changes acknowledged by Redis */
+    uint64_t replayed_ops;     /* of them: replayed after an outage */
+    uint64_t settled_by_log;   /* found applied in our own change-log entries or by the mark */
+    uint64_t expired_in_queue; /* changes whose deadline passed while they waited */
+    uint64_t link_losses;      /* times the link was lost */
+    int64_t clock_offset_ms;   /* Redis's clock minus the store's timeline; valid when online */
+    int64_t clock_uncertainty_ms;
+};
+
+/* Fill in what is known now. `keys` costs a look at every overlay entry; nothing else waits or scans. */
+HF_API int hf_status(struct hf *store, struct hf_status *ret_status);
+
+/* Wait until everything written before this call is shared (or expired, or parked), at most timeout_ms (negative:
+ * without limit). HF_ETIMEOUT; HF_EOFFLINE when there is no shared tier to drain to or the link is held. */
+HF_API int hf_drain(struct hf *store, int timeout_ms);
+
+/* Bring the local tier up to date with the journal and wait for it. */
+HF_API int hf_checkpoint(struct hf *store);
+
+/* A parked entry: refused by Redis or in doubt. Slices are borrowed during the callback. */
+struct hf_parked {
+    uint64_t lsn;
+    bool in_doubt;
+    enum hf_op_kind kind;
+    struct hf_slice key;
+    struct hf_slice value;
+    int64_t delta;
+    int64_t deadline_ms;
+    int64_t made_ms;
+    const char *reason;
+};
+/* Call `each` for every parked entry in order of LSN, until it returns non-zero, which is then returned. */
+HF_API int hf_parked_list(struct hf *store, int (*each)(void *ctx, const struct hf_parked *entry), void *ctx);
+
+/* ---- the journal, for operators ------------------------------------------------------------------------------- */
+
+struct hf_journal_segment {
+    uint64_t number;    /* logical segment number */
+    uint64_t first_lsn; /* 0: no entry yet */
+    uint64_t last_lsn;
+    uint64_t bytes; /* of the file */
+    uint64_t used_bytes;
+    uint64_t groups;
+    const char *file;    /* name in the journal directory */
+    const char *state;   /* "live", "torn tail", "damaged", "free" */
+    const char *problem; /* a sentence, or "" */
+};
+/* Examine the journal of the store in `dir` from the disk, without opening the store; works beside an owner.
+ * `each` as in hf_parked_list. Returns 0, HF_ECORRUPT when damage was found (after the last callback), or an error. */
+HF_API int hf_journal_verify(const char *dir, int (*each)(void *ctx, const struct hf_journal_segment *segment),
+                             void *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

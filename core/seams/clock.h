@@ -1,0 +1,17 @@
+/* The seam to time: the only place where the engine reads a clock. */
+#ifndef HF_CLOCK_H
+#define HF_CLOCK_H
+
+#include <stdint.h>
+
+struct hf_clock {
+    /* Milliseconds since 1970, of the wall clock; it may jump. Read once, at open. */
+    int64_t (*wall_ms)(struct hf_clock *clock);
+    /* Milliseconds of a clock that never jumps and counts suspension (CLOCK_BOOTTIME). */
+    int64_t (*boot_ms)(struct hf_clock *clock);
+};
+
+/* The machine's clocks; never freed. */
+struct hf_clock *hf__clock_real(void);
+
+#endif

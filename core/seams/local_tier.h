@@ -1,0 +1,183 @@
+/* The seam to the local tier: the ordered, transactional store of what the journal has already made durable.
+ *
+ * Production passes backends/lmdb; tests may pass another one. Everything a checkpoint stores goes into ONE write
+ * transaction: records, expiry index, pending table, lanes, parked entries, meta. Only the checkpoint thread takes
+ * a write transaction; readers take snapshots from any thread and never wait for it.
+ *
+ * Errors: 0 or a negative hf_code with the sentence set (hf__fail); HF_NOT_FOUND where stated. HF_EFULL when the map
+ * or the disk is full. HF_ECORRUPT when bytes fail their checksum. */
+#ifndef HF_LOCAL_TIER_H
+#define HF_LOCAL_TIER_H
+
+#include <holdfast.h>
+
+enum hf_type { HF_TYPE_STRING = 1 }; /* room for hashes, sets, lists */
+
+/* Flags of a record. */
+enum {
+    HF_RECORD_SHARED = 1,    /* Redis acknowledged this very value, or it was fetched from there */
+    HF_RECORD_UNVERIFIED = 2 /* Redis may hold something else by now */
+};
+
+/* One key's value. Slices that a reader gets are borrowed until its snapshot ends (and, from an iterator, until
+ * the next move). */
+struct hf_record {
+    struct hf_slice value;
+    int64_t deadline_ms; /* store timeline; 0: no TTL */
+    int64_t made_ms;     /* when the write was made */
+    uint64_t lsn;        /* of the write; 0: a fetched copy */
+    uint8_t type;        /* enum hf_type */
+    uint8_t flags;       /* HF_RECORD_* */
+};
+
+#define HF_DIGEST_BYTES 20 /* SHA-1, because that is what a Redis script can compute (redis.sha1hex) */
+
+/* What the shared tier held, or holds: enough to compare, never the value itself. */
+struct hf_version_id {
+    uint8_t kind; /* enum hf_version_kind */
+    uint8_t digest[HF_DIGEST_BYTES];
+    uint64_t len;
+    int64_t deadline_ms;
+};
+enum hf_version_kind { HF_VERSION_UNKNOWN = 0, HF_VERSION_ABSENT = 1, HF_VERSION_DIGEST = 2 };
+
+enum hf_pending_op {
+    HF_PENDING_SET = 1, /* the key's value and deadline */
+    HF_PENDING_DELETE,
+    HF_PENDING_TTL, /* only the deadline changed since the base */
+};
+
+#define HF_PENDING_OWN_MAX                                                                                         \
+    4 /* own versions sent and not answered; one group is out at a time, restarts add a few */
+
+/* What one key owes the shared tier. The value itself is the key's record; a row does not repeat it. */
+struct hf_pending_row {
+    struct hf_slice key; /* borrowed like a record's value */
+    uint8_t op;          /* enum hf_pending_op: of the last write */
+    uint8_t n_own;       /* used entries of own[] */
+    uint32_t n_folded;   /* writes that joined this row, the first included */
+    uint64_t first_lsn;
+    uint64_t last_lsn;
+    int64_t first_made_ms;
+    int64_t made_ms;                              /* of the last write */
+    int64_t deadline_ms;                          /* of the last write */
+    uint64_t value_len;                           /* of the last write */
+    struct hf_version_id base;                    /* what the shared tier held when the key became pending */
+    struct hf_version_id own[HF_PENDING_OWN_MAX]; /* own versions that may be there by now */
+};
+
+/* Operations that do not fold keep their own entries, in LSN order. */
+enum hf_lane_op { HF_LANE_SET = 1, HF_LANE_DELETE, HF_LANE_EXPIRE, HF_LANE_PERSIST, HF_LANE_INCR };
+enum {
+    HF_LANE_MORE = 1, /* the next entry in LSN order belongs to the same atomic batch */
+    HF_LANE_SENT = 2  /* it was handed to the shared tier and not answered */
+};
+struct hf_lane_entry {
+    uint64_t lsn;
+    uint8_t op;    /* enum hf_lane_op */
+    uint8_t flags; /* HF_LANE_* */
+    int64_t delta;
+    int64_t made_ms;
+    int64_t deadline_ms; /* a set's or expire's own; an increment's: that of the key it incremented */
+    struct hf_slice key;
+    struct hf_slice value; /* HF_LANE_SET */
+};
+
+/* Refused or in doubt, kept for the operator. */
+struct hf_parked_row {
+    struct hf_lane_entry entry;
+    bool in_doubt;
+    struct hf_slice reason;
+};
+
+struct hf_local_snap; /* a read snapshot, for one thread at a time */
+struct hf_local_iter; /* a walk inside a snapshot */
+struct hf_local_txn;  /* the write transaction */
+
+struct hf_local_stats {
+    uint64_t records; /* stored keys, expired ones included */
+    uint64_t pending_rows;
+    uint64_t pending_bytes; /* keys plus values that pending rows stand for */
+    uint64_t lane_entries;
+    uint64_t parked;
+    uint64_t in_doubt;
+    uint64_t used_bytes;            /* pages in use */
+    uint64_t max_bytes;             /* size of the map */
+    int64_t oldest_pending_made_ms; /* first_made_ms of the row with the lowest first_lsn, or of the first lane
+                                       entry, whichever is older; 0: none */
+};
+
+/* Where expired_next stands: the last (deadline, key reference) returned. */
+struct hf_expiry_cursor {
+    uint16_t len;
+    uint8_t at[511];
+};
+
+struct hf_local_tier {
+    const struct hf_local_ops *ops;
+};
+
+struct hf_local_ops {
+    /* Accepts NULL. No snapshot may be open. */
+    void (*close)(struct hf_local_tier *tier);
+
+    /* ---- reading: any thread ---- */
+    int (*snap_begin)(struct hf_local_tier *tier, struct hf_local_snap **ret_snap);
+    void (*snap_end)(struct hf_local_snap *snap); /* accepts NULL */
+    /* The LSN that the snapshot covers: every journal entry up to it is in here. */
+    uint64_t (*snap_covered_lsn)(struct hf_local_snap *snap);
+    /* HF_NOT_FOUND when there is no record. Expired records are returned: the caller knows the time. */
+    int (*get)(struct hf_local_snap *snap, struct hf_slice key, struct hf_record *ret_record);
+    int (*stats)(struct hf_local_snap *snap, struct hf_local_stats *ret_stats);
+    /* Records whose deadline is at or before now_ms. */
+    int (*count_expired)(struct hf_local_snap *snap, int64_t now_ms, uint64_t *ret_count);
+
+    /* Walk records in key order from the first key >= `from`. */
+    int (*iter_open)(struct hf_local_snap *snap, struct hf_slice from, struct hf_local_iter **ret_iter);
+    /* 0, or HF_NOT_FOUND at the end. Key and record are borrowed until the next call on the iterator. */
+    int (*iter_next)(struct hf_local_iter *iter, struct hf_slice *ret_key, struct hf_record *ret_record);
+    void (*iter_close)(struct hf_local_iter *iter); /* accepts NULL; before snap_end */
+
+    /* The pending row of a key, or HF_NOT_FOUND. */
+    int (*pending_get)(struct hf_local_snap *snap, struct hf_slice key, struct hf_pending_row *ret_row);
+    /* The row with the lowest first_lsn >= from_lsn, or HF_NOT_FOUND. */
+    int (*pending_next)(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_pending_row *ret_row);
+    /* The lane entry with the lowest LSN >= from_lsn, or HF_NOT_FOUND. */
+    int (*lane_next)(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_lane_entry *ret_entry);
+    /* The highest LSN of a lane entry for `key`, or HF_NOT_FOUND. */
+    int (*lane_last)(struct hf_local_snap *snap, struct hf_slice key, uint64_t *ret_lsn);
+    /* The parked entry with the lowest LSN >= from_lsn, or HF_NOT_FOUND. */
+    int (*parked_next)(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_parked_row *ret_row);
+    /* A small named value (cursors, epochs, clock), or HF_NOT_FOUND. Borrowed until snap_end. */
+    int (*meta_get)(struct hf_local_snap *snap, struct hf_slice name, struct hf_slice *ret_value);
+
+    /* ---- writing: the checkpoint thread ---- */
+    /* `covered_lsn` becomes the LSN that the transaction covers. */
+    int (*txn_begin)(struct hf_local_tier *tier, uint64_t covered_lsn, struct hf_local_txn **ret_txn);
+    /* Durable when it returns 0; on failure nothing of it happened. Frees the transaction in any case. */
+    int (*txn_commit)(struct hf_local_txn *txn);
+    void (*txn_abort)(struct hf_local_txn *txn); /* accepts NULL */
+    /* What this transaction sees, as a snapshot: for the reading functions above, not for snap_end;
+     * what they return is borrowed only until the next write to the transaction. */
+    struct hf_local_snap *(*txn_snap)(struct hf_local_txn *txn);
+
+    /* Store or replace, keeping the expiry index in step. */
+    int (*put)(struct hf_local_txn *txn, struct hf_slice key, const struct hf_record *record);
+    /* Remove with its index entry; 0 also when absent. */
+    int (*remove)(struct hf_local_txn *txn, struct hf_slice key);
+    /* Called in a loop, earliest deadline first: copies the next key whose deadline is at or before now_ms into
+     * `ret_key` (HF_KEY_MAX bytes) and moves the cursor on; a zeroed cursor starts. HF_NOT_FOUND at the end. The key
+     * may be removed between calls. */
+    int (*expired_next)(struct hf_local_txn *txn, int64_t now_ms, struct hf_expiry_cursor *cursor, void *ret_key,
+                        size_t *ret_key_len);
+    /* Insert or replace the row of row->key. first_lsn of an existing row never changes. */
+    int (*pending_put)(struct hf_local_txn *txn, const struct hf_pending_row *row);
+    int (*pending_remove)(struct hf_local_txn *txn, struct hf_slice key); /* 0 also when absent */
+    int (*lane_put)(struct hf_local_txn *txn, const struct hf_lane_entry *entry);
+    int (*lane_remove)(struct hf_local_txn *txn, uint64_t lsn); /* 0 also when absent */
+    int (*parked_put)(struct hf_local_txn *txn, const struct hf_parked_row *row);
+    int (*parked_remove)(struct hf_local_txn *txn, uint64_t lsn);
+    int (*meta_put)(struct hf_local_txn *txn, struct hf_slice name, struct hf_slice value); /* empty: remove */
+};
+
+#endif
