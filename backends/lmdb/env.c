@@ -1,0 +1,502 @@
+/* The LMDB environment of one store: making it, opening it, what it says about itself. */
+#include "env.h"
+
+#include "lmdb_fail.h"
+#include "state.h"
+
+#include <bytes.h>
+#include <fail.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const table_names[HF__LMDB_TABLES] = {
+#define X(name, text) [name] = text,
+    HF__LMDB_TABLE_MAP(X)
+#undef X
+};
+
+#define LENGTH_TRIES 50 /* of 2 ms each */
+/* LMDB's free list: transaction number -> count and page numbers, in the machine's byte order. */
+#define FREE_DBI 0u
+
+/* ---- small parts ---- */
+
+static int join(const char *dir, const char *name, char **ret_path)
+{
+    size_t size = strlen(dir) + strlen(name) + 2;
+    char *path = malloc(size);
+
+    if (!path)
+        return hf__fail(HF_ENOMEM, "out of memory: a path of %zu bytes", size);
+    snprintf(path, size, "%s/%s", dir, name);
+    *ret_path = path;
+    return 0;
+}
+
+static int sync_dir(const struct hf__lmdb_env *env, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = 0;
+
+    if (fd < 0 || fsync(fd) != 0)
+        rc = hf__lmdb_fail_errno(env, errno, "syncing the directory");
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+static MDB_envinfo info_of(const struct hf__lmdb_env *env)
+{
+    MDB_envinfo info;
+
+    (void)mdb_env_info(env->mdb, &info); /* fails only for a NULL argument */
+    return info;
+}
+
+void hf__lmdb_env_clear_dead(const struct hf__lmdb_env *env)
+{
+    int n_dead;
+
+    (void)mdb_reader_check(env->mdb, &n_dead); /* if it fails, what needs the room will say so */
+}
+
+uint64_t hf__lmdb_env_end_pages(const struct hf__lmdb_env *env)
+{
+    uint64_t used = info_of(env).me_last_pgno + 1;
+
+    return used < env->map_pages ? env->map_pages - used : 0;
+}
+
+/* ---- mapping ---- */
+
+static int check_options(const struct hf_lmdb_options *opts)
+{
+    if (!opts->read_only && opts->map_bytes < HF_LMDB_MAP_MIN)
+        return hf__fail(HF_EINVAL, "local tier: a map of %llu bytes, where at least %llu are needed",
+                        (unsigned long long)opts->map_bytes, (unsigned long long)HF_LMDB_MAP_MIN);
+    if (!opts->read_only && opts->map_bytes > SIZE_MAX / 2)
+        return hf__fail(HF_EINVAL, "local tier: a map of %llu bytes is more than this machine can address",
+                        (unsigned long long)opts->map_bytes);
+    return 0;
+}
+
+static int note_sizes(struct hf__lmdb_env *env)
+{
+    MDB_stat stat;
+    int rc = mdb_env_stat(env->mdb, &stat);
+
+    if (rc != 0)
+        return hf__lmdb_fail(env, rc, "asking for the page size");
+    env->page_bytes = stat.ms_psize;
+    env->map_pages = info_of(env).me_mapsize / env->page_bytes;
+    if (mdb_env_get_maxkeysize(env->mdb) < (int)HF__LMDB_KEY_MAX)
+        return hf__fail(HF_EVERSION, "local tier %s: this liblmdb was built for keys of %d bytes, %u are needed",
+                        env->path, mdb_env_get_maxkeysize(env->mdb), HF__LMDB_KEY_MAX);
+    return 0;
+}
+
+/* The owner sets the size of the map; a reader takes what the meta page says. */
+static int map(struct hf__lmdb_env *env, const struct hf_lmdb_options *opts)
+{
+    uint64_t os_page = (uint64_t)sysconf(_SC_PAGESIZE);
+    unsigned flags = MDB_NOTLS | (opts->read_only ? MDB_RDONLY : 0);
+    int rc = mdb_env_create(&env->mdb);
+
+    if (rc == 0)
+        rc = mdb_env_set_maxdbs(env->mdb, HF__LMDB_TABLES);
+    if (rc == 0)
+        rc = mdb_env_set_maxreaders(env->mdb, opts->max_readers);
+    if (rc == 0 && !opts->read_only)
+        rc = mdb_env_set_mapsize(env->mdb, (size_t)((opts->map_bytes + os_page - 1) / os_page * os_page));
+    if (rc == 0)
+        rc = mdb_env_open(env->mdb, env->path, flags, 0600);
+    if (rc != 0)
+        return hf__lmdb_fail(env, rc, "opening");
+    env->read_only = opts->read_only;
+    return note_sizes(env);
+}
+
+int hf__lmdb_env_remap(struct hf__lmdb_env *env)
+{
+    int rc = mdb_env_set_mapsize(env->mdb, 0);
+
+    if (rc != 0)
+        return hf__lmdb_fail(env, rc, "mapping the grown file");
+    return note_sizes(env);
+}
+
+void hf__lmdb_env_release(struct hf__lmdb_env *env)
+{
+    if (env->mdb)
+        mdb_env_close(env->mdb);
+    free(env->path);
+    *env = (struct hf__lmdb_env){0};
+}
+
+/* ---- tables and format ---- */
+
+static int check_format(struct hf__lmdb_env *env, MDB_txn *mdb)
+{
+    MDB_val name = {.mv_data = "format", .mv_size = 6};
+    MDB_val value;
+    uint32_t format;
+    int rc = mdb_get(mdb, env->dbi[HF__LMDB_META], &name, &value);
+
+    if (rc != 0)
+        return hf__lmdb_fail(env, rc, "reading its format number");
+    if (value.mv_size != 4)
+        return hf__fail(HF_ECORRUPT, "local tier %s: its format number has %zu bytes instead of 4", env->path,
+                        value.mv_size);
+    format = hf__get32(value.mv_data);
+    if (format != HF__LMDB_FORMAT)
+        return hf__fail(HF_EVERSION, "local tier %s holds format %u, this version reads %u", env->path, format,
+                        HF__LMDB_FORMAT);
+    return 0;
+}
+
+static int store_meta(const struct hf__lmdb_env *env, MDB_txn *mdb, const char *name, void *bytes, size_t len)
+{
+    MDB_val key = {.mv_data = (void *)name, .mv_size = strlen(name)};
+    MDB_val value = {.mv_data = bytes, .mv_size = len};
+    int rc = mdb_put(mdb, env->dbi[HF__LMDB_META], &key, &value, 0);
+
+    return rc == 0 ? 0 : hf__lmdb_fail(env, rc, "storing what an empty one holds");
+}
+
+static int put_format(const struct hf__lmdb_env *env, MDB_txn *mdb)
+{
+    struct hf__lmdb_state empty = {.next_node = 1};
+    uint8_t format[4];
+    uint8_t state[HF__LMDB_STATE_BYTES];
+    int rc;
+
+    hf__put32(format, HF__LMDB_FORMAT);
+    rc = store_meta(env, mdb, "format", format, sizeof(format));
+    if (rc != 0)
+        return rc;
+    hf__lmdb_state_encode(&empty, state);
+    return store_meta(env, mdb, HF__LMDB_STATE_NAME, state, sizeof(state));
+}
+
+/* `meta` comes first: another format need not have the other tables. */
+static int open_tables(struct hf__lmdb_env *env, MDB_txn *mdb, bool create)
+{
+    for (int i = 0; i < HF__LMDB_TABLES; i++) {
+        int rc = mdb_dbi_open(mdb, table_names[i], create ? MDB_CREATE : 0, &env->dbi[i]);
+
+        if (rc != 0)
+            return hf__lmdb_fail(env, rc, table_names[i]);
+        if (i != HF__LMDB_META)
+            continue;
+        rc = create ? put_format(env, mdb) : check_format(env, mdb);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* The handles of tables last longer than the transaction only if it is committed. */
+static int with_tables(struct hf__lmdb_env *env, bool create)
+{
+    MDB_txn *mdb;
+    int rc = mdb_txn_begin(env->mdb, NULL, create ? 0 : MDB_RDONLY, &mdb);
+
+    if (rc != 0)
+        return hf__lmdb_fail(env, rc, "beginning to open its tables");
+    rc = open_tables(env, mdb, create);
+    if (rc != 0) {
+        mdb_txn_abort(mdb);
+        return rc;
+    }
+    rc = mdb_txn_commit(mdb);
+    return rc == 0 ? 0 : hf__lmdb_fail(env, rc, "opening its tables");
+}
+
+/* ---- the free list ---- */
+
+/* The least transaction number that a reader's line "<pid> <thread> <transaction>" shows; others show none. */
+static int note_reader(const char *line, void *ctx)
+{
+    size_t *oldest = ctx;
+    size_t number;
+
+    if (sscanf(line, "%*d %*x %zu", &number) == 1 && number < *oldest)
+        *oldest = number;
+    return 0;
+}
+
+/* Call with each record of the free list: the pages, and the number of the transaction that freed them. */
+typedef void free_fn(void *ctx, size_t freed_by, const MDB_val *pages);
+
+static uint64_t count_pages(const MDB_val *pages)
+{
+    size_t count = 0;
+
+    if (pages->mv_size >= sizeof(count))
+        memcpy(&count, pages->mv_data, sizeof(count));
+    return count < pages->mv_size / sizeof(count) ? count : 0;
+}
+
+static int each_free(const struct hf__lmdb_env *env, MDB_txn *mdb, free_fn *each, void *ctx)
+{
+    MDB_cursor *cursor;
+    MDB_val key;
+    MDB_val pages;
+    int rc = mdb_cursor_open(mdb, FREE_DBI, &cursor);
+
+    if (rc != 0)
+        return hf__lmdb_fail(env, rc, "reading its free list");
+    while ((rc = mdb_cursor_get(cursor, &key, &pages, MDB_NEXT)) == 0) {
+        size_t freed_by = 0;
+
+        if (key.mv_size == sizeof(freed_by))
+            memcpy(&freed_by, key.mv_data, sizeof(freed_by));
+        each(ctx, freed_by, &pages);
+    }
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? 0 : hf__lmdb_fail(env, rc, "reading its free list");
+}
+
+struct free_sum {
+    size_t last;   /* number of the last transaction */
+    size_t oldest; /* and of the oldest one that somebody reads */
+    struct hf__lmdb_free pages;
+};
+
+static void add_free(void *ctx, size_t freed_by, const MDB_val *pages)
+{
+    struct free_sum *sum = ctx;
+
+    if (freed_by < sum->oldest)
+        sum->pages.obtainable += count_pages(pages);
+    if (freed_by == sum->last)
+        sum->pages.last += count_pages(pages);
+}
+
+int hf__lmdb_env_free_pages(const struct hf__lmdb_env *env, MDB_txn *mdb, struct hf__lmdb_free *ret_free)
+{
+    struct free_sum sum = {.last = info_of(env).me_last_txnid};
+    int rc;
+
+    sum.oldest = sum.last;
+    (void)mdb_reader_list(env->mdb, note_reader, &sum.oldest); /* returns what note_reader does */
+    rc = each_free(env, mdb, add_free, &sum);
+    if (rc == 0)
+        *ret_free = sum.pages;
+    return rc;
+}
+
+struct missing {
+    uint64_t first; /* page that the file no longer holds */
+    uint64_t free;  /* of those behind it */
+};
+
+static void add_missing(void *ctx, size_t freed_by, const MDB_val *pages)
+{
+    struct missing *sum = ctx;
+    uint64_t n = count_pages(pages);
+
+    (void)freed_by; /* when does not matter here */
+    for (uint64_t i = 1; i <= n; i++) {
+        size_t page;
+
+        memcpy(&page, (const uint8_t *)pages->mv_data + i * sizeof(page), sizeof(page));
+        sum->free += page >= sum->first;
+    }
+}
+
+/* ---- the file's length ---- */
+
+static uint64_t claimed_bytes(const struct hf__lmdb_env *env)
+{
+    return ((uint64_t)info_of(env).me_last_pgno + 1) * env->page_bytes;
+}
+
+static int file_bytes(const struct hf__lmdb_env *env, int *ret_fd, uint64_t *ret_bytes)
+{
+    struct stat st;
+    int rc = mdb_env_get_fd(env->mdb, ret_fd);
+
+    if (rc == 0 && fstat(*ret_fd, &st) != 0)
+        rc = errno;
+    if (rc != 0)
+        return hf__lmdb_fail(env, rc, "asking for the size of data.mdb");
+    *ret_bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
+void hf__lmdb_env_cover(const struct hf__lmdb_env *env)
+{
+    uint64_t bytes;
+    int fd;
+
+    if (file_bytes(env, &fd, &bytes) != 0 || bytes >= claimed_bytes(env))
+        return;
+    if (ftruncate(fd, (off_t)claimed_bytes(env)) != 0)
+        return; /* the next open then looks at the free list itself */
+}
+
+/* Whether all pages from byte `bytes` of the file on are free. They must be there as zeros while LMDB looks. */
+static bool only_free_missing(const struct hf__lmdb_env *env, uint64_t bytes)
+{
+    struct missing sum = {.first = bytes / env->page_bytes};
+    MDB_txn *mdb;
+    int rc;
+
+    if (mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &mdb) != 0)
+        return false;
+    rc = each_free(env, mdb, add_missing, &sum);
+    mdb_txn_abort(mdb);
+    return rc == 0 && sum.free == info_of(env).me_last_pgno + 1 - sum.first;
+}
+
+/* The owner extends the file right after its commit; give it that time. */
+static int await_length(const struct hf__lmdb_env *env, uint64_t *ret_bytes)
+{
+    int fd;
+    int rc = file_bytes(env, &fd, ret_bytes);
+
+    for (int i = 0; i < LENGTH_TRIES && rc == 0 && *ret_bytes < claimed_bytes(env); i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        rc = file_bytes(env, &fd, ret_bytes);
+    }
+    return rc;
+}
+
+/* Let the owner accept a file that lacks nothing but free pages, extended by zeros; leave any other as it is. */
+static int settle_length(const struct hf__lmdb_env *env, uint64_t *bytes)
+{
+    uint64_t claimed = claimed_bytes(env);
+    int fd;
+    int rc = file_bytes(env, &fd, bytes);
+
+    if (rc != 0 || *bytes >= claimed)
+        return rc;
+    if (ftruncate(fd, (off_t)claimed) != 0)
+        return hf__lmdb_fail_errno(env, errno, "extending data.mdb");
+    if (!only_free_missing(env, *bytes)) {
+        if (ftruncate(fd, (off_t)*bytes) != 0)
+            return hf__lmdb_fail_errno(env, errno, "restoring the size of the damaged data.mdb");
+        return 0;
+    }
+    *bytes = claimed;
+    return 0;
+}
+
+/* A file that was cut would kill the process on the first access behind its end. */
+static int check_length(const struct hf__lmdb_env *env)
+{
+    uint64_t bytes;
+    int rc = env->read_only ? await_length(env, &bytes) : settle_length(env, &bytes);
+
+    if (rc != 0 || bytes >= claimed_bytes(env))
+        return rc;
+    return hf__fail(HF_ECORRUPT, "local tier %s: data.mdb was cut: %llu bytes, its meta page speaks of %llu",
+                    env->path, (unsigned long long)bytes, (unsigned long long)claimed_bytes(env));
+}
+
+/* ---- making and opening ---- */
+
+/* Returns 0, HF_NOT_FOUND when there is no environment directory, or HF_ECORRUPT for anything else than one with a
+ * regular file in it: LMDB would wait at a FIFO, and put a new file in the place of one that was lost. */
+static int check_files(const struct hf__lmdb_env *env)
+{
+    struct stat st;
+    char *file = NULL;
+    int rc;
+
+    if (lstat(env->path, &st) != 0) {
+        if (errno != ENOENT)
+            return hf__lmdb_fail_errno(env, errno, "looking for it");
+        return hf__fail(HF_NOT_FOUND, "local tier %s does not exist", env->path);
+    }
+    if (!S_ISDIR(st.st_mode))
+        return hf__fail(HF_ECORRUPT, "local tier %s is not a directory", env->path);
+    rc = join(env->path, "data.mdb", &file);
+    if (rc != 0)
+        return rc;
+    if (lstat(file, &st) != 0)
+        rc = errno == ENOENT ? hf__fail(HF_ECORRUPT, "local tier %s: data.mdb is missing", env->path)
+                             : hf__lmdb_fail_errno(env, errno, "looking for data.mdb");
+    else if (!S_ISREG(st.st_mode))
+        rc = hf__fail(HF_ECORRUPT, "local tier %s: data.mdb is not a regular file", env->path);
+    else if (st.st_size == 0)
+        rc = hf__fail(HF_ECORRUPT, "local tier %s: data.mdb is empty", env->path);
+    free(file);
+    return rc;
+}
+
+/* Remove what a crash left of an environment being made. */
+static void clear_leftover(const char *path)
+{
+    static const char *const names[] = {"data.mdb", "lock.mdb"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char *file;
+
+        if (join(path, names[i], &file) != 0)
+            return;
+        (void)unlink(file); /* what stays makes mkdir or the rename fail, and that is reported */
+        free(file);
+    }
+    (void)rmdir(path);
+}
+
+/* Make the environment under another name, so that it appears whole or not at all. */
+static int make(const char *dir, const char *path, const struct hf_lmdb_options *opts)
+{
+    struct hf__lmdb_env fresh = {0};
+    int rc = join(dir, "lmdb.new", &fresh.path);
+
+    if (rc != 0)
+        return rc;
+    clear_leftover(fresh.path);
+    if (mkdir(fresh.path, 0700) != 0)
+        rc = hf__lmdb_fail_errno(&fresh, errno, "making the directory");
+    if (rc == 0)
+        rc = map(&fresh, opts);
+    if (rc == 0)
+        rc = with_tables(&fresh, true);
+    if (rc != 0)
+        goto done;
+    mdb_env_close(fresh.mdb);
+    fresh.mdb = NULL;
+    rc = sync_dir(&fresh, fresh.path);
+    if (rc == 0 && rename(fresh.path, path) != 0)
+        rc = hf__lmdb_fail_errno(&fresh, errno, "giving it its name");
+    if (rc == 0)
+        rc = sync_dir(&fresh, dir);
+done:
+    hf__lmdb_env_release(&fresh);
+    return rc;
+}
+
+int hf__lmdb_env_open(struct hf__lmdb_env *env, const char *dir, const struct hf_lmdb_options *opts)
+{
+    int rc = check_options(opts);
+
+    if (rc == 0)
+        rc = join(dir, "lmdb", &env->path);
+    if (rc == 0)
+        rc = check_files(env);
+    if (rc == HF_NOT_FOUND && !opts->read_only) {
+        rc = make(dir, env->path, opts);
+        if (rc == 0)
+            rc = check_files(env);
+    }
+    if (rc == 0)
+        rc = map(env, opts);
+    if (rc == 0)
+        rc = check_length(env);
+    if (rc == 0)
+        rc = with_tables(env, false);
+    if (rc == 0)
+        hf__lmdb_env_clear_dead(env);
+    return rc;
+}

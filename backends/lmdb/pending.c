@@ -1,0 +1,150 @@
+/* The pending table: a row for each key that owes the shared tier something, and their order by first LSN. */
+#include "ops.h"
+#include "room.h"
+#include "row.h"
+#include "state.h"
+#include "table.h"
+
+#include <fail.h>
+
+static uint64_t bytes_of(const struct hf_pending_row *row)
+{
+    return row->key.len + row->value_len;
+}
+
+static int row_at(struct hf_local_snap *snap, const struct hf__lmdb_ref *ref, struct hf_pending_row *ret_row)
+{
+    struct hf_slice stored;
+    int rc = hf__lmdb_get(snap, HF__LMDB_PENDING, hf__lmdb_ref_slice(ref), &stored);
+
+    return rc == 0 ? hf__lmdb_row_decode(hf__lmdb_ref_slice(ref), stored, ret_row) : rc;
+}
+
+static int get(struct hf_local_snap *snap, struct hf_slice key, struct hf__lmdb_ref *ret_ref,
+               struct hf_pending_row *ret_row)
+{
+    struct hf_pending_row row;
+    char text[160];
+    int rc = hf__lmdb_ref_find(snap, key, HF__LMDB_USE_PENDING, ret_ref);
+
+    if (rc == 0)
+        rc = row_at(snap, ret_ref, &row);
+    if (rc != 0)
+        return rc;
+    if (!hf__slice_eq(row.key, key))
+        return hf__fail(HF_ECORRUPT, "the local tier's pending row of key \"%s\" is stored under another key",
+                        hf__printable(key, text, sizeof(text)));
+    *ret_row = row;
+    return 0;
+}
+
+int hf__lmdb_pending_get(struct hf_local_snap *snap, struct hf_slice key, struct hf_pending_row *ret_row)
+{
+    struct hf__lmdb_ref ref;
+
+    return get(snap, key, &ref, ret_row);
+}
+
+int hf__lmdb_pending_next(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_pending_row *ret_row)
+{
+    struct hf_pending_row row;
+    struct hf__lmdb_ref ref;
+    struct hf_slice order;
+    struct hf_slice stored;
+    uint8_t from[8];
+    int rc;
+
+    hf__put64be(from, from_lsn);
+    rc = hf__lmdb_seek(snap, HF__LMDB_PENDING_ORDER, hf__slice(from, sizeof(from)), &order, &stored);
+    if (rc == 0)
+        rc = hf__lmdb_ref_parse(stored, &ref);
+    if (rc != 0)
+        return rc;
+    rc = row_at(snap, &ref, &row);
+    if (rc < 0)
+        return rc;
+    if (rc == HF_NOT_FOUND || order.len != 8 || hf__get64be(order.data) != row.first_lsn)
+        return hf__fail(HF_ECORRUPT, "the order of the local tier's pending table names a row that is not there");
+    *ret_row = row;
+    return 0;
+}
+
+static int check_row(const struct hf_pending_row *row)
+{
+    if (row->n_own > HF_PENDING_OWN_MAX)
+        return hf__fail(HF_EINVAL, "local tier: a pending row with %u own versions, where at most %d are allowed",
+                        row->n_own, HF_PENDING_OWN_MAX);
+    return hf__lmdb_check_key(row->key);
+}
+
+/* A new row takes a place in the order that nobody has. */
+static int insert(struct hf_local_txn *txn, const struct hf_pending_row *row, struct hf__lmdb_ref *ret_ref)
+{
+    uint8_t order[8];
+    struct hf_slice place = hf__slice(order, sizeof(order));
+    struct hf_slice taken;
+    int rc;
+
+    hf__put64be(order, row->first_lsn);
+    rc = hf__lmdb_get(&txn->snap, HF__LMDB_PENDING_ORDER, place, &taken);
+    if (rc == 0)
+        return hf__fail(HF_EINVAL, "local tier: another pending row already begins with LSN %llu",
+                        (unsigned long long)row->first_lsn);
+    if (rc == HF_NOT_FOUND)
+        rc = hf__lmdb_room_check(txn, HF__LMDB_KEEP_HALF, HF__LMDB_ROW_MAX);
+    if (rc == 0)
+        rc = hf__lmdb_ref_hold(txn, row->key, HF__LMDB_USE_PENDING, ret_ref);
+    if (rc == 0)
+        rc = hf__lmdb_put(txn, HF__LMDB_PENDING_ORDER, place, hf__lmdb_ref_slice(ret_ref));
+    return rc;
+}
+
+int hf__lmdb_pending_put(struct hf_local_txn *txn, const struct hf_pending_row *row)
+{
+    struct hf_pending_row fresh = *row;
+    struct hf_pending_row old = {0};
+    struct hf__lmdb_ref ref;
+    uint8_t bytes[HF__LMDB_ROW_MAX];
+    uint64_t old_bytes = 0;
+    size_t len;
+    int rc = check_row(row);
+
+    if (rc != 0)
+        return rc;
+    rc = get(&txn->snap, row->key, &ref, &old);
+    if (rc == 0) {
+        fresh.first_lsn = old.first_lsn;
+        old_bytes = bytes_of(&old);
+    } else if (rc == HF_NOT_FOUND) {
+        rc = insert(txn, row, &ref);
+    }
+    if (rc != 0)
+        return rc;
+    len = hf__lmdb_row_encode(hf__lmdb_ref_slice(&ref), &fresh, bytes);
+    rc = hf__lmdb_put(txn, HF__LMDB_PENDING, hf__lmdb_ref_slice(&ref), hf__slice(bytes, len));
+    if (rc == 0)
+        txn->snap.state.pending_bytes += bytes_of(&fresh) - old_bytes;
+    return rc;
+}
+
+int hf__lmdb_pending_remove(struct hf_local_txn *txn, struct hf_slice key)
+{
+    struct hf_pending_row row;
+    struct hf__lmdb_ref ref;
+    uint8_t order[8];
+    uint64_t bytes;
+    int rc = get(&txn->snap, key, &ref, &row);
+
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    bytes = bytes_of(&row);
+    hf__put64be(order, row.first_lsn);
+    rc = hf__lmdb_del(txn, HF__LMDB_PENDING_ORDER, hf__slice(order, sizeof(order)));
+    if (rc >= 0)
+        rc = hf__lmdb_del(txn, HF__LMDB_PENDING, hf__lmdb_ref_slice(&ref));
+    if (rc >= 0)
+        rc = hf__lmdb_ref_drop(txn, key, HF__LMDB_USE_PENDING);
+    if (rc == 0)
+        txn->snap.state.pending_bytes -= bytes;
+    return rc;
+}
