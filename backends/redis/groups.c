@@ -1,0 +1,683 @@
+/* Groups: many plain changes in one fenced transaction.
+ *
+ *   checking (replay):  per item  WATCH key, TYPE key
+ *   storing:            MULTI, a command per item, one XADD per log, EXEC, WATCH session, GET session
+ *   settling:           UNWATCH, WATCH session, GET session           (nothing was left to store)
+ *   freeing:            one script                                     (deletes and expiries, refused with OOM)
+ *
+ *   checking ---> storing ---> done           EXEC runs only if our session key is as it was when the group before
+ *       |            |                        ended; so a group that is executed late, from the buffers of a dead
+ *       +-> settling +---> freeing ---> done  connection, finds the token of the next one there and does nothing.
+ *
+ * A group is finished when GET has answered with our token: only then is the next one guarded. */
+#include "tier.h"
+
+#include "fail.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* EXEC's answer has an element for each; the reader accepts a few million. */
+#define ITEMS_MAX (1u << 20)
+
+enum phase { CHECKING, STORING, SETTLING, FREEING };
+
+static const char op_letters[] = {
+    [HF_SHARED_SET] = 's',
+    [HF_SHARED_DELETE] = 'd',
+    [HF_SHARED_EXPIRE] = 'e',
+    [HF_SHARED_PERSIST] = 'p',
+};
+
+/* ---- which items are still in ---- */
+
+static bool in(const struct hf_shared_item *item)
+{
+    return item->error.class == HF_SHARED_OK;
+}
+
+static void clear(struct hf_shared_error *error)
+{
+    error->class = HF_SHARED_OK;
+    error->oom = false;
+    error->reason[0] = '\0';
+}
+
+static size_t count_in(const struct hf_shared_item *items, size_t n)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++)
+        count += in(&items[i]);
+    return count;
+}
+
+static const struct hf_shared_item *log_items(const struct hf_shared_group *group, const struct hf_shared_log *log)
+{
+    return group->items + log->first_item;
+}
+
+static size_t log_count(const struct hf_shared_group *group, const struct hf_shared_log *log)
+{
+    return log->key.len > 0 ? count_in(log_items(group, log), log->n_items) : 0;
+}
+
+/* The item that the next answer is about; there is one whenever this is called for one that was sent. */
+static struct hf_shared_item *next_in(struct hf__group_run *run)
+{
+    while (run->cursor + 1 < run->group->n_items && !in(&run->group->items[run->cursor]))
+        run->cursor++;
+    return &run->group->items[run->cursor++];
+}
+
+static void blame_all_in(struct hf_shared_group *group, const struct hf_shared_error *error)
+{
+    for (size_t i = 0; i < group->n_items; i++) {
+        if (in(&group->items[i]))
+            group->items[i].error = *error;
+    }
+}
+
+/* ---- the end ---- */
+
+static void finish(struct hf__redis *tier)
+{
+    struct hf_shared_group *group = tier->group.group;
+    struct hf_shared_error error = group->error;
+    uint64_t attempt = tier->conn.attempt;
+
+    tier->busy = false;
+    group->done(group->ctx, group);
+    hf__redis_settle(tier, attempt, &error);
+}
+
+/* Nothing of what is still in was applied. */
+static void finish_refused(struct hf__redis *tier, const struct hf_shared_error *error)
+{
+    blame_all_in(tier->group.group, error);
+    tier->group.group->error = *error;
+    finish(tier);
+}
+
+static void finish_fenced(struct hf__redis *tier)
+{
+    struct hf_shared_error error;
+
+    hf__redis_error(&error, HF_SHARED_FENCE, HF__FENCED_TEXT);
+    finish_refused(tier, &error);
+}
+
+/* The gravest of the items' errors; `singly`: those that concern only their own entry do not count. */
+static void judge_group(struct hf_shared_group *group, bool singly)
+{
+    for (size_t i = 0; i < group->n_items; i++) {
+        const struct hf_shared_error *error = &group->items[i].error;
+
+        if (singly && error->class != HF_SHARED_STATE && error->class != HF_SHARED_AUTH)
+            continue;
+        if (hf__redis_worse(group->error.class, error->class) != group->error.class)
+            group->error = *error;
+    }
+}
+
+static void group_lost(struct hf__wave *wave, const struct hf_shared_error *error)
+{
+    finish_refused(wave->ctx, error);
+}
+
+/* ---- writing the commands ---- */
+
+static void write_item(struct hf__command_writer *w, const struct hf_shared_item *item)
+{
+    switch (item->op) {
+    case HF_SHARED_SET:
+        hf__command(w, item->deadline_ms ? 5 : 3, "SET");
+        hf__arg(w, item->key);
+        hf__arg(w, item->value);
+        if (item->deadline_ms) {
+            hf__arg_str(w, "PXAT");
+            hf__arg_i64(w, item->deadline_ms);
+        }
+        break;
+    case HF_SHARED_EXPIRE:
+        hf__command(w, 3, "PEXPIREAT");
+        hf__arg(w, item->key);
+        hf__arg_i64(w, item->deadline_ms);
+        break;
+    case HF_SHARED_PERSIST:
+        hf__command(w, 2, "PERSIST");
+        hf__arg(w, item->key);
+        break;
+    default:
+        hf__command(w, 2, "DEL");
+        hf__arg(w, item->key);
+        break;
+    }
+}
+
+static uint64_t last_lsn(const struct hf_shared_group *group, const struct hf_shared_log *log)
+{
+    const struct hf_shared_item *items = log_items(group, log);
+    uint64_t last = 0;
+
+    for (size_t i = 0; i < log->n_items; i++) {
+        if (in(&items[i]) && items[i].lsn > last)
+            last = items[i].lsn;
+    }
+    return last;
+}
+
+/* "s3" or "s3@1700000000000": the operation, how far its LSN is behind the entry's, when a replay was made. */
+static void write_name(struct hf__command_writer *w, const struct hf_shared_item *item, uint64_t last)
+{
+    char name[2 * HF__DECIMAL_MAX + 4];
+
+    if (item->made_ms != 0)
+        snprintf(name, sizeof(name), "%c%" PRIu64 "@%" PRId64, op_letters[item->op], last - item->lsn,
+                 item->made_ms);
+    else
+        snprintf(name, sizeof(name), "%c%" PRIu64, op_letters[item->op], last - item->lsn);
+    hf__arg_str(w, name);
+}
+
+static uint32_t log_max(const struct hf_shared_log *log)
+{
+    return log->max_entries ? log->max_entries : HF_CHANGE_LOG_MAX_DEFAULT;
+}
+
+static void write_log(struct hf__command_writer *w, const struct hf__redis *tier,
+                      const struct hf_shared_group *group, const struct hf_shared_log *log)
+{
+    const struct hf_shared_item *items = log_items(group, log);
+    uint64_t last = last_lsn(group, log);
+
+    hf__command(w, 11 + 2 * log_count(group, log), "XADD");
+    hf__arg(w, log->key);
+    hf__arg_str(w, "NOMKSTREAM");
+    hf__arg_str(w, "MAXLEN");
+    hf__arg_str(w, "~");
+    hf__arg_u64(w, log_max(log));
+    hf__arg_str(w, "*");
+    hf__arg_str(w, "n");
+    hf__arg_str(w, tier->settings.node);
+    hf__arg_str(w, "l");
+    hf__arg_u64(w, last);
+    for (size_t i = 0; i < log->n_items; i++) {
+        if (!in(&items[i]))
+            continue;
+        write_name(w, &items[i], last);
+        hf__arg(w, items[i].key);
+    }
+}
+
+static void write_guard(struct hf__command_writer *w, const struct hf__conn *conn)
+{
+    hf__command(w, 2, "WATCH");
+    hf__arg_str(w, conn->session_key);
+    hf__command(w, 2, "GET");
+    hf__arg_str(w, conn->session_key);
+}
+
+/* ---- phases ---- */
+
+static int send_phase(struct hf__redis *tier, struct hf__command_writer *w, enum phase phase)
+{
+    tier->group.phase = phase;
+    tier->group.cursor = 0;
+    return hf__conn_send(&tier->conn, w, &tier->group.wave);
+}
+
+static int send_check(struct hf__redis *tier)
+{
+    struct hf_shared_group *group = tier->group.group;
+    struct hf__command_writer w = hf__conn_begin(&tier->conn);
+
+    for (size_t i = 0; i < group->n_items; i++) {
+        hf__command(&w, 2, "WATCH"); /* one by one: a key we may not touch must not fail its neighbours */
+        hf__arg(&w, group->items[i].key);
+        hf__command(&w, 2, "TYPE");
+        hf__arg(&w, group->items[i].key);
+    }
+    return send_phase(tier, &w, CHECKING);
+}
+
+static int send_store(struct hf__redis *tier)
+{
+    struct hf__group_run *run = &tier->group;
+    struct hf_shared_group *group = run->group;
+    struct hf__command_writer w = hf__conn_begin(&tier->conn);
+
+    run->n_sent = run->n_logs_sent = 0;
+    hf__command(&w, 1, "MULTI");
+    for (size_t i = 0; i < group->n_items; i++) {
+        if (!in(&group->items[i]))
+            continue;
+        write_item(&w, &group->items[i]);
+        run->n_sent++;
+    }
+    for (size_t i = 0; i < group->n_logs; i++) {
+        if (log_count(group, &group->logs[i]) == 0)
+            continue;
+        write_log(&w, tier, group, &group->logs[i]);
+        run->n_logs_sent++;
+    }
+    hf__command(&w, 1, "EXEC");
+    write_guard(&w, &tier->conn);
+    return send_phase(tier, &w, STORING);
+}
+
+static int send_settle(struct hf__redis *tier)
+{
+    struct hf__command_writer w = hf__conn_begin(&tier->conn);
+
+    hf__command(&w, 1, "UNWATCH");
+    write_guard(&w, &tier->conn);
+    return send_phase(tier, &w, SETTLING);
+}
+
+/* The log that names an item, found again only when the walk over the items leaves its range. */
+struct log_at {
+    size_t from, to; /* items of this range ... */
+    size_t which;    /* ... are named by this log, counted from 1 among those that are sent; 0: by none */
+    uint64_t last;
+};
+
+static void find_log(const struct hf_shared_group *group, size_t item, struct log_at *at)
+{
+    size_t which = 0;
+
+    for (size_t i = 0; i < group->n_logs; i++) {
+        const struct hf_shared_log *log = &group->logs[i];
+
+        if (log_count(group, log) == 0)
+            continue;
+        which++;
+        if (item >= log->first_item && item - log->first_item < log->n_items) {
+            *at = (struct log_at){log->first_item, log->first_item + log->n_items, which, last_lsn(group, log)};
+            return;
+        }
+    }
+    *at = (struct log_at){item, item + 1, 0, 0};
+}
+
+static void write_free_items(struct hf__command_writer *w, const struct hf_shared_group *group)
+{
+    struct log_at at = {0};
+
+    for (size_t i = 0; i < group->n_items; i++) {
+        const struct hf_shared_item *item = &group->items[i];
+        char op[2] = {op_letters[item->op]};
+
+        if (!in(item))
+            continue;
+        if (i < at.from || i >= at.to)
+            find_log(group, i, &at);
+        hf__arg_str(w, op);
+        hf__arg_i64(w, item->deadline_ms);
+        if (at.which > 0)
+            write_name(w, item, at.last);
+        else
+            hf__arg_str(w, "");
+        hf__arg_u64(w, at.which);
+    }
+}
+
+static void write_free_logs(struct hf__command_writer *w, const struct hf_shared_group *group)
+{
+    for (size_t i = 0; i < group->n_logs; i++) {
+        if (log_count(group, &group->logs[i]) == 0)
+            continue;
+        hf__arg_u64(w, log_max(&group->logs[i]));
+        hf__arg_u64(w, last_lsn(group, &group->logs[i]));
+    }
+}
+
+static void write_free_keys(struct hf__command_writer *w, const struct hf_shared_group *group)
+{
+    for (size_t i = 0; i < group->n_items; i++) {
+        if (in(&group->items[i]))
+            hf__arg(w, group->items[i].key);
+    }
+    for (size_t i = 0; i < group->n_logs; i++) {
+        if (log_count(group, &group->logs[i]) > 0)
+            hf__arg(w, group->logs[i].key);
+    }
+}
+
+static size_t count_logs_in(const struct hf_shared_group *group)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < group->n_logs; i++)
+        count += log_count(group, &group->logs[i]) > 0;
+    return count;
+}
+
+static int send_free(struct hf__redis *tier)
+{
+    struct hf__group_run *run = &tier->group;
+    struct hf__command_writer w = hf__conn_begin(&tier->conn);
+    size_t n = count_in(run->group->items, run->group->n_items);
+    size_t n_logs = count_logs_in(run->group);
+
+    run->n_logs_sent = n_logs;
+    hf__script_begin(&w, &tier->settings.scripts, HF__SCRIPT_FREE, run->whole_script, 1 + n + n_logs,
+                     4 + 4 * n + 2 * n_logs);
+    hf__arg_str(&w, tier->conn.session_key);
+    write_free_keys(&w, run->group);
+    hf__arg_str(&w, tier->conn.token);
+    hf__arg_str(&w, tier->settings.node);
+    hf__arg_u64(&w, n);
+    hf__arg_u64(&w, n_logs);
+    write_free_items(&w, run->group);
+    write_free_logs(&w, run->group);
+    return send_phase(tier, &w, FREEING);
+}
+
+/* A phase that follows another; when there is no memory for it, nothing was applied. */
+static void go_on(struct hf__redis *tier, int (*send)(struct hf__redis *))
+{
+    struct hf_shared_error error;
+
+    if (send(tier) == 0)
+        return;
+    hf__redis_error(&error, HF_SHARED_STATE, "%s", hf_errmsg());
+    finish_refused(tier, &error);
+}
+
+/* ---- answers: checking ---- */
+
+static void check_answer(struct hf__redis *tier, const redisReply *reply, size_t index)
+{
+    struct hf_shared_group *group = tier->group.group;
+    struct hf_shared_item *item = &group->items[index / 2];
+    char type[24];
+
+    if (!in(item) || hf__reply_error(reply, &item->error))
+        ;
+    else if (index % 2 == 1 && !hf__reply_is_text(reply, "string") && !hf__reply_is_text(reply, "none")) {
+        hf__reply_copy(reply, type, sizeof(type));
+        hf__redis_error(&item->error, HF_SHARED_ENTRY, "WRONGTYPE the key holds a %s, not a string", type);
+    }
+    if (index + 1 < tier->group.wave.n_replies)
+        return;
+    go_on(tier, count_in(group->items, group->n_items) > 0 ? send_store : send_settle);
+}
+
+/* ---- answers: storing ---- */
+
+static void blame_abort(struct hf__group_run *run, const struct hf_shared_error *error)
+{
+    if (hf__redis_worse(run->abort.class, error->class) != run->abort.class)
+        run->abort = *error;
+}
+
+static void read_log_result(struct hf_shared_log *log, const redisReply *reply)
+{
+    log->missing = hf__reply_is_nil(reply);
+    hf__reply_copy(reply, log->last_id, sizeof(log->last_id));
+}
+
+/* Logs first: whether one was sent is told by the items, whose verdicts follow. */
+static void read_results(struct hf__group_run *run, const redisReply *reply)
+{
+    struct hf_shared_group *group = run->group;
+    size_t at = run->n_sent;
+
+    for (size_t i = 0; i < group->n_logs; i++) {
+        if (log_count(group, &group->logs[i]) > 0)
+            read_log_result(&group->logs[i], reply->element[at++]);
+    }
+    run->cursor = 0;
+    for (size_t i = 0; i < run->n_sent; i++)
+        hf__reply_error(reply->element[i], &next_in(run)->error);
+}
+
+static void exec_answer(struct hf__redis *tier, const redisReply *reply)
+{
+    struct hf__group_run *run = &tier->group;
+    struct hf_shared_error error;
+
+    if (run->no_multi)
+        return;
+    if (hf__reply_error(reply, &error)) {
+        blame_abort(run, &error);
+    } else if (hf__reply_is_nil(reply)) {
+        run->refused = true;
+    } else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == run->n_sent + run->n_logs_sent) {
+        run->executed = true;
+        read_results(run, reply);
+    } else {
+        hf__conn_fail_link(&tier->conn, "the server does not answer EXEC as Redis does");
+    }
+}
+
+static void queue_answer(struct hf__group_run *run, const redisReply *reply, size_t index)
+{
+    struct hf_shared_error error;
+
+    if (index == 0 && hf__reply_error(reply, &error)) {
+        run->no_multi = true; /* what follows ran one by one, and was answered one by one */
+        blame_abort(run, &error);
+    } else if (index >= 1 && index <= run->n_sent) {
+        hf__reply_error(reply, &next_in(run)->error);
+    } else if (hf__reply_error(reply, &error)) {
+        blame_abort(run, &error); /* a log entry */
+    }
+}
+
+static bool is_freeing(const struct hf_shared_group *group)
+{
+    for (size_t i = 0; i < group->n_items; i++) {
+        const struct hf_shared_item *item = &group->items[i];
+
+        if ((in(item) || item->error.oom) && item->op == HF_SHARED_SET)
+            return false;
+    }
+    return true;
+}
+
+static bool is_oom(const struct hf__group_run *run)
+{
+    for (size_t i = 0; i < run->group->n_items; i++) {
+        if (run->group->items[i].error.oom)
+            return true;
+    }
+    return run->abort.oom;
+}
+
+/* Inside MULTI an out-of-memory Redis refuses even DEL, and outside our XADD; a script that frees first may. */
+static void free_instead(struct hf__redis *tier)
+{
+    struct hf_shared_group *group = tier->group.group;
+
+    for (size_t i = 0; i < group->n_items; i++) {
+        if (group->items[i].error.oom)
+            clear(&group->items[i].error);
+    }
+    tier->group.whole_script = false;
+    go_on(tier, send_free);
+}
+
+/* EXEC was refused as a whole. The guilty have their errors; without any, it is the server's state. */
+static void aborted(struct hf__redis *tier)
+{
+    struct hf__group_run *run = &tier->group;
+    struct hf_shared_error rest;
+
+    if (is_oom(run) && is_freeing(run->group)) {
+        free_instead(tier);
+        return;
+    }
+    rest = run->abort;
+    run->group->error = run->abort;
+    judge_group(run->group, false);
+    if (rest.class != HF_SHARED_STATE || count_in(run->group->items, run->group->n_items) < run->n_sent)
+        hf__redis_error(&rest, HF_SHARED_RETRY, "not applied: %.130s", run->group->error.reason);
+    blame_all_in(run->group, &rest);
+    finish(tier);
+}
+
+/* Our token stands, or not; what does that make of the group? */
+static void stored(struct hf__redis *tier, bool ours)
+{
+    struct hf__group_run *run = &tier->group;
+    struct hf_shared_error error;
+
+    if (run->executed) {
+        judge_group(run->group, true);
+        if (!ours)
+            hf__redis_error(&run->group->error, HF_SHARED_FENCE, "our session token was gone after the group");
+        finish(tier);
+    } else if (run->no_multi) {
+        run->group->error = run->abort;
+        finish(tier);
+    } else if (!ours || (run->refused && !run->group->check_type)) {
+        finish_fenced(tier);
+    } else if (run->refused) {
+        hf__redis_error(&error, HF_SHARED_RETRY, "a key of this group was changed by another meanwhile");
+        finish_refused(tier, &error);
+    } else {
+        aborted(tier);
+    }
+}
+
+/* WATCH session, GET session: the last two answers of storing and settling. */
+static bool guard_answer(struct hf__redis *tier, const redisReply *reply, size_t from_end)
+{
+    if (from_end == 1)
+        tier->group.watched = !hf__reply_is_error(reply);
+    return tier->group.watched && hf__reply_is_text(reply, tier->conn.token);
+}
+
+static void store_answer(struct hf__redis *tier, const redisReply *reply, size_t index)
+{
+    size_t from_end = tier->group.wave.n_replies - 1 - index;
+
+    if (from_end > 2)
+        queue_answer(&tier->group, reply, index);
+    else if (from_end == 2)
+        exec_answer(tier, reply);
+    else if (from_end == 1)
+        guard_answer(tier, reply, 1);
+    else
+        stored(tier, guard_answer(tier, reply, 0));
+}
+
+static void settle_answer(struct hf__redis *tier, const redisReply *reply, size_t index)
+{
+    if (index == 1)
+        guard_answer(tier, reply, 1);
+    if (index < 2)
+        return;
+    if (guard_answer(tier, reply, 0)) {
+        judge_group(tier->group.group, true);
+        finish(tier);
+    } else {
+        finish_fenced(tier);
+    }
+}
+
+/* ---- answers: freeing ---- */
+
+static void read_free_log(struct hf_shared_log *log, const redisReply *reply)
+{
+    log->missing = hf__reply_is_text(reply, "missing");
+    if (!log->missing)
+        hf__reply_copy(reply, log->last_id, sizeof(log->last_id));
+}
+
+static void read_free_results(struct hf__redis *tier, const redisReply *reply)
+{
+    struct hf_shared_group *group = tier->group.group;
+    size_t at = 1;
+
+    for (size_t i = 0; i < group->n_logs; i++) {
+        if (log_count(group, &group->logs[i]) > 0)
+            read_free_log(&group->logs[i], reply->element[at++]);
+    }
+    judge_group(group, true);
+    finish(tier);
+}
+
+static void free_answer(struct hf__redis *tier, const redisReply *reply)
+{
+    struct hf__group_run *run = &tier->group;
+    struct hf_shared_error error;
+
+    if (hf__reply_is_error(reply) && !run->whole_script &&
+        hf__redis_is_noscript(hf__slice(reply->str, reply->len))) {
+        run->whole_script = true;
+        go_on(tier, send_free);
+    } else if (hf__reply_error(reply, &error)) {
+        finish_refused(tier, &error);
+    } else if (hf__reply_is_array(reply, 1) && hf__reply_is_text(reply->element[0], "F")) {
+        finish_fenced(tier);
+    } else if (hf__reply_is_array(reply, 1 + run->n_logs_sent)) {
+        read_free_results(tier, reply);
+    } else {
+        hf__redis_error(&error, HF_SHARED_LINK, "the server does not answer a script as Redis does");
+        finish_refused(tier, &error);
+    }
+}
+
+/* ---- sending ---- */
+
+static void group_reply(struct hf__wave *wave, const redisReply *reply, size_t index)
+{
+    struct hf__redis *tier = wave->ctx;
+
+    switch ((enum phase)tier->group.phase) {
+    case CHECKING: check_answer(tier, reply, index); break;
+    case STORING: store_answer(tier, reply, index); break;
+    case SETTLING: settle_answer(tier, reply, index); break;
+    case FREEING: free_answer(tier, reply); break;
+    }
+}
+
+static int check_group(const struct hf_shared_group *group)
+{
+    if (group->n_items == 0 || group->n_items > ITEMS_MAX)
+        return hf__fail(HF_EINVAL, "a group of %zu changes; expected 1 to %u", group->n_items, ITEMS_MAX);
+    for (size_t i = 0; i < group->n_items; i++) {
+        if (group->items[i].op < HF_SHARED_SET || group->items[i].op > HF_SHARED_PERSIST)
+            return hf__fail(HF_EINVAL, "a group holds operation %d, which needs a lane", (int)group->items[i].op);
+    }
+    for (size_t i = 0; i < group->n_logs; i++) {
+        const struct hf_shared_log *log = &group->logs[i];
+
+        if (log->first_item > group->n_items || log->n_items > group->n_items - log->first_item)
+            return hf__fail(HF_EINVAL, "a group's log names items that it does not have");
+    }
+    return 0;
+}
+
+static void reset_group(struct hf_shared_group *group)
+{
+    clear(&group->error);
+    for (size_t i = 0; i < group->n_items; i++)
+        clear(&group->items[i].error);
+    for (size_t i = 0; i < group->n_logs; i++) {
+        group->logs[i].missing = false;
+        group->logs[i].last_id[0] = '\0';
+    }
+}
+
+int hf__redis_send_group(struct hf_shared_tier *base, struct hf_shared_group *group)
+{
+    struct hf__redis *tier = hf__redis_of(base);
+    int rc = hf__redis_may_send(tier, true);
+
+    if (rc == 0)
+        rc = check_group(group);
+    if (rc != 0)
+        return rc;
+    reset_group(group);
+    tier->group = (struct hf__group_run){
+        .group = group,
+        .wave = {.reply = group_reply, .lost = group_lost, .ctx = tier},
+    };
+    rc = group->check_type ? send_check(tier) : send_store(tier);
+    tier->busy = rc == 0;
+    return rc;
+}

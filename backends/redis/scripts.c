@@ -1,0 +1,267 @@
+/* The Lua scripts, as text, and their digests. */
+#include "scripts.h"
+
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Out of memory, Redis lets a script write once its first write was one that frees.
+ * KEYS: session. ARGV: token. */
+static const char token_script[] = "redis.call('DEL', KEYS[1])\n"
+                                   "return redis.call('SET', KEYS[1], ARGV[1])\n";
+
+/* Append entries to a change log for a list of fields (a letter with a distance, and a key, by turns), a thousand
+ * names in each, for unpack() has a limit. A refused entry fails nothing: what it names has been written.
+ * Gives the last entry's id, '' (refused or nothing to name) or 'missing'. */
+static const char log_function[] =
+    "local function log(key, max, node, last, fields)\n"
+    "  local id = ''\n"
+    "  for from = 1, #fields, 2000 do\n"
+    "    local to = math.min(from + 1999, #fields)\n"
+    "    local got = redis.pcall('XADD', key, 'NOMKSTREAM', 'MAXLEN', '~', max, '*', 'n', node,\n"
+    "                            'l', last, unpack(fields, from, to))\n"
+    "    if got == false then return 'missing' end\n"
+    "    id = type(got) == 'string' and got or ''\n"
+    "  end\n"
+    "  return id\n"
+    "end\n";
+
+/* KEYS: session, one per item, one per log.
+ * ARGV: token, node, number of items, number of logs; per item: letter, deadline, name in the log ('' for none),
+ * which log (0: none); per log: max, last LSN.
+ * Answers {'F'} (not our token) or {'A', per log: id | '' | 'missing'}. */
+static const char free_script[] =
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'F'} end\n"
+    "local n, n_logs = tonumber(ARGV[3]), tonumber(ARGV[4])\n"
+    "local fields = {}\n"
+    "for i = 1, n_logs do fields[i] = {} end\n"
+    "for i = 1, n do\n"
+    "  local key, at = KEYS[1 + i], 1 + 4 * i\n"
+    "  local op, which = ARGV[at], tonumber(ARGV[at + 3])\n"
+    "  if op == 'd' then redis.call('DEL', key)\n"
+    "  elseif op == 'e' then redis.call('PEXPIREAT', key, ARGV[at + 1])\n"
+    "  else redis.call('PERSIST', key) end\n"
+    "  if which > 0 then\n"
+    "    local f = fields[which]\n"
+    "    f[#f + 1] = ARGV[at + 2]\n"
+    "    f[#f + 1] = key\n"
+    "  end\n"
+    "end\n"
+    "local out = {'A'}\n"
+    "for i = 1, n_logs do\n"
+    "  local at = 3 + 4 * n + 2 * i\n"
+    "  out[1 + i] = log(KEYS[1 + n + i], ARGV[at], ARGV[2], ARGV[at + 1], fields[i])\n"
+    "end\n"
+    "return out\n";
+
+/* Whole numbers of 64 bits as two parts of the same sign, hi * 10^10 + lo, each exact in a double.
+ * parse() takes what Redis itself takes for an integer; add() gives nil when the sum does not fit. */
+static const char integer_functions[] =
+    "local function fits(h, l)\n"
+    "  if h < 0 or l < 0 then\n"
+    "    return h > -922337203 or (h == -922337203 and l >= -6854775808)\n"
+    "  end\n"
+    "  return h < 922337203 or (h == 922337203 and l <= 6854775807)\n"
+    "end\n"
+    "local function parse(s)\n"
+    "  if s ~= '0' and not string.find(s, '^%-?[1-9]%d*$') then return nil end\n"
+    "  local minus = string.sub(s, 1, 1) == '-'\n"
+    "  local d = minus and string.sub(s, 2) or s\n"
+    "  if #d > 19 then return nil end\n"
+    "  local h = #d > 10 and tonumber(string.sub(d, 1, -11)) or 0\n"
+    "  local l = tonumber(string.sub(d, -10))\n"
+    "  if minus then h, l = -h, -l end\n"
+    "  if not fits(h, l) then return nil end\n"
+    "  return h, l\n"
+    "end\n"
+    "local function add(ah, al, bh, bl)\n"
+    "  local h, l = ah + bh, al + bl\n"
+    "  if l >= 10000000000 then h, l = h + 1, l - 10000000000\n"
+    "  elseif l <= -10000000000 then h, l = h - 1, l + 10000000000 end\n"
+    "  if h > 0 and l < 0 then h, l = h - 1, l + 10000000000\n"
+    "  elseif h < 0 and l > 0 then h, l = h + 1, l - 10000000000 end\n"
+    "  if not fits(h, l) then return nil end\n"
+    "  return h, l\n"
+    "end\n"
+    "local function text(h, l)\n"
+    "  local sign = (h < 0 or l < 0) and '-' or ''\n"
+    "  h, l = math.abs(h), math.abs(l)\n"
+    "  if h == 0 then return sign .. string.format('%.0f', l) end\n"
+    "  return sign .. string.format('%.0f%010.0f', h, l)\n"
+    "end\n"
+    /* the text of a number that may be stored under a string key, else '?' */
+    "local function stored(key)\n"
+    "  if redis.call('STRLEN', key) > 20 then return '?' end\n"
+    "  return redis.call('GET', key) or '?'\n"
+    "end\n";
+
+/* KEYS: session, mark, log (or the mark again), one per operation.
+ * ARGV: token, previous mark ('0': absent), last, node, log max ('' for no log), number of operations; per
+ * operation: letter, value or delta, deadline ('0': none), name in the log.
+ * Answers {'F'} (not our token), {'M', mark} (another mark; '0': none), {'B', index, text} (it cannot be
+ * applied), {'D', '', ...} (was done before) or {'A', log id, ...}; per operation a number, 'x' (expired) or '-'.
+ *
+ * The first pass writes nothing: `seen` holds what each key will hold by then: false (nothing), true (some string),
+ * or its text. After that nothing can fail but the first write, for reasons that lie in the server; so all or
+ * nothing. */
+static const char lane_script[] =
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'F'} end\n"
+    "local n = tonumber(ARGV[6])\n"
+    "local mark = redis.call('GET', KEYS[2]) or '0'\n"
+    "if mark == ARGV[3] then\n"
+    "  local out = {'D', ''}\n"
+    "  for i = 1, n do\n"
+    "    local now = '-'\n"
+    "    if ARGV[3 + 4 * i] == 'i' and redis.call('TYPE', KEYS[3 + i]).ok == 'string' then\n"
+    "      local s = stored(KEYS[3 + i])\n"
+    "      if parse(s) then now = s end\n"
+    "    end\n"
+    "    out[2 + i] = now\n"
+    "  end\n"
+    "  return out\n"
+    "end\n"
+    "if mark ~= ARGV[2] then return {'M', mark} end\n"
+    "local t = redis.call('TIME')\n"
+    "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+    "local function refused(key, ...)\n"
+    "  return redis.acl_check_cmd and not redis.acl_check_cmd(select(1, ...), key, select(2, ...))\n"
+    "end\n"
+    "local noperm = 'NOPERM this user may not write all of the keys of this lane'\n"
+    "if refused(KEYS[2], 'SET', '1') then return redis.error_reply(noperm) end\n"
+    "local out, seen, creates = {'A', ''}, {}, {}\n"
+    "for i = 1, n do\n"
+    "  local key, at = KEYS[3 + i], 3 + 4 * i\n"
+    "  local op, dead = ARGV[at], tonumber(ARGV[at + 2])\n"
+    "  local gone = dead ~= 0 and dead <= now\n"
+    "  local have = seen[key]\n"
+    "  if have == nil then\n"
+    "    local kind = redis.call('TYPE', key).ok\n"
+    "    if kind ~= 'none' and kind ~= 'string' then\n"
+    "      return {'B', tostring(i - 1), 'WRONGTYPE the key holds a ' .. kind}\n"
+    "    end\n"
+    "    have = kind == 'string'\n"
+    "  end\n"
+    "  out[2 + i] = '-'\n"
+    "  local no\n"
+    "  if op == 's' then\n"
+    "    no = refused(key, 'SET', '')\n"
+    "    have = not gone and ARGV[at + 1]\n"
+    "  elseif op == 'd' then\n"
+    "    no = refused(key, 'DEL')\n"
+    "    have = false\n"
+    "  elseif op == 'e' then\n"
+    "    no = refused(key, 'PEXPIREAT', '1')\n"
+    "    if gone then have = false end\n"
+    "  elseif op == 'p' then\n"
+    "    no = refused(key, 'PERSIST')\n"
+    "  elseif gone then\n"
+    "    out[2 + i] = 'x'\n"
+    "  else\n"
+    "    no = refused(key, 'INCRBY', '1') or (dead ~= 0 and refused(key, 'PEXPIREAT', '1'))\n"
+    "    if have == true then have = stored(key) end\n"
+    "    local h, l = 0, 0\n"
+    "    if have then h, l = parse(have) end\n"
+    "    if not h then return {'B', tostring(i - 1), 'ERR value is not an integer or out of range'} end\n"
+    "    h, l = add(h, l, parse(ARGV[at + 1]))\n"
+    "    if not h then return {'B', tostring(i - 1), 'ERR increment or decrement would overflow'} end\n"
+    "    creates[i] = not have\n"
+    "    have = text(h, l)\n"
+    "    out[2 + i] = have\n"
+    "  end\n"
+    "  if no then return redis.error_reply(noperm) end\n"
+    "  seen[key] = have\n"
+    "end\n"
+    "local fields = {}\n"
+    "for i = 1, n do\n"
+    "  local key, at = KEYS[3 + i], 3 + 4 * i\n"
+    "  local op, dead = ARGV[at], ARGV[at + 2]\n"
+    "  if op == 's' then\n"
+    "    if dead == '0' then redis.call('SET', key, ARGV[at + 1])\n"
+    "    else redis.call('SET', key, ARGV[at + 1], 'PXAT', dead) end\n"
+    "  elseif op == 'd' then redis.call('DEL', key)\n"
+    "  elseif op == 'e' then redis.call('PEXPIREAT', key, dead)\n"
+    "  elseif op == 'p' then redis.call('PERSIST', key)\n"
+    "  elseif out[2 + i] ~= 'x' then\n"
+    "    redis.call('INCRBY', key, ARGV[at + 1])\n"
+    "    if creates[i] and dead ~= '0' then redis.call('PEXPIREAT', key, dead) end\n"
+    "  end\n"
+    "  if out[2 + i] ~= 'x' then\n"
+    "    fields[#fields + 1] = ARGV[at + 3]\n"
+    "    fields[#fields + 1] = key\n"
+    "  end\n"
+    "end\n"
+    "redis.call('SET', KEYS[2], ARGV[3])\n"
+    "if ARGV[5] ~= '' then out[2] = log(KEYS[3], ARGV[5], ARGV[4], ARGV[3], fields) end\n"
+    "return out\n";
+
+/* KEYS: key. Answers {value or nil, PTTL}, or the error of GET. Writes nothing. */
+static const char fetch_script[] = "local value = redis.pcall('GET', KEYS[1])\n"
+                                   "if type(value) == 'table' and value.err then return value end\n"
+                                   "return {value, redis.call('PTTL', KEYS[1])}\n";
+
+/* So that no epoch is ever there without its log, unless the log was lost.
+ * KEYS: epoch, log of the fresh epoch. ARGV: fresh epoch, node, '1' to make a log. Answers the epoch in force. */
+static const char epoch_script[] =
+    "local epoch = redis.call('GET', KEYS[1])\n"
+    "if epoch then return epoch end\n"
+    "redis.call('SET', KEYS[1], ARGV[1])\n"
+    "if ARGV[3] == '1' then redis.call('XADD', KEYS[2], '*', 'n', ARGV[2], 'l', '0') end\n"
+    "return ARGV[1]\n";
+
+/* Each script is its parts, one after the other; C promises no longer literals than these. */
+static const char *const parts[HF__N_SCRIPTS][4] = {
+    [HF__SCRIPT_TOKEN] = {token_script},
+    [HF__SCRIPT_LANE] = {integer_functions, log_function, lane_script},
+    [HF__SCRIPT_FREE] = {log_function, free_script},
+    [HF__SCRIPT_FETCH] = {fetch_script},
+    [HF__SCRIPT_EPOCH] = {epoch_script},
+};
+
+static char *join(const char *const from[4])
+{
+    struct hf_bytes text = {0};
+    int rc = 0;
+
+    for (size_t i = 0; i < 4 && from[i] && rc == 0; i++)
+        rc = hf__bytes_append(&text, from[i], strlen(from[i]));
+    if (rc == 0)
+        rc = hf__bytes_append(&text, "", 1);
+    if (rc != 0)
+        hf__bytes_release(&text);
+    return (char *)text.bytes;
+}
+
+static void digest(const char *text, char sha[41])
+{
+    unsigned char bytes[SHA_DIGEST_LENGTH];
+
+    SHA1((const unsigned char *)text, strlen(text), bytes);
+    for (int i = 0; i < SHA_DIGEST_LENGTH; i++)
+        snprintf(sha + 2 * i, 3, "%02x", bytes[i]);
+}
+
+int hf__scripts_init(struct hf__scripts *scripts)
+{
+    for (int i = 0; i < HF__N_SCRIPTS; i++) {
+        scripts->text[i] = join(parts[i]);
+        if (!scripts->text[i])
+            return HF_ENOMEM; /* the buffer has said so */
+        digest(scripts->text[i], scripts->sha[i]);
+    }
+    return 0;
+}
+
+void hf__scripts_release(struct hf__scripts *scripts)
+{
+    for (int i = 0; i < HF__N_SCRIPTS; i++)
+        free(scripts->text[i]);
+    *scripts = (struct hf__scripts){0};
+}
+
+void hf__script_begin(struct hf__command_writer *w, const struct hf__scripts *scripts, enum hf__script script,
+                      bool whole, size_t n_keys, size_t n_args)
+{
+    hf__command(w, 3 + n_keys + n_args, whole ? "EVAL" : "EVALSHA");
+    hf__arg_str(w, whole ? scripts->text[script] : scripts->sha[script]);
+    hf__arg_u64(w, n_keys);
+}
