@@ -1,0 +1,525 @@
+/* The checkpoint thread: freeze, sync the journal, drain into one LMDB commit, recycle. Sweeps expired keys, too.
+ *
+ *   idle ──(a write is old enough | overlay full | asked)──► freeze ──► journal synced ──► commit ──► recycle ──► idle
+ *                                                             │ failed: the frozen generation stays, is read, and
+ *                                                             └─ is tried again; new writes are held back when the
+ *                                                                active one is full as well                          */
+#include "checkpoint.h"
+
+#include "control.h"
+#include "drain.h"
+#include "fail.h"
+#include "link.h"
+#include "settle.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define IDLE_WAKE_MS 1000 /* looks for expired keys this often */
+#define SWEEP_MAX 20000   /* expired keys removed in one checkpoint */
+#define RETRY_MS 500      /* after a failed checkpoint */
+
+/* The state of a checkpoint under way; only the thread that runs it looks at this. */
+struct run {
+    struct hf *store;
+    const struct hf_local_ops *ops;
+    struct hf_local_txn *txn;
+    uint64_t covered_lsn;
+    struct hf_settled *settled; /* taken from the checkpointer */
+    size_t n_settled;
+    bool more_expired;
+};
+
+bool hf__checkpoint_is_draining(const struct hf *store)
+{
+    return store->checkpoint.started != store->checkpoint.ended;
+}
+
+/* ---- the parts of a checkpoint ---- */
+
+/* The generation to drain and the LSN it reaches. One that an earlier attempt could not store is taken again. */
+static int freeze(struct run *run)
+{
+    struct hf *store = run->store;
+    int rc = 0;
+
+    pthread_mutex_lock(&store->write_mutex);
+    if (!store->overlay.view.frozen) {
+        rc = hf__overlay_freeze(&store->overlay);
+        if (rc == 0) {
+            store->checkpoint.frozen_lsn = hf__journal_last_lsn(store->journal);
+            atomic_store(&store->oldest_unsaved_ms, 0);
+            if (store->link)
+                hf__link_save_cursors(store);
+        }
+    }
+    run->covered_lsn = store->checkpoint.frozen_lsn;
+    pthread_mutex_unlock(&store->write_mutex);
+    return rc;
+}
+
+static int drain_all(struct run *run)
+{
+    struct hf_bytes scratch = {0};
+    struct hf_node *node = hf__generation_seek(run->store->overlay.view.frozen, hf__slice(NULL, 0));
+    int rc = 0;
+
+    for (; node && rc == 0; node = hf__node_next(node))
+        rc = hf__drain_node(run->store, run->txn, node, &scratch);
+    hf__bytes_release(&scratch);
+    return rc;
+}
+
+static int apply_settled(struct run *run, const struct hf_settled *s)
+{
+    struct hf_pending_row row;
+    int rc = 0;
+
+    if (s->park)
+        rc = run->ops->parked_put(run->txn, &s->row);
+    if (rc != 0)
+        return rc;
+    if (s->key.len == 0)
+        return run->ops->lane_remove(run->txn, s->lsn);
+    rc = run->ops->pending_get(run->ops->txn_snap(run->txn), hf__slice(s->key.data, s->key.len), &row);
+    if (rc == 0 && row.last_lsn <= s->lsn)
+        return run->ops->pending_remove(run->txn, hf__slice(s->key.data, s->key.len));
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
+static int apply_all_settled(struct run *run)
+{
+    struct hf_checkpointer *cp = &run->store->checkpoint;
+    int rc = 0;
+
+    pthread_mutex_lock(&cp->mutex);
+    run->settled = cp->settled;
+    run->n_settled = cp->n_settled;
+    cp->settled = NULL;
+    cp->n_settled = cp->settled_capacity = 0;
+    pthread_mutex_unlock(&cp->mutex);
+    for (size_t i = 0; i < run->n_settled && rc == 0; i++)
+        rc = apply_settled(run, &run->settled[i]);
+    return rc;
+}
+
+/* Back to the list after a failure, in front of what came meanwhile; or freed. */
+static void finish_settled(struct run *run, bool stored)
+{
+    struct hf_checkpointer *cp = &run->store->checkpoint;
+    struct hf_settled *joined = NULL;
+
+    pthread_mutex_lock(&cp->mutex);
+    if (!stored && run->n_settled > 0)
+        joined = realloc(run->settled, (run->n_settled + cp->n_settled) * sizeof(*joined));
+    if (joined) {
+        if (cp->n_settled > 0)
+            memcpy(joined + run->n_settled, cp->settled, cp->n_settled * sizeof(*joined));
+        free(cp->settled);
+        cp->settled = joined;
+        cp->n_settled = cp->settled_capacity = run->n_settled + cp->n_settled;
+        run->settled = NULL;
+        run->n_settled = 0;
+    }
+    pthread_mutex_unlock(&cp->mutex);
+    for (size_t i = 0; i < run->n_settled; i++)
+        hf__settled_release(&run->settled[i]);
+    free(run->settled);
+}
+
+/* Remove keys that are dead and that no newer write in the overlay speaks of. A pending row stays: it still has to
+ * remove the older shared value. */
+static int sweep(struct run *run)
+{
+    struct hf_expiry_cursor cursor = {0};
+    uint8_t key[HF_KEY_MAX];
+    struct hf_view view;
+    size_t len;
+    int rc = 0, n = 0;
+
+    hf__view_pin(&run->store->overlay, &view);
+    for (; n < SWEEP_MAX; n++) {
+        rc = run->ops->expired_next(run->txn, hf__now_ms(run->store), &cursor, key, &len);
+        if (rc != 0)
+            break;
+        if (!hf__generation_find(view.active, hf__slice(key, len)))
+            rc = run->ops->remove(run->txn, hf__slice(key, len));
+        if (rc != 0)
+            break;
+    }
+    hf__view_unpin(&run->store->overlay, &view);
+    run->more_expired = n == SWEEP_MAX;
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
+static int put_number(struct run *run, const char *name, uint64_t number)
+{
+    uint8_t bytes[8];
+
+    hf__put64(bytes, number);
+    return run->ops->meta_put(run->txn, hf__slice_str(name), hf__slice(bytes, sizeof(bytes)));
+}
+
+static int write_meta(struct run *run)
+{
+    struct hf *store = run->store;
+    int rc = put_number(run, HF_META_RESERVED, hf__journal_reserved_lsn(store->journal));
+
+    if (rc == 0)
+        rc = put_number(run, HF_META_TIME, (uint64_t)hf__now_ms(store));
+    if (rc == 0 && store->link)
+        rc = hf__link_store_cursors(store, run->txn);
+    return rc;
+}
+
+/* A value of half a page takes a whole one in LMDB, and a transaction copies every page that it touches: a quarter of
+ * what is free is promised to the overlay. */
+static uint64_t room_for_overlay(const struct hf_local_stats *stats)
+{
+    return stats->max_bytes > stats->used_bytes ? (stats->max_bytes - stats->used_bytes) / 4 : 0;
+}
+
+int hf__checkpoint_count(struct hf *store)
+{
+    struct hf_local_stats stats;
+    struct hf_local_snap *snap;
+    int rc = store->local->ops->snap_begin(store->local, &snap);
+
+    if (rc != 0)
+        return rc;
+    rc = store->local->ops->stats(snap, &stats);
+    store->local->ops->snap_end(snap);
+    if (rc == 0) {
+        atomic_store(&store->pending_rows, stats.pending_rows);
+        atomic_store(&store->lane_entries, stats.lane_entries);
+        atomic_store(&store->room_bytes, room_for_overlay(&stats));
+    }
+    return rc;
+}
+
+/* Lane entries that are in the local tier now no longer count as being in the overlay. */
+static void retire_lanes(struct hf *store)
+{
+    struct hf_node *node;
+
+    if (atomic_load(&store->lane_open) == 0)
+        return;
+    pthread_mutex_lock(&store->checkpoint.mutex);
+    node = hf__generation_seek(store->overlay.view.frozen, hf__slice(NULL, 0));
+    for (; node; node = hf__node_next(node)) {
+        for (struct hf_version *v = atomic_load(&node->head); v; v = v->older) {
+            uint8_t unsettled = HF_VERSION_UNSETTLED;
+            if ((v->flags & HF_ENTRY_LANE) &&
+                atomic_compare_exchange_strong(&v->state, &unsettled, HF_VERSION_STORED))
+                atomic_fetch_sub(&store->lane_open, 1);
+        }
+    }
+    pthread_mutex_unlock(&store->checkpoint.mutex);
+}
+
+/* From freezing to recycling. */
+static int run_once(struct run *run)
+{
+    struct hf *store = run->store;
+    int rc = freeze(run);
+
+    if (rc == 0)
+        rc = hf__journal_sync(store->journal, run->covered_lsn);
+    if (rc == 0)
+        rc = run->ops->txn_begin(store->local, run->covered_lsn, &run->txn);
+    if (rc == 0)
+        rc = drain_all(run);
+    if (rc == 0)
+        rc = apply_all_settled(run);
+    if (rc == 0)
+        rc = sweep(run);
+    if (rc == 0)
+        rc = write_meta(run);
+    if (rc == 0) {
+        rc = run->ops->txn_commit(run->txn);
+        run->txn = NULL;
+    }
+    run->ops->txn_abort(run->txn);
+    finish_settled(run, rc == 0);
+    if (rc != 0)
+        return hf__fail_prefix(rc, "checkpoint");
+    /* Before readers lose the frozen generation: with rows they look into the local tier. Should it fail, the counts of
+     * the last commit stay. */
+    (void)hf__checkpoint_count(store);
+    retire_lanes(store);
+    atomic_store(&store->covered_lsn, run->covered_lsn);
+    hf__overlay_drop_frozen(&store->overlay);
+    hf__control_note_oldest(store->control, run->covered_lsn + 1);
+    hf__journal_release(store->journal, run->covered_lsn);
+    return 0;
+}
+
+int hf__checkpoint_run(struct hf *store)
+{
+    struct hf_checkpointer *cp = &store->checkpoint;
+    struct run run = {.store = store, .ops = store->local->ops};
+    int rc;
+
+    pthread_mutex_lock(&cp->mutex);
+    cp->started++;
+    cp->requested = false;
+    pthread_mutex_unlock(&cp->mutex);
+    rc = run_once(&run);
+    pthread_mutex_lock(&cp->mutex);
+    cp->ended = cp->started;
+    cp->rc = rc;
+    if (rc != 0)
+        snprintf(cp->error, sizeof(cp->error), "%s", hf_errmsg());
+    cp->requested |= run.more_expired || rc != 0;
+    pthread_cond_broadcast(&cp->finished);
+    pthread_mutex_unlock(&cp->mutex);
+    if (store->link)
+        hf__link_wake(store);
+    return rc;
+}
+
+/* ---- the thread ---- */
+
+static int64_t boot_now(const struct hf *store)
+{
+    return store->parts.clock->boot_ms(store->parts.clock);
+}
+
+static bool has_expired(struct hf *store)
+{
+    struct hf_local_snap *snap;
+    uint64_t n = 0;
+
+    if (store->local->ops->snap_begin(store->local, &snap) != 0)
+        return false;
+    (void)store->local->ops->count_expired(snap, hf__now_ms(store), &n); /* an error shows at the next checkpoint */
+    store->local->ops->snap_end(snap);
+    return n > 0;
+}
+
+/* Milliseconds until the next checkpoint is due by time; negative: nothing waits for one. */
+static int due_in_ms(struct hf *store)
+{
+    int64_t oldest = atomic_load(&store->oldest_unsaved_ms), left;
+
+    if (oldest == 0)
+        return -1;
+    left = oldest + store->opts.checkpoint_interval_ms - boot_now(store);
+    return left > 0 ? (int)left : 0;
+}
+
+/* True when the time has run out. */
+static bool wait_ms(struct hf_checkpointer *cp, int ms)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_sec += ms / 1000;
+    ts.tv_nsec += (ms % 1000) * 1000000L;
+    if (ts.tv_nsec >= 1000000000L) {
+        ts.tv_sec++;
+        ts.tv_nsec -= 1000000000L;
+    }
+    return pthread_cond_timedwait(&cp->wake, &cp->mutex, &ts) == ETIMEDOUT;
+}
+
+/* An idle store still has keys that die. Called with the lock, which is given up meanwhile. */
+static bool idle_until_expiry(struct hf *store)
+{
+    struct hf_checkpointer *cp = &store->checkpoint;
+    bool expired;
+
+    if (!wait_ms(cp, IDLE_WAKE_MS))
+        return false;
+    pthread_mutex_unlock(&cp->mutex);
+    expired = has_expired(store);
+    pthread_mutex_lock(&cp->mutex);
+    return expired;
+}
+
+/* Wait until a checkpoint is due; false when closing. */
+static bool wait_until_due(struct hf *store)
+{
+    struct hf_checkpointer *cp = &store->checkpoint;
+    bool closing, due = false;
+
+    pthread_mutex_lock(&cp->mutex);
+    while (!cp->closing && !cp->requested && !due) {
+        int ms = due_in_ms(store);
+        if (ms < 0)
+            due = idle_until_expiry(store);
+        else if (ms > 0)
+            (void)wait_ms(cp, ms);
+        else
+            due = true;
+    }
+    closing = cp->closing;
+    pthread_mutex_unlock(&cp->mutex);
+    return !closing;
+}
+
+static void *checkpoint_main(void *arg)
+{
+    struct hf *store = arg;
+
+    pthread_setname_np(pthread_self(), "hf-checkpoint");
+    while (wait_until_due(store)) {
+        if (hf__checkpoint_run(store) != 0) {
+            pthread_mutex_lock(&store->checkpoint.mutex);
+            if (!store->checkpoint.closing)
+                (void)wait_ms(&store->checkpoint, RETRY_MS);
+            pthread_mutex_unlock(&store->checkpoint.mutex);
+        }
+    }
+    return NULL;
+}
+
+int hf__checkpoint_start(struct hf *store)
+{
+    int rc = pthread_create(&store->checkpoint.thread, NULL, checkpoint_main, store);
+
+    if (rc != 0)
+        return hf__fail_errno(HF_ENOMEM, rc, "cannot start the checkpoint thread");
+    store->checkpoint.runs = true;
+    return 0;
+}
+
+int hf__checkpoint_stop(struct hf *store)
+{
+    struct hf_checkpointer *cp = &store->checkpoint;
+
+    if (!cp->runs)
+        return 0;
+    pthread_mutex_lock(&cp->mutex);
+    cp->closing = true;
+    pthread_cond_broadcast(&cp->wake);
+    pthread_mutex_unlock(&cp->mutex);
+    pthread_join(cp->thread, NULL);
+    cp->runs = false;
+    return hf__checkpoint_run(store);
+}
+
+/* ---- what others ask ---- */
+
+void hf__checkpoint_request(struct hf *store)
+{
+    pthread_mutex_lock(&store->checkpoint.mutex);
+    store->checkpoint.requested = true;
+    pthread_cond_signal(&store->checkpoint.wake);
+    pthread_mutex_unlock(&store->checkpoint.mutex);
+}
+
+uint64_t hf__checkpoint_ticket(struct hf *store)
+{
+    struct hf_checkpointer *cp = &store->checkpoint;
+    uint64_t ticket;
+
+    pthread_mutex_lock(&cp->mutex);
+    cp->requested = true;
+    ticket = cp->started + 1; /* one under way may have frozen already */
+    pthread_cond_signal(&cp->wake);
+    pthread_mutex_unlock(&cp->mutex);
+    return ticket;
+}
+
+bool hf__checkpoint_ended(struct hf *store, uint64_t ticket)
+{
+    struct hf_checkpointer *cp = &store->checkpoint;
+    bool ended;
+
+    pthread_mutex_lock(&cp->mutex);
+    ended = cp->ended >= ticket && cp->rc == 0;
+    pthread_mutex_unlock(&cp->mutex);
+    return ended;
+}
+
+int hf__checkpoint_wait(struct hf *store)
+{
+    struct hf_checkpointer *cp = &store->checkpoint;
+    uint64_t ticket = hf__checkpoint_ticket(store);
+    int rc;
+
+    pthread_mutex_lock(&cp->mutex);
+    while (cp->ended < ticket && !cp->closing)
+        pthread_cond_wait(&cp->finished, &cp->mutex);
+    rc = cp->ended < ticket ? HF_ECLOSED : cp->rc;
+    if (rc != 0)
+        hf__fail(rc, "%s", rc == HF_ECLOSED ? "the store is closing" : cp->error);
+    pthread_mutex_unlock(&cp->mutex);
+    return rc;
+}
+
+int hf__checkpoint_throttle(struct hf *store)
+{
+    struct hf_checkpointer *cp = &store->checkpoint;
+    struct hf_view view;
+    size_t bytes;
+    int rc = 0;
+
+    hf__view_pin(&store->overlay, &view);
+    bytes = hf__generation_bytes(view.active);
+    hf__view_unpin(&store->overlay, &view);
+    if (bytes < store->opts.checkpoint_bytes)
+        return 0;
+    pthread_mutex_lock(&cp->mutex);
+    if (!cp->requested) {
+        cp->requested = true;
+        pthread_cond_signal(&cp->wake);
+    }
+    if (bytes >= 2 * store->opts.checkpoint_bytes) {
+        uint64_t ended = cp->ended;
+        while (cp->ended == ended && !cp->closing)
+            pthread_cond_wait(&cp->finished, &cp->mutex);
+        rc = cp->rc;
+        if (rc != 0)
+            hf__fail(rc, "the overlay is full and cannot be moved to the local tier: %s", cp->error);
+    }
+    pthread_mutex_unlock(&cp->mutex);
+    return rc;
+}
+
+int hf__checkpoint_check_room(struct hf *store, uint64_t bytes)
+{
+    uint64_t room = atomic_load_explicit(&store->room_bytes, memory_order_relaxed);
+    struct hf_view view;
+    uint64_t held;
+
+    if (bytes + 4 * store->opts.checkpoint_bytes <= room) /* more than two generations hold */
+        return 0;
+    hf__view_pin(&store->overlay, &view);
+    held = hf__generation_bytes(view.active) + (view.frozen ? hf__generation_bytes(view.frozen) : 0);
+    hf__view_unpin(&store->overlay, &view);
+    if (held + bytes <= room)
+        return 0;
+    return hf__fail(HF_EFULL,
+                    "the store is full: max_disk is %" PRIu64 " bytes, and %" PRIu64 " are needed beside what "
+                    "is held; deletes go on",
+                    store->opts.max_disk_bytes, bytes);
+}
+
+/* From now on a checkpoint is due within the interval; whether this was the first to ask. */
+static bool start_interval(struct hf *store)
+{
+    int64_t none = 0;
+
+    return atomic_load_explicit(&store->oldest_unsaved_ms, memory_order_relaxed) == 0 &&
+           atomic_compare_exchange_strong(&store->oldest_unsaved_ms, &none, boot_now(store));
+}
+
+void hf__checkpoint_note_write(struct hf *store)
+{
+    if (!start_interval(store))
+        return;
+    pthread_mutex_lock(&store->checkpoint.mutex);
+    pthread_cond_signal(&store->checkpoint.wake);
+    pthread_mutex_unlock(&store->checkpoint.mutex);
+}
+
+void hf__checkpoint_note_settled(struct hf *store)
+{
+    if (start_interval(store))
+        pthread_cond_signal(&store->checkpoint.wake);
+}

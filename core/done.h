@@ -1,0 +1,27 @@
+/* Completions of asynchronous submissions: one thread, in order of LSN, with no lock held. */
+#ifndef HF_DONE_H
+#define HF_DONE_H
+
+#include "link.h"
+
+/* Start and end the completion thread ("hf-done"). The end waits for every submission. */
+int hf__done_start(struct hf *store);
+void hf__done_stop(struct hf *store);
+
+/* A submission waits for its entry to be safe and, with a ticket, for its share. Takes over the ticket's reference
+ * and the memory of the submission. */
+struct hf_submission {
+    struct hf_submission *next;
+    struct hf_result result;
+    struct hf_ticket *ticket; /* NULL: nothing to share, or nobody waits for it */
+    bool may_share;           /* the change is owed to the shared tier */
+    hf_done_fn *done;
+    void *ctx;
+};
+/* With the write lock, so that the order is that of the LSNs. */
+void hf__done_submit(struct hf *store, struct hf_submission *submission);
+
+/* The journal has moved on, or a ticket was answered; any thread, any lock but the queue's own. */
+void hf__done_poke(struct hf *store);
+
+#endif

@@ -1,0 +1,194 @@
+/* From versions in the overlay to a record, a pending row and lane entries (docs/replay.md). */
+#include "drain.h"
+
+#include "digest.h"
+#include "lookup.h"
+
+/* What is to be written for one key. */
+struct drained {
+    struct hf_slice key;
+    struct hf_version *head;
+    bool has_old;              /* the local tier holds a record */
+    struct hf_record old;      /* its value copied to scratch */
+    struct hf_found state;     /* what the key is now, expiry left aside */
+    struct hf_version *base;   /* the newest settled version below the unsettled ones */
+    struct hf_version *oldest; /* the oldest unsettled plain version */
+    uint32_t n_plain;          /* unsettled plain versions that fold */
+    bool has_lane;
+    bool only_ttl; /* the unsettled plain ones change only the deadline */
+};
+
+static bool is_ttl_op(const struct hf_version *v)
+{
+    return v->op == HF_ENTRY_EXPIRE || v->op == HF_ENTRY_PERSIST;
+}
+
+/* Sort the versions. Below a settled version everything is settled or superseded; plain writes below an unsettled
+ * lane entry were carried into the lane when the key joined it. */
+static void classify(struct drained *d)
+{
+    d->only_ttl = true;
+    for (struct hf_version *v = d->head; v; v = v->older) {
+        if (atomic_load(&v->state) == HF_VERSION_SETTLED) {
+            d->base = v;
+            return;
+        }
+        if (v->flags & HF_ENTRY_LANE) {
+            d->has_lane = true;
+        } else if (!d->has_lane) {
+            d->n_plain++;
+            d->oldest = v;
+            d->only_ttl &= is_ttl_op(v);
+        }
+    }
+}
+
+static int load_old(struct hf_local_txn *txn, const struct hf_local_ops *ops, struct drained *d,
+                    struct hf_bytes *scratch)
+{
+    int rc = ops->get(ops->txn_snap(txn), d->key, &d->old);
+
+    if (rc == HF_NOT_FOUND)
+        return 0;
+    if (rc != 0)
+        return rc;
+    hf__bytes_reset(scratch);
+    rc = hf__bytes_append(scratch, d->old.value.data, d->old.value.len);
+    d->old.value = hf__slice(scratch->bytes, d->old.value.len);
+    d->has_old = rc == 0;
+    return rc;
+}
+
+static int write_record(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d)
+{
+    bool settled = atomic_load(&d->head->state) == HF_VERSION_SETTLED && !(d->head->flags & HF_ENTRY_LOCAL);
+    struct hf_record record = {
+        .value = d->state.value,
+        .deadline_ms = d->state.deadline_ms,
+        .made_ms = d->head->made_ms,
+        .lsn = d->head->lsn,
+        .type = d->state.type ? d->state.type : HF_TYPE_STRING,
+        .flags = settled ? HF_RECORD_SHARED : 0,
+    };
+
+    if (!d->state.live)
+        return ops->remove(txn, d->key);
+    return ops->put(txn, d->key, &record);
+}
+
+/* What the shared tier held before the unsettled writes. */
+static struct hf_version_id base_id(const struct drained *d)
+{
+    struct hf_version *v = d->base;
+    int64_t deadline_ms = v ? v->deadline_ms : 0;
+
+    while (v && is_ttl_op(v))
+        v = v->older;
+    if (v)
+        return v->op == HF_ENTRY_DELETE ? (struct hf_version_id){.kind = HF_VERSION_ABSENT}
+                                        : hf__version_id(v->value, deadline_ms);
+    if (d->has_old && (d->old.flags & HF_RECORD_SHARED))
+        return hf__version_id(d->old.value, d->base ? deadline_ms : d->old.deadline_ms);
+    return (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
+}
+
+static void add_own(struct hf_pending_row *row, const struct hf_version *v)
+{
+    if (row->n_own == HF_PENDING_OWN_MAX) { /* the oldest is the least likely to be there still */
+        memmove(&row->own[0], &row->own[1], sizeof(row->own[0]) * (HF_PENDING_OWN_MAX - 1));
+        row->n_own--;
+    }
+    row->own[row->n_own++] = v->op == HF_ENTRY_DELETE ? (struct hf_version_id){.kind = HF_VERSION_ABSENT}
+                                                      : hf__version_id(v->value, v->deadline_ms);
+}
+
+static void fill_row(const struct drained *d, bool is_new, struct hf_pending_row *row)
+{
+    if (is_new) {
+        *row = (struct hf_pending_row){
+            .first_lsn = d->oldest->lsn, .first_made_ms = d->oldest->made_ms, .base = base_id(d)};
+        row->op = HF_PENDING_TTL;
+    }
+    row->key = d->key;
+    row->n_folded += d->n_plain;
+    row->last_lsn = d->head->lsn;
+    row->made_ms = d->head->made_ms;
+    row->deadline_ms = d->state.deadline_ms;
+    row->value_len = d->state.live ? d->state.value.len : 0;
+    if (!d->state.live)
+        row->op = HF_PENDING_DELETE;
+    else if (!d->only_ttl || row->op == HF_PENDING_DELETE)
+        row->op = HF_PENDING_SET;
+    for (const struct hf_version *v = d->head; v != d->base; v = v->older) {
+        if (atomic_load(&v->sent) && !is_ttl_op(v))
+            add_own(row, v);
+    }
+}
+
+static int write_row(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d)
+{
+    struct hf_pending_row row;
+    int rc = ops->pending_get(ops->txn_snap(txn), d->key, &row);
+
+    if (rc != 0 && rc != HF_NOT_FOUND)
+        return rc;
+    if (d->n_plain > 0 && !d->has_lane) {
+        fill_row(d, rc == HF_NOT_FOUND, &row);
+        return ops->pending_put(txn, &row);
+    }
+    if (rc == 0 && (d->has_lane || d->head->lsn >= row.last_lsn))
+        return ops->pending_remove(txn, d->key);
+    return 0;
+}
+
+static uint8_t lane_op(const struct hf_version *v)
+{
+    switch (v->op) {
+    case HF_ENTRY_DELETE: return HF_LANE_DELETE;
+    case HF_ENTRY_EXPIRE: return HF_LANE_EXPIRE;
+    case HF_ENTRY_PERSIST: return HF_LANE_PERSIST;
+    case HF_ENTRY_INCR: return HF_LANE_INCR;
+    default: return HF_LANE_SET;
+    }
+}
+
+static int write_lane(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d)
+{
+    int rc = 0;
+
+    for (const struct hf_version *v = d->head; v && v != d->base && rc == 0; v = v->older) {
+        struct hf_lane_entry entry = {
+            .lsn = v->lsn,
+            .op = lane_op(v),
+            .flags = (uint8_t)((v->flags & HF_ENTRY_MORE ? HF_LANE_MORE : 0) |
+                               (atomic_load(&v->sent) ? HF_LANE_SENT : 0)),
+            .delta = v->delta,
+            .made_ms = v->made_ms,
+            .deadline_ms = v->deadline_ms,
+            .key = d->key,
+            .value = v->op == HF_ENTRY_SET ? v->value : hf__slice(NULL, 0),
+        };
+        if ((v->flags & HF_ENTRY_LANE) && atomic_load(&v->state) != HF_VERSION_SETTLED)
+            rc = ops->lane_put(txn, &entry);
+    }
+    return rc;
+}
+
+int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_node *node, struct hf_bytes *scratch)
+{
+    const struct hf_local_ops *ops = store->local->ops;
+    struct hf_look timeless = {.visible_lsn = UINT64_MAX, .now_ms = INT64_MIN}; /* nothing expires */
+    struct drained d = {.key = node->key, .head = atomic_load(&node->head)};
+    int rc = load_old(txn, ops, &d, scratch);
+
+    if (rc != 0 || !d.head)
+        return rc;
+    hf__look_resolve(&timeless, node, NULL, d.has_old ? &d.old : NULL, &d.state);
+    classify(&d);
+    rc = write_record(txn, ops, &d);
+    if (rc == 0 && store->sharing)
+        rc = write_row(txn, ops, &d);
+    if (rc == 0 && d.has_lane)
+        rc = write_lane(txn, ops, &d);
+    return rc;
+}

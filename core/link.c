@@ -1,0 +1,502 @@
+/* The link's state machine: connecting, losing, taking turns, and what others see of it. */
+#include "link_state.h"
+
+#include "checkpoint.h"
+#include "fail.h"
+#include "settle.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define BACKOFF_FIRST_MS 20 /* a restarted Redis answers again within some tens of milliseconds */
+#define PAUSE_MS 250        /* after a refusal by the server's state */
+
+/* ---- state ---- */
+
+/* allowed[from] has a bit for each state that may follow. */
+#define TO(state) (1u << (state))
+static const unsigned allowed[] = {
+    [HF_LINK_DISABLED] = TO(HF_LINK_CONNECTING),
+    [HF_LINK_CONNECTING] = TO(HF_LINK_CATCHING_UP) | TO(HF_LINK_OFFLINE) | TO(HF_LINK_HELD),
+    [HF_LINK_CATCHING_UP] = TO(HF_LINK_REPLAYING) | TO(HF_LINK_OFFLINE) | TO(HF_LINK_HELD),
+    [HF_LINK_REPLAYING] = TO(HF_LINK_ONLINE) | TO(HF_LINK_CATCHING_UP) | TO(HF_LINK_OFFLINE) | TO(HF_LINK_HELD),
+    [HF_LINK_ONLINE] = TO(HF_LINK_CATCHING_UP) | TO(HF_LINK_OFFLINE) | TO(HF_LINK_HELD),
+    [HF_LINK_OFFLINE] = TO(HF_LINK_CONNECTING) | TO(HF_LINK_HELD),
+    [HF_LINK_HELD] = TO(HF_LINK_CONNECTING) | TO(HF_LINK_OFFLINE),
+};
+
+void hf__link_set_state(struct hf_link *link, enum hf_link_state state, const char *reason)
+{
+    pthread_mutex_lock(&link->mutex);
+    assert((link->state == state || (allowed[link->state] & TO(state))) && "a move that the drawing does not have");
+    link->state = state;
+    snprintf(link->reason, sizeof(link->reason), "%s", reason);
+    pthread_cond_broadcast(&link->changed);
+    pthread_mutex_unlock(&link->mutex);
+}
+
+const char *hf_link_text(enum hf_link_state state)
+{
+    switch (state) {
+#define X(name, text)                                                                                              \
+    case name: return text;
+        HF_LINK_MAP(X)
+#undef X
+    }
+    return "unknown";
+}
+
+void hf__link_out(struct hf_link *link, bool out)
+{
+    pthread_mutex_lock(&link->mutex);
+    link->out = out;
+    link->busy = out;
+    pthread_cond_broadcast(&link->changed);
+    pthread_mutex_unlock(&link->mutex);
+}
+
+int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms)
+{
+    return timeline_ms == 0 ? 0 : timeline_ms + link->offset_ms;
+}
+
+/* ---- losing the connection, and coming back ---- */
+
+static int jittered(struct hf_link *link, int ms)
+{
+    link->random = link->random * 6364136223846793005u + 1442695040888963407u;
+    return ms / 2 + (int)((link->random >> 33) % (uint64_t)(ms / 2 + 1));
+}
+
+static void schedule_connect(struct hf_link *link, bool refused)
+{
+    int max = link->store->opts.redis_backoff_max_ms;
+    int ms = refused ? max : link->backoff_ms;
+
+    link->backoff_ms = link->backoff_ms * 2 < max ? link->backoff_ms * 2 : max;
+    link->tier->ops->set_timer(link->tier, jittered(link, ms));
+}
+
+/* From now on writes are pending at once. With the write lock, so that no write is between its LSN and the queue. */
+static void stop_accepting(struct hf_link *link)
+{
+    pthread_mutex_lock(&link->store->write_mutex);
+    pthread_mutex_lock(&link->mutex);
+    link->accepting = false;
+    pthread_mutex_unlock(&link->mutex);
+    pthread_mutex_unlock(&link->store->write_mutex);
+    hf__live_drop_all(link);
+}
+
+static void gone(struct hf_link *link, const struct hf_shared_error *error)
+{
+    bool refused = error->class == HF_SHARED_AUTH;
+
+    if (link->connected)
+        atomic_fetch_add(&link->store->link_losses, 1);
+    link->connected = false;
+    link->paused = false;
+    hf__link_out(link, false);
+    stop_accepting(link);
+    hf__fetch_fail_all(link, error->reason);
+    hf__link_set_state(link, refused ? HF_LINK_HELD : HF_LINK_OFFLINE, error->reason);
+    schedule_connect(link, refused);
+}
+
+void hf__link_fail(struct hf_link *link, const struct hf_shared_error *error)
+{
+    struct hf_shared_error copy = *error; /* disconnecting answers what is out, which may hold `error` */
+
+    link->tier->ops->disconnect(link->tier);
+    gone(link, &copy);
+}
+
+void hf__link_pause(struct hf_link *link, const struct hf_shared_error *error)
+{
+    link->paused = true;
+    pthread_mutex_lock(&link->mutex);
+    snprintf(link->reason, sizeof(link->reason), "%s", error->reason);
+    pthread_mutex_unlock(&link->mutex);
+    link->tier->ops->set_timer(link->tier, jittered(link, PAUSE_MS));
+}
+
+/* ---- passes over what is pending ---- */
+
+/* New writes belong to the live queue from here on; older unsettled ones get their rows by the next checkpoint. */
+static void start_live(struct hf_link *link)
+{
+    struct hf *store = link->store;
+
+    pthread_mutex_lock(&store->write_mutex);
+    pthread_mutex_lock(&link->mutex);
+    link->accepting = true;
+    link->overflowed = false;
+    link->live_from = hf__journal_last_lsn(store->journal) + 1;
+    link->last_enqueued = link->live_from - 1;
+    pthread_mutex_unlock(&link->mutex);
+    pthread_mutex_unlock(&store->write_mutex);
+}
+
+void hf__link_begin_pass(struct hf_link *link)
+{
+    link->row_cursor = 0;
+    link->lane_cursor = 0;
+    link->rows_done = false;
+    link->lanes_done = false;
+    link->again = false;
+    link->lane_again = false;
+    link->checking = false;
+}
+
+/* Whether the local tier still has rows or lane entries from before live_from. */
+static bool anything_left(struct hf_link *link)
+{
+    const struct hf_local_ops *ops = link->store->local->ops;
+    struct hf_local_snap *snap;
+    struct hf_pending_row row;
+    struct hf_lane_entry entry;
+    bool left = true; /* also when it cannot be read */
+
+    if (ops->snap_begin(link->store->local, &snap) != 0)
+        return true;
+    left = (ops->pending_next(snap, 0, &row) == 0 && row.first_lsn < link->live_from) ||
+           (ops->lane_next(snap, 0, &entry) == 0 && entry.lsn < link->live_from);
+    ops->snap_end(snap);
+    return left;
+}
+
+/* A pass is through: have its acknowledgements stored, then look whether anything is left. */
+static void end_pass(struct hf_link *link)
+{
+    if (!link->checking) {
+        link->checking = true;
+        link->checkpoint_ticket = hf__checkpoint_ticket(link->store);
+    } else if (hf__checkpoint_ended(link->store, link->checkpoint_ticket)) {
+        bool left = anything_left(link);
+        bool again = link->again || link->lane_again;
+        hf__link_begin_pass(link);
+        if (!left) {
+            link->rows_done = link->lanes_done = true;
+            link->backoff_ms = BACKOFF_FIRST_MS;
+            hf__link_set_state(link, HF_LINK_ONLINE, "");
+        } else if (again) {
+            link->paused = true;
+            link->tier->ops->set_timer(link->tier, jittered(link, PAUSE_MS));
+        }
+    }
+}
+
+void hf__link_note_overflow(struct hf_link *link)
+{
+    pthread_mutex_lock(&link->mutex);
+    link->overflowed = true;
+    pthread_mutex_unlock(&link->mutex);
+}
+
+static bool has_overflowed(struct hf_link *link)
+{
+    bool overflowed;
+
+    pthread_mutex_lock(&link->mutex);
+    overflowed = link->overflowed;
+    pthread_mutex_unlock(&link->mutex);
+    return overflowed;
+}
+
+/* Live writes were left pending while connected: give them rows and make a pass over them. */
+static void restart_pass(struct hf_link *link)
+{
+    hf__link_set_state(link, HF_LINK_CATCHING_UP, "the queue of live writes overflowed");
+    start_live(link);
+    link->catch_up = HF_CATCH_UP_ROWS;
+    link->checkpoint_ticket = 0;
+}
+
+/* ---- whose turn it is ---- */
+
+static bool send_something(struct hf_link *link)
+{
+    bool live_first = link->live_turn;
+
+    link->live_turn = !live_first;
+    if (live_first)
+        return hf__link_send_live(link) || hf__link_send_live_lane(link) || hf__link_send_rows(link) ||
+               hf__link_send_lane_rows(link);
+    return hf__link_send_rows(link) || hf__link_send_lane_rows(link) || hf__link_send_live(link) ||
+           hf__link_send_live_lane(link);
+}
+
+static void send_next(struct hf_link *link)
+{
+    if (link->paused || send_something(link))
+        return;
+    if (link->state == HF_LINK_REPLAYING && link->rows_done && (link->lanes_done || link->lane_again))
+        end_pass(link);
+    if (has_overflowed(link) && link->connected) {
+        restart_pass(link);
+        hf__link_catch_up(link);
+    }
+}
+
+void hf__link_pump(struct hf_link *link)
+{
+    if (!link->connected)
+        return;
+    hf__fetch_send_all(link);
+    if (link->out)
+        return;
+    if (link->state == HF_LINK_CATCHING_UP)
+        hf__link_catch_up(link);
+    else
+        send_next(link);
+    hf__link_note_shared(link);
+}
+
+/* ---- what the headers of the journal say of sharing ---- */
+
+struct outstanding {
+    uint64_t lsns[HF_GROUP_EXCEPTIONS_MAX];
+    uint32_t n;
+    bool more;
+    uint64_t lowest;
+};
+
+static void add_outstanding(struct outstanding *o, uint64_t lsn)
+{
+    if (lsn < o->lowest)
+        o->lowest = lsn;
+    if (o->n < HF_GROUP_EXCEPTIONS_MAX)
+        o->lsns[o->n++] = lsn;
+    else
+        o->more = true;
+}
+
+static void add_queue(struct outstanding *o, const struct hf_live_queue *queue)
+{
+    for (const struct hf_live *live = queue->first; live && !o->more; live = live->next)
+        add_outstanding(o, live->version->lsn);
+    if (queue->first && queue->first->version->lsn < o->lowest)
+        o->lowest = queue->first->version->lsn;
+}
+
+void hf__link_note_shared(struct hf_link *link)
+{
+    struct outstanding o = {.lowest = UINT64_MAX};
+    uint64_t shared;
+    bool tell;
+
+    pthread_mutex_lock(&link->mutex);
+    for (size_t i = 0; i < link->sends.n; i++) {
+        if (link->sends.sends[i].live)
+            add_outstanding(&o, link->sends.sends[i].live->version->lsn);
+    }
+    for (size_t i = 0; i < link->lane_sends.n; i++) {
+        if (link->lane_sends.sends[i].live)
+            add_outstanding(&o, link->lane_sends.sends[i].live->version->lsn);
+    }
+    add_queue(&o, &link->plain);
+    add_queue(&o, &link->lane);
+    shared = o.more ? o.lowest - 1 : link->last_enqueued;
+    /* Before the replay the journal's tail may hold older changes that Redis lacks. */
+    tell =
+        !link->overflowed && link->accepting && (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE);
+    pthread_mutex_unlock(&link->mutex);
+    if (tell)
+        hf__journal_note_shared(link->store->journal, shared, o.lsns, o.more ? 0 : o.n);
+}
+
+/* ---- the transport's events ---- */
+
+static void on_connected(void *ctx, const struct hf_shared_hello *hello)
+{
+    struct hf_link *link = ctx;
+    struct hf_shared_error replica = {.class = HF_SHARED_STATE,
+                                      .reason = "the server is a replica; waiting for a master"};
+    int64_t middle = hello->asked_ms + (hello->answered_ms - hello->asked_ms) / 2;
+
+    link->connected = true;
+    if (!hello->master) {
+        hf__link_fail(link, &replica);
+        return;
+    }
+    pthread_mutex_lock(&link->mutex);
+    link->offset_ms = hello->redis_ms - hf__timeline_from_boot_ms(&link->store->time, middle);
+    link->uncertainty_ms = (hello->answered_ms - hello->asked_ms + 1) / 2 + 1;
+    pthread_mutex_unlock(&link->mutex);
+    hf__link_set_state(link, HF_LINK_CATCHING_UP, "");
+    hf__link_restart_catch_up(link);
+    link->only_deletes = false;
+    start_live(link);
+    hf__link_pump(link);
+}
+
+static void on_lost(void *ctx, const struct hf_shared_error *error)
+{
+    gone(ctx, error);
+}
+
+static void start_connecting(struct hf_link *link)
+{
+    hf__link_set_state(link, HF_LINK_CONNECTING, "");
+    link->tier->ops->connect(link->tier);
+}
+
+static void on_woken(void *ctx)
+{
+    struct hf_link *link = ctx;
+
+    if (link->state == HF_LINK_DISABLED)
+        start_connecting(link);
+    else
+        hf__link_pump(link);
+}
+
+static void on_timer(void *ctx)
+{
+    struct hf_link *link = ctx;
+
+    link->paused = false;
+    if (link->state == HF_LINK_OFFLINE || link->state == HF_LINK_HELD)
+        start_connecting(link);
+    else
+        hf__link_pump(link);
+}
+
+static const struct hf_shared_handler handler = {
+    .connected = on_connected, .lost = on_lost, .woken = on_woken, .timer = on_timer};
+
+/* ---- starting and stopping ---- */
+
+int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
+{
+    struct hf_link *link = calloc(1, sizeof(*link));
+    pthread_condattr_t attr;
+    int rc;
+
+    if (!link) {
+        tier->ops->stop(tier);
+        return hf__fail(HF_ENOMEM, "out of memory: the link");
+    }
+    link->store = store;
+    link->tier = tier;
+    link->backoff_ms = BACKOFF_FIRST_MS;
+    link->random = (uint64_t)hf__now_ms(store) ^ (uint64_t)(uintptr_t)link;
+    pthread_mutex_init(&link->mutex, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&link->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    store->link = link;
+    rc = hf__link_load_cursors(store);
+    if (rc == 0)
+        rc = tier->ops->start(tier, &handler, link);
+    if (rc != 0)
+        hf__link_stop(store);
+    return rc;
+}
+
+void hf__link_stop(struct hf *store)
+{
+    struct hf_link *link = store->link;
+
+    if (!link || !link->tier)
+        return;
+    link->tier->ops->stop(link->tier);
+    link->tier = NULL;
+    stop_accepting(link);
+    hf__fetch_fail_all(link, "the store is closing");
+}
+
+void hf__link_free(struct hf *store)
+{
+    struct hf_link *link = store->link;
+
+    if (!link)
+        return;
+    hf__link_stop(store);
+    free(link->items);
+    free(link->logs);
+    free(link->lane_ops);
+    free(link->sends.sends);
+    free(link->lane_sends.sends);
+    free(link->published);
+    free(link->saved);
+    pthread_mutex_destroy(&link->mutex);
+    pthread_cond_destroy(&link->changed);
+    free(link);
+    store->link = NULL;
+}
+
+/* ---- what others see ---- */
+
+void hf__link_wake(struct hf *store)
+{
+    struct hf_link *link = store->link;
+
+    if (link && link->tier)
+        link->tier->ops->wake(link->tier);
+}
+
+void hf__link_note_durable(struct hf *store)
+{
+    struct hf_link *link = store->link;
+
+    if (link && atomic_exchange(&link->waits_for_sync, false))
+        hf__link_wake(store);
+}
+
+void hf__link_status(struct hf *store, struct hf_link_status *ret_status)
+{
+    struct hf_link *link = store->link;
+
+    *ret_status = (struct hf_link_status){.state = HF_LINK_DISABLED};
+    if (!link)
+        return;
+    pthread_mutex_lock(&link->mutex);
+    ret_status->state = link->state;
+    ret_status->clock_offset_ms = link->offset_ms;
+    ret_status->clock_uncertainty_ms = link->uncertainty_ms;
+    memcpy(ret_status->reason, link->reason, sizeof(ret_status->reason));
+    pthread_mutex_unlock(&link->mutex);
+}
+
+/* With the mutex: nothing up to `lsn` is queued, out, or left pending. */
+static bool drained(const struct hf_link *link, uint64_t lsn)
+{
+    if (link->state != HF_LINK_ONLINE || link->overflowed || link->out)
+        return false;
+    return (!link->plain.first || link->plain.first->version->lsn > lsn) &&
+           (!link->lane.first || link->lane.first->version->lsn > lsn);
+}
+
+int hf__link_drain(struct hf *store, uint64_t lsn, int timeout_ms)
+{
+    struct hf_link *link = store->link;
+    struct timespec deadline;
+    int rc = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += timeout_ms / 1000;
+    deadline.tv_nsec += (timeout_ms % 1000) * 1000000L;
+    if (deadline.tv_nsec >= 1000000000L) {
+        deadline.tv_sec++;
+        deadline.tv_nsec -= 1000000000L;
+    }
+    pthread_mutex_lock(&link->mutex);
+    while (!drained(link, lsn) && rc == 0) {
+        if (timeout_ms < 0)
+            pthread_cond_wait(&link->changed, &link->mutex);
+        else
+            rc = pthread_cond_timedwait(&link->changed, &link->mutex, &deadline);
+    }
+    if (rc != 0)
+        rc = link->state == HF_LINK_ONLINE
+                 ? hf__fail(HF_ETIMEOUT, "not everything was shared within %d ms", timeout_ms)
+                 : hf__fail(HF_EOFFLINE, "the shared tier is %s after %d ms%s%s", hf_link_text(link->state),
+                            timeout_ms, link->reason[0] ? ": " : "", link->reason);
+    pthread_mutex_unlock(&link->mutex);
+    return rc;
+}

@@ -1,0 +1,253 @@
+/* Catching up after a connect: whose history Redis holds, what of ours it already has, and the cursors that remember
+ * both. Our own change-log entries are settled before anything is replayed, so that what was acknowledged, or applied
+ * without our hearing of it, is not sent again. */
+#include "link_state.h"
+
+#include "checkpoint.h"
+#include "fail.h"
+#include "settle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PAGE_ENTRIES 1000u /* of the change log in one answer */
+
+static struct hf_ns *current_ns(struct hf_link *link)
+{
+    return &link->store->namespaces.all[link->ns_index];
+}
+
+void hf__link_restart_catch_up(struct hf_link *link)
+{
+    link->catch_up = HF_CATCH_UP_EPOCH;
+    link->ns_index = 0;
+    link->checkpoint_ticket = 0;
+}
+
+/* On with the next namespace, or with the rows. */
+static void next_ns(struct hf_link *link)
+{
+    hf__link_publish_cursor(link, current_ns(link));
+    link->ns_index++;
+    link->catch_up = link->ns_index < link->store->namespaces.n ? HF_CATCH_UP_EPOCH : HF_CATCH_UP_ROWS;
+}
+
+static void request_failed(struct hf_link *link, const struct hf_shared_error *error)
+{
+    if (error->class != HF_SHARED_LINK) /* otherwise `lost` follows */
+        hf__link_fail(link, error);
+}
+
+/* ---- the change log ---- */
+
+static void on_change(void *ctx, const struct hf_shared_change *change)
+{
+    struct hf_link *link = ctx;
+
+    if (strcmp(change->node, link->store->node) == 0 && change->op != HF_SHARED_INCR &&
+        hf__settle_key(link->store, change->key, change->lsn))
+        atomic_fetch_add(&link->store->settled_by_log, 1);
+}
+
+static void page_done(void *ctx, struct hf_shared_log_page *page)
+{
+    struct hf_link *link = ctx;
+
+    hf__link_out(link, false);
+    if (page->error.class != HF_SHARED_OK) {
+        request_failed(link, &page->error);
+        return;
+    }
+    snprintf(current_ns(link)->log_id, HF_STREAM_ID_MAX, "%s", page->after_id);
+    if (page->n_entries < PAGE_ENTRIES)
+        next_ns(link);
+    hf__link_pump(link);
+}
+
+static bool send_page(struct hf_link *link)
+{
+    struct hf_ns *ns = current_ns(link);
+
+    link->page = (struct hf_shared_log_page){
+        .log_key = hf__slice(ns->log_key.data, ns->log_key.len),
+        .count = PAGE_ENTRIES,
+        .each = on_change,
+        .done = page_done,
+        .ctx = link,
+    };
+    snprintf(link->page.after_id, sizeof(link->page.after_id), "%s", ns->log_id);
+    return link->tier->ops->send_log_page(link->tier, &link->page) == 0;
+}
+
+/* ---- epoch and mark ---- */
+
+/* Redis's own word on the mark holds, but for one that is gone: then the known one stays, the script refuses, and
+ * entries that may have been applied become in doubt. */
+static void take_mark(struct hf_ns *ns, uint64_t mark)
+{
+    if (mark != 0)
+        ns->mark = mark;
+}
+
+static void epoch_done(void *ctx, struct hf_shared_epoch *epoch)
+{
+    struct hf_link *link = ctx;
+    struct hf_ns *ns = current_ns(link);
+
+    hf__link_out(link, false);
+    if (epoch->error.class != HF_SHARED_OK) {
+        request_failed(link, &epoch->error);
+        return;
+    }
+    if (hf__ns_set_epoch(ns, epoch->epoch) != 0) {
+        struct hf_shared_error error = {.class = HF_SHARED_STATE, .reason = "out of memory"};
+        hf__link_fail(link, &error);
+        return;
+    }
+    take_mark(ns, epoch->mark);
+    if (ns->with_log)
+        link->catch_up = HF_CATCH_UP_LOG;
+    else
+        next_ns(link);
+    hf__link_pump(link);
+}
+
+static bool send_epoch(struct hf_link *link)
+{
+    struct hf_ns *ns = current_ns(link);
+
+    link->epoch = (struct hf_shared_epoch){
+        .prefix = hf__slice(ns->prefix.data, ns->prefix.len),
+        .with_log = ns->with_log,
+        .done = epoch_done,
+        .ctx = link,
+    };
+    return link->tier->ops->send_epoch(link->tier, &link->epoch) == 0;
+}
+
+/* ---- the steps ---- */
+
+static void send_or_fail(struct hf_link *link, bool (*send)(struct hf_link *link))
+{
+    struct hf_shared_error error = {.class = HF_SHARED_STATE, .reason = "the request could not be sent"};
+
+    hf__link_out(link, true);
+    if (!send(link)) {
+        hf__link_out(link, false);
+        hf__link_fail(link, &error);
+    }
+}
+
+/* Every change from before live_from must have its row before the replay looks at rows. */
+static void await_rows(struct hf_link *link)
+{
+    if (link->checkpoint_ticket == 0)
+        link->checkpoint_ticket = hf__checkpoint_ticket(link->store);
+    if (!hf__checkpoint_ended(link->store, link->checkpoint_ticket))
+        return; /* its end wakes the link */
+    link->checkpoint_ticket = 0;
+    hf__link_begin_pass(link);
+    hf__link_set_state(link, HF_LINK_REPLAYING, "");
+    hf__link_pump(link);
+}
+
+void hf__link_catch_up(struct hf_link *link)
+{
+    while (link->catch_up == HF_CATCH_UP_EPOCH && current_ns(link)->write_mode == HF_WRITE_LOCAL)
+        next_ns(link);
+    if (link->catch_up == HF_CATCH_UP_EPOCH)
+        send_or_fail(link, send_epoch);
+    else if (link->catch_up == HF_CATCH_UP_LOG)
+        send_or_fail(link, send_page);
+    else
+        await_rows(link);
+}
+
+/* ---- cursors ---- */
+
+void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns)
+{
+    struct hf_cursor *cursor = &link->published[ns - link->store->namespaces.all];
+
+    pthread_mutex_lock(&link->mutex);
+    memcpy(cursor->epoch, ns->epoch, sizeof(cursor->epoch));
+    memcpy(cursor->log_id, ns->log_id, sizeof(cursor->log_id));
+    cursor->mark = ns->mark;
+    pthread_mutex_unlock(&link->mutex);
+}
+
+void hf__link_save_cursors(struct hf *store)
+{
+    pthread_mutex_lock(&store->link->mutex);
+    memcpy(store->link->saved, store->link->published, store->namespaces.n * sizeof(struct hf_cursor));
+    pthread_mutex_unlock(&store->link->mutex);
+}
+
+#define CURSOR_BYTES (32 + 8 + HF_STREAM_ID_MAX)
+
+static struct hf_slice cursor_name(const struct hf_ns *ns, uint8_t *name)
+{
+    size_t n = strlen(HF_META_CURSOR);
+
+    memcpy(name, HF_META_CURSOR, n);
+    memcpy(name + n, ns->prefix.data, ns->prefix.len);
+    return hf__slice(name, n + ns->prefix.len);
+}
+
+int hf__link_store_cursors(struct hf *store, struct hf_local_txn *txn)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < store->namespaces.n && rc == 0; i++) {
+        const struct hf_cursor *cursor = &store->link->saved[i];
+        uint8_t bytes[CURSOR_BYTES] = {0}, name[512];
+        if (!cursor->epoch[0])
+            continue;
+        memcpy(bytes, cursor->epoch, 32);
+        hf__put64(bytes + 32, cursor->mark);
+        memcpy(bytes + 40, cursor->log_id, HF_STREAM_ID_MAX);
+        rc = store->local->ops->meta_put(txn, cursor_name(&store->namespaces.all[i], name),
+                                         hf__slice(bytes, sizeof(bytes)));
+    }
+    return rc;
+}
+
+static int load_cursor(struct hf *store, struct hf_local_snap *snap, struct hf_ns *ns)
+{
+    uint8_t name[512];
+    struct hf_slice value;
+    const uint8_t *bytes;
+    char epoch[33] = "";
+    int rc = store->local->ops->meta_get(snap, cursor_name(ns, name), &value);
+
+    if (rc != 0 || value.len != CURSOR_BYTES)
+        return rc == HF_NOT_FOUND ? 0 : rc;
+    bytes = value.data;
+    memcpy(epoch, bytes, 32);
+    rc = hf__ns_set_epoch(ns, epoch);
+    ns->mark = hf__get64(bytes + 32);
+    memcpy(ns->log_id, bytes + 40, HF_STREAM_ID_MAX);
+    ns->log_id[HF_STREAM_ID_MAX - 1] = '\0';
+    return rc;
+}
+
+int hf__link_load_cursors(struct hf *store)
+{
+    struct hf_link *link = store->link;
+    struct hf_local_snap *snap;
+    int rc;
+
+    link->published = calloc(store->namespaces.n, sizeof(*link->published));
+    link->saved = calloc(store->namespaces.n, sizeof(*link->saved));
+    if (!link->published || !link->saved)
+        return hf__fail(HF_ENOMEM, "out of memory: the cursors of %zu namespaces", store->namespaces.n);
+    rc = store->local->ops->snap_begin(store->local, &snap);
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < store->namespaces.n && rc == 0; i++) {
+        rc = load_cursor(store, snap, &store->namespaces.all[i]);
+        hf__link_publish_cursor(link, &store->namespaces.all[i]);
+    }
+    store->local->ops->snap_end(snap);
+    return rc;
+}

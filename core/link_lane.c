@@ -1,0 +1,410 @@
+/* The lanes: increments and batches in LSN order, exactly once by their mark.
+ *
+ * A request carries (previous, last): the LSN that the mark must hold, and the one it will hold. What Redis answers
+ * tells whether this or an earlier attempt was applied, so a lost answer costs nothing. When the mark itself is gone,
+ * entries that may have been sent are in doubt: parked, never guessed. */
+#include "link_state.h"
+
+#include "fail.h"
+#include "lookup.h"
+#include "settle.h"
+#include "write.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LANE_MAX 256u /* operations in one script: it holds Redis up as a whole */
+#define LANE_BYTES_MAX (1u << 20)
+
+static void lane_clear(struct hf_lane_list *list)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        hf_buf_release(&list->sends[i].key);
+        hf_buf_release(&list->sends[i].value);
+    }
+    list->n = 0;
+    list->bytes = 0;
+}
+
+static struct hf_lane_send *lane_add(struct hf_lane_list *list)
+{
+    if (list->n == list->capacity) {
+        size_t capacity = list->capacity ? 2 * list->capacity : 32;
+        struct hf_lane_send *grown = realloc(list->sends, capacity * sizeof(*grown));
+        if (!grown)
+            return NULL;
+        list->sends = grown;
+        list->capacity = capacity;
+    }
+    list->sends[list->n] = (struct hf_lane_send){0};
+    return &list->sends[list->n++];
+}
+
+/* ---- results ---- */
+
+static void finish_live(struct hf_link *link, struct hf_lane_send *s, enum hf_share share, const char *reason)
+{
+    if (s->live)
+        hf__live_finish(link, s->live, share, reason);
+    s->live = NULL;
+}
+
+static void settle_one(struct hf_link *link, struct hf_lane_send *s, const struct hf_shared_lane_op *op,
+                       bool counted)
+{
+    if (op && op->has_number) {
+        hf__write_result(link->store, s->entry.key, s->entry.lsn, op->number);
+        pthread_mutex_lock(&link->mutex);
+        if (s->live && s->live->ticket) {
+            s->live->ticket->has_number = true;
+            s->live->ticket->number = op->number;
+        }
+        pthread_mutex_unlock(&link->mutex);
+    }
+    hf__settle_lane(link->store, s->entry.key, s->entry.lsn);
+    if (op && op->expired)
+        atomic_fetch_add(&link->store->expired_in_queue, 1);
+    atomic_fetch_add(counted ? &link->store->shared_ops : &link->store->settled_by_log, 1);
+    if (counted && !s->live)
+        atomic_fetch_add(&link->store->replayed_ops, 1);
+    finish_live(link, s, HF_SHARE_DONE, "");
+}
+
+/* Entries were left: nothing newer of the lane may go before the next pass has sent them. */
+static void hold_lane(struct hf_link *link)
+{
+    link->lane_again = true;
+    link->lanes_done = false;
+}
+
+/* What a failed or unfinished request leaves: live ones become pending, stored ones are met again in the next pass. */
+static void leave(struct hf_link *link, size_t from)
+{
+    for (size_t i = from; i < link->lane_sends.n; i++) {
+        struct hf_lane_send *s = &link->lane_sends.sends[i];
+        if (s->live)
+            hf__link_note_overflow(link);
+        hold_lane(link);
+        finish_live(link, s, HF_SHARE_PENDING, "");
+    }
+}
+
+static size_t unit_start(const struct hf_lane_list *list, size_t i)
+{
+    while (i > 0 && (list->sends[i - 1].entry.flags & HF_LANE_MORE))
+        i--;
+    return i;
+}
+
+static size_t unit_end(const struct hf_lane_list *list, size_t i)
+{
+    while (i + 1 < list->n && (list->sends[i].entry.flags & HF_LANE_MORE))
+        i++;
+    return i + 1;
+}
+
+static void park_range(struct hf_link *link, size_t from, size_t to, bool in_doubt, const char *reason)
+{
+    for (size_t i = from; i < to; i++) {
+        struct hf_lane_send *s = &link->lane_sends.sends[i];
+        hf__settle_park(link->store, &s->entry, in_doubt, true, reason);
+        finish_live(link, s, HF_SHARE_REFUSED, reason);
+    }
+}
+
+static void take_applied(struct hf_link *link, struct hf_ns *ns, bool already)
+{
+    struct hf_lane_list *list = &link->lane_sends;
+
+    for (size_t i = 0; i < list->n; i++)
+        settle_one(link, &list->sends[i], &link->lane_ops[i], !already);
+    ns->mark = list->sends[list->n - 1].entry.lsn;
+}
+
+/* Nothing was done, because the mark is not where we left it. Entries up to a mark inside the request were applied
+ * before; with any other mark, those that may have been sent are in doubt. */
+static void take_mark(struct hf_link *link, struct hf_ns *ns, uint64_t mark)
+{
+    struct hf_lane_list *list = &link->lane_sends;
+    size_t i = 0;
+
+    if (mark >= list->sends[0].entry.lsn && mark < list->sends[list->n - 1].entry.lsn) {
+        for (; i < list->n && list->sends[i].entry.lsn <= mark; i++)
+            settle_one(link, &list->sends[i], NULL, false);
+        leave(link, i);
+    } else {
+        for (; i < list->n; i++) {
+            if (!(list->sends[i].entry.flags & HF_LANE_SENT))
+                continue;
+            park_range(link, i, i + 1, true, "the mark that told whether Redis had applied it is gone");
+        }
+        leave(link, 0);
+    }
+    ns->mark = mark;
+}
+
+/* The operation at `bad` can never be applied: its unit is parked, the others go again. */
+static void take_bad(struct hf_link *link, size_t bad, const char *reason)
+{
+    size_t from = unit_start(&link->lane_sends, bad), to = unit_end(&link->lane_sends, bad);
+
+    park_range(link, from, to, false, reason);
+    for (size_t i = 0; i < link->lane_sends.n; i++) {
+        struct hf_lane_send *s = &link->lane_sends.sends[i];
+        if (s->live)
+            hf__link_note_overflow(link);
+        finish_live(link, s, HF_SHARE_PENDING, "");
+    }
+    hold_lane(link);
+}
+
+/* The connection died with this request: the mark will tell. */
+static void take_loss(struct hf_link *link)
+{
+    struct hf_lane_list *list = &link->lane_sends;
+    uint64_t head = list->sends[0].entry.lsn;
+    size_t end = unit_end(list, 0);
+
+    link->suspect_losses = link->suspect_lsn == head ? link->suspect_losses + 1 : 1;
+    link->suspect_lsn = head;
+    if (end == list->n && link->suspect_losses >= HF_LINK_SUSPECT_LOSSES) {
+        park_range(link, 0, end, true, "the connection broke each time that this entry was sent");
+        return;
+    }
+    for (size_t i = 0; i < list->n; i++)
+        hf__settle_mark_sent(link->store, list->sends[i].entry.key, list->sends[i].entry.lsn);
+    leave(link, 0);
+}
+
+static void lane_done(void *ctx, struct hf_shared_lane *lane)
+{
+    struct hf_link *link = ctx;
+    struct hf_ns *ns = hf__ns_of(&link->store->namespaces, link->lane_sends.sends[0].entry.key);
+    struct hf_shared_error error = lane->error;
+    enum hf_lane_outcome outcome = lane->outcome;
+
+    if (outcome == HF_LANE_FAILED && error.class == HF_SHARED_LINK)
+        take_loss(link);
+    else if (outcome == HF_LANE_APPLIED || outcome == HF_LANE_ALREADY)
+        take_applied(link, ns, outcome == HF_LANE_ALREADY);
+    else if (outcome == HF_LANE_MARK)
+        take_mark(link, ns, lane->mark);
+    else if (outcome == HF_LANE_BAD)
+        take_bad(link, lane->bad, error.reason);
+    else
+        leave(link, 0);
+    if (lane->log.last_id[0])
+        snprintf(ns->log_id, sizeof(ns->log_id), "%s", lane->log.last_id);
+    hf__link_publish_cursor(link, ns);
+    lane_clear(&link->lane_sends);
+    hf__link_out(link, false);
+    if (outcome != HF_LANE_FAILED) {
+        link->suspect_losses = 0;
+        hf__link_pump(link);
+    } else if (error.class == HF_SHARED_STATE && error.oom) {
+        hf__link_pause(link, &error);
+        hf__link_pump(link);
+    } else if (error.class != HF_SHARED_LINK) {
+        hf__link_fail(link, &error);
+    }
+}
+
+/* ---- sending ---- */
+
+static enum hf_shared_op shared_op(uint8_t lane_op)
+{
+    switch (lane_op) {
+    case HF_LANE_DELETE: return HF_SHARED_DELETE;
+    case HF_LANE_EXPIRE: return HF_SHARED_EXPIRE;
+    case HF_LANE_PERSIST: return HF_SHARED_PERSIST;
+    case HF_LANE_INCR: return HF_SHARED_INCR;
+    default: return HF_SHARED_SET;
+    }
+}
+
+static void fill_ops(struct hf_link *link)
+{
+    for (size_t i = 0; i < link->lane_sends.n; i++) {
+        const struct hf_lane_entry *e = &link->lane_sends.sends[i].entry;
+        bool dead = e->op == HF_LANE_SET && hf__is_expired(e->deadline_ms, hf__now_ms(link->store));
+        link->lane_ops[i] = (struct hf_shared_lane_op){
+            .op = dead ? HF_SHARED_DELETE : shared_op(e->op),
+            .key = e->key,
+            .value = e->value,
+            .delta = e->delta,
+            .deadline_ms = hf__link_to_redis_ms(link, e->deadline_ms),
+            .lsn = e->lsn,
+            .more = e->flags & HF_LANE_MORE,
+        };
+    }
+}
+
+static bool send_lane(struct hf_link *link)
+{
+    struct hf_shared_error no_memory = {.class = HF_SHARED_STATE, .reason = "out of memory"};
+    struct hf_ns *ns = hf__ns_of(&link->store->namespaces, link->lane_sends.sends[0].entry.key);
+    struct hf_shared_lane_op *ops = realloc(link->lane_ops, link->lane_sends.n * sizeof(*ops));
+
+    if (ops) {
+        link->lane_ops = ops;
+        fill_ops(link);
+        link->lane_request = (struct hf_shared_lane){
+            .mark_key = hf__slice(ns->mark_key.data, ns->mark_key.len),
+            .prev = ns->mark,
+            .ops = ops,
+            .n_ops = link->lane_sends.n,
+            .done = lane_done,
+            .ctx = link,
+        };
+        if (ns->with_log)
+            link->lane_request.log = (struct hf_shared_log){.key = hf__slice(ns->log_key.data, ns->log_key.len),
+                                                            .max_entries = ns->log_max};
+        hf__link_out(link, true);
+        if (link->tier->ops->send_lane(link->tier, &link->lane_request) == 0)
+            return true;
+        hf__link_out(link, false);
+    }
+    leave(link, 0);
+    lane_clear(&link->lane_sends);
+    hf__link_pause(link, &no_memory);
+    return true;
+}
+
+/* A unit may end here, and the request is long enough. */
+static bool lane_full(const struct hf_link *link)
+{
+    const struct hf_lane_list *list = &link->lane_sends;
+
+    if (list->n == 0 || (list->sends[list->n - 1].entry.flags & HF_LANE_MORE))
+        return false;
+    return list->n >= (link->suspect_losses > 1 ? 1 : LANE_MAX) || list->bytes >= LANE_BYTES_MAX;
+}
+
+static uint8_t lane_op_of(const struct hf_version *v)
+{
+    switch (v->op) {
+    case HF_ENTRY_DELETE: return HF_LANE_DELETE;
+    case HF_ENTRY_EXPIRE: return HF_LANE_EXPIRE;
+    case HF_ENTRY_PERSIST: return HF_LANE_PERSIST;
+    case HF_ENTRY_INCR: return HF_LANE_INCR;
+    default: return HF_LANE_SET;
+    }
+}
+
+static struct hf_lane_entry live_entry(const struct hf_live *live)
+{
+    const struct hf_version *v = live->version;
+
+    return (struct hf_lane_entry){
+        .lsn = v->lsn,
+        .op = lane_op_of(v),
+        .flags = v->flags & HF_ENTRY_MORE ? HF_LANE_MORE : 0,
+        .delta = v->delta,
+        .made_ms = v->made_ms,
+        .deadline_ms = v->deadline_ms,
+        .key = live->key,
+        .value = v->op == HF_ENTRY_SET ? v->value : hf__slice(NULL, 0),
+    };
+}
+
+/* The first live lane entry that may be sent: what is not idempotent is never sent before it is durable. Entries
+ * that were settled by the lane's stored part meanwhile are finished here. NULL: none, or not yet. */
+static struct hf_live *sendable_head(struct hf_link *link)
+{
+    struct hf_live *live;
+
+    while ((live = hf__live_peek(link, &link->lane)) && atomic_load(&live->version->state) == HF_VERSION_SETTLED)
+        hf__live_finish(link, hf__live_pop(link, &link->lane), HF_SHARE_DONE, "");
+    if (!live || live->version->lsn <= hf__journal_durable_lsn(link->store->journal))
+        return live;
+    atomic_store(&link->waits_for_sync, true);
+    /* The journal may have moved on before it could see the flag. */
+    return live->version->lsn <= hf__journal_durable_lsn(link->store->journal) ? live : NULL;
+}
+
+bool hf__link_send_live_lane(struct hf_link *link)
+{
+    struct hf_ns *ns = NULL;
+    struct hf_live *live;
+
+    if (!link->lanes_done) /* one lane: older entries first */
+        return false;
+    while (!lane_full(link) && (live = sendable_head(link)) && (!ns || live->ns == ns)) {
+        struct hf_lane_send *s = lane_add(&link->lane_sends);
+        if (!s)
+            break;
+        ns = live->ns;
+        s->live = hf__live_pop(link, &link->lane);
+        s->entry = live_entry(s->live);
+        link->lane_sends.bytes += s->entry.key.len + s->entry.value.len;
+    }
+    return link->lane_sends.n > 0 && send_lane(link);
+}
+
+static int add_stored(struct hf_link *link, const struct hf_lane_entry *entry)
+{
+    struct hf_lane_send *s = lane_add(&link->lane_sends);
+
+    if (!s || hf__buf_copy(entry->key, &s->key) != 0 || hf__buf_copy(entry->value, &s->value) != 0)
+        return HF_ENOMEM;
+    s->entry = *entry;
+    s->entry.key = hf__slice(s->key.data, s->key.len);
+    s->entry.value = hf__slice(s->value.data, s->value.len);
+    link->lane_sends.bytes += s->key.len + s->value.len;
+    return 0;
+}
+
+/* Entries of one namespace behind the cursor. Those that the mark covers were applied before. */
+static int collect_stored(struct hf_link *link, struct hf_local_snap *snap)
+{
+    struct hf_ns *first = NULL;
+    int rc = 0;
+
+    while (rc == 0 && !lane_full(link)) {
+        struct hf_lane_entry entry;
+        struct hf_ns *ns;
+        rc = link->store->local->ops->lane_next(snap, link->lane_cursor, &entry);
+        if (rc == HF_NOT_FOUND || (rc == 0 && entry.lsn >= link->live_from)) {
+            link->lanes_done = true;
+            return 0;
+        }
+        if (rc != 0)
+            return rc;
+        ns = hf__ns_of(&link->store->namespaces, entry.key);
+        if (first && ns != first)
+            return 0;
+        link->lane_cursor = entry.lsn + 1;
+        if (entry.lsn <= ns->mark) {
+            hf__settle_lane(link->store, entry.key, entry.lsn);
+            atomic_fetch_add(&link->store->settled_by_log, 1);
+            continue;
+        }
+        first = ns;
+        rc = add_stored(link, &entry);
+    }
+    return rc;
+}
+
+bool hf__link_send_lane_rows(struct hf_link *link)
+{
+    struct hf_shared_error error = {.class = HF_SHARED_STATE};
+    struct hf_local_snap *snap;
+    int rc;
+
+    if (link->lanes_done || link->lane_again)
+        return false;
+    rc = link->store->local->ops->snap_begin(link->store->local, &snap);
+    if (rc == 0) {
+        rc = collect_stored(link, snap);
+        link->store->local->ops->snap_end(snap);
+    }
+    if (rc != 0) {
+        snprintf(error.reason, sizeof(error.reason), "the lane cannot be read: %.100s", hf_errmsg());
+        lane_clear(&link->lane_sends);
+        hold_lane(link);
+        hf__link_pause(link, &error);
+        return true;
+    }
+    return link->lane_sends.n > 0 && send_lane(link);
+}

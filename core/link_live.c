@@ -1,0 +1,339 @@
+/* Live writes on their way to the link thread, the tickets of those who wait for them, and fetches. */
+#include "link_state.h"
+
+#include "checkpoint.h"
+#include "done.h"
+#include "fail.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* Bounds of the live queue. Beyond them a write is pending at once and replayed from its row. */
+#define QUEUE_MAX 65536u
+#define QUEUE_BYTES_MAX (64u << 20)
+
+/* ---- tickets ---- */
+
+struct hf_ticket *hf__ticket_new(pthread_cond_t *cond)
+{
+    struct hf_ticket *ticket = calloc(1, sizeof(*ticket));
+
+    if (!ticket) {
+        hf__fail(HF_ENOMEM, "out of memory: a ticket");
+        return NULL;
+    }
+    ticket->refs = 1;
+    ticket->cond = cond;
+    return ticket;
+}
+
+/* With the mutex. */
+static void ticket_unref(struct hf_ticket *ticket)
+{
+    if (ticket && --ticket->refs == 0)
+        free(ticket);
+}
+
+void hf__ticket_release_ref(struct hf *store, struct hf_ticket *ticket)
+{
+    if (!ticket)
+        return;
+    if (!store->link) {
+        free(ticket);
+        return;
+    }
+    pthread_mutex_lock(&store->link->mutex);
+    ticket_unref(ticket);
+    pthread_mutex_unlock(&store->link->mutex);
+}
+
+/* With the mutex. One entry of the ticket's write is answered. */
+static void ticket_answer(struct hf *store, struct hf_ticket *ticket, enum hf_share share, const char *reason)
+{
+    if (!ticket)
+        return;
+    ticket->left--;
+    if (ticket->share != HF_SHARE_WAITING || (share == HF_SHARE_DONE && ticket->left > 0))
+        return;
+    ticket->share = share;
+    snprintf(ticket->reason, sizeof(ticket->reason), "%s", reason);
+    if (ticket->cond)
+        pthread_cond_signal(ticket->cond);
+    else
+        hf__done_poke(store);
+}
+
+enum hf_share hf__ticket_wait(struct hf *store, struct hf_ticket *ticket, const struct timespec *deadline)
+{
+    struct hf_link *link = store->link;
+    enum hf_share share;
+    int rc = 0;
+
+    pthread_mutex_lock(&link->mutex);
+    while (ticket->share == HF_SHARE_WAITING && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(ticket->cond, &link->mutex, deadline);
+    share = ticket->share == HF_SHARE_WAITING ? HF_SHARE_PENDING : ticket->share;
+    ticket->cond = NULL; /* it is on the caller's stack */
+    ticket->share = share;
+    pthread_mutex_unlock(&link->mutex);
+    return share;
+}
+
+enum hf_share hf__ticket_share(struct hf *store, struct hf_ticket *ticket)
+{
+    enum hf_share share;
+
+    pthread_mutex_lock(&store->link->mutex);
+    share = ticket->share;
+    pthread_mutex_unlock(&store->link->mutex);
+    return share;
+}
+
+/* ---- the queues ---- */
+
+static void queue_append(struct hf_live_queue *queue, struct hf_live *live)
+{
+    live->next = NULL;
+    if (queue->last)
+        queue->last->next = live;
+    else
+        queue->first = live;
+    queue->last = live;
+    queue->n++;
+}
+
+static size_t live_bytes(const struct hf_live *live)
+{
+    return live->key.len + live->version->value.len;
+}
+
+struct hf_live *hf__live_peek(struct hf_link *link, struct hf_live_queue *queue)
+{
+    struct hf_live *live;
+
+    pthread_mutex_lock(&link->mutex);
+    live = queue->first;
+    pthread_mutex_unlock(&link->mutex);
+    return live;
+}
+
+struct hf_live *hf__live_pop(struct hf_link *link, struct hf_live_queue *queue)
+{
+    struct hf_live *live;
+
+    pthread_mutex_lock(&link->mutex);
+    live = queue->first;
+    if (live) {
+        queue->first = live->next;
+        if (!queue->first)
+            queue->last = NULL;
+        queue->n--;
+        link->queued_bytes -= live_bytes(live);
+    }
+    pthread_mutex_unlock(&link->mutex);
+    return live;
+}
+
+void hf__live_push_front(struct hf_link *link, struct hf_live_queue *queue, struct hf_live *live)
+{
+    pthread_mutex_lock(&link->mutex);
+    live->next = queue->first;
+    queue->first = live;
+    if (!queue->last)
+        queue->last = live;
+    queue->n++;
+    link->queued_bytes += live_bytes(live);
+    pthread_mutex_unlock(&link->mutex);
+}
+
+void hf__live_finish(struct hf_link *link, struct hf_live *live, enum hf_share share, const char *reason)
+{
+    pthread_mutex_lock(&link->mutex);
+    ticket_answer(link->store, live->ticket, share, reason);
+    ticket_unref(live->ticket);
+    pthread_mutex_unlock(&link->mutex);
+    hf__generation_release_ref(&link->store->overlay, live->generation);
+    free(live);
+}
+
+void hf__live_drop_all(struct hf_link *link)
+{
+    struct hf_live *live;
+
+    while ((live = hf__live_pop(link, &link->plain)))
+        hf__live_finish(link, live, HF_SHARE_PENDING, "");
+    while ((live = hf__live_pop(link, &link->lane)))
+        hf__live_finish(link, live, HF_SHARE_PENDING, "");
+}
+
+/* With the mutex. */
+static struct hf_live *live_new(struct hf_link *link, struct hf_ns *ns, const struct hf_staged *staged,
+                                struct hf_ticket *ticket)
+{
+    struct hf_live *live = malloc(sizeof(*live));
+
+    if (!live)
+        return NULL;
+    *live = (struct hf_live){
+        .key = staged->node->key,
+        .version = staged->version,
+        .generation = link->store->overlay.view.active,
+        .ns = ns,
+        .ticket = ticket,
+    };
+    hf__generation_retain(&link->store->overlay, live->generation);
+    if (ticket)
+        ticket->refs++;
+    return live;
+}
+
+static bool takes(const struct hf_link *link, size_t n)
+{
+    return link->accepting && !link->overflowed && link->plain.n + link->lane.n + n <= QUEUE_MAX &&
+           link->queued_bytes <= QUEUE_BYTES_MAX;
+}
+
+void hf__link_enqueue(struct hf *store, struct hf_ns *ns, const struct hf_staged *staged, size_t n,
+                      struct hf_ticket *ticket)
+{
+    struct hf_link *link = store->link;
+    bool wake = false;
+
+    pthread_mutex_lock(&link->mutex);
+    if (ticket)
+        ticket->left = (unsigned)n;
+    for (size_t i = 0; i < n; i++) {
+        struct hf_live *live = takes(link, n - i) ? live_new(link, ns, &staged[i], ticket) : NULL;
+        if (!live) { /* what follows stays pending, too: a unit is sent whole or not at all */
+            wake |= link->accepting && !link->overflowed;
+            link->overflowed |= link->accepting;
+            ticket_answer(store, ticket, HF_SHARE_PENDING, "");
+            continue;
+        }
+        queue_append(staged[i].version->flags & HF_ENTRY_LANE ? &link->lane : &link->plain, live);
+        link->queued_bytes += live_bytes(live);
+        link->last_enqueued = staged[i].version->lsn;
+        wake = true;
+    }
+    wake &= !link->busy;
+    pthread_mutex_unlock(&link->mutex);
+    if (wake)
+        hf__link_wake(store);
+}
+
+/* ---- fetches ---- */
+
+static void fetch_unlink(struct hf_link *link, struct hf_fetch_wait *wait)
+{
+    for (struct hf_fetch_wait **at = &link->fetches; *at; at = &(*at)->next) {
+        if (*at == wait) {
+            *at = wait->next;
+            return;
+        }
+    }
+}
+
+/* With the mutex. */
+static void fetch_finish(struct hf_link *link, struct hf_fetch_wait *wait, int rc, const char *reason)
+{
+    wait->rc = rc;
+    snprintf(wait->reason, sizeof(wait->reason), "%s", reason);
+    wait->out = false;
+    wait->done = true;
+    fetch_unlink(link, wait);
+    pthread_cond_broadcast(&link->changed);
+}
+
+static int fetch_code(const struct hf_shared_error *error)
+{
+    switch (error->class) {
+    case HF_SHARED_OK: return 0;
+    case HF_SHARED_ENTRY: return HF_EWRONGTYPE;
+    case HF_SHARED_AUTH: return HF_EAUTH;
+    default: return HF_EOFFLINE;
+    }
+}
+
+static void fetch_done(void *ctx, struct hf_shared_fetch *fetch)
+{
+    struct hf_fetch_wait *wait = ctx;
+    struct hf_link *link = wait->store->link;
+    int rc = fetch_code(&fetch->error);
+
+    pthread_mutex_lock(&link->mutex);
+    wait->fetched.found = rc == 0 && fetch->found;
+    if (wait->fetched.found) {
+        rc = hf__buf_copy(fetch->value, &wait->fetched.value);
+        /* Counted from before the question: the way back never lengthens a life. */
+        wait->fetched.deadline_ms = fetch->ttl_ms < 0 ? 0 : wait->asked_ms + fetch->ttl_ms;
+    }
+    fetch_finish(link, wait, rc, fetch->error.reason);
+    pthread_mutex_unlock(&link->mutex);
+}
+
+void hf__fetch_send_all(struct hf_link *link)
+{
+    pthread_mutex_lock(&link->mutex);
+    for (struct hf_fetch_wait *wait = link->fetches, *next; wait; wait = next) {
+        next = wait->next;
+        if (wait->out)
+            continue;
+        wait->request = (struct hf_shared_fetch){.key = wait->key, .done = fetch_done, .ctx = wait};
+        wait->asked_ms = hf__now_ms(link->store);
+        wait->out = true;
+        if (link->tier->ops->send_fetch(link->tier, &wait->request) != 0)
+            fetch_finish(link, wait, HF_EOFFLINE, "the request could not be sent");
+    }
+    pthread_mutex_unlock(&link->mutex);
+}
+
+void hf__fetch_fail_all(struct hf_link *link, const char *reason)
+{
+    pthread_mutex_lock(&link->mutex);
+    while (link->fetches)
+        fetch_finish(link, link->fetches, HF_EOFFLINE, reason);
+    pthread_mutex_unlock(&link->mutex);
+}
+
+/* With the mutex. A request that is out cannot be taken back: its answer, or the loss of the link, which the
+ * transport's own deadline bounds, ends the wait. */
+static void fetch_wait(struct hf_link *link, struct hf_fetch_wait *wait, const struct timespec *deadline)
+{
+    while (!wait->done) {
+        if (wait->out)
+            pthread_cond_wait(&link->changed, &link->mutex);
+        else if (pthread_cond_timedwait(&link->changed, &link->mutex, deadline) == ETIMEDOUT && !wait->out)
+            fetch_finish(link, wait, HF_ETIMEOUT, "no answer in time");
+    }
+}
+
+int hf__link_fetch(struct hf *store, struct hf_slice key, struct hf_fetched *ret_fetched)
+{
+    struct hf_link *link = store->link;
+    struct hf_fetch_wait wait = {.key = key, .store = store};
+    struct timespec deadline;
+    char shown[80];
+
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += store->opts.redis_timeout_ms / 1000 + 1;
+    pthread_mutex_lock(&link->mutex);
+    if (!link->accepting) {
+        hf__fail(HF_EOFFLINE, "the shared tier is %s: '%s' cannot be asked for", hf_link_text(link->state),
+                 hf__printable(key, shown, sizeof(shown)));
+        pthread_mutex_unlock(&link->mutex);
+        return HF_EOFFLINE;
+    }
+    wait.next = link->fetches;
+    link->fetches = &wait;
+    pthread_mutex_unlock(&link->mutex);
+    hf__link_wake(store);
+    pthread_mutex_lock(&link->mutex);
+    fetch_wait(link, &wait, &deadline);
+    pthread_mutex_unlock(&link->mutex);
+    if (wait.rc != 0)
+        return hf__fail(wait.rc, "cannot fetch '%s': %s", hf__printable(key, shown, sizeof(shown)), wait.reason);
+    *ret_fetched = wait.fetched;
+    return 0;
+}

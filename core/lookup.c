@@ -1,0 +1,172 @@
+/* Looking a key up. */
+#include "lookup.h"
+
+#include "fail.h"
+#include "reader.h"
+
+int hf__look_begin(struct hf *store, struct hf_look *ret_look)
+{
+    *ret_look = (struct hf_look){.store = store, .now_ms = hf__now_ms(store)};
+    if (store->read_only)
+        return hf__reader_look(ret_look);
+    ret_look->visible_lsn = atomic_load_explicit(&store->visible_lsn, memory_order_acquire);
+    hf__view_pin(&store->overlay, &ret_look->view);
+    return 0;
+}
+
+void hf__look_end(struct hf_look *look)
+{
+    if (!look->store)
+        return;
+    look->store->local->ops->snap_end(look->snap);
+    if (look->view.active)
+        hf__view_unpin(&look->store->overlay, &look->view);
+    *look = (struct hf_look){0};
+}
+
+int hf__look_snap(struct hf_look *look, struct hf_local_snap **ret_snap)
+{
+    int rc = 0;
+
+    if (!look->snap)
+        rc = look->store->local->ops->snap_begin(look->store->local, &look->snap);
+    if (rc == 0)
+        *ret_snap = look->snap;
+    return rc;
+}
+
+static bool changes_only_ttl(const struct hf_version *v)
+{
+    return v->op == HF_ENTRY_EXPIRE || v->op == HF_ENTRY_PERSIST;
+}
+
+/* Walk a node's versions: note the newest one and the newest deadline; the first one with a value ends it. */
+static struct hf_version *walk_versions(struct hf_version *v, struct hf_version **top, struct hf_version **ttl)
+{
+    for (; v; v = v->older) {
+        if (!*top)
+            *top = v;
+        if (!changes_only_ttl(v))
+            return v;
+        if (!*ttl)
+            *ttl = v;
+    }
+    return NULL;
+}
+
+static struct hf_version *visible(const struct hf_look *look, const struct hf_node *node)
+{
+    return node ? hf__node_visible(node, look->visible_lsn) : NULL;
+}
+
+/* The overlay's part of the answer; true when the local tier is not needed. */
+static bool resolve_overlay(const struct hf_look *look, const struct hf_node *active, const struct hf_node *frozen,
+                            struct hf_found *found, struct hf_version **ttl)
+{
+    struct hf_version *v = walk_versions(visible(look, active), &found->top, ttl);
+
+    if (!v)
+        v = walk_versions(visible(look, frozen), &found->top, ttl);
+    if (found->top)
+        found->lsn = found->top->lsn;
+    if (!v)
+        return false;
+    found->held = true;
+    found->live = v->op != HF_ENTRY_DELETE;
+    found->value = v->value;
+    found->type = v->type;
+    found->deadline_ms = v->deadline_ms;
+    found->made_ms = found->top->made_ms;
+    return true;
+}
+
+static void finish(const struct hf_look *look, const struct hf_version *ttl, struct hf_found *found)
+{
+    if (ttl)
+        found->deadline_ms = ttl->deadline_ms;
+    if (hf__is_expired(found->deadline_ms, look->now_ms))
+        found->live = false;
+}
+
+static void take_record(const struct hf_record *record, struct hf_found *found)
+{
+    found->held = true;
+    found->live = true;
+    found->value = record->value;
+    found->type = record->type;
+    found->deadline_ms = record->deadline_ms;
+    found->made_ms = found->top ? found->top->made_ms : record->made_ms;
+    found->only_ttl = found->top != NULL;
+    found->record_shared = record->flags & HF_RECORD_SHARED;
+    if (!found->top)
+        found->lsn = record->lsn;
+}
+
+void hf__look_resolve(const struct hf_look *look, const struct hf_node *active, const struct hf_node *frozen,
+                      const struct hf_record *record, struct hf_found *ret_found)
+{
+    struct hf_version *ttl = NULL;
+
+    *ret_found = (struct hf_found){0};
+    if (!resolve_overlay(look, active, frozen, ret_found, &ttl) && record)
+        take_record(record, ret_found);
+    finish(look, ttl, ret_found);
+}
+
+int hf__look_up(struct hf_look *look, struct hf_slice key, struct hf_found *ret_found)
+{
+    const struct hf_generation *frozen = look->view.frozen;
+    struct hf_found found = {0};
+    struct hf_version *ttl = NULL;
+    struct hf_local_snap *snap = NULL;
+    struct hf_record record;
+    int rc = 0;
+
+    if (!resolve_overlay(look, hf__generation_find(look->view.active, key),
+                         frozen ? hf__generation_find(frozen, key) : NULL, &found, &ttl)) {
+        rc = hf__look_snap(look, &snap);
+        if (rc == 0)
+            rc = look->store->local->ops->get(snap, key, &record);
+        if (rc == 0)
+            take_record(&record, &found);
+        else if (rc != HF_NOT_FOUND)
+            return rc;
+    }
+    finish(look, ttl, &found);
+    *ret_found = found;
+    return 0;
+}
+
+int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_found *found, enum hf_owed *ret_owed)
+{
+    const struct hf_local_ops *ops = look->store->local->ops;
+    struct hf_local_snap *snap = NULL;
+    struct hf_pending_row row;
+    uint64_t lsn;
+    int rc = 0;
+
+    *ret_owed = HF_OWED_NOTHING;
+    if (found->top) {
+        if (atomic_load(&found->top->state) != HF_VERSION_SETTLED)
+            *ret_owed = found->top->flags & HF_ENTRY_LANE ? HF_OWED_LANE : HF_OWED_ROW;
+        return 0;
+    }
+    if (atomic_load(&look->store->lane_entries) + atomic_load(&look->store->pending_rows) == 0)
+        return 0;
+    rc = hf__look_snap(look, &snap);
+    if (rc == 0 && (rc = ops->lane_last(snap, key, &lsn)) == 0)
+        *ret_owed = HF_OWED_LANE;
+    else if (rc == HF_NOT_FOUND && (rc = ops->pending_get(snap, key, &row)) == 0)
+        *ret_owed = HF_OWED_ROW;
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
+int hf__wait_readable(struct hf *store, uint64_t lsn)
+{
+    int rc;
+
+    if (store->read_only || lsn <= hf__journal_safe_lsn(store->journal))
+        return 0;
+    rc = hf__journal_wait(store->journal, lsn);
+    return rc == HF_EUNKNOWN ? HF_ESTOPPED : rc;
+}

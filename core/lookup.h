@@ -1,0 +1,45 @@
+/* Looking a key up: the overlay first, then the local tier, with the one rule for what is there and what is dead. */
+#ifndef HF_LOOKUP_H
+#define HF_LOOKUP_H
+
+#include "store.h"
+
+/* One consistent look at a store; for one thread, for a short time. */
+struct hf_look {
+    struct hf *store;
+    struct hf_view view;
+    struct hf_local_snap *snap; /* taken when first needed, always after the view was pinned */
+    uint64_t visible_lsn;
+    int64_t now_ms;
+};
+
+struct hf_found {
+    bool held;             /* there is an entry for the key, live, dead or deleted */
+    bool live;             /* it has a value, and its deadline has not passed */
+    struct hf_slice value; /* borrowed until the look ends */
+    int64_t deadline_ms, made_ms;
+    uint64_t lsn; /* of the newest change, a TTL's included */
+    uint8_t type;
+    struct hf_version *top; /* the newest version in the overlay; NULL: none */
+    bool only_ttl;          /* the overlay changes only the deadline of what the local tier holds */
+    bool record_shared;     /* the value comes from the local tier, and Redis had acknowledged it */
+};
+
+int hf__look_begin(struct hf *store, struct hf_look *ret_look);
+void hf__look_end(struct hf_look *look);
+/* The snapshot of this look. */
+int hf__look_snap(struct hf_look *look, struct hf_local_snap **ret_snap);
+/* 0 also when nothing is held. */
+int hf__look_up(struct hf_look *look, struct hf_slice key, struct hf_found *ret_found);
+/* The same for a node and a record already at hand (scans); any of the three may be NULL. */
+void hf__look_resolve(const struct hf_look *look, const struct hf_node *active, const struct hf_node *frozen,
+                      const struct hf_record *record, struct hf_found *ret_found);
+
+/* What a key still owes the shared tier. */
+enum hf_owed { HF_OWED_NOTHING = 0, HF_OWED_ROW, HF_OWED_LANE };
+int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_found *found, enum hf_owed *ret_owed);
+
+/* Wait until the entry may be shown to a reader (promise 1). HF_ESTOPPED when its sync has failed. */
+int hf__wait_readable(struct hf *store, uint64_t lsn);
+
+#endif

@@ -1,0 +1,39 @@
+/* Namespaces: key prefixes with their own rules, and what the link knows of each one's bookkeeping in Redis. */
+#ifndef HF_NAMESPACE_H
+#define HF_NAMESPACE_H
+
+#include "bytes.h"
+
+#define HF_STREAM_ID_MAX 48
+
+struct hf_ns {
+    struct hf_buf prefix;
+    int64_t default_ttl_ms;
+    enum hf_write_mode write_mode;
+    enum hf_read_mode read_mode;
+    bool with_log;
+    uint32_t log_max;
+
+    /* Owned by the link thread. */
+    char epoch[33];
+    char log_id[HF_STREAM_ID_MAX]; /* the last change-log entry that we know */
+    struct hf_buf log_key, mark_key;
+    uint64_t mark; /* the last LSN of our lane that Redis holds */
+};
+
+struct hf_ns_table {
+    struct hf_ns *all; /* longest prefix first; the last one is "" */
+    size_t n;
+};
+
+/* Copy and check the namespaces of the options, adding "" when it is not there. HF_EINVAL names the bad one. */
+int hf__ns_table_init(struct hf_ns_table *table, const struct hf_namespace *namespaces, size_t n, const char *node);
+void hf__ns_table_release(struct hf_ns_table *table);
+
+/* The namespace that rules a key; never NULL. */
+struct hf_ns *hf__ns_of(const struct hf_ns_table *table, struct hf_slice key);
+
+/* Take over an epoch: the names of its log and its cursor's start change with it. HF_ENOMEM. */
+int hf__ns_set_epoch(struct hf_ns *ns, const char *epoch);
+
+#endif

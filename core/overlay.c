@@ -1,0 +1,328 @@
+/* Generations of skip lists: lock-free for readers, one writer. See overlay.h for the rules. */
+#include "overlay.h"
+
+#include "fail.h"
+
+#include <stdlib.h>
+
+#define HEIGHT_MAX 16      /* 4^16 nodes at a branching of 4 */
+#define CHUNK_BYTES 262144 /* of the arena */
+
+struct chunk {
+    struct chunk *older;
+    size_t used, size;
+    uint8_t bytes[];
+};
+
+struct hf_generation {
+    struct chunk *chunks;
+    struct hf_node *head; /* no key, full height */
+    _Atomic size_t bytes, keys;
+    unsigned pins;   /* overlay.mutex */
+    uint64_t random; /* xorshift state for heights */
+};
+
+/* ---- arena ---- */
+
+static void *arena_alloc(struct hf_generation *g, size_t size)
+{
+    struct chunk *c = g->chunks;
+    void *p;
+
+    size = (size + 15) & ~(size_t)15;
+    if (!c || c->size - c->used < size) {
+        size_t need = size > CHUNK_BYTES / 4 ? size : CHUNK_BYTES - sizeof(*c);
+        struct chunk *fresh = malloc(sizeof(*fresh) + need);
+        if (!fresh)
+            return NULL;
+        fresh->size = need;
+        fresh->used = 0;
+        if (c && need == size) { /* a large one goes behind the current chunk, which still has room */
+            fresh->older = c->older;
+            c->older = fresh;
+        } else {
+            fresh->older = c;
+            g->chunks = fresh;
+        }
+        c = fresh;
+    }
+    p = c->bytes + c->used;
+    c->used += size;
+    atomic_fetch_add_explicit(&g->bytes, size, memory_order_relaxed);
+    return p;
+}
+
+/* ---- generations ---- */
+
+static struct hf_node *node_new(struct hf_generation *g, struct hf_slice key, uint8_t height)
+{
+    size_t head = sizeof(struct hf_node) + height * sizeof(_Atomic(struct hf_node *));
+    struct hf_node *node = arena_alloc(g, head + key.len);
+
+    if (!node)
+        return NULL;
+    node->key = hf__slice((uint8_t *)node + head, key.len);
+    if (key.len > 0)
+        memcpy((uint8_t *)node + head, key.data, key.len);
+    atomic_init(&node->head, NULL);
+    node->height = height;
+    for (uint8_t i = 0; i < height; i++)
+        atomic_init(&node->next[i], NULL);
+    return node;
+}
+
+static void generation_free(struct hf_generation *g)
+{
+    if (!g)
+        return;
+    for (struct chunk *c = g->chunks, *older; c; c = older) {
+        older = c->older;
+        free(c);
+    }
+    free(g);
+}
+
+static struct hf_generation *generation_new(void)
+{
+    struct hf_generation *g = calloc(1, sizeof(*g));
+
+    if (!g)
+        return NULL;
+    g->random = 0x9e3779b97f4a7c15u;
+    g->head = node_new(g, hf__slice(NULL, 0), HEIGHT_MAX);
+    if (!g->head) {
+        generation_free(g);
+        return NULL;
+    }
+    atomic_store(&g->bytes, 0);
+    return g;
+}
+
+size_t hf__generation_bytes(const struct hf_generation *g)
+{
+    return atomic_load_explicit(&g->bytes, memory_order_relaxed);
+}
+
+size_t hf__generation_keys(const struct hf_generation *g)
+{
+    return atomic_load_explicit(&g->keys, memory_order_relaxed);
+}
+
+static uint8_t random_height(struct hf_generation *g)
+{
+    uint8_t height = 1;
+    uint64_t x = g->random;
+
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    g->random = x;
+    for (; height < HEIGHT_MAX && (x & 3) == 0; height++)
+        x >>= 2;
+    return height;
+}
+
+/* ---- searching ---- */
+
+/* The first node >= key; `before[i]`, when wanted, is the last node < key on level i. */
+static struct hf_node *search(const struct hf_generation *g, struct hf_slice key, struct hf_node **before)
+{
+    struct hf_node *node = g->head, *next = NULL, *known = NULL;
+
+    for (int level = HEIGHT_MAX - 1; level >= 0; level--) {
+        for (;;) {
+            next = atomic_load_explicit(&node->next[level], memory_order_acquire);
+            if (!next || next == known || hf__slice_cmp(next->key, key) >= 0)
+                break;
+            node = next;
+        }
+        known = next; /* already compared: not again one level below */
+        if (before)
+            before[level] = node;
+    }
+    return next;
+}
+
+struct hf_node *hf__generation_seek(const struct hf_generation *g, struct hf_slice key)
+{
+    return search(g, key, NULL);
+}
+
+struct hf_node *hf__generation_find(const struct hf_generation *g, struct hf_slice key)
+{
+    struct hf_node *node = search(g, key, NULL);
+
+    return node && hf__slice_eq(node->key, key) ? node : NULL;
+}
+
+struct hf_node *hf__node_next(const struct hf_node *node)
+{
+    return atomic_load_explicit(&node->next[0], memory_order_acquire);
+}
+
+struct hf_version *hf__node_visible(const struct hf_node *node, uint64_t visible_lsn)
+{
+    struct hf_version *v = atomic_load_explicit(&node->head, memory_order_acquire);
+
+    while (v && v->lsn > visible_lsn)
+        v = v->older;
+    return v;
+}
+
+/* ---- the view ---- */
+
+int hf__overlay_init(struct hf_overlay *overlay)
+{
+    *overlay = (struct hf_overlay){.view.active = generation_new()};
+    if (!overlay->view.active)
+        return hf__fail(HF_ENOMEM, "out of memory: the overlay");
+    overlay->view.active->pins = 1;
+    pthread_mutex_init(&overlay->mutex, NULL);
+    return 0;
+}
+
+void hf__overlay_release(struct hf_overlay *overlay)
+{
+    if (!overlay->view.active)
+        return;
+    generation_free(overlay->view.active);
+    generation_free(overlay->view.frozen);
+    pthread_mutex_destroy(&overlay->mutex);
+    *overlay = (struct hf_overlay){0};
+}
+
+/* With the mutex. Returns the generation if this was its last pin. */
+static struct hf_generation *unpin(struct hf_generation *g)
+{
+    return g && --g->pins == 0 ? g : NULL;
+}
+
+void hf__view_pin(struct hf_overlay *overlay, struct hf_view *ret_view)
+{
+    pthread_mutex_lock(&overlay->mutex);
+    *ret_view = overlay->view;
+    ret_view->active->pins++;
+    if (ret_view->frozen)
+        ret_view->frozen->pins++;
+    pthread_mutex_unlock(&overlay->mutex);
+}
+
+void hf__view_unpin(struct hf_overlay *overlay, struct hf_view *view)
+{
+    struct hf_generation *a, *b;
+
+    pthread_mutex_lock(&overlay->mutex);
+    a = unpin(view->active);
+    b = unpin(view->frozen);
+    pthread_mutex_unlock(&overlay->mutex);
+    generation_free(a);
+    generation_free(b);
+    *view = (struct hf_view){0};
+}
+
+void hf__generation_retain(struct hf_overlay *overlay, struct hf_generation *generation)
+{
+    pthread_mutex_lock(&overlay->mutex);
+    generation->pins++;
+    pthread_mutex_unlock(&overlay->mutex);
+}
+
+void hf__generation_release_ref(struct hf_overlay *overlay, struct hf_generation *generation)
+{
+    struct hf_generation *last;
+
+    pthread_mutex_lock(&overlay->mutex);
+    last = unpin(generation);
+    pthread_mutex_unlock(&overlay->mutex);
+    generation_free(last);
+}
+
+int hf__overlay_freeze(struct hf_overlay *overlay)
+{
+    struct hf_generation *fresh = generation_new();
+
+    if (!fresh)
+        return hf__fail(HF_ENOMEM, "out of memory: a generation of the overlay");
+    fresh->pins = 1;
+    pthread_mutex_lock(&overlay->mutex);
+    overlay->view.frozen = overlay->view.active;
+    overlay->view.active = fresh;
+    pthread_mutex_unlock(&overlay->mutex);
+    return 0;
+}
+
+void hf__overlay_drop_frozen(struct hf_overlay *overlay)
+{
+    struct hf_generation *last;
+
+    pthread_mutex_lock(&overlay->mutex);
+    last = unpin(overlay->view.frozen);
+    overlay->view.frozen = NULL;
+    pthread_mutex_unlock(&overlay->mutex);
+    generation_free(last);
+}
+
+/* ---- writing ---- */
+
+int hf__overlay_stage(struct hf_overlay *overlay, const struct hf_entry *entry, enum hf_version_state state,
+                      struct hf_staged *ret_staged)
+{
+    struct hf_generation *g = overlay->view.active; /* only the write lock's holder replaces it */
+    struct hf_staged staged = {.node = hf__generation_find(g, entry->key)};
+    uint8_t *value = NULL;
+
+    if (!staged.node) {
+        staged.node = node_new(g, entry->key, random_height(g));
+        staged.is_new = true;
+    }
+    staged.version = arena_alloc(g, sizeof(*staged.version) + entry->value.len);
+    if (!staged.node || !staged.version)
+        return hf__fail(HF_ENOMEM, "out of memory: an entry of %zu bytes in the overlay",
+                        entry->key.len + entry->value.len);
+    value = (uint8_t *)(staged.version + 1);
+    if (entry->value.len > 0)
+        memcpy(value, entry->value.data, entry->value.len);
+    *staged.version = (struct hf_version){
+        .op = entry->op,
+        .type = entry->type,
+        .flags = entry->flags,
+        .deadline_ms = entry->deadline_ms,
+        .made_ms = entry->made_ms,
+        .delta = entry->delta,
+        .value = hf__slice(value, entry->value.len),
+        .state = (uint8_t)state,
+    };
+    *ret_staged = staged;
+    return 0;
+}
+
+static void link_node(struct hf_generation *g, struct hf_node *node)
+{
+    struct hf_node *before[HEIGHT_MAX];
+
+    search(g, node->key, before);
+    for (uint8_t level = 0; level < node->height; level++) {
+        struct hf_node *next = atomic_load_explicit(&before[level]->next[level], memory_order_relaxed);
+        atomic_store_explicit(&node->next[level], next, memory_order_relaxed);
+        atomic_store_explicit(&before[level]->next[level], node, memory_order_release);
+    }
+    atomic_fetch_add_explicit(&g->keys, 1, memory_order_relaxed);
+}
+
+void hf__overlay_insert(struct hf_overlay *overlay, struct hf_staged *staged, uint64_t lsn)
+{
+    struct hf_generation *g = overlay->view.active;
+    struct hf_node *node = staged->node;
+
+    if (staged->is_new) { /* an earlier entry of the same batch may have brought the key meanwhile */
+        struct hf_node *there = hf__generation_find(g, node->key);
+        if (there)
+            node = there;
+    }
+    staged->version->lsn = lsn;
+    staged->version->older = atomic_load_explicit(&node->head, memory_order_relaxed);
+    atomic_store_explicit(&node->head, staged->version, memory_order_release);
+    if (node == staged->node && staged->is_new)
+        link_node(g, node);
+    staged->node = node;
+}

@@ -1,0 +1,177 @@
+/* What the shared tier's answers mean for the overlay and the pending table. */
+#include "settle.h"
+
+#include "checkpoint.h"
+#include "fail.h"
+
+#include <stdlib.h>
+
+/* Each says whether it changed the version. */
+
+static bool mark_settled(struct hf *store, struct hf_version *v, uint64_t lsn)
+{
+    bool changed = atomic_exchange(&v->state, HF_VERSION_SETTLED) == HF_VERSION_UNSETTLED;
+
+    (void)lsn;
+    if (changed && (v->flags & HF_ENTRY_LANE))
+        atomic_fetch_sub(&store->lane_open, 1);
+    return changed;
+}
+
+static bool mark_settled_exactly(struct hf *store, struct hf_version *v, uint64_t lsn)
+{
+    return v->lsn == lsn && mark_settled(store, v, lsn);
+}
+
+static bool mark_sent(struct hf *store, struct hf_version *v, uint64_t lsn)
+{
+    (void)store;
+    (void)lsn;
+    atomic_store(&v->sent, 1);
+    return false;
+}
+
+/* Call `mark` for the key's versions up to `lsn` in one generation. Returns how many it changed; `*any` is set when
+ * there were such versions. */
+static unsigned each_version(struct hf *store, const struct hf_generation *g, struct hf_slice key, uint64_t lsn,
+                             bool (*mark)(struct hf *store, struct hf_version *v, uint64_t lsn), bool *any)
+{
+    struct hf_node *node = g ? hf__generation_find(g, key) : NULL;
+    unsigned changed = 0;
+
+    for (struct hf_version *v = node ? atomic_load(&node->head) : NULL; v; v = v->older) {
+        if (v->lsn > lsn)
+            continue;
+        changed += mark(store, v, lsn);
+        *any = true;
+    }
+    return changed;
+}
+
+/* Leave it for the next checkpoint, with checkpoint.mutex. Without memory the row stays: the change is then sent
+ * again, which the row's own-version digests and the lane's mark make harmless. */
+static void leave(struct hf *store, struct hf_settled *settled)
+{
+    struct hf_checkpointer *cp = &store->checkpoint;
+
+    if (cp->n_settled == cp->settled_capacity) {
+        size_t capacity = cp->settled_capacity ? 2 * cp->settled_capacity : 64;
+        struct hf_settled *grown = realloc(cp->settled, capacity * sizeof(*grown));
+        if (!grown) {
+            hf__settled_release(settled);
+            return;
+        }
+        cp->settled = grown;
+        cp->settled_capacity = capacity;
+    }
+    cp->settled[cp->n_settled++] = *settled;
+    hf__checkpoint_note_settled(store);
+}
+
+static bool rows_possible(struct hf *store, bool in_active)
+{
+    return !in_active || hf__checkpoint_is_draining(store) || atomic_load(&store->pending_rows) > 0;
+}
+
+bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn)
+{
+    struct hf_settled settled = {.lsn = lsn};
+    struct hf_view view;
+    bool in_active = false, in_frozen = false;
+    unsigned changed;
+
+    hf__view_pin(&store->overlay, &view);
+    pthread_mutex_lock(&store->checkpoint.mutex);
+    changed = each_version(store, view.active, key, lsn, mark_settled, &in_active);
+    changed += each_version(store, view.frozen, key, lsn, mark_settled, &in_frozen);
+    if (rows_possible(store, in_active) && hf__buf_copy(key, &settled.key) == 0)
+        leave(store, &settled);
+    pthread_mutex_unlock(&store->checkpoint.mutex);
+    hf__view_unpin(&store->overlay, &view);
+    return changed > 0;
+}
+
+/* Mark one lane entry and leave `settled` for the checkpoint. */
+static void settle_lane_entry(struct hf *store, struct hf_slice key, uint64_t lsn, struct hf_settled *settled)
+{
+    struct hf_view view;
+    bool any;
+
+    hf__view_pin(&store->overlay, &view);
+    pthread_mutex_lock(&store->checkpoint.mutex);
+    (void)each_version(store, view.active, key, lsn, mark_settled_exactly, &any);
+    (void)each_version(store, view.frozen, key, lsn, mark_settled_exactly, &any);
+    leave(store, settled);
+    pthread_mutex_unlock(&store->checkpoint.mutex);
+    hf__view_unpin(&store->overlay, &view);
+}
+
+void hf__settle_lane(struct hf *store, struct hf_slice key, uint64_t lsn)
+{
+    struct hf_settled settled = {.lsn = lsn};
+
+    settle_lane_entry(store, key, lsn, &settled);
+}
+
+static int copy_row(struct hf_settled *settled, const struct hf_lane_entry *entry, bool in_doubt,
+                    const char *reason)
+{
+    struct hf_bytes *b = &settled->row_bytes;
+    int rc = hf__bytes_append(b, entry->key.data, entry->key.len);
+
+    if (rc == 0)
+        rc = hf__bytes_append(b, entry->value.data, entry->value.len);
+    if (rc == 0)
+        rc = hf__bytes_append(b, reason, strlen(reason));
+    if (rc != 0)
+        return rc;
+    settled->row = (struct hf_parked_row){.entry = *entry, .in_doubt = in_doubt};
+    settled->row.entry.key = hf__slice(b->bytes, entry->key.len);
+    settled->row.entry.value = hf__slice(b->bytes + entry->key.len, entry->value.len);
+    settled->row.reason = hf__slice(b->bytes + entry->key.len + entry->value.len, strlen(reason));
+    return 0;
+}
+
+void hf__settle_park(struct hf *store, const struct hf_lane_entry *entry, bool in_doubt, bool from_lane,
+                     const char *reason)
+{
+    struct hf_settled settled = {.lsn = entry->lsn, .park = true};
+    struct hf_view view;
+
+    if (copy_row(&settled, entry, in_doubt, reason) != 0 ||
+        (!from_lane && hf__buf_copy(entry->key, &settled.key) != 0)) {
+        hf__settled_release(&settled); /* it stays pending, and is refused and parked again later */
+        return;
+    }
+    if (from_lane) {
+        settle_lane_entry(store, entry->key, entry->lsn, &settled);
+    } else {
+        bool any;
+        hf__view_pin(&store->overlay, &view);
+        pthread_mutex_lock(&store->checkpoint.mutex);
+        (void)each_version(store, view.active, entry->key, entry->lsn, mark_settled, &any);
+        (void)each_version(store, view.frozen, entry->key, entry->lsn, mark_settled, &any);
+        leave(store, &settled);
+        pthread_mutex_unlock(&store->checkpoint.mutex);
+        hf__view_unpin(&store->overlay, &view);
+    }
+    hf__checkpoint_request(store);
+}
+
+void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn)
+{
+    struct hf_view view;
+    bool any;
+
+    hf__view_pin(&store->overlay, &view);
+    (void)each_version(store, view.active, key, lsn, mark_sent, &any);
+    (void)each_version(store, view.frozen, key, lsn, mark_sent, &any);
+    hf__view_unpin(&store->overlay, &view);
+}
+
+void hf__settled_release(struct hf_settled *settled)
+{
+    hf_buf_release(&settled->key);
+    hf__bytes_release(&settled->row_bytes);
+    *settled = (struct hf_settled){0};
+}

@@ -1,0 +1,25 @@
+/* Settling: what the shared tier's answers mean for the overlay and the pending table.
+ *
+ * An acknowledgement marks the key's versions in the overlay. Where a pending row may exist, or is just being
+ * written by a checkpoint, it is also left for the next checkpoint, which clears the row if it is for that LSN or an
+ * older one. In a healthy online store there is never a row, and nothing is left. */
+#ifndef HF_SETTLE_H
+#define HF_SETTLE_H
+
+#include "store.h"
+
+/* Redis holds the key's change `lsn`, or a newer one of ours: all changes of the key up to it are settled. Returns
+ * whether one was still unsettled in the overlay. */
+bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn);
+/* The lane's entry is applied, or found expired: it is settled. */
+void hf__settle_lane(struct hf *store, struct hf_slice key, uint64_t lsn);
+/* The entry goes to the parked list with its reason; it no longer counts as pending. */
+void hf__settle_park(struct hf *store, const struct hf_lane_entry *entry, bool in_doubt, bool from_lane,
+                     const char *reason);
+/* The key's versions up to `lsn` have been handed to the shared tier. */
+void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn);
+
+/* Free the contents. */
+void hf__settled_release(struct hf_settled *settled);
+
+#endif

@@ -1,0 +1,109 @@
+/* The store's one struct, and how its parts find one another. Private to core/.
+ *
+ * Locks, in the order in which they may be taken:
+ *   write_mutex      LSN order: journal append, overlay insert, the link's queue; whoever holds it is "the writer"
+ *   checkpoint.mutex requests to the checkpoint thread, and what acknowledgements leave for it (settle.h)
+ *   link.mutex       the live queue, tickets, the link's published state
+ *   overlay.mutex, the journal's own
+ * A thread waits for the disk or for Redis with none of them held, but for the writer, who may wait for room in the
+ * journal. */
+#ifndef HF_STORE_H
+#define HF_STORE_H
+
+#include "journal.h"
+#include "local_tier.h"
+#include "namespace.h"
+#include "overlay.h"
+#include "shared_tier.h"
+#include "timeline.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+struct hf_link;
+struct hf_done_queue;
+struct hf_control;
+
+/* The real or simulated parts that a store is built from. */
+struct hf_parts {
+    struct hf_file_layer *fs;
+    struct hf_clock *clock;
+    int (*open_local)(const char *dir, const struct hf_options *opts, struct hf_local_tier **ret_tier);
+    /* Called only when options name an address. */
+    int (*open_shared)(const struct hf_options *opts, const char *node, struct hf_clock *clock,
+                       struct hf_shared_tier **ret_tier);
+};
+
+/* An acknowledgement for the checkpoint thread: clear the pending row if it is for this LSN or an older one. */
+struct hf_settled {
+    struct hf_buf key; /* empty: a lane entry, found by its LSN */
+    uint64_t lsn;
+    bool park; /* a refused or doubtful entry: keep `row` in the parked list instead */
+    struct hf_parked_row row;
+    struct hf_bytes row_bytes; /* what row's slices point into */
+};
+
+struct hf_checkpointer {
+    pthread_t thread;
+    bool runs;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;     /* the thread's */
+    pthread_cond_t finished; /* others': a checkpoint ended */
+    bool closing, requested, again;
+    int rc; /* of the last one */
+    char error[256];
+    uint64_t started, ended; /* counts of checkpoints */
+    uint64_t frozen_lsn;     /* what the frozen generation reaches; write_mutex */
+    struct hf_settled *settled;
+    size_t n_settled, settled_capacity;
+};
+
+struct hf {
+    unsigned fork_count; /* of this process when the handle was made */
+    char *dir;
+    struct hf_options opts; /* defaults filled in; its pointers are not kept, but for `redis` */
+    char *redis;
+    struct hf_parts parts;
+    int dir_fd, journal_fd, quarantine_fd, lock_fd;
+    char node[33];
+    struct hf_ns_table namespaces;
+    struct hf_timeline time;
+    struct hf_control *control;
+    struct hf_local_tier *local;
+    struct hf_journal *journal;
+    struct hf_overlay overlay;
+    struct hf_checkpointer checkpoint;
+    struct hf_link *link; /* NULL: no shared tier */
+    struct hf_done_queue *done;
+    bool sharing; /* changes are owed to a shared tier, present or not: there is one, or there was */
+    bool read_only;
+    uint64_t n_quarantined;
+    uint64_t read_covered_lsn, read_limit_lsn; /* a reader's overlay holds the journal between these; write_mutex */
+
+    pthread_mutex_t write_mutex;
+    _Atomic bool closing;
+    _Atomic uint64_t visible_lsn;      /* readers see versions up to here: a batch becomes visible as a whole */
+    _Atomic uint64_t covered_lsn;      /* of the local tier */
+    _Atomic int64_t oldest_unsaved_ms; /* boot clock of the first write since the last checkpoint; 0: none */
+    /* Rows and entries in the local tier, as of its last commit: with none, the online path does not look. */
+    _Atomic uint64_t pending_rows, lane_entries;
+    _Atomic int64_t lane_open;   /* unsettled lane entries in the overlay */
+    _Atomic uint64_t room_bytes; /* that the overlay may take before the local tier could be full */
+    _Atomic uint64_t expired_in_queue, shared_ops, replayed_ops, settled_by_log, link_losses;
+};
+
+int hf__store_open(const char *dir, const struct hf_options *opts, const struct hf_parts *parts,
+                   struct hf **ret_store);
+
+/* Refuse calls after fork and while closing; for writers also on a read-only handle. */
+int hf__check_handle(const struct hf *store, bool writing);
+/* Length 1 to HF_KEY_MAX and not `_hf:`. */
+int hf__check_key(struct hf_slice key);
+
+static inline int64_t hf__now_ms(const struct hf *store)
+{
+    return hf__timeline_now_ms(&store->time);
+}
+
+#endif

@@ -1,0 +1,635 @@
+/* The write path.
+ *
+ *   prepare   under the write lock: what the operation means for the key as it is now; one entry each, and before
+ *             them, where a key joins its lane, an entry that carries its unshared state over
+ *   stage     memory in the overlay, so that nothing can fail later
+ *   append    the journal gives the LSNs: from here on it has happened
+ *   insert    readers see it (all of a batch at once), the link gets it
+ *   wait      without the lock: durable, then acknowledged by Redis or pending
+ */
+#include "write.h"
+
+#include "checkpoint.h"
+#include "done.h"
+#include "fail.h"
+#include "link.h"
+#include "lookup.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define COUNTER_TEXT_MAX 24 /* of a 64-bit number in decimal */
+
+/* A write under way. Single operations use the arrays inside: two entries at the most. */
+struct change {
+    struct hf *store;
+    const struct hf_op *ops;
+    size_t n_ops;
+    struct hf_ns *ns;
+    struct hf_look look;
+    int64_t now_ms;
+    bool shares; /* the namespace is owed to the shared tier */
+    bool lane;   /* all of it goes through the lane */
+    struct hf_entry *entries;
+    struct hf_staged *staged;
+    char (*numbers)[COUNTER_TEXT_MAX];
+    size_t n, n_promoted; /* entries; of them, in front: keys that join the lane */
+    struct hf_entry few_entries[2];
+    struct hf_staged few_staged[2];
+    char few_numbers[1][COUNTER_TEXT_MAX];
+    struct hf_result result;
+};
+
+/* ---- checks that need no lock ---- */
+
+static int check_ttl(int64_t ttl_ms)
+{
+    if (ttl_ms < 0 || ttl_ms > HF_TTL_MAX_MS)
+        return hf__fail(HF_EINVAL, "a TTL of %" PRId64 " ms; expected 1 to %lld", ttl_ms, HF_TTL_MAX_MS);
+    return 0;
+}
+
+static int check_deadline(int64_t deadline_ms, int64_t now_ms)
+{
+    if (deadline_ms < 0 || deadline_ms > now_ms + HF_TTL_MAX_MS)
+        return hf__fail(HF_EINVAL, "a deadline of %" PRId64 " ms; expected one within 100 years from now",
+                        deadline_ms);
+    return 0;
+}
+
+static int check_set(const struct hf *store, const struct hf_op *op, int64_t now_ms)
+{
+    const struct hf_set_options *set = &op->set;
+    int n = (set->ttl_ms != 0) + (set->deadline_ms != 0) + set->keep_ttl + set->no_ttl;
+    int rc;
+
+    if (n > 1)
+        return hf__fail(HF_EINVAL, "a set takes one of ttl_ms, deadline_ms, keep_ttl and no_ttl; %d were given", n);
+    if (op->value.len > store->opts.max_value_bytes)
+        return hf__fail(HF_EINVAL, "a value of %zu bytes; at most %" PRIu64 " are allowed (max_value)",
+                        op->value.len, store->opts.max_value_bytes);
+    rc = check_ttl(set->ttl_ms);
+    return rc == 0 ? check_deadline(set->deadline_ms, now_ms) : rc;
+}
+
+static int check_op(const struct hf *store, const struct hf_op *op, int64_t now_ms)
+{
+    int rc = hf__check_key(op->key);
+
+    if (rc == 0 && op->kind == HF_OP_SET)
+        rc = check_set(store, op, now_ms);
+    if (rc == 0 && op->kind == HF_OP_EXPIRE_AT)
+        rc = check_deadline(op->deadline_ms, now_ms);
+    return rc;
+}
+
+static int check_ops(struct change *c)
+{
+    int rc = hf__check_handle(c->store, true);
+
+    for (size_t i = 0; i < c->n_ops && rc == 0; i++) {
+        rc = check_op(c->store, &c->ops[i], c->now_ms);
+        if (rc != 0)
+            return rc;
+        if (hf__ns_of(&c->store->namespaces, c->ops[i].key) != c->ns)
+            return hf__fail(HF_EINVAL, "the keys of a batch lie in more than one namespace ('%.*s' and '%.*s')",
+                            (int)c->ns->prefix.len, (const char *)c->ns->prefix.data,
+                            (int)hf__ns_of(&c->store->namespaces, c->ops[i].key)->prefix.len,
+                            (const char *)hf__ns_of(&c->store->namespaces, c->ops[i].key)->prefix.data);
+    }
+    return rc;
+}
+
+/* ---- memory ---- */
+
+static int change_init(struct change *c, struct hf *store, const struct hf_op *ops, size_t n)
+{
+    *c = (struct change){.store = store, .ops = ops, .n_ops = n, .now_ms = hf__now_ms(store)};
+    c->ns = hf__ns_of(&store->namespaces, ops[0].key);
+    c->shares = store->sharing && c->ns->write_mode != HF_WRITE_LOCAL;
+    c->lane = c->shares && n > 1;
+    c->entries = c->few_entries;
+    c->staged = c->few_staged;
+    c->numbers = c->few_numbers;
+    if (n == 1)
+        return 0;
+    c->entries = calloc(2 * n, sizeof(*c->entries));
+    c->staged = calloc(2 * n, sizeof(*c->staged));
+    c->numbers = calloc(n, sizeof(*c->numbers));
+    if (!c->entries || !c->staged || !c->numbers)
+        return hf__fail(HF_ENOMEM, "out of memory: a batch of %zu operations", n);
+    return 0;
+}
+
+static void change_release(struct change *c)
+{
+    hf__look_end(&c->look);
+    if (c->entries == c->few_entries)
+        return;
+    free(c->entries);
+    free(c->staged);
+    free(c->numbers);
+}
+
+/* ---- preparing ---- */
+
+bool hf__parse_counter(struct hf_slice text, int64_t *ret_number)
+{
+    const char *p = text.data;
+    bool negative = text.len > 0 && p[0] == '-';
+    size_t i = negative;
+    uint64_t number = 0, limit = (uint64_t)INT64_MAX + negative;
+
+    if (i == text.len || text.len > 20 || (p[i] == '0' && text.len > 1))
+        return false;
+    for (; i < text.len; i++) {
+        uint64_t digit = (uint64_t)(p[i] - '0');
+        if (p[i] < '0' || p[i] > '9' || number > (limit - digit) / 10)
+            return false;
+        number = number * 10 + digit;
+    }
+    *ret_number = negative ? (int64_t)(0 - number) : (int64_t)number;
+    return true;
+}
+
+/* The key as it is now, with what this batch has done to it so far. */
+static int look_up(struct change *c, struct hf_slice key, struct hf_found *ret_found)
+{
+    for (size_t i = c->n; i-- > c->n_promoted;) {
+        const struct hf_entry *e = &c->entries[i];
+        if (!hf__slice_eq(e->key, key))
+            continue;
+        *ret_found = (struct hf_found){
+            .held = true, .live = e->op != HF_ENTRY_DELETE, .value = e->value, .deadline_ms = e->deadline_ms};
+        return 0;
+    }
+    return hf__look_up(&c->look, key, ret_found);
+}
+
+static struct hf_entry new_entry(const struct change *c, enum hf_entry_op op, struct hf_slice key)
+{
+    return (struct hf_entry){.op = (uint8_t)op,
+                             .type = HF_TYPE_STRING,
+                             .made_ms = c->now_ms,
+                             .key = key,
+                             .flags = c->shares ? 0 : HF_ENTRY_LOCAL};
+}
+
+static int prepare_set(struct change *c, const struct hf_op *op, struct hf_entry *ret_entry)
+{
+    const struct hf_set_options *set = &op->set;
+    struct hf_entry entry = new_entry(c, HF_ENTRY_SET, op->key);
+    struct hf_found found;
+    int rc;
+
+    entry.value = op->value;
+    if (set->keep_ttl) {
+        rc = look_up(c, op->key, &found);
+        if (rc != 0)
+            return rc;
+        entry.deadline_ms = found.live ? found.deadline_ms : 0;
+    } else if (set->deadline_ms != 0) {
+        entry.deadline_ms = set->deadline_ms;
+    } else if (set->ttl_ms != 0) {
+        entry.deadline_ms = c->now_ms + set->ttl_ms;
+    } else if (!set->no_ttl && c->ns->default_ttl_ms != 0) {
+        entry.deadline_ms = c->now_ms + c->ns->default_ttl_ms;
+    }
+    if (hf__is_expired(entry.deadline_ms, c->now_ms)) /* born dead: what was there is gone */
+        entry = new_entry(c, HF_ENTRY_DELETE, op->key);
+    *ret_entry = entry;
+    return 0;
+}
+
+static int prepare_delete(struct change *c, const struct hf_op *op, struct hf_entry *ret_entry)
+{
+    struct hf_found found;
+    int rc = look_up(c, op->key, &found);
+
+    if (rc != 0)
+        return rc;
+    c->result.existed = found.live;
+    *ret_entry = new_entry(c, HF_ENTRY_DELETE, op->key);
+    return 0;
+}
+
+static int prepare_ttl(struct change *c, const struct hf_op *op, struct hf_entry *ret_entry)
+{
+    struct hf_found found;
+    int rc = look_up(c, op->key, &found);
+
+    if (rc != 0)
+        return rc;
+    c->result.existed = found.live;
+    if (!found.live)
+        return HF_NOT_FOUND;
+    if (op->kind == HF_OP_PERSIST) {
+        *ret_entry = new_entry(c, HF_ENTRY_PERSIST, op->key);
+    } else if (hf__is_expired(op->deadline_ms, c->now_ms)) {
+        *ret_entry = new_entry(c, HF_ENTRY_DELETE, op->key);
+    } else {
+        *ret_entry = new_entry(c, HF_ENTRY_EXPIRE, op->key);
+        ret_entry->deadline_ms = op->deadline_ms;
+    }
+    return 0;
+}
+
+static int prepare_incr(struct change *c, const struct hf_op *op, char *number, struct hf_entry *ret_entry)
+{
+    struct hf_entry entry = new_entry(c, HF_ENTRY_INCR, op->key);
+    char shown[80];
+    struct hf_found found;
+    int64_t old = 0, sum;
+    int rc = look_up(c, op->key, &found);
+
+    if (rc != 0)
+        return rc;
+    if (found.live && !hf__parse_counter(found.value, &old))
+        return hf__fail(HF_ENOTINT, "the value of '%s' is not an integer of 64 bits",
+                        hf__printable(op->key, shown, sizeof(shown)));
+    if (__builtin_add_overflow(old, op->delta, &sum))
+        return hf__fail(HF_ENOTINT, "%" PRId64 " added to '%s' would not fit 64 bits", op->delta,
+                        hf__printable(op->key, shown, sizeof(shown)));
+    entry.delta = op->delta;
+    entry.deadline_ms = found.live ? found.deadline_ms : 0;
+    entry.value = hf__slice(number, (size_t)snprintf(number, COUNTER_TEXT_MAX, "%" PRId64, sum));
+    c->result.existed = found.live;
+    c->result.number = sum;
+    c->result.tentative = c->shares;
+    c->lane |= c->shares;
+    *ret_entry = entry;
+    return 0;
+}
+
+static int prepare_op(struct change *c, size_t i, struct hf_entry *ret_entry)
+{
+    switch (c->ops[i].kind) {
+    case HF_OP_SET: return prepare_set(c, &c->ops[i], ret_entry);
+    case HF_OP_DELETE: return prepare_delete(c, &c->ops[i], ret_entry);
+    case HF_OP_EXPIRE_AT:
+    case HF_OP_PERSIST: return prepare_ttl(c, &c->ops[i], ret_entry);
+    case HF_OP_INCR: return prepare_incr(c, &c->ops[i], c->numbers[i], ret_entry);
+    }
+    return hf__fail(HF_EINVAL, "an operation of kind %d; see enum hf_op_kind", (int)c->ops[i].kind);
+}
+
+/* Is there any lane entry that a plain write could meet? */
+static bool lanes_in_use(const struct hf *store)
+{
+    return atomic_load(&store->lane_open) > 0 || atomic_load(&store->lane_entries) > 0;
+}
+
+/* A single plain write of a key whose earlier changes wait in the lane joins the lane. */
+static int join_lane(struct change *c, struct hf_slice key)
+{
+    struct hf_found found;
+    enum hf_owed owed = HF_OWED_NOTHING;
+    int rc;
+
+    if (!c->shares || c->lane || !lanes_in_use(c->store))
+        return 0;
+    rc = hf__look_up(&c->look, key, &found);
+    if (rc == 0)
+        rc = hf__look_owed(&c->look, key, &found, &owed);
+    c->lane = rc == 0 && owed == HF_OWED_LANE;
+    return rc;
+}
+
+static bool is_promoted(const struct change *c, struct hf_slice key)
+{
+    for (size_t i = 0; i < c->n_promoted; i++) {
+        if (hf__slice_eq(c->entries[i].key, key))
+            return true;
+    }
+    return false;
+}
+
+/* A key whose plain changes are still owed joins the lane with the state they left: all of a key's unshared changes
+ * are either in its row or in the lane, so the two never overtake each other. */
+static int promote(struct change *c, struct hf_slice key)
+{
+    struct hf_entry entry;
+    struct hf_found found;
+    enum hf_owed owed = HF_OWED_NOTHING;
+    int rc = 0;
+
+    if (is_promoted(c, key))
+        return 0;
+    rc = hf__look_up(&c->look, key, &found);
+    if (rc == 0)
+        rc = hf__look_owed(&c->look, key, &found, &owed);
+    if (rc != 0 || owed != HF_OWED_ROW)
+        return rc;
+    entry = new_entry(c, found.live ? HF_ENTRY_SET : HF_ENTRY_DELETE, key);
+    if (found.live) {
+        entry.value = found.value;
+        entry.deadline_ms = found.deadline_ms;
+    }
+    entry.made_ms = found.made_ms;
+    memmove(&c->entries[c->n_promoted + 1], &c->entries[c->n_promoted],
+            (c->n - c->n_promoted) * sizeof(*c->entries));
+    c->entries[c->n_promoted++] = entry;
+    c->n++;
+    return 0;
+}
+
+static int prepare(struct change *c)
+{
+    int rc = hf__look_begin(c->store, &c->look);
+
+    for (size_t i = 0; i < c->n_ops && rc == 0; i++) {
+        rc = prepare_op(c, i, &c->entries[c->n]);
+        if (rc == 0)
+            c->n++;
+    }
+    if (rc == 0 && c->n_ops == 1)
+        rc = join_lane(c, c->ops[0].key);
+    for (size_t i = 0; i < c->n_ops && rc == 0 && c->lane; i++)
+        rc = promote(c, c->ops[i].key);
+    for (size_t i = 0; i < c->n && rc == 0; i++) {
+        if (c->lane)
+            c->entries[i].flags |= HF_ENTRY_LANE;
+        if (i >= c->n_promoted && i + 1 < c->n)
+            c->entries[i].flags |= HF_ENTRY_MORE;
+    }
+    return rc;
+}
+
+/* ---- applying ---- */
+
+static int stage(struct change *c)
+{
+    enum hf_version_state state = c->shares ? HF_VERSION_UNSETTLED : HF_VERSION_SETTLED;
+    int rc = 0;
+
+    for (size_t i = 0; i < c->n && rc == 0; i++)
+        rc = hf__overlay_stage(&c->store->overlay, &c->entries[i], state, &c->staged[i]);
+    return rc;
+}
+
+static void insert(struct change *c)
+{
+    uint64_t lsn = 0;
+
+    for (size_t i = 0; i < c->n; i++) {
+        lsn = c->entries[i].lsn;
+        hf__overlay_insert(&c->store->overlay, &c->staged[i], lsn);
+    }
+    if (c->lane)
+        atomic_fetch_add(&c->store->lane_open, (int64_t)c->n);
+    c->result.lsn = lsn;
+    atomic_store_explicit(&c->store->visible_lsn, lsn, memory_order_release);
+}
+
+/* With the write lock. */
+static int apply(struct change *c, struct hf_ticket *ticket)
+{
+    int rc = prepare(c);
+
+    if (rc == 0)
+        rc = stage(c);
+    if (rc == 0)
+        rc = hf__journal_append(c->store->journal, c->entries, c->n);
+    if (rc != 0)
+        return rc;
+    insert(c);
+    if (c->shares && c->store->link)
+        hf__link_enqueue(c->store, c->ns, c->staged, c->n, ticket);
+    return 0;
+}
+
+/* Nothing to do and nothing to share. */
+static bool is_no_op(struct change *c, int *ret_rc)
+{
+    struct hf_found found;
+
+    if (c->n_ops != 1 || c->ops[0].kind != HF_OP_DELETE || c->shares)
+        return false;
+    *ret_rc = hf__look_begin(c->store, &c->look);
+    if (*ret_rc == 0)
+        *ret_rc = hf__look_up(&c->look, c->ops[0].key, &found);
+    hf__look_end(&c->look);
+    if (*ret_rc != 0)
+        return true;
+    *ret_rc = HF_NOT_FOUND;
+    return !found.live;
+}
+
+/* What the change adds; deletes and TTLs are let through to the last. */
+static uint64_t added_bytes(const struct change *c)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < c->n_ops; i++) {
+        if (c->ops[i].kind == HF_OP_SET || c->ops[i].kind == HF_OP_INCR)
+            bytes += c->ops[i].key.len + c->ops[i].value.len;
+    }
+    return bytes;
+}
+
+static int check_room(struct change *c)
+{
+    uint64_t bytes = added_bytes(c);
+    int rc = bytes > 0 ? hf__checkpoint_check_room(c->store, bytes) : 0;
+
+    return rc == 0 ? hf__checkpoint_throttle(c->store) : rc;
+}
+
+/* Check, lock, apply, unlock. */
+static int run(struct change *c, struct hf_ticket *ticket, struct hf_submission *submission)
+{
+    struct hf *store = c->store;
+    int rc = check_ops(c);
+
+    if (rc == 0)
+        rc = check_room(c);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&store->write_mutex);
+    if (!is_no_op(c, &rc))
+        rc = apply(c, ticket);
+    if (rc == 0 && submission) {
+        submission->result = c->result;
+        hf__done_submit(store, submission);
+    }
+    pthread_mutex_unlock(&store->write_mutex);
+    if (rc == 0)
+        hf__checkpoint_note_write(store);
+    return rc;
+}
+
+/* ---- waiting ---- */
+
+static void deadline_in(struct timespec *ts, int ms)
+{
+    clock_gettime(CLOCK_MONOTONIC, ts);
+    ts->tv_sec += ms / 1000;
+    ts->tv_nsec += (ms % 1000) * 1000000L;
+    if (ts->tv_nsec >= 1000000000L) {
+        ts->tv_sec++;
+        ts->tv_nsec -= 1000000000L;
+    }
+}
+
+static void cond_init_monotonic(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+static bool waits_for_share(const struct change *c)
+{
+    return c->shares && c->store->link && c->ns->write_mode == HF_WRITE_THROUGH;
+}
+
+/* Durable first (the link sends meanwhile), then shared. */
+static int wait_for(struct change *c, struct hf_ticket *ticket, const struct timespec *deadline)
+{
+    struct hf_result *r = &c->result;
+    enum hf_share share = HF_SHARE_PENDING;
+    int rc = hf__journal_wait(c->store->journal, r->lsn);
+
+    if (ticket)
+        share = hf__ticket_wait(c->store, ticket, deadline); /* also after a failure: `cond` is on our stack */
+    if (rc != 0)
+        return rc;
+    r->durable = hf__journal_durable_lsn(c->store->journal) >= r->lsn;
+    r->shared = !c->shares || share == HF_SHARE_DONE;
+    r->pending = c->shares && share == HF_SHARE_PENDING;
+    if (ticket && ticket->has_number) {
+        r->number = ticket->number;
+        r->tentative = false;
+    }
+    if (share == HF_SHARE_REFUSED) {
+        char shown[80];
+        return hf__fail(HF_EREFUSED, "Redis refused the change of '%s', which is kept here and parked: %s",
+                        hf__printable(c->ops[0].key, shown, sizeof(shown)), ticket->reason);
+    }
+    return 0;
+}
+
+int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_result *ret_result)
+{
+    struct hf_ticket *ticket = NULL;
+    struct timespec deadline;
+    pthread_cond_t answered;
+    struct change c;
+    int rc = change_init(&c, store, ops, n);
+
+    if (rc == 0 && waits_for_share(&c)) {
+        cond_init_monotonic(&answered);
+        deadline_in(&deadline, store->opts.redis_timeout_ms);
+        ticket = hf__ticket_new(&answered);
+        rc = ticket ? 0 : HF_ENOMEM;
+    }
+    if (rc == 0)
+        rc = run(&c, ticket, NULL);
+    if (rc == 0)
+        rc = wait_for(&c, ticket, &deadline);
+    change_release(&c);
+    if (ticket)
+        pthread_cond_destroy(&answered);
+    hf__ticket_release_ref(store, ticket);
+    c.result.code = rc;
+    if (ret_result && (rc == 0 || rc == HF_EREFUSED || rc == HF_NOT_FOUND))
+        *ret_result = c.result;
+    return rc;
+}
+
+int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx)
+{
+    struct hf_submission *s = calloc(1, sizeof(*s));
+    struct change c;
+    int rc = s ? change_init(&c, store, op, 1) : hf__fail(HF_ENOMEM, "out of memory: a submission");
+
+    if (rc != 0) {
+        free(s);
+        return rc;
+    }
+    s->done = done;
+    s->ctx = ctx;
+    s->may_share = c.shares;
+    if (waits_for_share(&c)) {
+        s->ticket = hf__ticket_new(NULL);
+        rc = s->ticket ? 0 : HF_ENOMEM;
+    }
+    if (rc == 0)
+        rc = run(&c, s->ticket, s);
+    change_release(&c);
+    if (rc != 0) {
+        hf__ticket_release_ref(store, s->ticket);
+        free(s);
+        return rc;
+    }
+    hf__journal_push(store->journal);
+    return 0;
+}
+
+/* ---- what Redis tells us ---- */
+
+/* Put a settled version of a key in front, with the write lock. `lsn` 0: it does not enter the journal. */
+static void install(struct hf *store, struct hf_entry *entry, bool journaled)
+{
+    struct hf_staged staged;
+
+    /* Without memory or room nothing is installed: the copy stays what it was. */
+    if (hf__overlay_stage(&store->overlay, entry, HF_VERSION_SETTLED, &staged) != 0)
+        return;
+    if (journaled && hf__journal_append(store->journal, entry, 1) != 0)
+        return;
+    hf__overlay_insert(&store->overlay, &staged, journaled ? entry->lsn : 0);
+    if (journaled)
+        atomic_store_explicit(&store->visible_lsn, entry->lsn, memory_order_release);
+    hf__checkpoint_note_write(store);
+}
+
+void hf__write_result(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t number)
+{
+    char text[COUNTER_TEXT_MAX];
+    struct hf_found found;
+    struct hf_look look;
+    struct hf_entry entry = {
+        .op = HF_ENTRY_RESULT, .type = HF_TYPE_STRING, .key = key, .made_ms = hf__now_ms(store)};
+
+    entry.value = hf__slice(text, (size_t)snprintf(text, sizeof(text), "%" PRId64, number));
+    pthread_mutex_lock(&store->write_mutex);
+    if (hf__look_begin(store, &look) == 0) {
+        if (hf__look_up(&look, key, &found) == 0 && found.live && found.lsn == lsn &&
+            !hf__slice_eq(found.value, entry.value)) {
+            entry.deadline_ms = found.deadline_ms;
+            install(store, &entry, true);
+        }
+        hf__look_end(&look);
+    }
+    pthread_mutex_unlock(&store->write_mutex);
+}
+
+void hf__write_fetched(struct hf *store, struct hf_slice key, struct hf_slice value, int64_t deadline_ms,
+                       uint64_t seen_lsn, bool seen_held)
+{
+    struct hf_found found;
+    struct hf_look look;
+    enum hf_owed owed;
+    struct hf_entry entry = {.op = HF_ENTRY_SET,
+                             .type = HF_TYPE_STRING,
+                             .key = key,
+                             .value = value,
+                             .deadline_ms = deadline_ms,
+                             .made_ms = hf__now_ms(store)};
+
+    pthread_mutex_lock(&store->write_mutex);
+    if (hf__look_begin(store, &look) == 0) {
+        if (hf__look_up(&look, key, &found) == 0 && hf__look_owed(&look, key, &found, &owed) == 0 &&
+            owed == HF_OWED_NOTHING && found.held == seen_held && found.lsn == seen_lsn)
+            install(store, &entry, false);
+        hf__look_end(&look);
+    }
+    pthread_mutex_unlock(&store->write_mutex);
+}

@@ -1,0 +1,22 @@
+/* The write path: what every change goes through, blocking or submitted, alone or in a batch. */
+#ifndef HF_WRITE_H
+#define HF_WRITE_H
+
+#include "store.h"
+
+/* Apply `n` operations, all or none, and wait for them as the namespace's write mode says. */
+int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_result *ret_result);
+/* Apply one operation and have `done` called. */
+int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx);
+
+/* Redis's answer to the increment `lsn`: becomes the counter's value, unless the key was written again since. */
+void hf__write_result(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t number);
+/* A value that was fetched from Redis: becomes a clean copy, if nothing about the key has changed since `seen`
+ * was looked up (an LSN, 0: nothing was held). */
+void hf__write_fetched(struct hf *store, struct hf_slice key, struct hf_slice value, int64_t deadline_ms,
+                       uint64_t seen_lsn, bool seen_held);
+
+/* A decimal integer as Redis takes it: no blanks, no plus sign, no leading zeros, within 64 bits. */
+bool hf__parse_counter(struct hf_slice text, int64_t *ret_number);
+
+#endif
