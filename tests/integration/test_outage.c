@@ -1,0 +1,464 @@
+/* A store with a real Redis: write-through, outages, replay, and what both tiers hold afterwards. */
+#include "redis_server.h"
+#include "scratch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BOUND_MS 10000 /* nothing here should take a tenth of it */
+
+struct fixture {
+    struct scratch scratch;
+    struct redis_server redis;
+    struct hf_options opts;
+    struct hf_namespace namespaces[3];
+    struct hf *store;
+};
+
+static const char *const keep_data[] = {"--appendonly", "yes", "--appendfsync", "always", NULL};
+
+static void open_store(struct fixture *f)
+{
+    assert_ok(hf_open(f->scratch.store, &f->opts, &f->store));
+}
+
+static void close_store(struct fixture *f)
+{
+    assert_ok(hf_close(f->store));
+    f->store = NULL;
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    assert_non_null(f);
+    scratch_make(&f->scratch);
+    assert_int_equal(redis_server_start(&f->redis, keep_data), 0);
+    f->namespaces[0] = (struct hf_namespace){.prefix = "behind:", .write_mode = HF_WRITE_BEHIND};
+    f->namespaces[1] = (struct hf_namespace){.prefix = "local:", .write_mode = HF_WRITE_LOCAL};
+    f->namespaces[2] = (struct hf_namespace){.prefix = "nolog:", .change_log_off = true};
+    f->opts = (struct hf_options){
+        .redis = f->redis.address,
+        .segment_bytes = 1 << 20,
+        .max_disk_bytes = 256 << 20,
+        .redis_timeout_ms = 400,
+        .redis_backoff_max_ms = 60,
+        .namespaces = f->namespaces,
+        .n_namespaces = 3,
+    };
+    open_store(f);
+    assert_true(wait_link(f->store, HF_LINK_ONLINE, BOUND_MS));
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    if (f->store)
+        close_store(f);
+    redis_server_stop(&f->redis);
+    scratch_remove(&f->scratch);
+    free(f);
+    return 0;
+}
+
+static void stop_redis(struct fixture *f)
+{
+    redis_server_kill(&f->redis);
+    assert_true(wait_link(f->store, HF_LINK_OFFLINE, BOUND_MS));
+}
+
+static void start_redis(struct fixture *f)
+{
+    assert_int_equal(redis_server_restart(&f->redis), 0);
+}
+
+static void drain(struct fixture *f)
+{
+    struct hf_status status;
+
+    assert_ok(hf_drain(f->store, BOUND_MS));
+    assert_ok(hf_status(f->store, &status));
+    assert_int_equal(status.pending_keys, 0);
+}
+
+static void assert_redis(struct fixture *f, const char *key, const char *value)
+{
+    char text[256];
+
+    assert_string_equal(redis_server_text(&f->redis, text, sizeof(text), "GET %s", key), value ? value : "(nil)");
+}
+
+static struct hf_status status_of(struct fixture *f)
+{
+    struct hf_status status;
+
+    assert_ok(hf_status(f->store, &status));
+    return status;
+}
+
+/* ---- online ---- */
+
+static void test_outage__online_writes_are_plain_values_in_redis(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result r;
+    int64_t n;
+
+    assert_ok(hf_set(f->store, s_("k"), s_("v"), NULL, &r));
+    assert_true(r.durable && r.shared && !r.pending);
+    assert_redis(f, "k", "v");
+    assert_ok(hf_set(f->store, s_("t"), s_("v"), &(struct hf_set_options){.ttl_ms = 60000}, NULL));
+    assert_in_range(redis_server_number(&f->redis, "PTTL t"), 59000, 60050);
+    assert_ok(hf_expire(f->store, s_("k"), 30000, NULL));
+    assert_in_range(redis_server_number(&f->redis, "PTTL k"), 29000, 30050);
+    assert_ok(hf_persist(f->store, s_("k"), NULL));
+    assert_int_equal(redis_server_number(&f->redis, "PTTL k"), -1);
+    assert_ok(hf_delete(f->store, s_("k"), NULL));
+    assert_redis(f, "k", NULL);
+    assert_ok(hf_incr(f->store, s_("n"), 3, &n, &r));
+    assert_true(r.shared && !r.tentative);
+    assert_int_equal(n, 3);
+    assert_redis(f, "n", "3");
+    assert_int_equal(status_of(f).pending_keys, 0);
+}
+
+static void test_outage__an_increment_answers_what_redis_holds_with_others_adding(void **state)
+{
+    struct fixture *f = *state;
+    int64_t n;
+
+    (void)redis_server_number(&f->redis, "INCRBY n 40");
+    assert_ok(hf_incr(f->store, s_("n"), 2, &n, NULL));
+    assert_int_equal(n, 42);
+    (void)redis_server_number(&f->redis, "INCRBY n 100");
+    assert_ok(hf_incr(f->store, s_("n"), 1, &n, NULL));
+    assert_int_equal(n, 143);
+    assert_value(f->store, "n", "143");
+}
+
+static void test_outage__an_online_batch_is_shared_as_one_unit(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_batch *batch;
+    struct hf_result r;
+
+    put(f->store, "gone", "v");
+    assert_ok(hf_batch_new(f->store, &batch));
+    assert_ok(hf_batch_set(batch, s_("a"), s_("1"), NULL));
+    assert_ok(hf_batch_incr(batch, s_("b"), 7));
+    assert_ok(hf_batch_delete(batch, s_("gone")));
+    assert_ok(hf_batch_commit(batch, &r));
+    assert_true(r.shared);
+    hf_batch_free(batch);
+    assert_redis(f, "a", "1");
+    assert_redis(f, "b", "7");
+    assert_redis(f, "gone", NULL);
+    put(f->store, "a", "2"); /* out of the lane again */
+    assert_redis(f, "a", "2");
+}
+
+static void test_outage__namespaces_write_through_behind_and_not_at_all(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result r;
+
+    assert_ok(hf_set(f->store, s_("behind:k"), s_("v"), NULL, &r));
+    assert_true(r.durable && r.pending);
+    assert_ok(hf_set(f->store, s_("local:k"), s_("v"), NULL, &r));
+    assert_true(r.shared && !r.pending);
+    assert_ok(hf_set(f->store, s_("nolog:k"), s_("v"), NULL, &r));
+    assert_true(r.shared);
+    drain(f);
+    assert_redis(f, "behind:k", "v");
+    assert_redis(f, "nolog:k", "v");
+    assert_redis(f, "local:k", NULL);
+}
+
+static void test_outage__a_key_that_is_not_held_is_fetched_and_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_buf value;
+    struct hf_result r;
+    int64_t ttl;
+
+    redis_server_text(&f->redis, (char[64]){0}, 64, "SET theirs x PX 50000");
+    assert_ok(hf_get(f->store, s_("theirs"), &value, &r));
+    assert_int_equal(r.origin, HF_ORIGIN_SHARED);
+    hf_buf_release(&value);
+    stop_redis(f);
+    assert_ok(hf_get(f->store, s_("theirs"), &value, &r));
+    assert_int_equal(r.origin, HF_ORIGIN_LOCAL_UNVERIFIED);
+    hf_buf_release(&value);
+    assert_ok(hf_ttl(f->store, s_("theirs"), &ttl, NULL));
+    assert_in_range(ttl, 40000, 50000);
+    assert_code(HF_NOT_FOUND, hf_get(f->store, s_("nowhere"), &value, &r));
+    assert_int_equal(r.origin, HF_ORIGIN_NONE);
+}
+
+/* ---- outages ---- */
+
+static void test_outage__everything_written_during_an_outage_is_shared_afterwards(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result r;
+    int64_t n, start;
+
+    put(f->store, "old", "1");
+    put(f->store, "deleted", "1");
+    assert_ok(hf_set(f->store, s_("ttl"), s_("1"), NULL, NULL));
+    assert_ok(hf_incr(f->store, s_("n"), 10, &n, NULL));
+    stop_redis(f);
+    start = wall_ms();
+    assert_ok(hf_set(f->store, s_("new"), s_("2"), NULL, &r));
+    assert_true(r.durable && r.pending && !r.shared);
+    assert_true(wall_ms() - start < 300); /* known to be offline: nobody waits */
+    put(f->store, "old", "2");
+    put(f->store, "old", "3");
+    assert_ok(hf_delete(f->store, s_("deleted"), NULL));
+    assert_ok(hf_expire(f->store, s_("ttl"), 70000, NULL));
+    assert_ok(hf_incr(f->store, s_("n"), 5, &n, &r));
+    assert_true(r.tentative);
+    assert_int_equal(n, 15);
+    assert_value(f->store, "old", "3");
+    assert_int_equal(status_of(f).pending_keys, 5);
+    start_redis(f);
+    drain(f);
+    assert_redis(f, "new", "2");
+    assert_redis(f, "old", "3");
+    assert_redis(f, "deleted", NULL);
+    assert_redis(f, "n", "15");
+    assert_in_range(redis_server_number(&f->redis, "PTTL ttl"), 60000, 70050);
+    assert_value(f->store, "n", "15");
+    assert_int_equal(status_of(f).parked, 0);
+}
+
+static void test_outage__pending_changes_survive_restarts_and_checkpoints(void **state)
+{
+    struct fixture *f = *state;
+    int64_t n;
+
+    assert_ok(hf_incr(f->store, s_("n"), 1, &n, NULL));
+    stop_redis(f);
+    put(f->store, "a", "1");
+    assert_ok(hf_incr(f->store, s_("n"), 2, &n, NULL));
+    close_store(f);
+    open_store(f);
+    put(f->store, "a", "2");
+    assert_ok(hf_incr(f->store, s_("n"), 4, &n, NULL));
+    assert_int_equal(n, 7);
+    put(f->store, "n2", "100");
+    assert_ok(hf_incr(f->store, s_("n2"), 1, &n, NULL)); /* joins the lane with the pending set */
+    put(f->store, "n", "50");                            /* joins the lane behind its increments */
+    assert_ok(hf_incr(f->store, s_("n"), 1, &n, NULL));
+    close_store(f);
+    start_redis(f);
+    open_store(f);
+    drain(f);
+    assert_redis(f, "a", "2");
+    assert_redis(f, "n", "51");
+    assert_redis(f, "n2", "101");
+}
+
+static void test_outage__a_short_life_that_ends_during_the_outage_removes_the_older_value(void **state)
+{
+    struct fixture *f = *state;
+    int64_t ttl;
+
+    put(f->store, "k", "long-lived");
+    stop_redis(f);
+    assert_ok(hf_set(f->store, s_("k"), s_("short"), &(struct hf_set_options){.ttl_ms = 40}, NULL));
+    while (hf_ttl(f->store, s_("k"), &ttl, NULL) == 0)
+        (void)wait_link(f->store, HF_LINK_ONLINE, (int)ttl);
+    start_redis(f);
+    drain(f);
+    assert_redis(f, "k", NULL);
+    assert_int_equal(status_of(f).expired_in_queue, 1);
+}
+
+static void test_outage__increments_count_once_through_many_outages(void **state)
+{
+    struct fixture *f = *state;
+    int64_t n = 0, expected = 0;
+    char text[32];
+
+    for (int round = 0; round < 6; round++) {
+        for (int i = 0; i < 20; i++, expected++) {
+            if (i == 7)
+                redis_server_kill(&f->redis);
+            if (i == 14)
+                start_redis(f);
+            assert_ok(hf_incr(f->store, s_("n"), 1, &n, NULL));
+        }
+        if (round % 2) {
+            close_store(f);
+            open_store(f);
+        }
+        drain(f);
+        snprintf(text, sizeof(text), "%lld", (long long)expected);
+        assert_redis(f, "n", text);
+        assert_value(f->store, "n", text);
+    }
+}
+
+static void test_outage__a_frozen_redis_costs_a_write_no_more_than_its_timeout(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result r;
+    int64_t start;
+
+    redis_server_pause(&f->redis);
+    start = wall_ms();
+    assert_ok(hf_set(f->store, s_("k"), s_("v"), NULL, &r));
+    assert_true(r.pending);
+    assert_in_range(wall_ms() - start, 0, 1000);
+    assert_true(wait_link(f->store, HF_LINK_OFFLINE, BOUND_MS));
+    redis_server_resume(&f->redis);
+    drain(f);
+    assert_redis(f, "k", "v");
+}
+
+static void test_outage__a_key_of_another_type_is_parked_not_overwritten_at_replay(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_status status;
+
+    stop_redis(f);
+    put(f->store, "h", "string");
+    put(f->store, "fine", "v");
+    close_store(f); /* so that the foreign write is there first */
+    start_redis(f);
+    assert_int_equal(redis_server_number(&f->redis, "HSET h f 1"), 1);
+    open_store(f);
+    drain(f);
+    status = status_of(f);
+    assert_int_equal(status.parked, 1);
+    assert_redis(f, "fine", "v");
+    assert_int_equal(redis_server_number(&f->redis, "HLEN h"), 1);
+    assert_value(f->store, "h", "string");
+}
+
+static void test_outage__an_embedded_store_shares_all_it_has_when_it_gets_an_address(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_options embedded = f->opts;
+    char key[32];
+
+    close_store(f);
+    embedded.redis = NULL;
+    snprintf(f->scratch.store, sizeof(f->scratch.store), "%s/embedded", f->scratch.dir);
+    assert_ok(hf_open(f->scratch.store, &embedded, &f->store));
+    for (int i = 0; i < 500; i++) {
+        snprintf(key, sizeof(key), "e%d", i);
+        put(f->store, key, "v");
+        if (i == 250)
+            assert_ok(hf_checkpoint(f->store));
+    }
+    put(f->store, "local:k", "v");
+    assert_ok(hf_delete(f->store, s_("e7"), NULL));
+    assert_int_equal(status_of(f).pending_keys, 0);
+    close_store(f);
+    open_store(f);
+    drain(f);
+    assert_int_equal(redis_server_number(&f->redis, "EXISTS e0 e250 e251 e499"), 4);
+    assert_int_equal(redis_server_number(&f->redis, "EXISTS e7 local:k"), 0);
+}
+
+static void test_outage__a_long_queue_of_submissions_is_shared_whatever_redis_does(void **state)
+{
+    struct fixture *f = *state;
+    char key[32], value[32];
+    int expected[97] = {0};
+
+    for (int i = 0; i < 4000; i++) {
+        if (i == 1000)
+            redis_server_kill(&f->redis);
+        if (i == 2500)
+            start_redis(f);
+        snprintf(key, sizeof(key), "behind:%d", i % 97);
+        snprintf(value, sizeof(value), "%d", i);
+        put(f->store, key, value);
+        expected[i % 97] = i;
+    }
+    drain(f);
+    for (int i = 0; i < 97; i++) {
+        snprintf(key, sizeof(key), "behind:%d", i);
+        snprintf(value, sizeof(value), "%d", expected[i]);
+        assert_redis(f, key, value);
+        assert_value(f->store, key, value);
+    }
+}
+
+static void test_outage__a_wrong_password_holds_the_link_and_loses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_status status;
+
+    redis_server_text(&f->redis, (char[64]){0}, 64, "CONFIG SET requirepass secret-canary");
+    close_store(f);
+    f->opts.redis_password = "wrong-canary";
+    open_store(f);
+    put(f->store, "k", "v");
+    assert_true(wait_link(f->store, HF_LINK_HELD, BOUND_MS));
+    status = status_of(f);
+    assert_int_equal(status.pending_keys, 1);
+    assert_null(strstr(status.link_reason, "canary"));
+    assert_code(HF_EOFFLINE, hf_drain(f->store, 100));
+    close_store(f);
+    f->opts.redis_password = "secret-canary";
+    open_store(f);
+    drain(f);
+}
+
+static bool is_deleted_there(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return redis_server_number(&f->redis, "EXISTS k") == 0;
+}
+
+static void test_outage__with_redis_out_of_memory_deletes_still_go_and_the_rest_waits(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result r;
+
+    put(f->store, "k", "v");
+    redis_server_text(&f->redis, (char[64]){0}, 64, "CONFIG SET maxmemory 1");
+    assert_ok(hf_set(f->store, s_("waits"), s_("v"), NULL, &r));
+    assert_true(r.pending);
+    (void)hf_delete(f->store, s_("k"), NULL);
+    assert_true(wait_until(is_deleted_there, f, BOUND_MS));
+    assert_redis(f, "waits", NULL);
+    assert_int_equal(status_of(f).parked, 0);
+    redis_server_text(&f->redis, (char[64]){0}, 64, "CONFIG SET maxmemory 0");
+    drain(f);
+    assert_redis(f, "waits", "v");
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(test_outage__##name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(online_writes_are_plain_values_in_redis),
+        T(an_increment_answers_what_redis_holds_with_others_adding),
+        T(an_online_batch_is_shared_as_one_unit),
+        T(namespaces_write_through_behind_and_not_at_all),
+        T(a_key_that_is_not_held_is_fetched_and_kept),
+        T(everything_written_during_an_outage_is_shared_afterwards),
+        T(pending_changes_survive_restarts_and_checkpoints),
+        T(a_short_life_that_ends_during_the_outage_removes_the_older_value),
+        T(increments_count_once_through_many_outages),
+        T(a_frozen_redis_costs_a_write_no_more_than_its_timeout),
+        T(a_key_of_another_type_is_parked_not_overwritten_at_replay),
+        T(an_embedded_store_shares_all_it_has_when_it_gets_an_address),
+        T(a_long_queue_of_submissions_is_shared_whatever_redis_does),
+        T(with_redis_out_of_memory_deletes_still_go_and_the_rest_waits),
+        T(a_wrong_password_holds_the_link_and_loses_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,321 @@
+/* One thread, one poll set; the test's thread only sets wishes under the lock and wakes it by a pipe. */
+#include "proxy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PIPES_MAX 32
+
+struct pipe {
+    int client, server; /* -1: closed */
+    bool held;
+    char *bytes; /* requests not passed on */
+    size_t len;
+};
+
+struct proxy {
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t moved;
+    int listener;
+    int wake[2];
+    bool stop;
+    const char *hold_at;
+    struct pipe pipes[PIPES_MAX];
+    size_t n_pipes;
+    size_t unheard; /* bytes answered to clients that are gone */
+    struct sockaddr_un server_address;
+};
+
+/* ---- the proxy's thread ---- */
+
+static void close_end(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static bool send_all(int fd, const char *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        bytes += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static void accept_client(struct proxy *proxy)
+{
+    int client = accept4(proxy->listener, NULL, NULL, SOCK_CLOEXEC);
+    int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (client < 0 || server < 0 || proxy->n_pipes == PIPES_MAX ||
+        connect(server, (struct sockaddr *)&proxy->server_address, sizeof(proxy->server_address)) != 0) {
+        close_end(&client);
+        close_end(&server);
+        return;
+    }
+    proxy->pipes[proxy->n_pipes++] = (struct pipe){.client = client, .server = server};
+}
+
+static void keep(struct pipe *pipe, const char *bytes, size_t len)
+{
+    char *grown = realloc(pipe->bytes, pipe->len + len);
+
+    if (!grown)
+        abort();
+    pipe->bytes = grown;
+    memcpy(pipe->bytes + pipe->len, bytes, len);
+    pipe->len += len;
+}
+
+static void read_client(struct proxy *proxy, struct pipe *pipe)
+{
+    char bytes[65536];
+    ssize_t n = read(pipe->client, bytes, sizeof(bytes));
+
+    if (n <= 0) {
+        close_end(&pipe->client);
+        if (!pipe->held)
+            close_end(&pipe->server);
+        return;
+    }
+    if (proxy->hold_at && memmem(bytes, (size_t)n, proxy->hold_at, strlen(proxy->hold_at))) {
+        pipe->held = true;
+        proxy->hold_at = NULL;
+    }
+    if (pipe->held)
+        keep(pipe, bytes, (size_t)n);
+    else if (!send_all(pipe->server, bytes, (size_t)n))
+        close_end(&pipe->client);
+}
+
+static void read_server(struct proxy *proxy, struct pipe *pipe)
+{
+    char bytes[65536];
+    ssize_t n = read(pipe->server, bytes, sizeof(bytes));
+
+    if (n <= 0) {
+        close_end(&pipe->server);
+        close_end(&pipe->client);
+    } else if (pipe->client < 0) {
+        proxy->unheard += (size_t)n;
+    } else if (!send_all(pipe->client, bytes, (size_t)n)) {
+        close_end(&pipe->client);
+    }
+}
+
+static void turn(struct proxy *proxy, const struct pollfd *fds, size_t n_pipes)
+{
+    char drop[64];
+
+    if (fds[0].revents)
+        (void)!read(proxy->wake[0], drop, sizeof(drop));
+    for (size_t i = 0; i < n_pipes; i++) {
+        struct pipe *pipe = &proxy->pipes[i];
+
+        if (fds[2 + 2 * i].revents && pipe->client == fds[2 + 2 * i].fd)
+            read_client(proxy, pipe);
+        if (fds[3 + 2 * i].revents && pipe->server == fds[3 + 2 * i].fd)
+            read_server(proxy, pipe);
+    }
+    if (fds[1].revents)
+        accept_client(proxy);
+    pthread_cond_broadcast(&proxy->moved);
+}
+
+static void *run(void *arg)
+{
+    struct proxy *proxy = arg;
+    struct pollfd fds[2 + 2 * PIPES_MAX];
+
+    pthread_mutex_lock(&proxy->lock);
+    while (!proxy->stop) {
+        size_t n = proxy->n_pipes;
+
+        fds[0] = (struct pollfd){.fd = proxy->wake[0], .events = POLLIN};
+        fds[1] = (struct pollfd){.fd = proxy->listener, .events = POLLIN};
+        for (size_t i = 0; i < n; i++) {
+            fds[2 + 2 * i] = (struct pollfd){.fd = proxy->pipes[i].client, .events = POLLIN};
+            fds[3 + 2 * i] = (struct pollfd){.fd = proxy->pipes[i].server, .events = POLLIN};
+        }
+        pthread_mutex_unlock(&proxy->lock);
+        poll(fds, 2 + 2 * n, -1);
+        pthread_mutex_lock(&proxy->lock);
+        turn(proxy, fds, n);
+    }
+    pthread_mutex_unlock(&proxy->lock);
+    return NULL;
+}
+
+static void wake(struct proxy *proxy)
+{
+    (void)!write(proxy->wake[1], "w", 1);
+}
+
+/* ---- the test's thread ---- */
+
+static int listen_on(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 16) == 0)
+        return fd;
+    fprintf(stderr, "proxy: cannot listen on %s: %s\n", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+struct proxy *proxy_start(const char *path, const char *server_path)
+{
+    struct proxy *proxy = calloc(1, sizeof(*proxy));
+
+    if (!proxy)
+        return NULL;
+    proxy->listener = listen_on(path);
+    if (proxy->listener < 0 || pipe2(proxy->wake, O_CLOEXEC) != 0) {
+        free(proxy);
+        return NULL;
+    }
+    proxy->server_address.sun_family = AF_UNIX;
+    snprintf(proxy->server_address.sun_path, sizeof(proxy->server_address.sun_path), "%s", server_path);
+    pthread_mutex_init(&proxy->lock, NULL);
+    pthread_cond_init(&proxy->moved, NULL);
+    if (pthread_create(&proxy->thread, NULL, run, proxy) != 0)
+        abort();
+    return proxy;
+}
+
+void proxy_stop(struct proxy *proxy)
+{
+    if (!proxy)
+        return;
+    pthread_mutex_lock(&proxy->lock);
+    proxy->stop = true;
+    pthread_mutex_unlock(&proxy->lock);
+    wake(proxy);
+    pthread_join(proxy->thread, NULL);
+    for (size_t i = 0; i < proxy->n_pipes; i++) {
+        close_end(&proxy->pipes[i].client);
+        close_end(&proxy->pipes[i].server);
+        free(proxy->pipes[i].bytes);
+    }
+    close(proxy->listener);
+    close(proxy->wake[0]);
+    close(proxy->wake[1]);
+    pthread_mutex_destroy(&proxy->lock);
+    pthread_cond_destroy(&proxy->moved);
+    free(proxy);
+}
+
+void proxy_hold(struct proxy *proxy)
+{
+    pthread_mutex_lock(&proxy->lock);
+    for (size_t i = 0; i < proxy->n_pipes; i++)
+        proxy->pipes[i].held = true;
+    pthread_mutex_unlock(&proxy->lock);
+}
+
+void proxy_hold_at(struct proxy *proxy, const char *text)
+{
+    pthread_mutex_lock(&proxy->lock);
+    proxy->hold_at = text;
+    pthread_mutex_unlock(&proxy->lock);
+}
+
+void proxy_release(struct proxy *proxy)
+{
+    pthread_mutex_lock(&proxy->lock);
+    for (size_t i = 0; i < proxy->n_pipes; i++) {
+        struct pipe *pipe = &proxy->pipes[i];
+
+        if (!pipe->held)
+            continue;
+        if (pipe->server >= 0)
+            send_all(pipe->server, pipe->bytes, pipe->len);
+        pipe->len = 0;
+        pipe->held = pipe->client < 0; /* a dead client's connection stays with the server */
+    }
+    pthread_mutex_unlock(&proxy->lock);
+    wake(proxy);
+}
+
+void proxy_cut_clients(struct proxy *proxy)
+{
+    pthread_mutex_lock(&proxy->lock);
+    for (size_t i = 0; i < proxy->n_pipes; i++) {
+        if (proxy->pipes[i].held && proxy->pipes[i].client >= 0)
+            close_end(&proxy->pipes[i].client);
+    }
+    pthread_mutex_unlock(&proxy->lock);
+    wake(proxy);
+}
+
+static size_t held(const struct proxy *proxy)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < proxy->n_pipes; i++)
+        n += proxy->pipes[i].len;
+    return n;
+}
+
+static size_t unheard(const struct proxy *proxy)
+{
+    return proxy->unheard;
+}
+
+static bool wait_for(struct proxy *proxy, size_t (*count)(const struct proxy *), size_t n, int timeout_ms)
+{
+    struct timespec deadline;
+    bool reached;
+
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += timeout_ms / 1000 + 1;
+    pthread_mutex_lock(&proxy->lock);
+    while (!(reached = count(proxy) >= n)) {
+        if (pthread_cond_timedwait(&proxy->moved, &proxy->lock, &deadline) != 0)
+            break;
+    }
+    pthread_mutex_unlock(&proxy->lock);
+    return reached;
+}
+
+bool proxy_wait_held(struct proxy *proxy, size_t n, int timeout_ms)
+{
+    return wait_for(proxy, held, n, timeout_ms);
+}
+
+bool proxy_wait_unheard(struct proxy *proxy, size_t n, int timeout_ms)
+{
+    return wait_for(proxy, unheard, n, timeout_ms);
+}
+
+void proxy_inject(struct proxy *proxy, const char *bytes)
+{
+    pthread_mutex_lock(&proxy->lock);
+    for (size_t i = 0; i < proxy->n_pipes; i++) {
+        if (proxy->pipes[i].client >= 0)
+            send_all(proxy->pipes[i].client, bytes, strlen(bytes));
+    }
+    pthread_mutex_unlock(&proxy->lock);
+}

@@ -1,0 +1,35 @@
+/* A proxy between two unix sockets that can hold bytes back, as a network may: for histories in which an old
+ * connection's request arrives late. */
+#ifndef TEST_PROXY_H
+#define TEST_PROXY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct proxy;
+
+/* Listen on `path` and pass connections on to the unix socket `server_path`, on a thread of its own.
+ * NULL after telling why on stderr. */
+struct proxy *proxy_start(const char *path, const char *server_path);
+/* Accepts NULL. Bytes still held are lost. */
+void proxy_stop(struct proxy *proxy);
+
+/* Keep every request from now on, of the connections that are there now; of those also the server's side stays open
+ * when the client closes. Connections that come later are passed on. */
+void proxy_hold(struct proxy *proxy);
+/* Hold a connection from the first piece on in which `text` occurs, once; NULL: never. Borrowed until then. */
+void proxy_hold_at(struct proxy *proxy, const char *text);
+/* Pass on what is held, in order. */
+void proxy_release(struct proxy *proxy);
+/* Close the clients' sides of all connections that are held: to them the connection is dead. */
+void proxy_cut_clients(struct proxy *proxy);
+
+/* Wait until at least `n` bytes are held; false after `timeout_ms`. */
+bool proxy_wait_held(struct proxy *proxy, size_t n, int timeout_ms);
+/* Wait until the server has answered at least `n` bytes to clients that are gone; false after `timeout_ms`. */
+bool proxy_wait_unheard(struct proxy *proxy, size_t n, int timeout_ms);
+
+/* Send these bytes to every client, as if the server had. */
+void proxy_inject(struct proxy *proxy, const char *bytes);
+
+#endif

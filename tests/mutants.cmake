@@ -1,0 +1,19 @@
+# The defences of the histories, one mutant each: name, test file, test, source, text, replacement.
+hf_mutant(8_no_own_log_entries integration/test_histories.c *8_our_own* core/link_catchup.c
+          "strcmp(change->node, link->store->node) == 0 &&" "false &&")
+hf_mutant(8_no_shared_lsn_in_headers integration/test_histories.c *8_group_headers* journal/recover.c
+          "    if (lsn > recovery->shared_lsn)" "    if (true)")
+hf_mutant(18_no_limit_by_the_owners_durable_lsn_and_oldest integration/test_histories.c *18_a_reader_in_another*
+          core/reader.c "(rc != 0 || hf__control_oldest_lsn(store->control) > covered + 1)" "false")
+hf_mutant(18_snapshot_before_overlay integration/test_histories.c *18_a_reader_in_the_process* core/lookup.c
+          "    hf__view_pin(&store->overlay, &ret_look->view);\n    return 0;"
+          "    int rc = store->local->ops->snap_begin(store->local, &ret_look->snap);\n    hf__view_pin(&store->overlay, &ret_look->view);\n    return rc;")
+hf_mutant(21_no_isolation_of_what_kills_the_link integration/test_histories.c *21_* core/link_group.c
+          "    return link->suspect_losses > 1 ? 1 : max;" "    (void)link;\n    return max;")
+hf_mutant(1_no_watch_over_the_session_token integration/test_redis_link.c *fence__late_group_of* backends/redis/groups.c
+          "    hf__command(w, 2, \"WATCH\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");"
+          "    hf__command(w, 2, \"EXISTS\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");")
+hf_mutant(20_no_script_that_frees_first integration/test_redis_link.c *oom__sets_are_a_state* backends/redis/groups.c
+          "    if (is_oom(run) && is_freeing(run->group)) {" "    if (false) {")
+hf_mutant(23_short_keys_before_long_ones unit/test_lmdb_tier.c *exact_order* backends/lmdb/iterator.c
+          "    return hf__slice_cmp(a->key, b->key) < 0 ? a : b;" "    return a;")

@@ -1,0 +1,428 @@
+/* Configuration files: every setting arrives, every mistake is named by its place, and no secret is shown. */
+#include <holdfast.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- fixture: a directory with one configuration file ---- */
+
+struct fixture {
+    char dir[64];
+    char file[96];
+    char secret[96];
+    struct hf_config *config;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    assert_non_null(f);
+    snprintf(f->dir, sizeof(f->dir), "/tmp/test_config.XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(f->file, sizeof(f->file), "%s/holdfast.json", f->dir);
+    snprintf(f->secret, sizeof(f->secret), "%s/secret", f->dir);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    hf_config_free(f->config);
+    unlink(f->file);
+    rmdir(f->file); /* some tests put a directory there */
+    unlink(f->secret);
+    rmdir(f->dir);
+    free(f);
+    return 0;
+}
+
+/* ---- vocabulary ---- */
+
+static void put(const char *path, const void *data, size_t len, mode_t mode)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static const struct hf_options *load(struct fixture *f, const char *json)
+{
+    put(f->file, json, strlen(json), 0600);
+    if (hf_config_load(f->file, &f->config) != 0)
+        fail_msg("%s", hf_errmsg());
+    return hf_config_options(f->config);
+}
+
+/* The file is refused, and the sentence ends like this behind "configuration FILE: ". */
+static void refused(struct fixture *f, const char *json, size_t len, const char *expected)
+{
+    struct hf_config *config = (struct hf_config *)0x1;
+    char sentence[512];
+
+    put(f->file, json, len, 0600);
+    assert_int_equal(hf_config_load(f->file, &config), HF_ECONFIG);
+    assert_ptr_equal(config, (struct hf_config *)0x1);
+    snprintf(sentence, sizeof(sentence), "configuration %s: %s", f->file, expected);
+    assert_string_equal(hf_errmsg(), sentence);
+}
+
+struct mistake {
+    const char *json;
+    const char *expected;
+};
+
+static void all_refused(struct fixture *f, const struct mistake *mistakes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        refused(f, mistakes[i].json, strlen(mistakes[i].json), mistakes[i].expected);
+}
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- what arrives ---- */
+
+static void test_config__empty_object_leaves_every_default(void **state)
+{
+    static const struct hf_options zeroed;
+    const struct hf_options *o = load(*state, "{}");
+    struct fixture *f = *state;
+
+    assert_memory_equal(o, &zeroed, sizeof(zeroed));
+    assert_null(hf_config_dir(f->config));
+}
+
+static void test_config__every_setting_arrives(void **state)
+{
+    struct fixture *f = *state;
+    const struct hf_options *o = load(
+        f,
+        "\xef\xbb\xbf{\r\n"
+        "  \"dir\": \"/var/lib/holdfast\",\r\n"
+        "  \"redis\": {\"address\": \"rediss://app@r.example:6380/3\", \"user\": \"u\", \"ca_file\": \"/ca.pem\",\n"
+        "    \"timeout\": \"250ms\", \"connect_timeout\": \"2s\", \"heartbeat\": 1500, \"backoff_max\": \"1m\"},\n"
+        "  \"durability\": \"interval:200\",\n"
+        "  \"limits\": {\"max_disk\": \"16 GiB\", \"max_value\": 1000, \"segment\": \"32MiB\",\n"
+        "    \"checkpoint_bytes\": \"8MiB\", \"checkpoint_interval\": \"5s\"},\n"
+        "  \"namespaces\": [\n"
+        "    {\"prefix\": \"session:\", \"default_ttl\": \"2h\", \"write_mode\": \"behind\", \"read_mode\": "
+        "\"shared\",\n"
+        "     \"change_log\": {\"max\": 500}},\n"
+        "    {\"prefix\": \"\", \"write_mode\": \"local\", \"change_log\": false},\n"
+        "    {\"prefix\": \"p\", \"write_mode\": \"through\", \"read_mode\": \"local\", \"change_log\": true}]\n"
+        "}\r\n");
+
+    assert_string_equal(hf_config_dir(f->config), "/var/lib/holdfast");
+    assert_string_equal(o->redis, "rediss://app@r.example:6380/3");
+    assert_string_equal(o->redis_user, "u");
+    assert_string_equal(o->redis_ca_file, "/ca.pem");
+    assert_int_equal(o->redis_timeout_ms, 250);
+    assert_int_equal(o->redis_connect_timeout_ms, 2000);
+    assert_int_equal(o->redis_heartbeat_ms, 1500);
+    assert_int_equal(o->redis_backoff_max_ms, 60000);
+    assert_int_equal(o->durability, HF_DURABILITY_INTERVAL);
+    assert_int_equal(o->sync_interval_ms, 200);
+    assert_int_equal(o->max_disk_bytes, 16ull << 30);
+    assert_int_equal(o->max_value_bytes, 1000);
+    assert_int_equal(o->segment_bytes, 32u << 20);
+    assert_int_equal(o->checkpoint_bytes, 8u << 20);
+    assert_int_equal(o->checkpoint_interval_ms, 5000);
+    assert_int_equal(o->n_namespaces, 3);
+    assert_string_equal(o->namespaces[0].prefix, "session:");
+    assert_int_equal(o->namespaces[0].default_ttl_ms, 7200000);
+    assert_int_equal(o->namespaces[0].write_mode, HF_WRITE_BEHIND);
+    assert_int_equal(o->namespaces[0].read_mode, HF_READ_SHARED);
+    assert_int_equal(o->namespaces[0].change_log_max, 500);
+    assert_false(o->namespaces[0].change_log_off);
+    assert_string_equal(o->namespaces[1].prefix, "");
+    assert_int_equal(o->namespaces[1].write_mode, HF_WRITE_LOCAL);
+    assert_true(o->namespaces[1].change_log_off);
+    assert_int_equal(o->namespaces[2].write_mode, HF_WRITE_THROUGH);
+    assert_false(o->namespaces[2].change_log_off);
+}
+
+static void test_config__password_comes_from_a_file_without_its_line_end(void **state)
+{
+    struct fixture *f = *state;
+    char json[256];
+
+    put(f->secret, "p\xc3\xa4ss #\"w\"\r\n", 12, 0640);
+    snprintf(json, sizeof(json), "{\"redis\": {\"password_file\": \"%s\"}}", f->secret);
+    assert_string_equal(load(f, json)->redis_password, "p\xc3\xa4ss #\"w\"");
+}
+
+static void test_config__password_comes_from_the_environment(void **state)
+{
+    setenv("TEST_CONFIG_PASSWORD", "from-env", 1);
+    assert_string_equal(load(*state, "{\"redis\": {\"password_env\": \"TEST_CONFIG_PASSWORD\"}}")->redis_password,
+                        "from-env");
+    unsetenv("TEST_CONFIG_PASSWORD");
+}
+
+/* ---- mistakes ---- */
+
+static void test_config__syntax_error_names_line_and_column(void **state)
+{
+    static const struct mistake mistakes[] = {
+        {"", "line 1, column 1: the JSON text ends too early"},
+        {"{\n  \"dir\": \"/x\",\n  \"redis\" {}\n}\n", "line 3, column 11: not valid JSON from here on"},
+        {"{\"dir\": nope}", "line 1, column 9: not valid JSON from here on"},
+        {"{}\n{}", "line 2, column 1: not valid JSON from here on"},
+        {"{\"dir\":\n\n\"a\\u0000b\"}", "line 3, column 3: found a NUL, which no setting may contain"},
+    };
+
+    all_refused(*state, mistakes, LENGTH(mistakes));
+    refused(*state, "{\n\"d\0r\": 1}", 12, "line 2, column 3: found a NUL, which no setting may contain");
+}
+
+static void test_config__bad_value_names_path_found_and_expected(void **state)
+{
+    static const struct mistake mistakes[] = {
+        {"[]", "found an array, expected an object"},
+        {"{\"dir\": \"\"}", "dir: found \"\", expected a string that is not empty"},
+        {"{\"dir\": null}", "dir: found null, expected a string that is not empty"},
+        {"{\"redis\": \"localhost\"}", "redis: found \"localhost\", expected an object"},
+        {"{\"redis\": {\"timeout\": 0}}",
+         "redis.timeout: found 0, expected a duration from 1 to 2147483647 ms, such as \"10s\" or 250"},
+        {"{\"redis\": {\"timeout\": -5}}",
+         "redis.timeout: found -5, expected a duration from 1 to 2147483647 ms, such as \"10s\" or 250"},
+        {"{\"redis\": {\"timeout\": 1.5}}",
+         "redis.timeout: found 1.5, expected a duration from 1 to 2147483647 ms, such as \"10s\" or 250"},
+        {"{\"durability\": \"interval:\"}",
+         "durability: found \"interval:\", expected \"always\", \"none\" or \"interval:<ms>\""},
+        {"{\"durability\": true}", "durability: found true, expected \"always\", \"none\" or \"interval:<ms>\""},
+        {"{\"limits\": {\"max_value\": \"513MiB\"}}",
+         "limits.max_value: found \"513MiB\", expected a size from 1 to 536870912 bytes, such as \"64MiB\""},
+        {"{\"limits\": {\"segment\": \"99999999999GiB\"}}",
+         "limits.segment: found \"99999999999GiB\", expected a size "
+         "from 1 to 9223372036854775807 bytes, such as \"64MiB\""},
+        {"{\"namespaces\": {}}", "namespaces: found an object, expected an array of objects"},
+        {"{\"namespaces\": [{\"prefix\": \"a\"}, 7]}", "namespaces[1]: found 7, expected an object"},
+        {"{\"namespaces\": [{}]}", "namespaces[0]: found no prefix, expected one (\"\" stands for all other keys)"},
+        {"{\"namespaces\": [{\"prefix\": \"\"}, {\"prefix\": \"b\"}, {\"prefix\": \"c\", \"default_ttl\": \"10 "
+         "parsecs\"}]}",
+         "namespaces[2].default_ttl: found \"10 parsecs\", expected a duration from 1 to 3155760000000 ms, such as "
+         "\"10s\" or 250"},
+        {"{\"namespaces\": [{\"prefix\": \"b\"}, {\"prefix\": \"b\"}]}",
+         "namespaces[1].prefix: found the same prefix again, expected another one than that of namespaces[0]"},
+        {"{\"namespaces\": [{\"prefix\": \"b\", \"write_mode\": \"through\\u001b[31m\"}]}",
+         "namespaces[0].write_mode: found \"through\\x1b[31m\", expected \"through\", \"behind\" or \"local\""},
+        {"{\"namespaces\": [{\"prefix\": \"b\", \"read_mode\": 1}]}",
+         "namespaces[0].read_mode: found 1, expected \"local\" or \"shared\""},
+        {"{\"namespaces\": [{\"prefix\": \"b\", \"change_log\": \"on\"}]}",
+         "namespaces[0].change_log: found \"on\", expected true, false or {\"max\": N}"},
+        {"{\"namespaces\": [{\"prefix\": \"b\", \"change_log\": {\"max\": 4294967296}}]}",
+         "namespaces[0].change_log.max: found 4294967296, expected a number of entries from 1 to 4294967295"},
+    };
+
+    all_refused(*state, mistakes, LENGTH(mistakes));
+}
+
+static void test_config__unknown_and_repeated_keys_are_refused(void **state)
+{
+    static const struct mistake mistakes[] = {
+        {"{\"Dir\": \"x\"}",
+         "Dir: found an unknown key, expected one of: dir, redis, durability, limits, namespaces"},
+        {"{\"redis\": {\"adress\": \"x\"}}", "redis.adress: found an unknown key, expected one of: address, user, "
+                                             "password_file, password_env, ca_file, "
+                                             "timeout, connect_timeout, heartbeat, backoff_max"},
+        {"{\"namespaces\": [{\"prefix\": \"a\", \"ttl\": 1}]}",
+         "namespaces[0].ttl: found an unknown key, expected one of: prefix, default_ttl, write_mode, read_mode, "
+         "change_log"},
+        {"{\"dir\": \"x\", \"dir\": \"y\"}", "dir: found the key twice, expected it once"},
+    };
+
+    all_refused(*state, mistakes, LENGTH(mistakes));
+}
+
+static void test_config__passwords_in_the_file_are_refused_and_not_shown(void **state)
+{
+    static const struct mistake mistakes[] = {
+        {"{\"redis\": {\"password\": \"hunter2-CANARY\"}}",
+         "redis.password: found a password, expected it in a file or in the environment: use password_file or "
+         "password_env"},
+        {"{\"redis\": {\"address\": \"redis://u:hunter2-CANARY@h\"}}",
+         "redis.address: found a password in the address, expected it elsewhere: use password_file or "
+         "password_env"},
+        {"{\"redis\": {\"password_env\": \"hunter2-CANARY\"}}",
+         "redis.password_env: found no variable of this name that is set, expected the name of an environment "
+         "variable with the password"},
+        {"{\"redis\": {\"password_file\": \"hunter2-CANARY\"}}", NULL},
+    };
+    struct fixture *f = *state;
+
+    all_refused(f, mistakes, LENGTH(mistakes) - 1);
+    put(f->file, mistakes[3].json, strlen(mistakes[3].json), 0600);
+    assert_int_equal(hf_config_load(f->file, &f->config), HF_EIO);
+    assert_non_null(strstr(hf_errmsg(), "the file that redis.password_file names: No such file"));
+    assert_null(strstr(hf_errmsg(), "CANARY"));
+}
+
+static void test_config__password_file_must_be_private_and_one_line(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+        mode_t mode;
+        const char *expected;
+    } cases[] = {
+        {"secret\n", 7, 0644, "found permissions 0644, expected none for others (chmod o= FILE)"},
+        {"", 0, 0600, "found an empty file, expected a file with the password as its one line"},
+        {"\n", 1, 0600, "found an empty file, expected a file with the password as its one line"},
+        {"a\nb\n", 4, 0600,
+         "found a file with several lines or a NUL, expected a file with the password as its one line"},
+        {"a\0b\n", 4, 0600,
+         "found a file with several lines or a NUL, expected a file with the password as its one line"},
+    };
+    struct fixture *f = *state;
+    char json[256];
+
+    snprintf(json, sizeof(json), "{\"redis\": {\"password_file\": \"%s\"}}", f->secret);
+    put(f->file, json, strlen(json), 0600);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        put(f->secret, cases[i].text, cases[i].len, cases[i].mode);
+        assert_int_equal(hf_config_load(f->file, &f->config), HF_ECONFIG);
+        assert_non_null(strstr(hf_errmsg(), cases[i].expected));
+    }
+}
+
+static void test_config__two_sources_of_the_password_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    char json[256];
+
+    put(f->secret, "secret\n", 7, 0600);
+    setenv("TEST_CONFIG_PASSWORD", "from-env", 1);
+    snprintf(json, sizeof(json),
+             "{\"redis\": {\"password_file\": \"%s\", \"password_env\": \"TEST_CONFIG_PASSWORD\"}}", f->secret);
+    refused(f, json, strlen(json),
+            "redis.password_env: found a second source of the password, expected only one of password_file and "
+            "password_env");
+    unsetenv("TEST_CONFIG_PASSWORD");
+}
+
+/* ---- files that are none ---- */
+
+static void refused_file(struct fixture *f, int code, const char *format)
+{
+    char sentence[256];
+
+    assert_int_equal(hf_config_load(f->file, &f->config), code);
+    snprintf(sentence, sizeof(sentence), format, f->file);
+    assert_string_equal(hf_errmsg(), sentence);
+}
+
+static void test_config__unreadable_files_are_refused_at_once(void **state)
+{
+    struct fixture *f = *state;
+
+    refused_file(f, HF_EIO, "cannot read configuration %s: No such file or directory");
+    assert_int_equal(mkfifo(f->file, 0600), 0); /* opening it must not wait for a writer */
+    refused_file(f, HF_ECONFIG, "configuration %s: found a FIFO, expected a regular file");
+    assert_int_equal(unlink(f->file), 0);
+    assert_int_equal(mkdir(f->file, 0700), 0);
+    refused_file(f, HF_ECONFIG, "configuration %s: found a directory, expected a regular file");
+    assert_int_equal(rmdir(f->file), 0);
+    put(f->file, "", 0, 0600);
+    assert_int_equal(truncate(f->file, (1 << 20) + 1), 0);
+    refused_file(f, HF_ECONFIG, "configuration %s: found more than 1048576 bytes, which is the limit");
+    assert_int_equal(hf_config_load(NULL, &f->config), HF_EINVAL);
+}
+
+/* ---- durations and sizes ---- */
+
+static void test_config__durations_are_whole_numbers_with_a_unit(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } good[] = {{"0", 0},       {"250", 250},     {"250ms", 250},    {"10s", 10000},
+                {"5m", 300000}, {"2 h", 7200000}, {"7d", 604800000}, {"9223372036854775807", INT64_MAX}};
+    static const char *const wrong[] = {"",
+                                        " 1",
+                                        "-1",
+                                        "+1",
+                                        "1e3",
+                                        "0x10",
+                                        "1.5s",
+                                        "s",
+                                        "10 parsecs",
+                                        "10S",
+                                        "1s ",
+                                        "9223372036854775808",
+                                        "9223372036854775807s",
+                                        "99999999999999999999"};
+    int64_t ms;
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(good); i++) {
+        assert_int_equal(hf_parse_duration(good[i].text, &ms), 0);
+        assert_int_equal(ms, good[i].ms);
+    }
+    for (size_t i = 0; i < LENGTH(wrong); i++) {
+        ms = 77;
+        assert_int_equal(hf_parse_duration(wrong[i], &ms), HF_EINVAL);
+        assert_int_equal(ms, 77);
+    }
+    assert_int_equal(hf_parse_duration("10\x1b", &ms), HF_EINVAL);
+    assert_string_equal(hf_errmsg(),
+                        "found \"10\\x1b\", expected a duration such as \"10s\" (ms, s, m, h or d) or a "
+                        "number of milliseconds");
+}
+
+static void test_config__sizes_are_whole_numbers_with_a_unit(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {{"1000", 1000},          {"1000B", 1000},      {"64MiB", 64u << 20},
+                {"16 GiB", 16ull << 30}, {"1TiB", 1ull << 40}, {"18446744073709551615", UINT64_MAX}};
+    static const char *const wrong[] = {
+        "", "MiB", "64MB", "-1", "1.5GiB", "99999999999GiB", "18446744073709551616"};
+    uint64_t bytes;
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(good); i++) {
+        assert_int_equal(hf_parse_size(good[i].text, &bytes), 0);
+        assert_int_equal(bytes, good[i].bytes);
+    }
+    for (size_t i = 0; i < LENGTH(wrong); i++)
+        assert_int_equal(hf_parse_size(wrong[i], &bytes), HF_EINVAL);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_config__empty_object_leaves_every_default),
+        CASE(test_config__every_setting_arrives),
+        CASE(test_config__password_comes_from_a_file_without_its_line_end),
+        CASE(test_config__password_comes_from_the_environment),
+        CASE(test_config__syntax_error_names_line_and_column),
+        CASE(test_config__bad_value_names_path_found_and_expected),
+        CASE(test_config__unknown_and_repeated_keys_are_refused),
+        CASE(test_config__passwords_in_the_file_are_refused_and_not_shown),
+        CASE(test_config__password_file_must_be_private_and_one_line),
+        CASE(test_config__two_sources_of_the_password_are_refused),
+        CASE(test_config__unreadable_files_are_refused_at_once),
+        CASE(test_config__durations_are_whole_numbers_with_a_unit),
+        CASE(test_config__sizes_are_whole_numbers_with_a_unit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
