@@ -53,7 +53,8 @@ static int open_file(int dir_fd, bool writable, int *ret_fd)
 int hf__control_open(int dir_fd, bool writable, struct hf_control **ret_control)
 {
     struct hf_control *page;
-    int fd, rc = open_file(dir_fd, writable, &fd);
+    int fd = -1;
+    int rc = open_file(dir_fd, writable, &fd);
 
     if (rc != 0)
         return rc;

@@ -6,12 +6,28 @@
 
 #include <stdlib.h>
 
+/* Where a read puts the value. */
+enum read_into { READ_NO_VALUE, READ_NEW_BUFFER, READ_CALLERS_BUFFER };
+
 /* What a read found, copied out of the look. */
 struct read {
-    struct hf_buf value;
+    enum read_into into;
+    struct hf_buf value;   /* READ_NEW_BUFFER */
+    void *buffer;          /* READ_CALLERS_BUFFER ... */
+    size_t capacity, len;  /* ... and the value's whole length */
     bool live;
     struct hf_result result;
 };
+
+static int take_value(struct read *r, struct hf_slice value)
+{
+    if (r->into == READ_NEW_BUFFER)
+        return hf__buf_copy(value, &r->value);
+    r->len = value.len;
+    if (r->into == READ_CALLERS_BUFFER && value.len > 0)
+        memcpy(r->buffer, value.data, value.len < r->capacity ? value.len : r->capacity);
+    return 0;
+}
 
 static enum hf_origin origin_of(struct hf *store, const struct hf_found *found, enum hf_owed owed, struct hf_ns *ns)
 {
@@ -38,10 +54,9 @@ static void describe(struct hf *store, struct hf_slice key, const struct hf_foun
     };
 }
 
-/* What this store holds, with nothing shown that a crash could take back. `with_value`: copy it. */
-static int read_local(struct hf *store, struct hf_slice key, bool with_value, struct read *ret_read)
+/* What this store holds, with nothing shown that a crash could take back. */
+static int read_local(struct hf *store, struct hf_slice key, struct read *r)
 {
-    struct read out = {0};
     struct hf_found found;
     struct hf_look look;
     enum hf_owed owed = HF_OWED_NOTHING;
@@ -52,138 +67,116 @@ static int read_local(struct hf *store, struct hf_slice key, bool with_value, st
     if (rc == 0 && store->sharing)
         rc = hf__look_owed(&look, key, &found, &owed);
     if (rc == 0) {
-        describe(store, key, &found, owed, &out.result);
-        out.live = found.live;
+        describe(store, key, &found, owed, &r->result);
+        r->live = found.live;
     }
-    if (rc == 0 && found.live && with_value)
-        rc = hf__buf_copy(found.value, &out.value);
+    if (rc == 0 && found.live)
+        rc = take_value(r, found.value);
     hf__look_end(&look);
     if (rc == 0)
-        rc = hf__wait_readable(store, out.result.lsn);
+        rc = hf__wait_readable(store, r->result.lsn);
     if (rc != 0) {
-        hf_buf_release(&out.value);
+        hf_buf_release(&r->value);
         return rc;
     }
-    out.result.durable = store->read_only || out.result.lsn <= hf__journal_durable_lsn(store->journal);
-    *ret_read = out;
+    r->result.durable = store->read_only || r->result.lsn <= hf__journal_durable_lsn(store->journal);
     return 0;
 }
 
-/* Ask Redis, and keep a clean copy. */
-static int read_shared(struct hf *store, struct hf_slice key, const struct read *local, struct read *ret_read)
+/* Ask Redis, and keep a clean copy; what was found here is replaced. On failure it stays. */
+static int read_shared(struct hf *store, struct hf_slice key, struct read *r)
 {
     struct hf_fetched fetched = {0};
+    struct hf_slice value;
     int rc = hf__link_fetch(store, key, &fetched);
 
     if (rc != 0)
         return rc;
-    *ret_read = (struct read){.live = fetched.found, .value = fetched.value};
-    ret_read->result = (struct hf_result){.origin = HF_ORIGIN_SHARED,
-                                          .shared = true,
-                                          .durable = true,
-                                          .deadline_ms = fetched.deadline_ms,
-                                          .existed = fetched.found};
+    value = hf__slice(fetched.value.data, fetched.value.len);
     if (fetched.found)
-        hf__write_fetched(store, key, hf__slice(fetched.value.data, fetched.value.len), fetched.deadline_ms,
-                          local->result.lsn, local->result.existed);
-    return 0;
+        hf__write_fetched(store, key, value, fetched.deadline_ms, r->result.lsn, r->result.existed);
+    hf_buf_release(&r->value);
+    if (fetched.found)
+        rc = take_value(r, value);
+    hf_buf_release(&fetched.value);
+    r->live = fetched.found;
+    r->result = (struct hf_result){.origin = HF_ORIGIN_SHARED,
+                                   .shared = true,
+                                   .durable = true,
+                                   .deadline_ms = fetched.deadline_ms,
+                                   .existed = fetched.found};
+    return rc;
 }
 
-static bool asks_shared(struct hf *store, struct hf_slice key, const struct read *local)
+static bool asks_shared(struct hf *store, struct hf_slice key, const struct read *r)
 {
     struct hf_ns *ns = hf__ns_of(&store->namespaces, key);
 
-    if (!store->link || ns->write_mode == HF_WRITE_LOCAL || local->result.pending)
+    if (!store->link || ns->write_mode == HF_WRITE_LOCAL || r->result.pending)
         return false;
-    return ns->read_mode == HF_READ_SHARED || !local->result.existed;
+    return ns->read_mode == HF_READ_SHARED || !r->result.existed;
 }
 
-static int read_key(struct hf *store, struct hf_slice key, bool with_value, struct read *ret_read)
+/* Read a key as `r->into` says. The result is given also for HF_NOT_FOUND. */
+static int read_key(struct hf *store, struct hf_slice key, struct read *r, struct hf_result *ret_result)
 {
-    struct read local, shared;
     int rc = hf__check_handle(store, false);
 
     if (rc == 0)
         rc = hf__check_key(key);
     if (rc == 0)
-        rc = read_local(store, key, with_value, &local);
-    if (rc != 0)
-        return rc;
-    if (asks_shared(store, key, &local)) {
-        rc = read_shared(store, key, &local, &shared);
-        if (rc == 0 || rc == HF_EWRONGTYPE) {
-            hf_buf_release(&local.value);
-            if (rc != 0)
-                return rc;
-            local = shared;
-        } /* otherwise Redis cannot answer: what is held here holds */
+        rc = read_local(store, key, r);
+    if (rc == 0 && asks_shared(store, key, r)) {
+        rc = read_shared(store, key, r);
+        if (rc != 0 && rc != HF_EWRONGTYPE && rc != HF_ENOMEM)
+            rc = 0; /* Redis cannot answer: what is held here holds */
     }
-    *ret_read = local;
-    return local.live ? 0 : HF_NOT_FOUND;
-}
-
-static void give_result(const struct read *r, int rc, struct hf_result *ret_result)
-{
-    if (!ret_result)
-        return;
-    *ret_result = r->result;
-    ret_result->code = rc;
+    if (rc != 0) {
+        hf_buf_release(&r->value);
+        return rc;
+    }
+    r->result.code = r->live ? 0 : HF_NOT_FOUND;
+    if (ret_result)
+        *ret_result = r->result;
+    return r->result.code;
 }
 
 int hf_get(struct hf *store, struct hf_slice key, struct hf_buf *ret_value, struct hf_result *ret_result)
 {
-    struct read r = {0};
-    int rc = read_key(store, key, true, &r);
+    struct read r = {.into = READ_NEW_BUFFER};
+    int rc = read_key(store, key, &r, ret_result);
 
     if (rc == 0)
         *ret_value = r.value;
-    else
-        hf_buf_release(&r.value);
-    if (rc >= 0)
-        give_result(&r, rc, ret_result);
     return rc;
 }
 
 int hf_get_into(struct hf *store, struct hf_slice key, void *buffer, size_t capacity, size_t *ret_len,
                 struct hf_result *ret_result)
 {
-    struct read r = {0};
-    int rc = read_key(store, key, true, &r);
+    struct read r = {.into = READ_CALLERS_BUFFER, .buffer = buffer, .capacity = capacity};
+    int rc = read_key(store, key, &r, ret_result);
 
-    if (rc == 0) {
-        size_t n = r.value.len < capacity ? r.value.len : capacity;
-        if (n > 0)
-            memcpy(buffer, r.value.data, n);
-        *ret_len = r.value.len;
-    }
-    hf_buf_release(&r.value);
-    if (rc >= 0)
-        give_result(&r, rc, ret_result);
+    if (rc == 0)
+        *ret_len = r.len;
     return rc;
 }
 
 int hf_exists(struct hf *store, struct hf_slice key, struct hf_result *ret_result)
 {
-    struct read r = {0};
-    int rc = read_key(store, key, false, &r);
+    struct read r = {.into = READ_NO_VALUE};
 
-    hf_buf_release(&r.value);
-    if (rc >= 0)
-        give_result(&r, rc, ret_result);
-    return rc;
+    return read_key(store, key, &r, ret_result);
 }
 
 int hf_ttl(struct hf *store, struct hf_slice key, int64_t *ret_ttl_ms, struct hf_result *ret_result)
 {
-    struct read r = {0};
-    int rc = read_key(store, key, false, &r);
+    struct read r = {.into = READ_NO_VALUE};
+    int rc = read_key(store, key, &r, ret_result);
 
-    hf_buf_release(&r.value);
     if (rc == 0) {
         int64_t left = r.result.deadline_ms - hf__now_ms(store);
         *ret_ttl_ms = r.result.deadline_ms == 0 ? -1 : left > 0 ? left : 1;
     }
-    if (rc >= 0)
-        give_result(&r, rc, ret_result);
     return rc;
 }

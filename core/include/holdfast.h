@@ -230,7 +230,7 @@ struct hf_result {
 HF_API int hf_get(struct hf *store, struct hf_slice key, struct hf_buf *ret_value, struct hf_result *ret_result);
 
 /* The same into the caller's buffer. `*ret_len` is the value's whole length, also when it is more than `capacity`;
- * then the first `capacity` bytes were copied. */
+ * then the first `capacity` bytes were copied. On failure the buffer's contents are undefined. */
 HF_API int hf_get_into(struct hf *store, struct hf_slice key, void *buffer, size_t capacity, size_t *ret_len,
                        struct hf_result *ret_result);
 
