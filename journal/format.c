@@ -10,6 +10,7 @@ static const char segment_magic[8] = {'H', 'F', 'S', 'E', 'G', 'M', 'N', 'T'};
 #define GROUP_MAGIC 0x52474648u /* "HFGR" */
 
 static_assert(HF_SEGMENT_HEADER_BYTES <= 512, "the header must lie within one sector");
+static_assert(HF_GROUP_EXCEPTIONS_MAX <= UINT8_MAX, "the count of exceptions has 8 bits");
 static_assert(HF_KEY_MAX <= UINT16_MAX, "the key length has 16 bits");
 static_assert(HF_VALUE_MAX <= UINT32_MAX - 8192, "value and group lengths have 32 bits");
 
@@ -105,6 +106,13 @@ static uint64_t group_checksum(const uint8_t *bytes, size_t len, uint64_t salt)
     return XXH3_64bits_withSeed(bytes + HF_GROUP_HEADER_BYTES, len - HF_GROUP_HEADER_BYTES, head);
 }
 
+/* Magic, length, first LSN and counts have a short check of their own: what only looks like a group, such as a value
+ * that holds many of them, costs no reading of the length that it claims. */
+static uint32_t header_check(const uint8_t *bytes, uint64_t salt)
+{
+    return (uint32_t)XXH3_64bits_withSeed(bytes, 21, salt) & 0xffffff;
+}
+
 void hf__group_seal(struct hf_group_header *header, const uint64_t *exceptions, uint32_t n_exceptions,
                     struct hf_bytes *group, uint64_t salt)
 {
@@ -121,6 +129,7 @@ void hf__group_seal(struct hf_group_header *header, const uint64_t *exceptions, 
     hf__put64(p + 8, header->first_lsn);
     hf__put32(p + 16, header->n_entries);
     hf__put32(p + 20, header->n_exceptions);
+    hf__put32(p + 20, header->n_exceptions | header_check(p, salt) << 8);
     hf__put64(p + 24, header->durable_lsn);
     hf__put64(p + 32, header->shared_lsn);
     hf__put64(p + 40, header->reserved_lsn);
@@ -138,11 +147,18 @@ uint64_t hf__group_salt(const uint8_t *id, uint64_t number, uint64_t offset)
     return XXH3_64bits(bytes, sizeof(bytes));
 }
 
-int hf__group_header_decode(const uint8_t *bytes, uint64_t available, struct hf_group_header *ret_header)
+bool hf__group_begins(const uint8_t *bytes)
+{
+    return hf__get32(bytes) == GROUP_MAGIC;
+}
+
+int hf__group_header_decode(const uint8_t *bytes, uint64_t available, uint64_t salt,
+                            struct hf_group_header *ret_header)
 {
     uint32_t len;
 
-    if (available < HF_GROUP_HEADER_BYTES || hf__get32(bytes) != GROUP_MAGIC)
+    if (available < HF_GROUP_HEADER_BYTES || !hf__group_begins(bytes) ||
+        hf__get32(bytes + 20) >> 8 != header_check(bytes, salt))
         return -1;
     len = hf__get32(bytes + 4);
     if (len < HF_GROUP_HEADER_BYTES || len % 8 != 0 || len > available)
@@ -150,7 +166,7 @@ int hf__group_header_decode(const uint8_t *bytes, uint64_t available, struct hf_
     ret_header->bytes = len;
     ret_header->first_lsn = hf__get64(bytes + 8);
     ret_header->n_entries = hf__get32(bytes + 16);
-    ret_header->n_exceptions = hf__get32(bytes + 20);
+    ret_header->n_exceptions = bytes[20];
     ret_header->durable_lsn = hf__get64(bytes + 24);
     ret_header->shared_lsn = hf__get64(bytes + 32);
     ret_header->reserved_lsn = hf__get64(bytes + 40);

@@ -88,8 +88,12 @@ void hf__group_seal(struct hf_group_header *header, const uint64_t *exceptions, 
 /* The salt of the group at `offset` of segment `number`. */
 uint64_t hf__group_salt(const uint8_t *id, uint64_t number, uint64_t offset);
 
-/* Read the fixed part only; 0, or -1 when magic or length cannot be those of a group within `available` bytes. */
-int hf__group_header_decode(const uint8_t *bytes, uint64_t available, struct hf_group_header *ret_header);
+/* Whether the four bytes there are those that a group begins with. */
+bool hf__group_begins(const uint8_t *bytes);
+/* Read the fixed part only; 0, or -1 when it is not one that was sealed with this salt, or claims more than
+ * `available` bytes. */
+int hf__group_header_decode(const uint8_t *bytes, uint64_t available, uint64_t salt,
+                            struct hf_group_header *ret_header);
 /* Check a whole group in memory: checksum and the shape of every entry. 0 or -1. */
 int hf__group_check(const uint8_t *bytes, const struct hf_group_header *header, uint64_t salt);
 

@@ -195,8 +195,8 @@ static int walk_segment(struct pass *p, size_t i, size_t from, size_t to, uint64
     return rc;
 }
 
-/* A header is written as a whole: a bad one is damage, of the last segments if no gap in the history shows it. What it
- * said of numbers is gone; the next ones keep clear of any that it can have meant. */
+/* A header is written as a whole: a bad one is damage, of the last segments if no gap in the history shows it. What
+ * it said of numbers is gone; the next ones keep clear of any that it can have meant. */
 static void note_bad_headers(struct pass *p, uint64_t last)
 {
     struct hf_recovery *r = p->r;

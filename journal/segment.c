@@ -247,6 +247,7 @@ int hf__segment_group_at(struct hf_segment_reader *r, uint64_t offset, struct hf
     struct hf_group_header header;
     const uint8_t *bytes;
     size_t available = 0;
+    uint64_t salt;
     int rc;
 
     if (offset + HF_GROUP_HEADER_BYTES > r->file_bytes)
@@ -255,15 +256,16 @@ int hf__segment_group_at(struct hf_segment_reader *r, uint64_t offset, struct hf
     if (rc != 0)
         return rc;
     bytes = r->buffer.bytes + (offset - r->start);
-    if (available < HF_GROUP_HEADER_BYTES || hf__group_header_decode(bytes, r->file_bytes - offset, &header) != 0)
+    if (available < HF_GROUP_HEADER_BYTES || !hf__group_begins(bytes))
+        return 1;
+    salt = hf__group_salt(r->segment->header.id, r->segment->header.number, offset);
+    if (hf__group_header_decode(bytes, r->file_bytes - offset, salt, &header) != 0)
         return 1;
     rc = load(r, offset, header.bytes, &available);
     if (rc != 0)
         return rc;
     bytes = r->buffer.bytes + (offset - r->start);
-    if (available < header.bytes ||
-        hf__group_check(bytes, &header, hf__group_salt(r->segment->header.id, r->segment->header.number, offset)) !=
-            0)
+    if (available < header.bytes || hf__group_check(bytes, &header, salt) != 0)
         return 1;
     *ret_header = header;
     *ret_bytes = bytes;

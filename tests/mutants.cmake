@@ -17,3 +17,10 @@ hf_mutant(20_no_script_that_frees_first integration/test_redis_link.c *oom__sets
           "    if (is_oom(run) && is_freeing(run->group)) {" "    if (false) {")
 hf_mutant(23_short_keys_before_long_ones unit/test_lmdb_tier.c *exact_order* backends/lmdb/iterator.c
           "    return hf__slice_cmp(a->key, b->key) < 0 ? a : b;" "    return a;")
+hf_mutant(3_numbering_goes_on_behind_the_last_entry unit/test_journal.c *gives_no_lsn_twice* journal/journal.c
+          "uint64_t last = r->reserved_lsn > j->opts.reserved_lsn ? r->reserved_lsn : j->opts.reserved_lsn;"
+          "uint64_t last = r->last_lsn;")
+hf_mutant(7_bad_then_valid_is_damage unit/test_journal.c *a_power_cut_is_a_torn_tail* journal/recover.c
+          "if (claim < group->first_lsn - 1) {" "if (false) {")
+hf_mutant(7_what_was_cut_may_return unit/test_recover.c *what_an_earlier_recovery_cut_stays_cut* journal/recover.c
+          "group->first_lsn - (group->n_entries == 0) > limit" "false")
