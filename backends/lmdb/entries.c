@@ -2,8 +2,7 @@
 #include "entry.h"
 #include "ops.h"
 #include "table.h"
-
-#include <fail.h>
+#include "fail.h"
 
 struct lsn_key {
     uint8_t bytes[8];

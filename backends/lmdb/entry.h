@@ -2,8 +2,8 @@
 #ifndef HF_LMDB_ENTRY_H
 #define HF_LMDB_ENTRY_H
 
-#include <bytes.h>
-#include <local_tier.h>
+#include "bytes.h"
+#include "local_tier.h"
 
 #define HF__LMDB_ENTRY_HEAD 40u
 #define HF__LMDB_REASON_MAX 65535u

@@ -1,18 +1,17 @@
 /* The LMDB environment of one store: making it, opening it, what it says about itself. */
 #include "env.h"
 
+#include "file_length.h"
 #include "lmdb_fail.h"
 #include "state.h"
-
-#include <bytes.h>
-#include <fail.h>
+#include "bytes.h"
+#include "fail.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char *const table_names[HF__LMDB_TABLES] = {
@@ -20,10 +19,6 @@ static const char *const table_names[HF__LMDB_TABLES] = {
     HF__LMDB_TABLE_MAP(X)
 #undef X
 };
-
-#define LENGTH_TRIES 50 /* of 2 ms each */
-/* LMDB's free list: transaction number -> count and page numbers, in the machine's byte order. */
-#define FREE_DBI 0u
 
 /* ---- small parts ---- */
 
@@ -218,189 +213,6 @@ static int with_tables(struct hf__lmdb_env *env, bool create)
     return rc == 0 ? 0 : hf__lmdb_fail(env, rc, "opening its tables");
 }
 
-/* ---- the free list ---- */
-
-/* The least transaction number that a reader's line "<pid> <thread> <transaction>" shows; others show none. */
-static int note_reader(const char *line, void *ctx)
-{
-    size_t *oldest = ctx;
-    size_t number;
-
-    if (sscanf(line, "%*d %*x %zu", &number) == 1 && number < *oldest)
-        *oldest = number;
-    return 0;
-}
-
-/* Call with each record of the free list: the pages, and the number of the transaction that freed them. */
-typedef void free_fn(void *ctx, size_t freed_by, const MDB_val *pages);
-
-static uint64_t count_pages(const MDB_val *pages)
-{
-    size_t count = 0;
-
-    if (pages->mv_size >= sizeof(count))
-        memcpy(&count, pages->mv_data, sizeof(count));
-    return count < pages->mv_size / sizeof(count) ? count : 0;
-}
-
-static int each_free(const struct hf__lmdb_env *env, MDB_txn *mdb, free_fn *each, void *ctx)
-{
-    MDB_cursor *cursor;
-    MDB_val key;
-    MDB_val pages;
-    int rc = mdb_cursor_open(mdb, FREE_DBI, &cursor);
-
-    if (rc != 0)
-        return hf__lmdb_fail(env, rc, "reading its free list");
-    while ((rc = mdb_cursor_get(cursor, &key, &pages, MDB_NEXT)) == 0) {
-        size_t freed_by = 0;
-
-        if (key.mv_size == sizeof(freed_by))
-            memcpy(&freed_by, key.mv_data, sizeof(freed_by));
-        each(ctx, freed_by, &pages);
-    }
-    mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? 0 : hf__lmdb_fail(env, rc, "reading its free list");
-}
-
-struct free_sum {
-    size_t last;   /* number of the last transaction */
-    size_t oldest; /* and of the oldest one that somebody reads */
-    struct hf__lmdb_free pages;
-};
-
-static void add_free(void *ctx, size_t freed_by, const MDB_val *pages)
-{
-    struct free_sum *sum = ctx;
-
-    if (freed_by < sum->oldest)
-        sum->pages.obtainable += count_pages(pages);
-    if (freed_by == sum->last)
-        sum->pages.last += count_pages(pages);
-}
-
-int hf__lmdb_env_free_pages(const struct hf__lmdb_env *env, MDB_txn *mdb, struct hf__lmdb_free *ret_free)
-{
-    struct free_sum sum = {.last = info_of(env).me_last_txnid};
-    int rc;
-
-    sum.oldest = sum.last;
-    (void)mdb_reader_list(env->mdb, note_reader, &sum.oldest); /* returns what note_reader does */
-    rc = each_free(env, mdb, add_free, &sum);
-    if (rc == 0)
-        *ret_free = sum.pages;
-    return rc;
-}
-
-struct missing {
-    uint64_t first; /* page that the file no longer holds */
-    uint64_t free;  /* of those behind it */
-};
-
-static void add_missing(void *ctx, size_t freed_by, const MDB_val *pages)
-{
-    struct missing *sum = ctx;
-    uint64_t n = count_pages(pages);
-
-    (void)freed_by; /* when does not matter here */
-    for (uint64_t i = 1; i <= n; i++) {
-        size_t page;
-
-        memcpy(&page, (const uint8_t *)pages->mv_data + i * sizeof(page), sizeof(page));
-        sum->free += page >= sum->first;
-    }
-}
-
-/* ---- the file's length ---- */
-
-static uint64_t claimed_bytes(const struct hf__lmdb_env *env)
-{
-    return ((uint64_t)info_of(env).me_last_pgno + 1) * env->page_bytes;
-}
-
-static int file_bytes(const struct hf__lmdb_env *env, int *ret_fd, uint64_t *ret_bytes)
-{
-    struct stat st;
-    int rc = mdb_env_get_fd(env->mdb, ret_fd);
-
-    if (rc == 0 && fstat(*ret_fd, &st) != 0)
-        rc = errno;
-    if (rc != 0)
-        return hf__lmdb_fail(env, rc, "asking for the size of data.mdb");
-    *ret_bytes = (uint64_t)st.st_size;
-    return 0;
-}
-
-void hf__lmdb_env_cover(const struct hf__lmdb_env *env)
-{
-    uint64_t bytes;
-    int fd;
-
-    if (file_bytes(env, &fd, &bytes) != 0 || bytes >= claimed_bytes(env))
-        return;
-    if (ftruncate(fd, (off_t)claimed_bytes(env)) != 0)
-        return; /* the next open then looks at the free list itself */
-}
-
-/* Whether all pages from byte `bytes` of the file on are free. They must be there as zeros while LMDB looks. */
-static bool only_free_missing(const struct hf__lmdb_env *env, uint64_t bytes)
-{
-    struct missing sum = {.first = bytes / env->page_bytes};
-    MDB_txn *mdb;
-    int rc;
-
-    if (mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &mdb) != 0)
-        return false;
-    rc = each_free(env, mdb, add_missing, &sum);
-    mdb_txn_abort(mdb);
-    return rc == 0 && sum.free == info_of(env).me_last_pgno + 1 - sum.first;
-}
-
-/* The owner extends the file right after its commit; give it that time. */
-static int await_length(const struct hf__lmdb_env *env, uint64_t *ret_bytes)
-{
-    int fd;
-    int rc = file_bytes(env, &fd, ret_bytes);
-
-    for (int i = 0; i < LENGTH_TRIES && rc == 0 && *ret_bytes < claimed_bytes(env); i++) {
-        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
-        rc = file_bytes(env, &fd, ret_bytes);
-    }
-    return rc;
-}
-
-/* Let the owner accept a file that lacks nothing but free pages, extended by zeros; leave any other as it is. */
-static int settle_length(const struct hf__lmdb_env *env, uint64_t *bytes)
-{
-    uint64_t claimed = claimed_bytes(env);
-    int fd;
-    int rc = file_bytes(env, &fd, bytes);
-
-    if (rc != 0 || *bytes >= claimed)
-        return rc;
-    if (ftruncate(fd, (off_t)claimed) != 0)
-        return hf__lmdb_fail_errno(env, errno, "extending data.mdb");
-    if (!only_free_missing(env, *bytes)) {
-        if (ftruncate(fd, (off_t)*bytes) != 0)
-            return hf__lmdb_fail_errno(env, errno, "restoring the size of the damaged data.mdb");
-        return 0;
-    }
-    *bytes = claimed;
-    return 0;
-}
-
-/* A file that was cut would kill the process on the first access behind its end. */
-static int check_length(const struct hf__lmdb_env *env)
-{
-    uint64_t bytes;
-    int rc = env->read_only ? await_length(env, &bytes) : settle_length(env, &bytes);
-
-    if (rc != 0 || bytes >= claimed_bytes(env))
-        return rc;
-    return hf__fail(HF_ECORRUPT, "local tier %s: data.mdb was cut: %llu bytes, its meta page speaks of %llu",
-                    env->path, (unsigned long long)bytes, (unsigned long long)claimed_bytes(env));
-}
-
 /* ---- making and opening ---- */
 
 /* Returns 0, HF_NOT_FOUND when there is no environment directory, or HF_ECORRUPT for anything else than one with a
@@ -493,7 +305,7 @@ int hf__lmdb_env_open(struct hf__lmdb_env *env, const char *dir, const struct hf
     if (rc == 0)
         rc = map(env, opts);
     if (rc == 0)
-        rc = check_length(env);
+        rc = hf__lmdb_length_check(env);
     if (rc == 0)
         rc = with_tables(env, false);
     if (rc == 0)

@@ -1,5 +1,5 @@
-/* The LMDB environment of one store: making it, opening it, what it says about itself. The only file of this folder
- * that touches the file system. */
+/* The LMDB environment of one store: making it, opening it, what it says about itself. Only this
+ * file and file_length.c touch the file system. */
 #ifndef HF_LMDB_ENV_H
 #define HF_LMDB_ENV_H
 
@@ -13,22 +13,10 @@ void hf__lmdb_env_release(struct hf__lmdb_env *env);
 /* Free the reader slots of processes that died; they pin pages. */
 void hf__lmdb_env_clear_dead(const struct hf__lmdb_env *env);
 
-/* Let the file reach to the last page that the committed meta page claims: LMDB does not write free pages at the
- * end, and the next open checks the length. To be called by the owner after a commit; takes no disk space. */
-void hf__lmdb_env_cover(const struct hf__lmdb_env *env);
-
 /* Take over the size of the map that the owner has chosen since. No transaction may be open in this process. */
 int hf__lmdb_env_remap(struct hf__lmdb_env *env);
 
 /* Pages behind the last one that was ever used. */
 uint64_t hf__lmdb_env_end_pages(const struct hf__lmdb_env *env);
-
-/* What the free list holds for a write transaction that begins now. */
-struct hf__lmdb_free {
-    uint64_t obtainable; /* freed before the last commit, and before the snapshot of the oldest reader */
-    uint64_t last;       /* freed by the last commit: obtainable after one more */
-};
-/* `mdb` is a read transaction on the last committed state. */
-int hf__lmdb_env_free_pages(const struct hf__lmdb_env *env, MDB_txn *mdb, struct hf__lmdb_free *ret_free);
 
 #endif

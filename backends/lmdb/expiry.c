@@ -2,8 +2,7 @@
 #include "ops.h"
 #include "record.h"
 #include "table.h"
-
-#include <fail.h>
+#include "fail.h"
 
 #include <assert.h>
 

@@ -3,8 +3,7 @@
 #include "ops.h"
 #include "record.h"
 #include "table.h"
-
-#include <fail.h>
+#include "fail.h"
 
 #include <stdlib.h>
 

@@ -3,8 +3,7 @@
 #include "room.h"
 #include "seal.h"
 #include "table.h"
-
-#include <fail.h>
+#include "fail.h"
 
 #define COUNT_BYTES 20u /* seal, highest LSN, number */
 

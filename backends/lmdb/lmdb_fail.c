@@ -1,7 +1,6 @@
 /* LMDB's return codes as ours, with a sentence. */
 #include "lmdb_fail.h"
-
-#include <fail.h>
+#include "fail.h"
 
 #include <errno.h>
 #include <sys/statvfs.h>

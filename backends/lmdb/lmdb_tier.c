@@ -6,8 +6,7 @@
 #include "snapshot.h"
 #include "state.h"
 #include "txn.h"
-
-#include <fail.h>
+#include "fail.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,7 @@
 #ifndef HF_LMDB_TIER_H
 #define HF_LMDB_TIER_H
 
-#include <local_tier.h>
+#include "local_tier.h"
 
 #define HF_LMDB_MAX_READERS_DEFAULT 256u
 #define HF_LMDB_MAP_MIN (1ull << 20) /* below it, the reserve for removals would be most of the map */

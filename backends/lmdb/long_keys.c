@@ -4,8 +4,7 @@
 #include "seal.h"
 #include "state.h"
 #include "table.h"
-
-#include <fail.h>
+#include "fail.h"
 
 #include <assert.h>
 

@@ -7,8 +7,7 @@
 #define HF_LMDB_LONG_KEYS_H
 
 #include "internal.h"
-
-#include <bytes.h>
+#include "bytes.h"
 
 #define HF__LMDB_CHUNK HF__LMDB_SHORT_MAX
 #define HF__LMDB_LEVELS ((HF_KEY_MAX + HF__LMDB_CHUNK - 1) / HF__LMDB_CHUNK)

@@ -5,8 +5,7 @@
 #include "long_walk.h"
 
 #include "table.h"
-
-#include <fail.h>
+#include "fail.h"
 
 /* Take over what the cursor shows as the current node on `level`. HF_NOT_FOUND: it belongs to another parent. */
 static int take(struct hf__lmdb_long_walk *walk, size_t level, struct hf_slice link, struct hf_slice stored)

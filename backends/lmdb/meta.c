@@ -2,8 +2,7 @@
 #include "ops.h"
 #include "seal.h"
 #include "table.h"
-
-#include <fail.h>
+#include "fail.h"
 
 #define NAME_MAX_BYTES 255u
 

@@ -2,8 +2,7 @@
 #include "ops.h"
 #include "room.h"
 #include "state.h"
-
-#include <fail.h>
+#include "fail.h"
 
 int hf__lmdb_parked_next(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_parked_row *ret_row)
 {

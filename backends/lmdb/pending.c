@@ -4,8 +4,7 @@
 #include "row.h"
 #include "state.h"
 #include "table.h"
-
-#include <fail.h>
+#include "fail.h"
 
 static uint64_t bytes_of(const struct hf_pending_row *row)
 {

@@ -2,8 +2,7 @@
 #include "record.h"
 
 #include "seal.h"
-
-#include <fail.h>
+#include "fail.h"
 
 #include <assert.h>
 

@@ -2,8 +2,8 @@
 #ifndef HF_LMDB_RECORD_H
 #define HF_LMDB_RECORD_H
 
-#include <bytes.h>
-#include <local_tier.h>
+#include "bytes.h"
+#include "local_tier.h"
 
 #define HF__LMDB_RECORD_HEAD 40u
 

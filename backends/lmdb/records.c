@@ -3,8 +3,7 @@
 #include "record.h"
 #include "room.h"
 #include "table.h"
-
-#include <fail.h>
+#include "fail.h"
 
 int hf__lmdb_wrong_key(struct hf_slice key)
 {

@@ -1,7 +1,6 @@
 /* References: how the other tables name a key. */
 #include "reference.h"
-
-#include <fail.h>
+#include "fail.h"
 
 enum { TAG_SHORT = 0, TAG_LONG = 1 };
 

@@ -4,8 +4,7 @@
 
 #include "internal.h"
 #include "long_keys.h"
-
-#include <bytes.h>
+#include "bytes.h"
 
 #define HF__LMDB_REF_MAX (1 + HF__LMDB_SHORT_MAX)
 

@@ -11,10 +11,10 @@
 #include "room.h"
 
 #include "env.h"
+#include "free_list.h"
 #include "snapshot.h"
 #include "table.h"
-
-#include <fail.h>
+#include "fail.h"
 
 #define RESERVE_PAGES_MIN 64u
 #define RESERVE_BYTES_MAX (8u << 20)
@@ -97,7 +97,7 @@ static int count_free(struct hf__lmdb_tier *tier, struct hf__lmdb_free *ret_free
     if (rc != 0)
         return rc;
     hf__lmdb_env_clear_dead(&tier->env);
-    rc = hf__lmdb_env_free_pages(&tier->env, snap->mdb, ret_free);
+    rc = hf__lmdb_free_pages(&tier->env, snap->mdb, ret_free);
     hf__lmdb_snap_end(snap);
     return rc;
 }

@@ -2,8 +2,8 @@
 #ifndef HF_LMDB_ROW_H
 #define HF_LMDB_ROW_H
 
-#include <bytes.h>
-#include <local_tier.h>
+#include "bytes.h"
+#include "local_tier.h"
 
 #define HF__LMDB_VERSION_BYTES 37u
 #define HF__LMDB_ROW_HEAD 64u

@@ -2,7 +2,7 @@
 #ifndef HF_LMDB_SEAL_H
 #define HF_LMDB_SEAL_H
 
-#include <bytes.h>
+#include "bytes.h"
 
 #define HF__LMDB_SEAL_BYTES 8u
 

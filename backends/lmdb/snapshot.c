@@ -4,8 +4,7 @@
 #include "env.h"
 #include "lmdb_fail.h"
 #include "state.h"
-
-#include <fail.h>
+#include "fail.h"
 
 #include <errno.h>
 #include <stdlib.h>

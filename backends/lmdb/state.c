@@ -3,8 +3,7 @@
 
 #include "seal.h"
 #include "table.h"
-
-#include <fail.h>
+#include "fail.h"
 
 static struct hf_slice state_name(void)
 {

@@ -3,8 +3,7 @@
 #include "ops.h"
 #include "state.h"
 #include "table.h"
-
-#include <fail.h>
+#include "fail.h"
 
 #define META_PAGES 2u
 #define N_CORE_TABLES 2u /* LMDB's free list and its table of tables, handles 0 and 1 */

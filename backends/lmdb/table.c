@@ -3,8 +3,7 @@
 
 #include "lmdb_fail.h"
 #include "room.h"
-
-#include <fail.h>
+#include "fail.h"
 
 static MDB_val val_of(struct hf_slice s)
 {

@@ -3,8 +3,7 @@
 #define HF_LMDB_TABLE_H
 
 #include "internal.h"
-
-#include <bytes.h>
+#include "bytes.h"
 
 /* 0 and the value, borrowed until the snapshot ends or its transaction writes; HF_NOT_FOUND; or an error. */
 int hf__lmdb_get(struct hf_local_snap *snap, enum hf__lmdb_table table, struct hf_slice key,

@@ -2,11 +2,11 @@
 #include "txn.h"
 
 #include "env.h"
+#include "file_length.h"
 #include "lmdb_fail.h"
 #include "room.h"
 #include "state.h"
-
-#include <fail.h>
+#include "fail.h"
 
 #include <stdlib.h>
 
@@ -77,7 +77,7 @@ static int commit(struct hf_local_txn *txn)
     rc = mdb_txn_commit(txn->snap.mdb);
     txn->snap.mdb = NULL;
     if (rc == 0) {
-        hf__lmdb_env_cover(&tier->env);
+        hf__lmdb_length_cover(&tier->env);
         return 0;
     }
     rc = hf__lmdb_fail(&tier->env, rc, "committing");

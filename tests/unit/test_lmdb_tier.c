@@ -1,8 +1,7 @@
 /* The local tier on LMDB: what it stores, what it finds damaged, what it does when it is full. */
 #include "lmdb_tier.h"
 #include "seal.h"
-
-#include <bytes.h>
+#include "bytes.h"
 
 #include <fcntl.h>
 #include <lmdb.h>
