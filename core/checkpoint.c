@@ -7,6 +7,7 @@
 #include "checkpoint.h"
 
 #include "control.h"
+#include "deadline.h"
 #include "drain.h"
 #include "fail.h"
 #include "link.h"
@@ -28,8 +29,8 @@ struct run {
     const struct hf_local_ops *ops;
     struct hf_local_txn *txn;
     uint64_t covered_lsn;
-    struct hf_settled *settled; /* taken from the checkpointer */
-    size_t n_settled;
+    size_t n_settled; /* of the checkpointer's list, stored by this one */
+    bool inherited;   /* the generation was frozen by an attempt that failed */
     bool more_expired;
 };
 
@@ -47,7 +48,8 @@ static int freeze(struct run *run)
     int rc = 0;
 
     pthread_mutex_lock(&store->write_mutex);
-    if (!store->overlay.view.frozen) {
+    run->inherited = store->overlay.view.frozen != NULL;
+    if (!run->inherited) {
         rc = hf__overlay_freeze(&store->overlay);
         if (rc == 0) {
             store->checkpoint.frozen_lsn = hf__journal_last_lsn(store->journal);
@@ -90,44 +92,47 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
+/* The list only grows at its end meanwhile; what an element points to stays where it is. */
+static struct hf_settled settled_at(struct hf_checkpointer *cp, size_t i)
+{
+    struct hf_settled settled;
+
+    pthread_mutex_lock(&cp->mutex);
+    settled = cp->settled[i];
+    pthread_mutex_unlock(&cp->mutex);
+    return settled;
+}
+
 static int apply_all_settled(struct run *run)
 {
     struct hf_checkpointer *cp = &run->store->checkpoint;
     int rc = 0;
 
     pthread_mutex_lock(&cp->mutex);
-    run->settled = cp->settled;
     run->n_settled = cp->n_settled;
-    cp->settled = NULL;
-    cp->n_settled = cp->settled_capacity = 0;
     pthread_mutex_unlock(&cp->mutex);
-    for (size_t i = 0; i < run->n_settled && rc == 0; i++)
-        rc = apply_settled(run, &run->settled[i]);
+    for (size_t i = 0; i < run->n_settled && rc == 0; i++) {
+        struct hf_settled settled = settled_at(cp, i);
+        rc = apply_settled(run, &settled);
+    }
     return rc;
 }
 
-/* Back to the list after a failure, in front of what came meanwhile; or freed. */
-static void finish_settled(struct run *run, bool stored)
+/* What the commit holds leaves the list. */
+static void finish_settled(struct run *run)
 {
     struct hf_checkpointer *cp = &run->store->checkpoint;
-    struct hf_settled *joined = NULL;
 
     pthread_mutex_lock(&cp->mutex);
-    if (!stored && run->n_settled > 0)
-        joined = realloc(run->settled, (run->n_settled + cp->n_settled) * sizeof(*joined));
-    if (joined) {
-        if (cp->n_settled > 0)
-            memcpy(joined + run->n_settled, cp->settled, cp->n_settled * sizeof(*joined));
-        free(cp->settled);
-        cp->settled = joined;
-        cp->n_settled = cp->settled_capacity = run->n_settled + cp->n_settled;
-        run->settled = NULL;
-        run->n_settled = 0;
+    for (size_t i = 0; i < run->n_settled; i++) {
+        if (cp->settled[i].park)
+            atomic_fetch_sub(&run->store->parks_unsaved, 1);
+        hf__settled_release(&cp->settled[i]);
     }
+    cp->n_settled -= run->n_settled;
+    if (cp->n_settled > 0)
+        memmove(cp->settled, cp->settled + run->n_settled, cp->n_settled * sizeof(*cp->settled));
     pthread_mutex_unlock(&cp->mutex);
-    for (size_t i = 0; i < run->n_settled; i++)
-        hf__settled_release(&run->settled[i]);
-    free(run->settled);
 }
 
 /* Remove keys that are dead and that no newer write in the overlay speaks of. A pending row stays: it still has to
@@ -243,12 +248,15 @@ static int run_once(struct run *run)
         run->txn = NULL;
     }
     run->ops->txn_abort(run->txn);
-    finish_settled(run, rc == 0);
+    run->txn = NULL;
     if (rc != 0)
         return hf__fail_prefix(rc, "checkpoint");
-    /* Before readers lose the frozen generation: with rows they look into the local tier. Should it fail, the counts of
-     * the last commit stay. */
-    (void)hf__checkpoint_count(store);
+    finish_settled(run);
+    /* Before readers lose the frozen generation: with rows they look into the local tier. */
+    if (hf__checkpoint_count(store) != 0) {
+        atomic_store(&store->pending_rows, 1); /* not known: look */
+        atomic_store(&store->lane_entries, 1);
+    }
     retire_lanes(store);
     atomic_store(&store->covered_lsn, run->covered_lsn);
     hf__overlay_drop_frozen(&store->overlay);
@@ -268,6 +276,8 @@ int hf__checkpoint_run(struct hf *store)
     cp->requested = false;
     pthread_mutex_unlock(&cp->mutex);
     rc = run_once(&run);
+    if (rc == 0 && run.inherited) /* what was written since that attempt is not in it */
+        rc = run_once(&run);
     pthread_mutex_lock(&cp->mutex);
     cp->ended = cp->started;
     cp->rc = rc;
@@ -316,13 +326,7 @@ static bool wait_ms(struct hf_checkpointer *cp, int ms)
 {
     struct timespec ts;
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    ts.tv_sec += ms / 1000;
-    ts.tv_nsec += (ms % 1000) * 1000000L;
-    if (ts.tv_nsec >= 1000000000L) {
-        ts.tv_sec++;
-        ts.tv_nsec -= 1000000000L;
-    }
+    hf__deadline_in(&ts, ms);
     return pthread_cond_timedwait(&cp->wake, &cp->mutex, &ts) == ETIMEDOUT;
 }
 

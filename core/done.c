@@ -1,6 +1,7 @@
 /* The completion thread. */
 #include "done.h"
 
+#include "deadline.h"
 #include "fail.h"
 
 #include <stdlib.h>
@@ -29,13 +30,13 @@ static bool complete(struct hf *store, struct hf_submission *s)
         return true;
     }
     if (s->ticket)
-        share = hf__ticket_share(store, s->ticket);
+        share = hf__ticket_share(store, s->ticket, hf__deadline_passed(&s->deadline));
     if (share == HF_SHARE_WAITING)
         return false;
     r->durable = hf__journal_durable_lsn(store->journal) >= r->lsn;
     r->shared = !s->may_share || share == HF_SHARE_DONE;
     r->pending = s->may_share && share == HF_SHARE_PENDING;
-    if (s->ticket && s->ticket->has_number) {
+    if (share == HF_SHARE_DONE && s->ticket->has_number) {
         r->number = s->ticket->number;
         r->tentative = false;
     }
@@ -64,15 +65,28 @@ static void pop(struct hf_done_queue *q)
     pthread_mutex_unlock(&q->mutex);
 }
 
-/* The first submission, waiting for one or for a poke; NULL when closing and empty. */
+/* Sleep until there is a submission or a poke, or the first submission has waited long enough. With the lock. */
+static void sleep_until_poked(struct hf_done_queue *q)
+{
+    if (q->first && q->first->ticket)
+        (void)pthread_cond_timedwait(&q->wake, &q->mutex, &q->first->deadline); /* the caller looks in any case */
+    else
+        pthread_cond_wait(&q->wake, &q->mutex);
+}
+
+/* The first submission; `stuck`: it could not be completed a moment ago. NULL when closing and empty. */
 static struct hf_submission *wait_for_first(struct hf_done_queue *q, bool stuck)
 {
     struct hf_submission *first;
 
     pthread_mutex_lock(&q->mutex);
-    while ((!q->first || stuck) && !q->poked && !(q->closing && !q->first))
-        pthread_cond_wait(&q->wake, &q->mutex);
+    while (!q->poked && (q->first ? stuck : !q->closing)) {
+        sleep_until_poked(q);
+        stuck = stuck && !(q->first && q->first->ticket && hf__deadline_passed(&q->first->deadline));
+    }
     q->poked = false;
+    while (!q->first && !q->closing)
+        pthread_cond_wait(&q->wake, &q->mutex);
     first = q->first;
     pthread_mutex_unlock(&q->mutex);
     return first;
@@ -86,24 +100,14 @@ static void *done_main(void *arg)
     bool stuck = false;
 
     pthread_setname_np(pthread_self(), "hf-done");
-    for (;;) {
-        s = wait_for_first(q, stuck);
-        if (!s) {
-            pthread_mutex_lock(&q->mutex);
-            stuck = false;
-            if (q->closing && !q->first) {
-                pthread_mutex_unlock(&q->mutex);
-                return NULL;
-            }
-            pthread_mutex_unlock(&q->mutex);
-            continue;
-        }
+    while ((s = wait_for_first(q, stuck))) {
         stuck = !complete(store, s);
         if (!stuck) {
             pop(q);
             finish(store, s);
         }
     }
+    return NULL;
 }
 
 int hf__done_start(struct hf *store)
@@ -114,7 +118,7 @@ int hf__done_start(struct hf *store)
     if (!q)
         return hf__fail(HF_ENOMEM, "out of memory: the completion queue");
     pthread_mutex_init(&q->mutex, NULL);
-    pthread_cond_init(&q->wake, NULL);
+    hf__cond_init(&q->wake);
     store->done = q;
     rc = pthread_create(&q->thread, NULL, done_main, store);
     if (rc != 0) {

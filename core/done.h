@@ -15,6 +15,7 @@ struct hf_submission {
     struct hf_result result;
     struct hf_ticket *ticket; /* NULL: nothing to share, or nobody waits for it */
     bool may_share;           /* the change is owed to the shared tier */
+    struct timespec deadline; /* of the ticket: then the change counts as pending */
     hf_done_fn *done;
     void *ctx;
 };

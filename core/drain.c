@@ -29,7 +29,7 @@ static void classify(struct drained *d)
 {
     d->only_ttl = true;
     for (struct hf_version *v = d->head; v; v = v->older) {
-        if (atomic_load(&v->state) == HF_VERSION_SETTLED) {
+        if (hf__version_is_settled(v)) {
             d->base = v;
             return;
         }
@@ -141,7 +141,7 @@ static int write_row(struct hf_local_txn *txn, const struct hf_local_ops *ops, c
     return 0;
 }
 
-static uint8_t lane_op(const struct hf_version *v)
+uint8_t hf__lane_op(const struct hf_version *v)
 {
     switch (v->op) {
     case HF_ENTRY_DELETE: return HF_LANE_DELETE;
@@ -159,7 +159,7 @@ static int write_lane(struct hf_local_txn *txn, const struct hf_local_ops *ops, 
     for (const struct hf_version *v = d->head; v && v != d->base && rc == 0; v = v->older) {
         struct hf_lane_entry entry = {
             .lsn = v->lsn,
-            .op = lane_op(v),
+            .op = hf__lane_op(v),
             .flags = (uint8_t)((v->flags & HF_ENTRY_MORE ? HF_LANE_MORE : 0) |
                                (atomic_load(&v->sent) ? HF_LANE_SENT : 0)),
             .delta = v->delta,
@@ -168,7 +168,7 @@ static int write_lane(struct hf_local_txn *txn, const struct hf_local_ops *ops, 
             .key = d->key,
             .value = v->op == HF_ENTRY_SET ? v->value : hf__slice(NULL, 0),
         };
-        if ((v->flags & HF_ENTRY_LANE) && atomic_load(&v->state) != HF_VERSION_SETTLED)
+        if ((v->flags & HF_ENTRY_LANE) && !hf__version_is_settled(v))
             rc = ops->lane_put(txn, &entry);
     }
     return rc;

@@ -4,6 +4,9 @@
 
 #include "store.h"
 
+/* What a version of the overlay is as a lane entry (enum hf_lane_op). */
+uint8_t hf__lane_op(const struct hf_version *v);
+
 /* Write the state of a frozen node into the transaction. `scratch` is reused between calls. */
 int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_node *node,
                    struct hf_bytes *scratch);

@@ -2,6 +2,7 @@
 #include "link_state.h"
 
 #include "checkpoint.h"
+#include "deadline.h"
 #include "fail.h"
 #include "settle.h"
 
@@ -91,6 +92,12 @@ static void stop_accepting(struct hf_link *link)
     hf__live_drop_all(link);
 }
 
+void hf__link_stop_accepting(struct hf *store)
+{
+    if (store->link)
+        stop_accepting(store->link);
+}
+
 static void gone(struct hf_link *link, const struct hf_shared_error *error)
 {
     bool refused = error->class == HF_SHARED_AUTH;
@@ -112,6 +119,14 @@ void hf__link_fail(struct hf_link *link, const struct hf_shared_error *error)
 
     link->tier->ops->disconnect(link->tier);
     gone(link, &copy);
+}
+
+void hf__link_note_out_of_memory(struct hf_link *link, const struct hf_shared_error *error)
+{
+    link->out_of_memory = true;
+    link->rows_done = true; /* the rest of this pass would be refused as well */
+    link->again = true;
+    hf__link_pause(link, error);
 }
 
 void hf__link_pause(struct hf_link *link, const struct hf_shared_error *error)
@@ -149,6 +164,8 @@ void hf__link_begin_pass(struct hf_link *link)
     link->again = false;
     link->lane_again = false;
     link->checking = false;
+    link->only_deletes = link->out_of_memory; /* they free memory; the pass after it tries everything again */
+    link->out_of_memory = false;
 }
 
 /* Whether the local tier still has rows or lane entries from before live_from. */
@@ -185,6 +202,8 @@ static void end_pass(struct hf_link *link)
         } else if (again) {
             link->paused = true;
             link->tier->ops->set_timer(link->tier, jittered(link, PAUSE_MS));
+        } else {
+            hf__link_wake(link->store); /* another pass, now */
         }
     }
 }
@@ -209,7 +228,8 @@ static bool has_overflowed(struct hf_link *link)
 /* Live writes were left pending while connected: give them rows and make a pass over them. */
 static void restart_pass(struct hf_link *link)
 {
-    hf__link_set_state(link, HF_LINK_CATCHING_UP, "the queue of live writes overflowed");
+    hf__link_set_state(link, HF_LINK_CATCHING_UP, "live writes were left pending");
+    hf__live_drop_all(link);
     start_live(link);
     link->catch_up = HF_CATCH_UP_ROWS;
     link->checkpoint_ticket = 0;
@@ -217,7 +237,16 @@ static void restart_pass(struct hf_link *link)
 
 /* ---- whose turn it is ---- */
 
-static bool send_something(struct hf_link *link)
+static void set_picking(struct hf_link *link, bool picking)
+{
+    pthread_mutex_lock(&link->mutex);
+    link->picking = picking;
+    if (!picking)
+        pthread_cond_broadcast(&link->changed);
+    pthread_mutex_unlock(&link->mutex);
+}
+
+static bool send_in_turn(struct hf_link *link)
 {
     bool live_first = link->live_turn;
 
@@ -229,16 +258,29 @@ static bool send_something(struct hf_link *link)
            hf__link_send_live_lane(link);
 }
 
+static bool send_something(struct hf_link *link)
+{
+    bool sent;
+
+    set_picking(link, true);
+    sent = send_in_turn(link);
+    set_picking(link, false);
+    return sent;
+}
+
 static void send_next(struct hf_link *link)
 {
-    if (link->paused || send_something(link))
+    if (link->paused)
+        return;
+    if (has_overflowed(link)) { /* nothing newer goes before what was left has its row */
+        restart_pass(link);
+        hf__link_catch_up(link);
+        return;
+    }
+    if (send_something(link))
         return;
     if (link->state == HF_LINK_REPLAYING && link->rows_done && (link->lanes_done || link->lane_again))
         end_pass(link);
-    if (has_overflowed(link) && link->connected) {
-        restart_pass(link);
-        hf__link_catch_up(link);
-    }
 }
 
 void hf__link_pump(struct hf_link *link)
@@ -292,6 +334,8 @@ void hf__link_note_shared(struct hf_link *link)
     for (size_t i = 0; i < link->sends.n; i++) {
         if (link->sends.sends[i].live)
             add_outstanding(&o, link->sends.sends[i].live->version->lsn);
+        else if (link->sends.sends[i].absorbed_lsn != 0)
+            add_outstanding(&o, link->sends.sends[i].absorbed_lsn);
     }
     for (size_t i = 0; i < link->lane_sends.n; i++) {
         if (link->lane_sends.sends[i].live)
@@ -301,8 +345,8 @@ void hf__link_note_shared(struct hf_link *link)
     add_queue(&o, &link->lane);
     shared = o.more ? o.lowest - 1 : link->last_enqueued;
     /* Before the replay the journal's tail may hold older changes that Redis lacks. */
-    tell =
-        !link->overflowed && link->accepting && (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE);
+    tell = !link->overflowed && link->accepting && atomic_load(&link->store->parks_unsaved) == 0 &&
+           (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE);
     pthread_mutex_unlock(&link->mutex);
     if (tell)
         hf__journal_note_shared(link->store->journal, shared, o.lsns, o.more ? 0 : o.n);
@@ -328,7 +372,7 @@ static void on_connected(void *ctx, const struct hf_shared_hello *hello)
     pthread_mutex_unlock(&link->mutex);
     hf__link_set_state(link, HF_LINK_CATCHING_UP, "");
     hf__link_restart_catch_up(link);
-    link->only_deletes = false;
+    link->out_of_memory = link->only_deletes = false;
     start_live(link);
     hf__link_pump(link);
 }
@@ -373,7 +417,6 @@ static const struct hf_shared_handler handler = {
 int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
 {
     struct hf_link *link = calloc(1, sizeof(*link));
-    pthread_condattr_t attr;
     int rc;
 
     if (!link) {
@@ -385,16 +428,14 @@ int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
     link->backoff_ms = BACKOFF_FIRST_MS;
     link->random = (uint64_t)hf__now_ms(store) ^ (uint64_t)(uintptr_t)link;
     pthread_mutex_init(&link->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&link->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    hf__cond_init(&link->changed);
     store->link = link;
+    link->maybe_sent_lsn = hf__journal_last_lsn(store->journal);
     rc = hf__link_load_cursors(store);
     if (rc == 0)
         rc = tier->ops->start(tier, &handler, link);
     if (rc != 0)
-        hf__link_stop(store);
+        hf__link_free(store);
     return rc;
 }
 
@@ -404,6 +445,9 @@ void hf__link_stop(struct hf *store)
 
     if (!link || !link->tier)
         return;
+    pthread_mutex_lock(&link->mutex);
+    link->stopping = true;
+    pthread_mutex_unlock(&link->mutex);
     link->tier->ops->stop(link->tier);
     link->tier = NULL;
     stop_accepting(link);
@@ -436,8 +480,12 @@ void hf__link_wake(struct hf *store)
 {
     struct hf_link *link = store->link;
 
-    if (link && link->tier)
+    if (!link)
+        return;
+    pthread_mutex_lock(&link->mutex);
+    if (!link->stopping)
         link->tier->ops->wake(link->tier);
+    pthread_mutex_unlock(&link->mutex);
 }
 
 void hf__link_note_durable(struct hf *store)
@@ -466,7 +514,7 @@ void hf__link_status(struct hf *store, struct hf_link_status *ret_status)
 /* With the mutex: nothing up to `lsn` is queued, out, or left pending. */
 static bool drained(const struct hf_link *link, uint64_t lsn)
 {
-    if (link->state != HF_LINK_ONLINE || link->overflowed || link->out)
+    if (link->state != HF_LINK_ONLINE || link->overflowed || link->out || link->picking)
         return false;
     return (!link->plain.first || link->plain.first->version->lsn > lsn) &&
            (!link->lane.first || link->lane.first->version->lsn > lsn);
@@ -478,25 +526,21 @@ int hf__link_drain(struct hf *store, uint64_t lsn, int timeout_ms)
     struct timespec deadline;
     int rc = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += timeout_ms / 1000;
-    deadline.tv_nsec += (timeout_ms % 1000) * 1000000L;
-    if (deadline.tv_nsec >= 1000000000L) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000L;
-    }
+    hf__deadline_in(&deadline, timeout_ms > 0 ? timeout_ms : 0);
     pthread_mutex_lock(&link->mutex);
-    while (!drained(link, lsn) && rc == 0) {
+    while (!drained(link, lsn) && rc == 0 && link->state != HF_LINK_HELD) {
         if (timeout_ms < 0)
             pthread_cond_wait(&link->changed, &link->mutex);
         else
             rc = pthread_cond_timedwait(&link->changed, &link->mutex, &deadline);
     }
-    if (rc != 0)
-        rc = link->state == HF_LINK_ONLINE
-                 ? hf__fail(HF_ETIMEOUT, "not everything was shared within %d ms", timeout_ms)
-                 : hf__fail(HF_EOFFLINE, "the shared tier is %s after %d ms%s%s", hf_link_text(link->state),
-                            timeout_ms, link->reason[0] ? ": " : "", link->reason);
+    if (drained(link, lsn))
+        rc = 0;
+    else if (link->state == HF_LINK_HELD)
+        rc = hf__fail(HF_EOFFLINE, "the shared tier is held: %s", link->reason);
+    else
+        rc = hf__fail(HF_ETIMEOUT, "not everything was shared within %d ms; the shared tier is %s%s%s", timeout_ms,
+                      hf_link_text(link->state), link->reason[0] ? ": " : "", link->reason);
     pthread_mutex_unlock(&link->mutex);
     return rc;
 }

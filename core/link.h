@@ -20,6 +20,8 @@
 
 /* Start the link of a store that has an address; takes over `tier`. */
 int hf__link_start(struct hf *store, struct hf_shared_tier *tier);
+/* Take no more live writes; what is queued is answered as pending. */
+void hf__link_stop_accepting(struct hf *store);
 /* Stop its thread. What was not acknowledged stays pending; the last checkpoint still asks for the cursors. */
 void hf__link_stop(struct hf *store);
 void hf__link_free(struct hf *store);
@@ -52,7 +54,8 @@ void hf__link_enqueue(struct hf *store, struct hf_ns *ns, const struct hf_staged
                       struct hf_ticket *ticket);
 /* Wait for the ticket, at most until `deadline` (CLOCK_MONOTONIC); then it counts as pending. */
 enum hf_share hf__ticket_wait(struct hf *store, struct hf_ticket *ticket, const struct timespec *deadline);
-enum hf_share hf__ticket_share(struct hf *store, struct hf_ticket *ticket);
+/* The same without waiting; `give_up`: a ticket that is still waiting counts as pending from now on. */
+enum hf_share hf__ticket_share(struct hf *store, struct hf_ticket *ticket, bool give_up);
 
 /* ---- reading through ---- */
 

@@ -20,6 +20,7 @@ static struct hf_ns *current_ns(struct hf_link *link)
 void hf__link_restart_catch_up(struct hf_link *link)
 {
     link->catch_up = HF_CATCH_UP_EPOCH;
+    link->history_lost = false;
     link->ns_index = 0;
     link->checkpoint_ticket = 0;
 }
@@ -30,6 +31,17 @@ static void next_ns(struct hf_link *link)
     hf__link_publish_cursor(link, current_ns(link));
     link->ns_index++;
     link->catch_up = link->ns_index < link->store->namespaces.n ? HF_CATCH_UP_EPOCH : HF_CATCH_UP_ROWS;
+}
+
+/* Redis has seen LSNs of ours that we have not given out: this directory is older than what it shared, or a copy. Neither
+ * the mark nor the log can be trusted to speak of our entries: nothing is sent before an operator decides. */
+static void hold_lost_history(struct hf_link *link)
+{
+    struct hf_shared_error error = {
+        .class = HF_SHARED_AUTH,
+        .reason = "Redis holds later writes of this node than this store knows: its directory is an old copy"};
+
+    hf__link_fail(link, &error);
 }
 
 static void request_failed(struct hf_link *link, const struct hf_shared_error *error)
@@ -44,7 +56,11 @@ static void on_change(void *ctx, const struct hf_shared_change *change)
 {
     struct hf_link *link = ctx;
 
-    if (strcmp(change->node, link->store->node) == 0 && change->op != HF_SHARED_INCR &&
+    if (strcmp(change->node, link->store->node) != 0)
+        return;
+    link->history_lost |= change->lsn > hf__journal_last_lsn(link->store->journal);
+    /* A deadline says nothing of the value before it, and is sent again without harm; increments have their mark. */
+    if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !link->history_lost &&
         hf__settle_key(link->store, change->key, change->lsn))
         atomic_fetch_add(&link->store->settled_by_log, 1);
 }
@@ -56,6 +72,10 @@ static void page_done(void *ctx, struct hf_shared_log_page *page)
     hf__link_out(link, false);
     if (page->error.class != HF_SHARED_OK) {
         request_failed(link, &page->error);
+        return;
+    }
+    if (link->history_lost) {
+        hold_lost_history(link);
         return;
     }
     snprintf(current_ns(link)->log_id, HF_STREAM_ID_MAX, "%s", page->after_id);
@@ -102,6 +122,10 @@ static void epoch_done(void *ctx, struct hf_shared_epoch *epoch)
     if (hf__ns_set_epoch(ns, epoch->epoch) != 0) {
         struct hf_shared_error error = {.class = HF_SHARED_STATE, .reason = "out of memory"};
         hf__link_fail(link, &error);
+        return;
+    }
+    if (epoch->mark > hf__journal_last_lsn(link->store->journal)) {
+        hold_lost_history(link);
         return;
     }
     take_mark(ns, epoch->mark);

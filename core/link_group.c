@@ -174,7 +174,6 @@ static void group_done(void *ctx, struct hf_shared_group *group)
     take_results(link, group);
     list_clear(&link->sends);
     hf__link_out(link, false);
-    link->only_deletes = error.class == HF_SHARED_STATE && error.oom;
     if (error.class == HF_SHARED_FENCE || error.class == HF_SHARED_AUTH ||
         (error.class == HF_SHARED_STATE && !error.oom)) {
         hf__link_fail(link, &error);
@@ -183,8 +182,8 @@ static void group_done(void *ctx, struct hf_shared_group *group)
         hf__link_restart_catch_up(link);
         hf__link_pump(link);
     } else {
-        if (link->only_deletes)
-            hf__link_pause(link, &error);
+        if (error.class == HF_SHARED_STATE)
+            hf__link_note_out_of_memory(link, &error);
         hf__link_pump(link);
     }
 }
@@ -301,7 +300,7 @@ static bool row_is_owed(struct hf_link *link, const struct hf_pending_row *row, 
 {
     if (!found->top)
         return true;
-    if (atomic_load(&found->top->state) == HF_VERSION_SETTLED) {
+    if (hf__version_is_settled(found->top)) {
         hf__settle_key(link->store, row->key, found->top->lsn);
         return false;
     }
@@ -399,6 +398,14 @@ static enum hf_shared_op live_op(const struct hf_live *live, int64_t now_ms)
 
 enum live_verdict { LIVE_SEND, LIVE_DROP, LIVE_WAIT, LIVE_AS_ROW };
 
+/* Be woken when the journal has moved on. It may have done so before it could see the flag. */
+static void wait_for_sync(struct hf_link *link, const struct hf_live *live)
+{
+    atomic_store(&link->waits_for_sync, true);
+    if (live->version->lsn <= hf__journal_durable_lsn(link->store->journal))
+        hf__link_wake(link->store);
+}
+
 /* A live write whose key has an older pending row goes as that row does, once for both. */
 static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const struct hf_live *live,
                                struct hf_pending_row *row, struct hf_found *found)
@@ -406,16 +413,16 @@ static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const
     struct hf *store = link->store;
     struct hf_local_snap *snap;
 
-    if (atomic_load(&live->version->state) == HF_VERSION_SETTLED)
+    if (hf__version_is_settled(live->version))
         return LIVE_DROP;
     if (!live->ns->with_log && live->version->lsn > hf__journal_durable_lsn(store->journal))
         return LIVE_WAIT;
     if (atomic_load(&store->lane_open) > 0 || atomic_load(&store->lane_entries) > 0) {
         if (hf__look_up(look, live->key, found) == 0 && found->top && (found->top->flags & HF_ENTRY_LANE) &&
-            atomic_load(&found->top->state) != HF_VERSION_SETTLED)
+            !hf__version_is_settled(found->top))
             return LIVE_DROP; /* the lane carries the key's state */
     }
-    if (link->rows_done || hf__look_snap(look, &snap) != 0 ||
+    if (link->state == HF_LINK_ONLINE || hf__look_snap(look, &snap) != 0 ||
         store->local->ops->pending_get(snap, live->key, row) != 0 || row->first_lsn >= link->live_from)
         return LIVE_SEND;
     return hf__look_up(look, live->key, found) == 0 ? LIVE_AS_ROW : LIVE_WAIT;
@@ -424,7 +431,7 @@ static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const
 /* A settled write is done; one that the lane carries on is pending with it. */
 static void drop_live(struct hf_link *link, struct hf_live *live)
 {
-    bool settled = atomic_load(&live->version->state) == HF_VERSION_SETTLED;
+    bool settled = hf__version_is_settled(live->version);
 
     hf__live_finish(link, live, settled ? HF_SHARE_DONE : HF_SHARE_PENDING, "");
 }
@@ -449,8 +456,13 @@ static bool add_live(struct hf_link *link, struct hf_live *live, int64_t now_ms)
 static bool add_live_as_row(struct hf_link *link, struct hf_look *look, struct hf_live *live,
                             const struct hf_pending_row *row)
 {
+    size_t before = link->sends.n;
     int rc = add_row(link, look, row);
 
+    if (link->sends.n > before)
+        link->sends.sends[before].absorbed_lsn = live->version->lsn;
+    else if (!hf__version_is_settled(live->version))
+        hf__link_note_overflow(link); /* it was not sent: a further pass is needed */
     hf__live_finish(link, live, HF_SHARE_PENDING, "");
     return rc == 0;
 }
@@ -468,7 +480,8 @@ static void collect_live(struct hf_link *link, struct hf_look *look, bool *check
             drop_live(link, live);
         } else if (verdict == LIVE_WAIT || (verdict == LIVE_AS_ROW && link->sends.n > 0)) {
             hf__live_push_front(link, &link->plain, live);
-            atomic_store(&link->waits_for_sync, verdict == LIVE_WAIT);
+            if (verdict == LIVE_WAIT)
+                wait_for_sync(link, live);
             return;
         } else if (verdict == LIVE_AS_ROW) {
             *check_type = true;

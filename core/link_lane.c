@@ -5,6 +5,7 @@
  * entries that may have been sent are in doubt: parked, never guessed. */
 #include "link_state.h"
 
+#include "drain.h"
 #include "fail.h"
 #include "lookup.h"
 #include "settle.h"
@@ -174,6 +175,8 @@ static void take_loss(struct hf_link *link)
     }
     for (size_t i = 0; i < list->n; i++)
         hf__settle_mark_sent(link->store, list->sends[i].entry.key, list->sends[i].entry.lsn);
+    if (list->sends[list->n - 1].entry.lsn > link->maybe_sent_lsn)
+        link->maybe_sent_lsn = list->sends[list->n - 1].entry.lsn;
     leave(link, 0);
 }
 
@@ -203,7 +206,7 @@ static void lane_done(void *ctx, struct hf_shared_lane *lane)
         link->suspect_losses = 0;
         hf__link_pump(link);
     } else if (error.class == HF_SHARED_STATE && error.oom) {
-        hf__link_pause(link, &error);
+        hf__link_note_out_of_memory(link, &error);
         hf__link_pump(link);
     } else if (error.class != HF_SHARED_LINK) {
         hf__link_fail(link, &error);
@@ -281,24 +284,13 @@ static bool lane_full(const struct hf_link *link)
     return list->n >= (link->suspect_losses > 1 ? 1 : LANE_MAX) || list->bytes >= LANE_BYTES_MAX;
 }
 
-static uint8_t lane_op_of(const struct hf_version *v)
-{
-    switch (v->op) {
-    case HF_ENTRY_DELETE: return HF_LANE_DELETE;
-    case HF_ENTRY_EXPIRE: return HF_LANE_EXPIRE;
-    case HF_ENTRY_PERSIST: return HF_LANE_PERSIST;
-    case HF_ENTRY_INCR: return HF_LANE_INCR;
-    default: return HF_LANE_SET;
-    }
-}
-
 static struct hf_lane_entry live_entry(const struct hf_live *live)
 {
     const struct hf_version *v = live->version;
 
     return (struct hf_lane_entry){
         .lsn = v->lsn,
-        .op = lane_op_of(v),
+        .op = hf__lane_op(v),
         .flags = v->flags & HF_ENTRY_MORE ? HF_LANE_MORE : 0,
         .delta = v->delta,
         .made_ms = v->made_ms,
@@ -314,7 +306,7 @@ static struct hf_live *sendable_head(struct hf_link *link)
 {
     struct hf_live *live;
 
-    while ((live = hf__live_peek(link, &link->lane)) && atomic_load(&live->version->state) == HF_VERSION_SETTLED)
+    while ((live = hf__live_peek(link, &link->lane)) && hf__version_is_settled(live->version))
         hf__live_finish(link, hf__live_pop(link, &link->lane), HF_SHARE_DONE, "");
     if (!live || live->version->lsn <= hf__journal_durable_lsn(link->store->journal))
         return live;
@@ -349,6 +341,8 @@ static int add_stored(struct hf_link *link, const struct hf_lane_entry *entry)
     if (!s || hf__buf_copy(entry->key, &s->key) != 0 || hf__buf_copy(entry->value, &s->value) != 0)
         return HF_ENOMEM;
     s->entry = *entry;
+    if (entry->lsn <= link->maybe_sent_lsn)
+        s->entry.flags |= HF_LANE_SENT;
     s->entry.key = hf__slice(s->key.data, s->key.len);
     s->entry.value = hf__slice(s->value.data, s->value.len);
     link->lane_sends.bytes += s->key.len + s->value.len;

@@ -2,6 +2,7 @@
 #include "link_state.h"
 
 #include "checkpoint.h"
+#include "deadline.h"
 #include "done.h"
 #include "fail.h"
 
@@ -81,11 +82,13 @@ enum hf_share hf__ticket_wait(struct hf *store, struct hf_ticket *ticket, const 
     return share;
 }
 
-enum hf_share hf__ticket_share(struct hf *store, struct hf_ticket *ticket)
+enum hf_share hf__ticket_share(struct hf *store, struct hf_ticket *ticket, bool give_up)
 {
     enum hf_share share;
 
     pthread_mutex_lock(&store->link->mutex);
+    if (give_up && ticket->share == HF_SHARE_WAITING)
+        ticket->share = HF_SHARE_PENDING;
     share = ticket->share;
     pthread_mutex_unlock(&store->link->mutex);
     return share;
@@ -183,41 +186,66 @@ static struct hf_live *live_new(struct hf_link *link, struct hf_ns *ns, const st
         .ns = ns,
         .ticket = ticket,
     };
-    hf__generation_retain(&link->store->overlay, live->generation);
-    if (ticket)
-        ticket->refs++;
     return live;
 }
 
-static bool takes(const struct hf_link *link, size_t n)
+/* All of a write or nothing: a unit is sent whole. With the mutex. */
+static struct hf_live *all_live(struct hf_link *link, struct hf_ns *ns, const struct hf_staged *staged, size_t n,
+                                struct hf_ticket *ticket)
 {
-    return link->accepting && !link->overflowed && link->plain.n + link->lane.n + n <= QUEUE_MAX &&
-           link->queued_bytes <= QUEUE_BYTES_MAX;
+    struct hf_live *first = NULL, *live;
+
+    if (!link->accepting || link->overflowed || link->plain.n + link->lane.n + n > QUEUE_MAX ||
+        link->queued_bytes > QUEUE_BYTES_MAX)
+        return NULL;
+    for (size_t i = n; i-- > 0;) {
+        live = live_new(link, ns, &staged[i], ticket);
+        if (!live)
+            break;
+        live->next = first;
+        first = live;
+        if (i == 0)
+            return first;
+    }
+    for (; first; first = live) {
+        live = first->next;
+        free(first);
+    }
+    return NULL;
+}
+
+/* With the mutex. */
+static void queue_all(struct hf_link *link, struct hf_live *first)
+{
+    for (struct hf_live *live = first, *next; live; live = next) {
+        next = live->next;
+        hf__generation_retain(&link->store->overlay, live->generation);
+        if (live->ticket)
+            live->ticket->refs++;
+        queue_append(live->version->flags & HF_ENTRY_LANE ? &link->lane : &link->plain, live);
+        link->queued_bytes += live_bytes(live);
+        link->last_enqueued = live->version->lsn;
+    }
 }
 
 void hf__link_enqueue(struct hf *store, struct hf_ns *ns, const struct hf_staged *staged, size_t n,
                       struct hf_ticket *ticket)
 {
     struct hf_link *link = store->link;
-    bool wake = false;
+    struct hf_live *first;
+    bool wake;
 
     pthread_mutex_lock(&link->mutex);
     if (ticket)
         ticket->left = (unsigned)n;
-    for (size_t i = 0; i < n; i++) {
-        struct hf_live *live = takes(link, n - i) ? live_new(link, ns, &staged[i], ticket) : NULL;
-        if (!live) { /* what follows stays pending, too: a unit is sent whole or not at all */
-            wake |= link->accepting && !link->overflowed;
-            link->overflowed |= link->accepting;
-            ticket_answer(store, ticket, HF_SHARE_PENDING, "");
-            continue;
-        }
-        queue_append(staged[i].version->flags & HF_ENTRY_LANE ? &link->lane : &link->plain, live);
-        link->queued_bytes += live_bytes(live);
-        link->last_enqueued = staged[i].version->lsn;
-        wake = true;
+    first = all_live(link, ns, staged, n, ticket);
+    wake = !link->busy && (first || (link->accepting && !link->overflowed));
+    if (first) {
+        queue_all(link, first);
+    } else {
+        link->overflowed |= link->accepting;
+        ticket_answer(store, ticket, HF_SHARE_PENDING, "");
     }
-    wake &= !link->busy;
     pthread_mutex_unlock(&link->mutex);
     if (wake)
         hf__link_wake(store);
@@ -316,8 +344,7 @@ int hf__link_fetch(struct hf *store, struct hf_slice key, struct hf_fetched *ret
     struct timespec deadline;
     char shown[80];
 
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += store->opts.redis_timeout_ms / 1000 + 1;
+    hf__deadline_in(&deadline, store->opts.redis_timeout_ms);
     pthread_mutex_lock(&link->mutex);
     if (!link->accepting) {
         hf__fail(HF_EOFFLINE, "the shared tier is %s: '%s' cannot be asked for", hf_link_text(link->state),

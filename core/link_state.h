@@ -41,6 +41,7 @@ struct hf_send {
     int64_t deadline_ms; /* timeline */
     int64_t made_ms;
     bool replayed;
+    uint64_t absorbed_lsn; /* of a live write that goes as this row; 0: none */
 };
 struct hf_send_list {
     struct hf_send *sends;
@@ -80,6 +81,8 @@ struct hf_link {
     char reason[HF_SHARED_REASON_MAX];
     bool accepting;     /* writes go to the live queue */
     bool busy;          /* a request is out, or the link is about to look: no wake needed */
+    bool stopping;      /* the transport is going away: no more wakes */
+    bool picking;       /* the link thread is choosing what to send: it may hold what no queue shows */
     bool overflowed;    /* writes since live_from were left pending: another pass is needed */
     uint64_t live_from; /* LSNs from here on went to the live queue, if accepting */
     uint64_t last_enqueued;
@@ -121,8 +124,12 @@ struct hf_link {
     bool lane_again;            /* lane entries were left: the rest of the lane waits for the next pass */
     bool live_turn;             /* whose turn it is when both have work */
     bool checking;              /* the pass is through; the checkpoint that clears its rows is awaited */
-    bool only_deletes;          /* Redis is out of memory */
+    bool out_of_memory;         /* in this pass Redis has refused for want of memory */
+    bool only_deletes;          /* in this pass nothing else is sent */
     bool paused;                /* until the timer: after a refusal by the server's state */
+
+    uint64_t maybe_sent_lsn; /* stored lane entries up to here may have been sent: before this process, or lost */
+    bool history_lost;       /* Redis knows of writes of ours that this store does not */
 
     /* an entry that kills the link */
     uint64_t suspect_lsn;
@@ -144,6 +151,8 @@ void hf__link_pause(struct hf_link *link, const struct hf_shared_error *error);
 int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms);
 /* Live writes were left pending: a further pass is needed. */
 void hf__link_note_overflow(struct hf_link *link);
+/* Redis is out of memory: end the pass, pause, and begin one that sends only deletes. */
+void hf__link_note_out_of_memory(struct hf_link *link, const struct hf_shared_error *error);
 /* Note what the journal's headers should say of sharing. */
 void hf__link_note_shared(struct hf_link *link);
 

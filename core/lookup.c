@@ -147,11 +147,12 @@ int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_fou
 
     *ret_owed = HF_OWED_NOTHING;
     if (found->top) {
-        if (atomic_load(&found->top->state) != HF_VERSION_SETTLED)
+        if (!hf__version_is_settled(found->top))
             *ret_owed = found->top->flags & HF_ENTRY_LANE ? HF_OWED_LANE : HF_OWED_ROW;
         return 0;
     }
-    if (atomic_load(&look->store->lane_entries) + atomic_load(&look->store->pending_rows) == 0)
+    if (!look->store->read_only && atomic_load(&look->store->lane_entries) == 0 &&
+        atomic_load(&look->store->pending_rows) == 0)
         return 0;
     rc = hf__look_snap(look, &snap);
     if (rc == 0 && (rc = ops->lane_last(snap, key, &lsn)) == 0)

@@ -17,8 +17,9 @@
 
 enum hf_version_state {
     HF_VERSION_UNSETTLED = 0, /* Redis has not acknowledged it */
-    HF_VERSION_SETTLED = 1, /* acknowledged, superseded there, parked, fetched from there, or never to be shared */
-    HF_VERSION_STORED = 2,  /* an unsettled lane entry that the local tier keeps from now on */
+    HF_VERSION_SETTLED = 1,   /* acknowledged, superseded there, fetched from there, or never to be shared */
+    HF_VERSION_STORED = 2,    /* an unsettled lane entry that the local tier keeps from now on */
+    HF_VERSION_PARKED = 3,    /* refused or in doubt, and kept in the parked list: not owed, and not shared */
 };
 
 /* One write of one key. Everything but `state` and `sent` is fixed once it is reachable. */
@@ -33,6 +34,14 @@ struct hf_version {
     _Atomic uint8_t state; /* enum hf_version_state */
     _Atomic uint8_t sent;  /* handed to the shared tier and not answered */
 };
+
+/* Nothing of it is owed to the shared tier any more. */
+static inline bool hf__version_is_settled(const struct hf_version *v)
+{
+    uint8_t state = atomic_load(&v->state);
+
+    return state == HF_VERSION_SETTLED || state == HF_VERSION_PARKED;
+}
 
 struct hf_node {
     struct hf_slice key;

@@ -12,9 +12,9 @@ enum read_into { READ_NO_VALUE, READ_NEW_BUFFER, READ_CALLERS_BUFFER };
 /* What a read found, copied out of the look. */
 struct read {
     enum read_into into;
-    struct hf_buf value;   /* READ_NEW_BUFFER */
-    void *buffer;          /* READ_CALLERS_BUFFER ... */
-    size_t capacity, len;  /* ... and the value's whole length */
+    struct hf_buf value;  /* READ_NEW_BUFFER */
+    void *buffer;         /* READ_CALLERS_BUFFER ... */
+    size_t capacity, len; /* ... and the value's whole length */
     bool live;
     struct hf_result result;
 };
@@ -38,6 +38,16 @@ static enum hf_origin origin_of(struct hf *store, const struct hf_found *found, 
     return found->held ? HF_ORIGIN_LOCAL_UNVERIFIED : HF_ORIGIN_NONE;
 }
 
+/* Redis has this value, or nobody is owed it. A parked one is neither pending nor shared. */
+static bool is_shared(struct hf *store, const struct hf_ns *ns, const struct hf_found *found, enum hf_owed owed)
+{
+    if (!store->sharing || ns->write_mode == HF_WRITE_LOCAL)
+        return true;
+    if (owed != HF_OWED_NOTHING)
+        return false;
+    return found->top ? atomic_load(&found->top->state) == HF_VERSION_SETTLED : found->record_shared;
+}
+
 static void describe(struct hf *store, struct hf_slice key, const struct hf_found *found, enum hf_owed owed,
                      struct hf_result *r)
 {
@@ -47,7 +57,7 @@ static void describe(struct hf *store, struct hf_slice key, const struct hf_foun
         .lsn = found->lsn,
         .origin = origin_of(store, found, owed, ns),
         .pending = owed != HF_OWED_NOTHING,
-        .shared = owed == HF_OWED_NOTHING,
+        .shared = is_shared(store, ns, found, owed),
         .deadline_ms = found->live ? found->deadline_ms : 0,
         .tentative = owed == HF_OWED_LANE && found->top && found->top->op == HF_ENTRY_INCR,
         .existed = found->held,
@@ -86,6 +96,8 @@ static int read_local(struct hf *store, struct hf_slice key, struct read *r)
 /* Ask Redis, and keep a clean copy; what was found here is replaced. On failure it stays. */
 static int read_shared(struct hf *store, struct hf_slice key, struct read *r)
 {
+    struct hf_seen seen = {
+        .held = r->result.existed, .lsn = r->result.lsn, .last_lsn = hf__journal_last_lsn(store->journal)};
     struct hf_fetched fetched = {0};
     struct hf_slice value;
     int rc = hf__link_fetch(store, key, &fetched);
@@ -94,7 +106,7 @@ static int read_shared(struct hf *store, struct hf_slice key, struct read *r)
         return rc;
     value = hf__slice(fetched.value.data, fetched.value.len);
     if (fetched.found)
-        hf__write_fetched(store, key, value, fetched.deadline_ms, r->result.lsn, r->result.existed);
+        hf__write_fetched(store, key, value, fetched.deadline_ms, &seen);
     hf_buf_release(&r->value);
     if (fetched.found)
         rc = take_value(r, value);

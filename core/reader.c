@@ -4,6 +4,7 @@
 #include "control.h"
 #include "fail.h"
 #include "lock.h"
+#include "recovered.h"
 
 #define TRIES_MAX 100 /* each needs a whole checkpoint of the owner to fail */
 
@@ -31,17 +32,6 @@ static int sync_segment(void *ctx, const char *name)
     return rc;
 }
 
-static int add_entry(void *ctx, const struct hf_entry *entry)
-{
-    struct hf *store = ctx;
-    struct hf_staged staged;
-    int rc = hf__overlay_stage(&store->overlay, entry, HF_VERSION_UNSETTLED, &staged);
-
-    if (rc == 0)
-        hf__overlay_insert(&store->overlay, &staged, entry->lsn);
-    return rc;
-}
-
 /* Replace the overlay by the journal between the two LSNs. With the write lock. */
 static int load(struct hf *store, bool owned, uint64_t covered_lsn, uint64_t limit_lsn)
 {
@@ -57,7 +47,7 @@ static int load(struct hf *store, bool owned, uint64_t covered_lsn, uint64_t lim
         rc = fs->list(fs, store->journal_fd, sync_segment, store);
     if (rc != 0)
         return hf__file_fail(rc, "cannot sync", "the journal");
-    rc = hf__recover(fs, store->journal_fd, covered_lsn, limit_lsn, add_entry, store, &r);
+    rc = hf__recover(fs, store->journal_fd, covered_lsn, limit_lsn, hf__recovered_entry, store, &r);
     if (rc != 0)
         return rc;
     if (r.n_damage > 0)
@@ -65,6 +55,7 @@ static int load(struct hf *store, bool owned, uint64_t covered_lsn, uint64_t lim
                       "the journal is damaged: %u ranges are lost, the first in segment %s; open the "
                       "store for writing to quarantine it",
                       r.n_damage, r.damage[0].segment);
+    hf__recovered_settle(store, &r);
     hf__recovery_release(&r);
     store->read_covered_lsn = covered_lsn;
     store->read_limit_lsn = limit_lsn;

@@ -7,20 +7,45 @@
 #include <stdlib.h>
 
 /* Each says whether it changed the version. */
+typedef bool mark_fn(struct hf *store, struct hf_version *v, uint64_t lsn);
 
-static bool mark_settled(struct hf *store, struct hf_version *v, uint64_t lsn)
+static bool change_state(struct hf *store, struct hf_version *v, enum hf_version_state state)
 {
-    bool changed = atomic_exchange(&v->state, HF_VERSION_SETTLED) == HF_VERSION_UNSETTLED;
+    bool changed = atomic_exchange(&v->state, (uint8_t)state) == HF_VERSION_UNSETTLED;
 
-    (void)lsn;
     if (changed && (v->flags & HF_ENTRY_LANE))
         atomic_fetch_sub(&store->lane_open, 1);
     return changed;
 }
 
+static bool mark_settled(struct hf *store, struct hf_version *v, uint64_t lsn)
+{
+    (void)lsn;
+    return !hf__version_is_settled(v) && change_state(store, v, HF_VERSION_SETTLED);
+}
+
 static bool mark_settled_exactly(struct hf *store, struct hf_version *v, uint64_t lsn)
 {
     return v->lsn == lsn && mark_settled(store, v, lsn);
+}
+
+static bool mark_parked(struct hf *store, struct hf_version *v, uint64_t lsn)
+{
+    (void)lsn;
+    return !hf__version_is_settled(v) && change_state(store, v, HF_VERSION_PARKED);
+}
+
+static bool mark_parked_exactly(struct hf *store, struct hf_version *v, uint64_t lsn)
+{
+    return v->lsn == lsn && mark_parked(store, v, lsn);
+}
+
+static bool look_only(struct hf *store, struct hf_version *v, uint64_t lsn)
+{
+    (void)store;
+    (void)v;
+    (void)lsn;
+    return false;
 }
 
 static bool mark_sent(struct hf *store, struct hf_version *v, uint64_t lsn)
@@ -34,7 +59,7 @@ static bool mark_sent(struct hf *store, struct hf_version *v, uint64_t lsn)
 /* Call `mark` for the key's versions up to `lsn` in one generation. Returns how many it changed; `*any` is set when
  * there were such versions. */
 static unsigned each_version(struct hf *store, const struct hf_generation *g, struct hf_slice key, uint64_t lsn,
-                             bool (*mark)(struct hf *store, struct hf_version *v, uint64_t lsn), bool *any)
+                             mark_fn *mark, bool *any)
 {
     struct hf_node *node = g ? hf__generation_find(g, key) : NULL;
     unsigned changed = 0;
@@ -48,23 +73,28 @@ static unsigned each_version(struct hf *store, const struct hf_generation *g, st
     return changed;
 }
 
-/* Leave it for the next checkpoint, with checkpoint.mutex. Without memory the row stays: the change is then sent
- * again, which the row's own-version digests and the lane's mark make harmless. */
-static void leave(struct hf *store, struct hf_settled *settled)
+/* Room in the list for one more, before anything is marked. With checkpoint.mutex. */
+static bool reserve(struct hf_checkpointer *cp)
 {
-    struct hf_checkpointer *cp = &store->checkpoint;
+    size_t capacity = cp->settled_capacity ? 2 * cp->settled_capacity : 64;
+    struct hf_settled *grown;
 
-    if (cp->n_settled == cp->settled_capacity) {
-        size_t capacity = cp->settled_capacity ? 2 * cp->settled_capacity : 64;
-        struct hf_settled *grown = realloc(cp->settled, capacity * sizeof(*grown));
-        if (!grown) {
-            hf__settled_release(settled);
-            return;
-        }
-        cp->settled = grown;
-        cp->settled_capacity = capacity;
-    }
-    cp->settled[cp->n_settled++] = *settled;
+    if (cp->n_settled < cp->settled_capacity)
+        return true;
+    grown = realloc(cp->settled, capacity * sizeof(*grown));
+    if (!grown)
+        return false;
+    cp->settled = grown;
+    cp->settled_capacity = capacity;
+    return true;
+}
+
+/* Leave it for the next checkpoint. With checkpoint.mutex, after reserve(). */
+static void leave(struct hf *store, const struct hf_settled *settled)
+{
+    store->checkpoint.settled[store->checkpoint.n_settled++] = *settled;
+    if (settled->park)
+        atomic_fetch_add(&store->parks_unsaved, 1);
     hf__checkpoint_note_settled(store);
 }
 
@@ -73,44 +103,53 @@ static bool rows_possible(struct hf *store, bool in_active)
     return !in_active || hf__checkpoint_is_draining(store) || atomic_load(&store->pending_rows) > 0;
 }
 
+/* Without memory nothing is marked: the change stays pending and is sent again, which the row's own-version digests and
+ * the lane's mark make harmless. */
 bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn)
 {
     struct hf_settled settled = {.lsn = lsn};
     struct hf_view view;
     bool in_active = false, in_frozen = false;
-    unsigned changed;
+    unsigned changed = 0;
 
     hf__view_pin(&store->overlay, &view);
     pthread_mutex_lock(&store->checkpoint.mutex);
-    changed = each_version(store, view.active, key, lsn, mark_settled, &in_active);
-    changed += each_version(store, view.frozen, key, lsn, mark_settled, &in_frozen);
-    if (rows_possible(store, in_active) && hf__buf_copy(key, &settled.key) == 0)
-        leave(store, &settled);
+    (void)each_version(store, view.active, key, lsn, look_only, &in_active);
+    if (!rows_possible(store, in_active) || (reserve(&store->checkpoint) && hf__buf_copy(key, &settled.key) == 0)) {
+        changed = each_version(store, view.active, key, lsn, mark_settled, &in_active);
+        changed += each_version(store, view.frozen, key, lsn, mark_settled, &in_frozen);
+        if (settled.key.data)
+            leave(store, &settled);
+    }
     pthread_mutex_unlock(&store->checkpoint.mutex);
     hf__view_unpin(&store->overlay, &view);
     return changed > 0;
 }
 
-/* Mark one lane entry and leave `settled` for the checkpoint. */
-static void settle_lane_entry(struct hf *store, struct hf_slice key, uint64_t lsn, struct hf_settled *settled)
+/* Mark a key's versions and leave `settled` for the checkpoint; false without memory. */
+static bool settle_and_leave(struct hf *store, struct hf_slice key, const struct hf_settled *settled, mark_fn *mark)
 {
     struct hf_view view;
-    bool any;
+    bool any = false, reserved;
 
     hf__view_pin(&store->overlay, &view);
     pthread_mutex_lock(&store->checkpoint.mutex);
-    (void)each_version(store, view.active, key, lsn, mark_settled_exactly, &any);
-    (void)each_version(store, view.frozen, key, lsn, mark_settled_exactly, &any);
-    leave(store, settled);
+    reserved = reserve(&store->checkpoint);
+    if (reserved) {
+        (void)each_version(store, view.active, key, settled->lsn, mark, &any);
+        (void)each_version(store, view.frozen, key, settled->lsn, mark, &any);
+        leave(store, settled);
+    }
     pthread_mutex_unlock(&store->checkpoint.mutex);
     hf__view_unpin(&store->overlay, &view);
+    return reserved;
 }
 
 void hf__settle_lane(struct hf *store, struct hf_slice key, uint64_t lsn)
 {
     struct hf_settled settled = {.lsn = lsn};
 
-    settle_lane_entry(store, key, lsn, &settled);
+    (void)settle_and_leave(store, key, &settled, mark_settled_exactly); /* without memory the mark tells again */
 }
 
 static int copy_row(struct hf_settled *settled, const struct hf_lane_entry *entry, bool in_doubt,
@@ -136,25 +175,12 @@ void hf__settle_park(struct hf *store, const struct hf_lane_entry *entry, bool i
                      const char *reason)
 {
     struct hf_settled settled = {.lsn = entry->lsn, .park = true};
-    struct hf_view view;
 
+    /* Without memory it stays pending, and is refused and parked again later. */
     if (copy_row(&settled, entry, in_doubt, reason) != 0 ||
-        (!from_lane && hf__buf_copy(entry->key, &settled.key) != 0)) {
-        hf__settled_release(&settled); /* it stays pending, and is refused and parked again later */
-        return;
-    }
-    if (from_lane) {
-        settle_lane_entry(store, entry->key, entry->lsn, &settled);
-    } else {
-        bool any;
-        hf__view_pin(&store->overlay, &view);
-        pthread_mutex_lock(&store->checkpoint.mutex);
-        (void)each_version(store, view.active, entry->key, entry->lsn, mark_settled, &any);
-        (void)each_version(store, view.frozen, entry->key, entry->lsn, mark_settled, &any);
-        leave(store, &settled);
-        pthread_mutex_unlock(&store->checkpoint.mutex);
-        hf__view_unpin(&store->overlay, &view);
-    }
+        (!from_lane && hf__buf_copy(entry->key, &settled.key) != 0) ||
+        !settle_and_leave(store, entry->key, &settled, from_lane ? mark_parked_exactly : mark_parked))
+        hf__settled_release(&settled);
     hf__checkpoint_request(store);
 }
 

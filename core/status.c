@@ -28,7 +28,7 @@ static void tally_pending(struct tally *t, const struct hf_node *node, const str
     const struct hf_local_ops *ops = t->look.store->local->ops;
     struct hf_pending_row row;
 
-    if (!found->top || atomic_load(&found->top->state) == HF_VERSION_SETTLED)
+    if (!found->top || hf__version_is_settled(found->top))
         return;
     if (found->top->flags & HF_ENTRY_LANE)
         t->pending_ops++;

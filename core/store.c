@@ -3,10 +3,12 @@
 
 #include "checkpoint.h"
 #include "control.h"
+#include "deadline.h"
 #include "done.h"
 #include "fail.h"
 #include "link.h"
 #include "lock.h"
+#include "recovered.h"
 #include "seed.h"
 #include "settle.h"
 
@@ -211,32 +213,54 @@ struct remembered {
     bool shared; /* has ever had a shared tier */
 };
 
-static uint64_t meta_number(struct hf *store, struct hf_local_snap *snap, const char *name)
+/* A number of the meta table; 0 when it is not there. */
+static int meta_number(struct hf *store, struct hf_local_snap *snap, const char *name, uint64_t *ret_number)
 {
     struct hf_slice value;
+    int rc = store->local->ops->meta_get(snap, hf__slice_str(name), &value);
 
-    if (store->local->ops->meta_get(snap, hf__slice_str(name), &value) != 0 || value.len != 8)
+    *ret_number = 0;
+    if (rc == HF_NOT_FOUND)
         return 0;
-    return hf__get64(value.data);
+    if (rc == 0 && value.len != 8)
+        rc = hf__fail(HF_ECORRUPT, "the local tier's '%s' has %zu bytes; expected 8", name, value.len);
+    if (rc == 0)
+        *ret_number = hf__get64(value.data);
+    return rc;
+}
+
+static int read_remembered(struct hf *store, struct hf_local_snap *snap, struct remembered *ret)
+{
+    struct hf_slice node;
+    uint64_t time_ms = 0, shared = 0;
+    int rc;
+
+    ret->covered_lsn = store->local->ops->snap_covered_lsn(snap);
+    rc = meta_number(store, snap, HF_META_RESERVED, &ret->reserved_lsn);
+    if (rc == 0)
+        rc = meta_number(store, snap, HF_META_TIME, &time_ms);
+    if (rc == 0)
+        rc = meta_number(store, snap, HF_META_SHARED, &shared);
+    ret->time_ms = (int64_t)time_ms;
+    ret->shared = shared != 0;
+    if (rc != 0)
+        return rc;
+    rc = store->local->ops->meta_get(snap, hf__slice_str(HF_META_NODE), &node);
+    if (rc == 0 && node.len == 32)
+        memcpy(store->node, node.data, 32);
+    return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
 static int remember(struct hf *store, struct remembered *ret)
 {
     struct hf_local_snap *snap;
-    struct hf_slice node;
     int rc = store->local->ops->snap_begin(store->local, &snap);
 
     if (rc != 0)
         return rc;
-    ret->covered_lsn = store->local->ops->snap_covered_lsn(snap);
-    ret->reserved_lsn = meta_number(store, snap, HF_META_RESERVED);
-    ret->time_ms = (int64_t)meta_number(store, snap, HF_META_TIME);
-    ret->shared = meta_number(store, snap, HF_META_SHARED) != 0;
-    rc = store->local->ops->meta_get(snap, hf__slice_str(HF_META_NODE), &node);
-    if (rc == 0 && node.len == 32)
-        memcpy(store->node, node.data, 32);
+    rc = read_remembered(store, snap, ret);
     store->local->ops->snap_end(snap);
-    return rc == HF_NOT_FOUND ? 0 : rc;
+    return rc;
 }
 
 /* A new store's identity. */
@@ -263,38 +287,6 @@ static int make_node(struct hf *store)
 }
 
 /* ---- the journal ---- */
-
-static int replay_entry(void *ctx, const struct hf_entry *entry)
-{
-    struct hf *store = ctx;
-    bool never_shared = (entry->flags & HF_ENTRY_LOCAL) || entry->op == HF_ENTRY_RESULT || !store->sharing;
-    struct hf_staged staged;
-    int rc = hf__overlay_stage(&store->overlay, entry, never_shared ? HF_VERSION_SETTLED : HF_VERSION_UNSETTLED,
-                               &staged);
-
-    if (rc != 0)
-        return rc;
-    /* What was sent before the crash is not known: for a lane the mark tells, and without it, it is in doubt. */
-    atomic_store(&staged.version->sent, !never_shared);
-    hf__overlay_insert(&store->overlay, &staged, entry->lsn);
-    atomic_store(&store->visible_lsn, entry->lsn);
-    return 0;
-}
-
-/* The journal's headers remember what Redis had acknowledged. */
-static void settle_recovered(struct hf *store, const struct hf_recovery *r)
-{
-    struct hf_node *node = hf__generation_seek(store->overlay.view.active, hf__slice(NULL, 0));
-
-    for (; node; node = hf__node_next(node)) {
-        for (struct hf_version *v = atomic_load(&node->head); v; v = v->older) {
-            if (hf__recovery_is_shared(r, v->lsn))
-                atomic_store(&v->state, HF_VERSION_SETTLED);
-            else if (atomic_load(&v->state) == HF_VERSION_UNSETTLED && (v->flags & HF_ENTRY_LANE))
-                atomic_fetch_add(&store->lane_open, 1);
-        }
-    }
-}
 
 static int64_t journal_now(void *ctx)
 {
@@ -327,13 +319,13 @@ static int open_journal(struct hf *store, const struct remembered *was)
         .ctx = store,
     };
     struct hf_recovery r;
-    int rc = hf__journal_open(&opts, replay_entry, store, &r, &store->journal);
+    int rc = hf__journal_open(&opts, hf__recovered_entry, store, &r, &store->journal);
 
     if (rc != 0)
         return rc;
     if (r.written_ms > hf__now_ms(store)) /* time never runs backwards, also not over a restart */
         hf__timeline_start(&store->time, store->parts.clock, r.written_ms);
-    settle_recovered(store, &r);
+    hf__recovered_settle(store, &r);
     store->n_quarantined += r.n_damage > 0;
     atomic_store(&store->visible_lsn, hf__journal_last_lsn(store->journal));
     hf__recovery_release(&r);
@@ -344,14 +336,9 @@ static int open_journal(struct hf *store, const struct remembered *was)
 
 static void init_locks(struct hf *store)
 {
-    pthread_condattr_t attr;
-
     pthread_mutex_init(&store->write_mutex, NULL);
     pthread_mutex_init(&store->checkpoint.mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&store->checkpoint.wake, &attr);
-    pthread_condattr_destroy(&attr);
+    hf__cond_init(&store->checkpoint.wake);
     pthread_cond_init(&store->checkpoint.finished, NULL);
 }
 
@@ -450,6 +437,7 @@ static int store_free(struct hf *store)
     int rc, checkpoint_rc;
 
     atomic_store(&store->closing, true);
+    hf__link_stop_accepting(store); /* whoever waits for Redis hears that it is pending */
     hf__done_stop(store);
     if (store->link)
         hf__link_stop(store);

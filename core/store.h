@@ -50,7 +50,7 @@ struct hf_checkpointer {
     pthread_mutex_t mutex;
     pthread_cond_t wake;     /* the thread's */
     pthread_cond_t finished; /* others': a checkpoint ended */
-    bool closing, requested, again;
+    bool closing, requested;
     int rc; /* of the last one */
     char error[256];
     uint64_t started, ended; /* counts of checkpoints */
@@ -88,8 +88,9 @@ struct hf {
     _Atomic int64_t oldest_unsaved_ms; /* boot clock of the first write since the last checkpoint; 0: none */
     /* Rows and entries in the local tier, as of its last commit: with none, the online path does not look. */
     _Atomic uint64_t pending_rows, lane_entries;
-    _Atomic int64_t lane_open;   /* unsettled lane entries in the overlay */
-    _Atomic uint64_t room_bytes; /* that the overlay may take before the local tier could be full */
+    _Atomic int64_t lane_open;      /* unsettled lane entries in the overlay */
+    _Atomic uint64_t parks_unsaved; /* parked entries that no checkpoint has stored yet */
+    _Atomic uint64_t room_bytes;    /* that the overlay may take before the local tier could be full */
     _Atomic uint64_t expired_in_queue, shared_ops, replayed_ops, settled_by_log, link_losses;
 };
 

@@ -10,6 +10,7 @@
 #include "write.h"
 
 #include "checkpoint.h"
+#include "deadline.h"
 #include "done.h"
 #include "fail.h"
 #include "link.h"
@@ -126,7 +127,6 @@ static int change_init(struct change *c, struct hf *store, const struct hf_op *o
 
 static void change_release(struct change *c)
 {
-    hf__look_end(&c->look);
     if (c->entries == c->few_entries)
         return;
     free(c->entries);
@@ -451,6 +451,7 @@ static int run(struct change *c, struct hf_ticket *ticket, struct hf_submission 
     pthread_mutex_lock(&store->write_mutex);
     if (!is_no_op(c, &rc))
         rc = apply(c, ticket);
+    hf__look_end(&c->look); /* nothing is pinned while the disk or Redis is waited for */
     if (rc == 0 && submission) {
         submission->result = c->result;
         hf__done_submit(store, submission);
@@ -462,27 +463,6 @@ static int run(struct change *c, struct hf_ticket *ticket, struct hf_submission 
 }
 
 /* ---- waiting ---- */
-
-static void deadline_in(struct timespec *ts, int ms)
-{
-    clock_gettime(CLOCK_MONOTONIC, ts);
-    ts->tv_sec += ms / 1000;
-    ts->tv_nsec += (ms % 1000) * 1000000L;
-    if (ts->tv_nsec >= 1000000000L) {
-        ts->tv_sec++;
-        ts->tv_nsec -= 1000000000L;
-    }
-}
-
-static void cond_init_monotonic(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
-}
 
 static bool waits_for_share(const struct change *c)
 {
@@ -503,7 +483,7 @@ static int wait_for(struct change *c, struct hf_ticket *ticket, const struct tim
     r->durable = hf__journal_durable_lsn(c->store->journal) >= r->lsn;
     r->shared = !c->shares || share == HF_SHARE_DONE;
     r->pending = c->shares && share == HF_SHARE_PENDING;
-    if (ticket && ticket->has_number) {
+    if (share == HF_SHARE_DONE && ticket->has_number) { /* nobody writes to the ticket any more */
         r->number = ticket->number;
         r->tentative = false;
     }
@@ -524,8 +504,8 @@ int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_res
     int rc = change_init(&c, store, ops, n);
 
     if (rc == 0 && waits_for_share(&c)) {
-        cond_init_monotonic(&answered);
-        deadline_in(&deadline, store->opts.redis_timeout_ms);
+        hf__cond_init(&answered);
+        hf__deadline_in(&deadline, store->opts.redis_timeout_ms);
         ticket = hf__ticket_new(&answered);
         rc = ticket ? 0 : HF_ENOMEM;
     }
@@ -556,6 +536,7 @@ int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, 
     s->done = done;
     s->ctx = ctx;
     s->may_share = c.shares;
+    hf__deadline_in(&s->deadline, store->opts.redis_timeout_ms);
     if (waits_for_share(&c)) {
         s->ticket = hf__ticket_new(NULL);
         rc = s->ticket ? 0 : HF_ENOMEM;
@@ -611,8 +592,16 @@ void hf__write_result(struct hf *store, struct hf_slice key, uint64_t lsn, int64
     pthread_mutex_unlock(&store->write_mutex);
 }
 
+/* A key that is not held may have been written and deleted since, and the checkpoint have forgotten it. */
+static bool is_as_seen(const struct hf *store, const struct hf_found *found, const struct hf_seen *seen)
+{
+    if (found->held != seen->held || found->lsn != seen->lsn)
+        return false;
+    return found->held || atomic_load(&store->covered_lsn) <= seen->last_lsn;
+}
+
 void hf__write_fetched(struct hf *store, struct hf_slice key, struct hf_slice value, int64_t deadline_ms,
-                       uint64_t seen_lsn, bool seen_held)
+                       const struct hf_seen *seen)
 {
     struct hf_found found;
     struct hf_look look;
@@ -627,7 +616,7 @@ void hf__write_fetched(struct hf *store, struct hf_slice key, struct hf_slice va
     pthread_mutex_lock(&store->write_mutex);
     if (hf__look_begin(store, &look) == 0) {
         if (hf__look_up(&look, key, &found) == 0 && hf__look_owed(&look, key, &found, &owed) == 0 &&
-            owed == HF_OWED_NOTHING && found.held == seen_held && found.lsn == seen_lsn)
+            owed == HF_OWED_NOTHING && is_as_seen(store, &found, seen))
             install(store, &entry, false);
         hf__look_end(&look);
     }

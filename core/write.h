@@ -11,10 +11,15 @@ int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, 
 
 /* Redis's answer to the increment `lsn`: becomes the counter's value, unless the key was written again since. */
 void hf__write_result(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t number);
-/* A value that was fetched from Redis: becomes a clean copy, if nothing about the key has changed since `seen`
- * was looked up (an LSN, 0: nothing was held). */
+/* What a reader saw of a key before it asked Redis. */
+struct hf_seen {
+    bool held;
+    uint64_t lsn;      /* of the value held */
+    uint64_t last_lsn; /* the journal's */
+};
+/* A value that was fetched from Redis: becomes a clean copy, if nothing about the key has changed since it was seen. */
 void hf__write_fetched(struct hf *store, struct hf_slice key, struct hf_slice value, int64_t deadline_ms,
-                       uint64_t seen_lsn, bool seen_held);
+                       const struct hf_seen *seen);
 
 /* A decimal integer as Redis takes it: no blanks, no plus sign, no leading zeros, within 64 bits. */
 bool hf__parse_counter(struct hf_slice text, int64_t *ret_number);

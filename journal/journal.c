@@ -2,6 +2,7 @@
  * bytes. */
 #include "journal.h"
 
+#include "deadline.h"
 #include "fail.h"
 
 #include <assert.h>
@@ -495,24 +496,13 @@ static void prepare_spare(struct hf_journal *j)
         (void)j->opts.fs->unlink(j->opts.fs, j->opts.dir, spare.name); /* a free file too many does no harm */
 }
 
-static void deadline_after(struct timespec *ts, int ms)
-{
-    clock_gettime(CLOCK_MONOTONIC, ts);
-    ts->tv_sec += ms / 1000;
-    ts->tv_nsec += (ms % 1000) * 1000000L;
-    if (ts->tv_nsec >= 1000000000L) {
-        ts->tv_sec++;
-        ts->tv_nsec -= 1000000000L;
-    }
-}
-
 /* Wait for work; `*due` is set when the interval has passed. */
 static void wait_for_work(struct hf_journal *j, struct timespec *next_sync, bool *due)
 {
     if (j->opts.durability != HF_DURABILITY_INTERVAL) {
         pthread_cond_wait(&j->work, &j->mutex);
     } else if (pthread_cond_timedwait(&j->work, &j->mutex, next_sync) == ETIMEDOUT) {
-        deadline_after(next_sync, j->opts.sync_interval_ms);
+        hf__deadline_in(next_sync, j->opts.sync_interval_ms);
         *due = true;
     }
 }
@@ -524,7 +514,7 @@ static void *journal_main(void *arg)
     bool due = false;
 
     pthread_setname_np(pthread_self(), "hf-journal");
-    deadline_after(&next_sync, j->opts.sync_interval_ms);
+    hf__deadline_in(&next_sync, j->opts.sync_interval_ms);
     pthread_mutex_lock(&j->mutex);
     while (!j->closing) {
         bool work = (j->pushed || due) && atomic_load(&j->failed) == 0;
@@ -711,7 +701,6 @@ static void journal_free(struct hf_journal *j)
 static struct hf_journal *journal_new(const struct hf_journal_options *opts)
 {
     struct hf_journal *j = calloc(1, sizeof(*j));
-    pthread_condattr_t attr;
 
     if (!j)
         return NULL;
@@ -719,10 +708,7 @@ static struct hf_journal *journal_new(const struct hf_journal_options *opts)
     j->fd = -1;
     pthread_mutex_init(&j->mutex, NULL);
     pthread_cond_init(&j->done, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&j->work, &attr);
-    pthread_condattr_destroy(&attr);
+    hf__cond_init(&j->work);
     return j;
 }
 

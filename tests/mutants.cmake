@@ -1,6 +1,6 @@
 # The defences of the histories, one mutant each: name, test file, test, source, text, replacement.
 hf_mutant(8_no_own_log_entries integration/test_histories.c *8_our_own* core/link_catchup.c
-          "strcmp(change->node, link->store->node) == 0 &&" "false &&")
+          "    if (strcmp(change->node, link->store->node) != 0)" "    if (true)")
 hf_mutant(8_no_shared_lsn_in_headers integration/test_histories.c *8_group_headers* journal/recover.c
           "    if (lsn > recovery->shared_lsn)" "    if (true)")
 hf_mutant(18_no_limit_by_the_owners_durable_lsn_and_oldest integration/test_histories.c *18_a_reader_in_another*

@@ -141,7 +141,8 @@ static void test_histories__8_group_headers_remember_what_was_acknowledged(void 
 
 /* ---- 18: readers never go back in time ---- */
 
-#define WRITES 6000
+#define WRITES 24000
+#define READERS 3
 #define VALUE_BYTES 6000 /* so that segments are used again all the time */
 
 /* Shared with the reader: the last number whose write was acknowledged. */
@@ -224,24 +225,28 @@ static void test_histories__18_a_reader_in_another_process_never_sees_an_older_v
     struct fixture *f = *state;
     struct progress *p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct hf *store;
-    pid_t pid;
-    int status;
+    pid_t pids[READERS];
 
     assert_true(p != MAP_FAILED);
     f->opts.durability = HF_DURABILITY_NONE;
     f->opts.segment_bytes = 64 << 10;
     assert_ok(hf_open(f->scratch.store, &f->opts, &store));
-    pid = fork();
-    if (pid == 0) {
-        struct hf_options reading = {.read_only = true};
-        struct hf *reader;
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        _exit(hf_open(f->scratch.store, &reading, &reader) != 0 ? 2 : read_along(reader, p));
+    for (int i = 0; i < READERS; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            struct hf_options reading = {.read_only = true};
+            struct hf *reader;
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            _exit(hf_open(f->scratch.store, &reading, &reader) != 0 ? 2 : read_along(reader, p));
+        }
     }
     write_along(store, p);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    for (int i = 0; i < READERS; i++) {
+        int status;
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
     assert_true(atomic_load(&p->reads) > 0);
     assert_ok(hf_close(store));
     munmap(p, sizeof(*p));

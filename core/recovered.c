@@ -1,0 +1,32 @@
+/* The journal's tail on its way into the overlay. */
+#include "recovered.h"
+
+int hf__recovered_entry(void *ctx, const struct hf_entry *entry)
+{
+    struct hf *store = ctx;
+    bool never_shared = (entry->flags & HF_ENTRY_LOCAL) || entry->op == HF_ENTRY_RESULT || !store->sharing;
+    struct hf_staged staged;
+    int rc = hf__overlay_stage(&store->overlay, entry, never_shared ? HF_VERSION_SETTLED : HF_VERSION_UNSETTLED,
+                               &staged);
+
+    if (rc != 0)
+        return rc;
+    /* What was sent before the crash is not known: for a lane the mark tells, and without it, it is in doubt. */
+    atomic_store(&staged.version->sent, !never_shared);
+    hf__overlay_insert(&store->overlay, &staged, entry->lsn);
+    return 0;
+}
+
+void hf__recovered_settle(struct hf *store, const struct hf_recovery *recovery)
+{
+    struct hf_node *node = hf__generation_seek(store->overlay.view.active, hf__slice(NULL, 0));
+
+    for (; node; node = hf__node_next(node)) {
+        for (struct hf_version *v = atomic_load(&node->head); v; v = v->older) {
+            if (hf__recovery_is_shared(recovery, v->lsn))
+                atomic_store(&v->state, HF_VERSION_SETTLED);
+            else if (atomic_load(&v->state) == HF_VERSION_UNSETTLED && (v->flags & HF_ENTRY_LANE))
+                atomic_fetch_add(&store->lane_open, 1);
+        }
+    }
+}
