@@ -1,0 +1,50 @@
+/* holdfast del KEY... */
+#include "cli.h"
+#include "json.h"
+
+#include <limits.h>
+
+static void report(struct hf_slice key, bool deleted, const struct hf_result *result)
+{
+    struct cli_json json = {.file = stdout};
+
+    cli_json_begin(&json, NULL);
+    cli_json_bytes(&json, "key", key);
+    cli_json_bool(&json, "deleted", deleted);
+    cli_json_written(&json, result);
+    cli_json_end_line(&json);
+}
+
+/* A key that is not there does not keep the others from being removed. One that only Redis has is there, too, which
+ * looking at it brings to light. */
+static int del(struct cli *cli, struct hf_slice key)
+{
+    struct hf_result result = {0};
+    int rc = cli_has_redis(cli) ? hf_exists(cli->store, key, NULL) : 0;
+
+    if (rc >= 0)
+        rc = hf_delete(cli->store, key, &result);
+    if (rc < 0)
+        return cli_fail_library(rc);
+    if (cli->json)
+        report(key, rc == 0, &result);
+    else if (result.pending)
+        cli_note("%.*s: removed here; pending until the shared tier is back", (int)key.len, (const char *)key.data);
+    if (rc == HF_NOT_FOUND)
+        return cli_fail(CLI_NO_KEY, "no such key: %.*s", (int)key.len, (const char *)key.data);
+    return CLI_OK;
+}
+
+int cmd_del(struct cli *cli, int argc, char **argv)
+{
+    int one, status = cli_arguments(cli, &argc, argv, NULL, 1, INT_MAX);
+
+    if (status == CLI_OK)
+        status = cli_open(cli);
+    for (int i = 0; i < argc && (status == CLI_OK || status == CLI_NO_KEY); i++) {
+        one = del(cli, cli_slice(argv[i]));
+        if (one != CLI_OK)
+            status = one;
+    }
+    return status;
+}

@@ -1,0 +1,64 @@
+/* holdfast get KEY [--meta] */
+#include "cli.h"
+#include "json.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+/* The value stays alone on standard output. */
+static void print_plain(struct hf_slice value, const struct hf_result *result, bool meta)
+{
+    struct cli_json json = {.file = stderr};
+
+    fwrite(value.data ? value.data : "", 1, value.len, stdout);
+    if (isatty(STDOUT_FILENO))
+        putchar('\n');
+    if (!meta)
+        return;
+    fflush(stdout);
+    cli_json_begin(&json, NULL);
+    cli_json_origin(&json, result);
+    if (result->deadline_ms != 0)
+        cli_json_int(&json, "expires_at_ms", result->deadline_ms);
+    cli_json_end_line(&json);
+}
+
+static void print_json(struct hf_slice key, struct hf_slice value, const struct hf_result *result, bool meta)
+{
+    struct cli_json json = {.file = stdout};
+
+    cli_json_begin(&json, NULL);
+    cli_json_record(&json, key, &value, result->deadline_ms);
+    if (meta)
+        cli_json_origin(&json, result);
+    cli_json_end_line(&json);
+}
+
+static int get(struct cli *cli, struct hf_slice key, bool meta)
+{
+    struct hf_buf value = {0};
+    struct hf_result result = {0};
+    int rc = hf_get(cli->store, key, &value, &result);
+
+    if (rc == HF_NOT_FOUND)
+        return cli_no_key(key, &result);
+    if (rc != 0)
+        return cli_fail_library(rc);
+    if (cli->json)
+        print_json(key, (struct hf_slice){value.data, value.len}, &result, meta);
+    else
+        print_plain((struct hf_slice){value.data, value.len}, &result, meta);
+    hf_buf_release(&value);
+    return CLI_OK;
+}
+
+int cmd_get(struct cli *cli, int argc, char **argv)
+{
+    bool meta = false;
+    const struct cli_option options[] = {{.name = "--meta", .flag = &meta}, {0}};
+    int status = cli_arguments(cli, &argc, argv, options, 1, 1);
+
+    if (status == CLI_OK)
+        status = cli_open(cli);
+    return status == CLI_OK ? get(cli, cli_slice(argv[0]), meta) : status;
+}

@@ -1,0 +1,346 @@
+/* holdfast import FILE|- [--on-error stop|skip] [--acks]
+ *
+ * Lines are parsed on the main thread and submitted asynchronously, at most WINDOW of them at a time, so that they
+ * share syncs and groups. Completions run on the library's thread. */
+#include "cli.h"
+#include "input.h"
+#include "json.h"
+#include "progress.h"
+#include "record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "utf8.h"
+
+#define WINDOW 512          /* in flight; twice the group at which Redis is within a third of its plain speed */
+#define ACKS_FLUSH_EVERY 64 /* and whenever nothing is in flight */
+
+struct counts {
+    uint64_t stored, pending, expired, parked, failed;
+};
+
+struct import {
+    struct cli *cli;
+    const char *name; /* of the input, for sentences */
+    bool skip, acks;
+    int64_t started_ms;
+    struct cli_progress progress;
+
+    pthread_mutex_t lock; /* guards what follows, and sentences */
+    pthread_cond_t done;  /* in_flight went down */
+    unsigned in_flight, unflushed;
+    struct counts counts;
+    int status; /* of the first failure */
+    bool stop;
+};
+
+/* A line under way. */
+struct submission {
+    struct import *import;
+    uint64_t line;
+    size_t key_len;
+    char key[]; /* for --acks */
+};
+
+/* ---- failures ---- */
+
+/* Lock held. A line that cannot be used is skipped if told so; what ails the store ends the import. */
+static void line_failed(struct import *import, uint64_t line, int status, const char *problem)
+{
+    cli_fail(status, "%s: line %" PRIu64 ": %s", import->name, line, problem);
+    import->counts.failed++;
+    if (import->status == CLI_OK)
+        import->status = status;
+    if (!import->skip || status != CLI_USAGE)
+        import->stop = true;
+}
+
+static void fail_line(struct import *import, uint64_t line, int status, const char *problem)
+{
+    pthread_mutex_lock(&import->lock);
+    line_failed(import, line, status, problem);
+    pthread_mutex_unlock(&import->lock);
+}
+
+/* ---- completions ---- */
+
+/* Lock held. */
+static void print_ack(struct import *import, const struct submission *submission)
+{
+    struct hf_slice key = {submission->key, submission->key_len};
+    struct cli_json json = {.file = stdout};
+
+    if (cli_is_text(key)) {
+        cli_json_string(stdout, key);
+        putchar('\n');
+    } else {
+        cli_json_begin(&json, NULL);
+        cli_json_bytes(&json, "key", key);
+        cli_json_end_line(&json);
+    }
+    import->unflushed++;
+}
+
+/* Lock held. */
+static void count(struct import *import, const struct submission *submission, const struct hf_result *result)
+{
+    switch (result->code) {
+    case HF_OK:
+        import->counts.stored++;
+        import->counts.pending += result->pending;
+        break;
+    case HF_NOT_FOUND: /* dead before it arrived, and nothing was there */ import->counts.expired++; break;
+    case HF_EREFUSED: /* stored here */
+    case HF_EINDOUBT: import->counts.parked++; break;
+    default:
+        line_failed(import, submission->line, cli_status_of(result->code),
+                    result->error && *result->error ? result->error : hf_code_text(result->code));
+        return;
+    }
+    if (import->acks)
+        print_ack(import, submission);
+}
+
+static void completed(void *ctx, const struct hf_result *result)
+{
+    struct submission *submission = ctx;
+    struct import *import = submission->import;
+
+    pthread_mutex_lock(&import->lock);
+    count(import, submission, result);
+    import->in_flight--;
+    if (import->unflushed >= ACKS_FLUSH_EVERY || (import->unflushed > 0 && import->in_flight == 0)) {
+        fflush(stdout);
+        import->unflushed = 0;
+    }
+    pthread_cond_signal(&import->done);
+    pthread_mutex_unlock(&import->lock);
+    free(submission);
+}
+
+/* Wait until fewer than `limit` are in flight. False when the import is to stop. */
+static bool wait_below(struct import *import, unsigned limit)
+{
+    bool go_on;
+
+    pthread_mutex_lock(&import->lock);
+    while (import->in_flight >= limit)
+        pthread_cond_wait(&import->done, &import->lock);
+    go_on = !import->stop;
+    pthread_mutex_unlock(&import->lock);
+    return go_on;
+}
+
+/* ---- submitting ---- */
+
+static void add_in_flight(struct import *import, int n)
+{
+    pthread_mutex_lock(&import->lock);
+    import->in_flight = (unsigned)((int)import->in_flight + n);
+    pthread_mutex_unlock(&import->lock);
+}
+
+static struct submission *new_submission(struct import *import, uint64_t line, struct hf_slice key)
+{
+    struct submission *submission = malloc(sizeof(*submission) + key.len);
+
+    if (!submission)
+        return NULL;
+    *submission = (struct submission){.import = import, .line = line, .key_len = key.len};
+    memcpy(submission->key, key.data, key.len);
+    return submission;
+}
+
+/* A full queue is waited for: a completion makes room, and with none of ours under way a moment has to. */
+static int submit_patiently(struct import *import, const struct hf_op *op, struct submission *submission)
+{
+    int rc;
+
+    for (;;) {
+        add_in_flight(import, 1);
+        rc = hf_submit(import->cli->store, op, completed, submission);
+        if (rc == 0)
+            return 0;
+        add_in_flight(import, -1);
+        if (rc != HF_EBUSY)
+            return rc;
+        if (!wait_below(import, 1))
+            return HF_EBUSY;
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+static void submit(struct import *import, uint64_t line, const struct cli_record *record)
+{
+    struct hf_op op = {
+        .kind = HF_OP_SET,
+        .key = record->key,
+        .value = record->value,
+        .set = {.ttl_ms = record->ttl_ms, .deadline_ms = record->deadline_ms},
+    };
+    struct submission *submission = new_submission(import, line, record->key);
+    struct hf_result refused = {0};
+
+    if (!submission) {
+        fail_line(import, line, CLI_STORE, "out of memory");
+        return;
+    }
+    refused.code = submit_patiently(import, &op, submission);
+    if (refused.code == 0)
+        return;
+    refused.error = hf_errmsg();
+    pthread_mutex_lock(&import->lock);
+    count(import, submission, &refused);
+    pthread_mutex_unlock(&import->lock);
+    free(submission);
+}
+
+static void import_line(struct import *import, uint64_t number, const char *line, size_t len)
+{
+    struct cli_record record;
+    char problem[256];
+
+    if (strspn(line, " \t\r") == len)
+        return;
+    if (!cli_record_parse(line, len, &record, problem, sizeof(problem))) {
+        fail_line(import, number, CLI_USAGE, problem);
+        return;
+    }
+    submit(import, number, &record);
+    cli_record_release(&record);
+}
+
+/* ---- the whole ---- */
+
+static uint64_t size_of(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+}
+
+static void import_lines(struct import *import, int fd)
+{
+    struct cli_lines lines = {.fd = fd};
+    uint64_t total = size_of(fd);
+    size_t len;
+    char *line;
+    int rc = 0;
+
+    while (wait_below(import, WINDOW) && (rc = cli_lines_next(&lines, &line, &len)) == 0) {
+        import_line(import, lines.line, line, len);
+        cli_progress_at(&import->progress, lines.line, lines.bytes, total);
+    }
+    if (rc < 0) {
+        import->skip = false;
+        fail_line(import, lines.line + 1, CLI_USAGE, rc == -EFBIG ? "the line is too long" : strerror(-rc));
+    }
+    (void)wait_below(import, 1);
+    cli_lines_release(&lines);
+}
+
+static void report_json(const struct import *import)
+{
+    struct cli_json json = {.file = stdout};
+
+    cli_json_begin(&json, NULL);
+    cli_json_uint(&json, "stored", import->counts.stored);
+    cli_json_uint(&json, "pending", import->counts.pending);
+    cli_json_uint(&json, "expired", import->counts.expired);
+    cli_json_uint(&json, "parked", import->counts.parked);
+    cli_json_uint(&json, "failed", import->counts.failed);
+    cli_json_int(&json, "ms", cli_now_ms() - import->started_ms);
+    cli_json_end_line(&json);
+}
+
+static void print_count(FILE *file, uint64_t n, const char *what)
+{
+    if (n > 0)
+        fprintf(file, ", %" PRIu64 " %s", n, what);
+}
+
+/* Beside acknowledgements the report goes to standard error. */
+static void report(const struct import *import)
+{
+    FILE *file = import->acks ? stderr : stdout;
+
+    if (import->cli->json) {
+        report_json(import);
+        return;
+    }
+    fprintf(file, "%" PRIu64 " %s stored", import->counts.stored,
+            import->counts.stored == 1 ? "record" : "records");
+    print_count(file, import->counts.pending, "of them pending");
+    print_count(file, import->counts.expired, "expired before they arrived");
+    print_count(file, import->counts.parked, "refused by the shared tier and parked");
+    print_count(file, import->counts.failed, "not stored");
+    fprintf(file, " (%" PRId64 " ms)\n", cli_now_ms() - import->started_ms);
+}
+
+static int run(struct import *import, int fd)
+{
+    int status = cli_open(import->cli);
+
+    if (status != CLI_OK)
+        return status;
+    import->started_ms = cli_now_ms();
+    cli_progress_begin(&import->progress, "import", true);
+    import_lines(import, fd);
+    cli_progress_end(&import->progress);
+    report(import);
+    if (import->status == CLI_OK && import->counts.parked > 0)
+        return CLI_PARKED;
+    return import->status;
+}
+
+/* Open the input before the store: a mistyped name must not leave an empty store behind. */
+static int open_input(const char *name, int *ret_fd)
+{
+    struct stat st;
+    int fd = strcmp(name, "-") == 0 ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        close(fd);
+        fd = -1;
+        errno = EISDIR;
+    }
+    if (fd < 0)
+        return cli_fail(CLI_USAGE, "cannot read %s: %s", name, strerror(errno));
+    *ret_fd = fd;
+    return CLI_OK;
+}
+
+static int parse_on_error(const char *text, bool *ret_skip)
+{
+    if (text && strcmp(text, "stop") != 0 && strcmp(text, "skip") != 0)
+        return cli_fail(CLI_USAGE, "--on-error: found \"%s\", expected stop or skip", text);
+    *ret_skip = text && strcmp(text, "skip") == 0;
+    return CLI_OK;
+}
+
+int cmd_import(struct cli *cli, int argc, char **argv)
+{
+    struct import import = {.cli = cli, .lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+    const char *on_error = NULL;
+    const struct cli_option options[] = {
+        {.name = "--on-error", .text = &on_error}, {.name = "--acks", .flag = &import.acks}, {0}};
+    int fd = -1, status = cli_arguments(cli, &argc, argv, options, 1, 1);
+
+    if (status == CLI_OK)
+        status = parse_on_error(on_error, &import.skip);
+    if (status == CLI_OK)
+        status = open_input(argv[0], &fd);
+    if (status != CLI_OK)
+        return status;
+    import.name = fd == STDIN_FILENO ? "standard input" : argv[0];
+    status = run(&import, fd);
+    close(fd);
+    return status;
+}

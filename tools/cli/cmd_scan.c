@@ -1,0 +1,106 @@
+/* holdfast scan [PREFIX] [--limit N] [--values], and export [PREFIX]: two views of one walk. */
+#include "cli.h"
+#include "json.h"
+#include "progress.h"
+
+#include <unistd.h>
+
+/* How to walk, and how to print each record. */
+struct walk {
+    struct hf_slice prefix;
+    int64_t limit; /* negative: none */
+    bool json, values;
+    bool progress;
+};
+
+static void print(const struct walk *walk, struct hf_slice key, struct hf_slice value, int64_t deadline_ms)
+{
+    struct cli_json json = {.file = stdout};
+
+    if (walk->json) {
+        cli_json_begin(&json, NULL);
+        cli_json_record(&json, key, walk->values ? &value : NULL, deadline_ms);
+        cli_json_end_line(&json);
+        return;
+    }
+    cli_put_visible(stdout, key);
+    if (walk->values) {
+        putchar('\t');
+        cli_put_visible(stdout, value);
+    }
+    putchar('\n');
+}
+
+/* Stops when standard output fails, which main() then reports. */
+static int print_all(const struct walk *walk, struct hf_scan *scan)
+{
+    struct cli_progress progress;
+    struct hf_slice key, value;
+    struct hf_result result;
+    int64_t n = 0;
+    int rc = 0;
+
+    cli_progress_begin(&progress, "export", walk->progress);
+    while (n != walk->limit && !ferror(stdout)) {
+        rc = hf_scan_next(scan, &key, &value, &result);
+        if (rc != 0)
+            break;
+        print(walk, key, value, result.deadline_ms);
+        cli_progress_at(&progress, (uint64_t)++n, 0, 0);
+    }
+    cli_progress_end(&progress);
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
+static int run(struct cli *cli, const struct walk *walk)
+{
+    struct hf_scan *scan = NULL;
+    int rc, status = cli_open(cli);
+
+    if (status != CLI_OK)
+        return status;
+    rc = hf_scan_open(cli->store, walk->prefix, (struct hf_slice){0}, &scan);
+    if (rc == 0)
+        rc = print_all(walk, scan);
+    hf_scan_close(scan);
+    return rc == 0 ? CLI_OK : cli_fail_library(rc);
+}
+
+static int parse_limit(const char *text, int64_t *ret_limit)
+{
+    int status = text ? cli_integer("--limit", text, ret_limit) : CLI_OK;
+
+    if (status == CLI_OK && text && *ret_limit < 0)
+        return cli_fail(CLI_USAGE, "--limit: found %s, expected a number from 0 on", text);
+    return status;
+}
+
+int cmd_scan(struct cli *cli, int argc, char **argv)
+{
+    struct walk walk = {.limit = -1};
+    const char *limit = NULL;
+    const struct cli_option options[] = {
+        {.name = "--limit", .text = &limit}, {.name = "--values", .flag = &walk.values}, {0}};
+    int status = cli_arguments(cli, &argc, argv, options, 0, 1);
+
+    if (status == CLI_OK)
+        status = parse_limit(limit, &walk.limit);
+    if (status != CLI_OK)
+        return status;
+    walk.json = cli->json;
+    if (argc == 1)
+        walk.prefix = cli_slice(argv[0]);
+    return run(cli, &walk);
+}
+
+int cmd_export(struct cli *cli, int argc, char **argv)
+{
+    struct walk walk = {.limit = -1, .json = true, .values = true, .progress = !isatty(STDOUT_FILENO)};
+    int status = cli_arguments(cli, &argc, argv, NULL, 0, 1);
+
+    if (status != CLI_OK)
+        return status;
+    if (argc == 1)
+        walk.prefix = cli_slice(argv[0]);
+    return run(cli, &walk);
+}

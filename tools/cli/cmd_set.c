@@ -1,0 +1,70 @@
+/* holdfast set KEY VALUE [--ttl DURATION] */
+#include "cli.h"
+#include "input.h"
+#include "json.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static int parse_ttl(const char *text, struct hf_set_options *options)
+{
+    int status = text ? cli_duration("--ttl", text, &options->ttl_ms) : CLI_OK;
+
+    if (status == CLI_OK && text && (options->ttl_ms < 1 || options->ttl_ms > HF_TTL_MAX_MS))
+        return cli_fail(CLI_USAGE, "--ttl: found \"%s\", expected 1 ms to 100 years", text);
+    return status;
+}
+
+static void report(const struct cli *cli, struct hf_slice key, const struct hf_result *result)
+{
+    struct cli_json json = {.file = stdout};
+
+    if (cli->json) {
+        cli_json_begin(&json, NULL);
+        cli_json_bytes(&json, "key", key);
+        cli_json_written(&json, result);
+        cli_json_end_line(&json);
+    } else if (result->pending) {
+        cli_note("stored here; pending until the shared tier is back");
+    }
+}
+
+static int set(struct cli *cli, struct hf_slice key, struct hf_slice value, const struct hf_set_options *options)
+{
+    struct hf_result result;
+    int rc, status = cli_open(cli);
+
+    if (status != CLI_OK)
+        return status;
+    rc = hf_set(cli->store, key, value, options, &result);
+    if (rc != 0)
+        return cli_fail_library(rc);
+    report(cli, key, &result);
+    return CLI_OK;
+}
+
+int cmd_set(struct cli *cli, int argc, char **argv)
+{
+    const char *ttl = NULL;
+    const struct cli_option options[] = {{.name = "--ttl", .text = &ttl}, {0}};
+    struct hf_set_options set_options = {0};
+    struct hf_slice value;
+    char *input = NULL;
+    int status = cli_arguments(cli, &argc, argv, options, 2, 2);
+
+    if (status == CLI_OK)
+        status = cli_check_key(argv[0]);
+    if (status == CLI_OK)
+        status = parse_ttl(ttl, &set_options);
+    if (status != CLI_OK)
+        return status;
+    value = cli_slice(argv[1]);
+    if (strcmp(argv[1], "-") == 0)
+        status = cli_read_all(STDIN_FILENO, "standard input", HF_VALUE_MAX, &input, &value.len);
+    if (input)
+        value.data = input;
+    if (status == CLI_OK)
+        status = set(cli, cli_slice(argv[0]), value, &set_options);
+    free(input);
+    return status;
+}

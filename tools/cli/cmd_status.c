@@ -1,0 +1,116 @@
+/* holdfast status */
+#include "cli.h"
+#include "json.h"
+
+#include <inttypes.h>
+
+static void print_journal_json(struct cli_json *json, const struct hf_status *s)
+{
+    cli_json_begin(json, "journal");
+    cli_json_uint(json, "first_lsn", s->journal_first_lsn);
+    cli_json_uint(json, "last_lsn", s->last_lsn);
+    cli_json_uint(json, "durable_lsn", s->durable_lsn);
+    cli_json_uint(json, "bytes", s->journal_bytes);
+    cli_json_uint(json, "segments", s->journal_segments);
+    cli_json_uint(json, "quarantined", s->quarantined);
+    cli_json_bool(json, "stopped", s->stopped);
+    cli_json_end(json);
+}
+
+static void print_since_open_json(struct cli_json *json, const struct hf_status *s)
+{
+    cli_json_begin(json, "since_open");
+    cli_json_uint(json, "shared_ops", s->shared_ops);
+    cli_json_uint(json, "replayed_ops", s->replayed_ops);
+    cli_json_uint(json, "settled_by_log", s->settled_by_log);
+    cli_json_uint(json, "expired_in_queue", s->expired_in_queue);
+    cli_json_uint(json, "link_losses", s->link_losses);
+    cli_json_end(json);
+}
+
+static void print_json(const struct hf_status *s)
+{
+    struct cli_json json = {.file = stdout};
+
+    cli_json_begin(&json, NULL);
+    cli_json_text(&json, "link", hf_link_text(s->link));
+    cli_json_text(&json, "link_reason", s->link_reason);
+    cli_json_text(&json, "node", s->node);
+    cli_json_int(&json, "owner_pid", s->owner_pid);
+    cli_json_bool(&json, "read_only", s->read_only);
+    cli_json_uint(&json, "keys", s->keys);
+    cli_json_uint(&json, "pending_keys", s->pending_keys);
+    cli_json_uint(&json, "pending_bytes", s->pending_bytes);
+    cli_json_int(&json, "oldest_pending_ms", s->oldest_pending_ms);
+    cli_json_uint(&json, "pending_ops", s->pending_ops);
+    cli_json_uint(&json, "conflicts", s->conflicts);
+    cli_json_uint(&json, "parked", s->parked);
+    cli_json_uint(&json, "in_doubt", s->in_doubt);
+    cli_json_uint(&json, "checkpoint_lsn", s->checkpoint_lsn);
+    print_journal_json(&json, s);
+    cli_json_uint(&json, "disk_used_bytes", s->disk_used_bytes);
+    cli_json_uint(&json, "max_disk_bytes", s->max_disk_bytes);
+    print_since_open_json(&json, s);
+    cli_json_int(&json, "clock_offset_ms", s->clock_offset_ms);
+    cli_json_int(&json, "clock_uncertainty_ms", s->clock_uncertainty_ms);
+    cli_json_end_line(&json);
+}
+
+static void print_number(const char *name, uint64_t number, const char *unit)
+{
+    printf("%-18s %" PRIu64 "%s\n", name, number, unit);
+}
+
+static void print_owner(const struct hf_status *s)
+{
+    printf("%-18s ", "owner");
+    if (s->owner_pid > 0)
+        printf("process %" PRId64 "\n", s->owner_pid);
+    else
+        puts("none");
+}
+
+static void print_plain(const struct hf_status *s)
+{
+    printf("%-18s %s\n", "node", s->node);
+    print_owner(s);
+    printf("%-18s %s%s%s\n", "link", hf_link_text(s->link), *s->link_reason ? ": " : "", s->link_reason);
+    print_number("keys", s->keys, "");
+    print_number("pending keys", s->pending_keys, "");
+    print_number("pending bytes", s->pending_bytes, "");
+    print_number("oldest pending", (uint64_t)s->oldest_pending_ms, " ms");
+    print_number("pending operations", s->pending_ops, "");
+    print_number("conflicts", s->conflicts, "");
+    print_number("parked", s->parked, "");
+    print_number("  in doubt", s->in_doubt, "");
+    print_number("checkpoint LSN", s->checkpoint_lsn, "");
+    print_number("durable LSN", s->durable_lsn, "");
+    print_number("journal first LSN", s->journal_first_lsn, "");
+    print_number("journal last LSN", s->last_lsn, "");
+    print_number("journal bytes", s->journal_bytes, "");
+    print_number("journal segments", s->journal_segments, "");
+    print_number("  quarantined", s->quarantined, "");
+    print_number("disk used", s->disk_used_bytes, " bytes");
+    print_number("disk limit", s->max_disk_bytes, " bytes");
+    if (s->stopped)
+        puts("the journal has stopped: a sync failed, reopen the store");
+}
+
+int cmd_status(struct cli *cli, int argc, char **argv)
+{
+    struct hf_status s;
+    int rc, status = cli_arguments(cli, &argc, argv, NULL, 0, 0);
+
+    if (status == CLI_OK)
+        status = cli_open(cli);
+    if (status != CLI_OK)
+        return status;
+    rc = hf_status(cli->store, &s);
+    if (rc != 0)
+        return cli_fail_library(rc);
+    if (cli->json)
+        print_json(&s);
+    else
+        print_plain(&s);
+    return CLI_OK;
+}

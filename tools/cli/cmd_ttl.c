@@ -1,0 +1,94 @@
+/* holdfast ttl KEY, expire KEY DURATION, persist KEY */
+#include "cli.h"
+#include "json.h"
+
+#include <inttypes.h>
+
+static void print_ttl(const struct cli *cli, struct hf_slice key, int64_t ttl_ms, int64_t deadline_ms)
+{
+    struct cli_json json = {.file = stdout};
+
+    if (!cli->json) {
+        if (ttl_ms < 0)
+            puts("none");
+        else
+            printf("%" PRId64 "\n", ttl_ms);
+        return;
+    }
+    cli_json_begin(&json, NULL);
+    cli_json_record(&json, key, NULL, deadline_ms);
+    if (ttl_ms < 0)
+        cli_json_null(&json, "ttl_ms");
+    else
+        cli_json_int(&json, "ttl_ms", ttl_ms);
+    cli_json_end_line(&json);
+}
+
+int cmd_ttl(struct cli *cli, int argc, char **argv)
+{
+    struct hf_result result = {0};
+    int64_t ttl_ms;
+    int rc, status = cli_arguments(cli, &argc, argv, NULL, 1, 1);
+
+    if (status == CLI_OK)
+        status = cli_open(cli);
+    if (status != CLI_OK)
+        return status;
+    rc = hf_ttl(cli->store, cli_slice(argv[0]), &ttl_ms, &result);
+    if (rc == HF_NOT_FOUND)
+        return cli_no_key(cli_slice(argv[0]), &result);
+    if (rc != 0)
+        return cli_fail_library(rc);
+    print_ttl(cli, cli_slice(argv[0]), ttl_ms, result.deadline_ms);
+    return CLI_OK;
+}
+
+/* What expire and persist say once the library has answered. */
+static int changed(const struct cli *cli, struct hf_slice key, int rc, const struct hf_result *result)
+{
+    struct cli_json json = {.file = stdout};
+    struct hf_result look = {0};
+
+    if (rc == HF_NOT_FOUND && hf_exists(cli->store, key, &look) >= 0)
+        return cli_no_key(key, &look);
+    if (rc != 0)
+        return cli_fail_library(rc);
+    if (cli->json) {
+        cli_json_begin(&json, NULL);
+        cli_json_bytes(&json, "key", key);
+        cli_json_written(&json, result);
+        cli_json_end_line(&json);
+    } else if (result->pending) {
+        cli_note("changed here; pending until the shared tier is back");
+    }
+    return CLI_OK;
+}
+
+int cmd_expire(struct cli *cli, int argc, char **argv)
+{
+    struct hf_result result = {0};
+    int64_t ttl_ms = 0;
+    int rc, status = cli_arguments(cli, &argc, argv, NULL, 2, 2);
+
+    if (status == CLI_OK)
+        status = cli_duration("DURATION", argv[1], &ttl_ms);
+    if (status == CLI_OK)
+        status = cli_open(cli);
+    if (status != CLI_OK)
+        return status;
+    rc = hf_expire(cli->store, cli_slice(argv[0]), ttl_ms, &result);
+    return changed(cli, cli_slice(argv[0]), rc, &result);
+}
+
+int cmd_persist(struct cli *cli, int argc, char **argv)
+{
+    struct hf_result result = {0};
+    int rc, status = cli_arguments(cli, &argc, argv, NULL, 1, 1);
+
+    if (status == CLI_OK)
+        status = cli_open(cli);
+    if (status != CLI_OK)
+        return status;
+    rc = hf_persist(cli->store, cli_slice(argv[0]), &result);
+    return changed(cli, cli_slice(argv[0]), rc, &result);
+}

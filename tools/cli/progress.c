@@ -1,0 +1,66 @@
+/* A progress line on a terminal. */
+#include "progress.h"
+
+#include "cli.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#define DRAW_EVERY_MS 100
+#define LOOK_EVERY_RECORDS 256 /* reading the clock costs more than a record */
+#define BAR_WIDTH 30
+
+void cli_progress_begin(struct cli_progress *progress, const char *what, bool wanted)
+{
+    *progress = (struct cli_progress){.on = wanted && isatty(STDERR_FILENO), .what = what};
+}
+
+static bool is_due(struct cli_progress *progress)
+{
+    int64_t now_ms = cli_now_ms();
+
+    if (progress->drawn && now_ms - progress->drawn_ms < DRAW_EVERY_MS)
+        return false;
+    progress->drawn = true;
+    progress->drawn_ms = now_ms;
+    return true;
+}
+
+static void draw_bar(uint64_t bytes, uint64_t total_bytes)
+{
+    double part = bytes < total_bytes ? (double)bytes / (double)total_bytes : 1;
+    int filled = (int)(part * BAR_WIDTH);
+
+    fputs(" [", stderr);
+    for (int i = 0; i < BAR_WIDTH; i++)
+        fputc(i < filled ? '#' : '-', stderr);
+    fprintf(stderr, "] %3d%%", (int)(part * 100));
+}
+
+void cli_progress_at(struct cli_progress *progress, uint64_t records, uint64_t bytes, uint64_t total_bytes)
+{
+    if (!progress->on || records % LOOK_EVERY_RECORDS != 0 || !is_due(progress))
+        return;
+    fprintf(stderr, "\r%s", progress->what);
+    if (total_bytes > 0)
+        draw_bar(bytes, total_bytes);
+    fprintf(stderr, " %" PRIu64 " records\033[K", records);
+    fflush(stderr);
+}
+
+void cli_progress_say(struct cli_progress *progress, const char *sentence)
+{
+    if (!progress->on || !is_due(progress))
+        return;
+    fprintf(stderr, "\r%s: ", progress->what);
+    cli_put_visible(stderr, cli_slice(sentence));
+    fputs("\033[K", stderr);
+    fflush(stderr);
+}
+
+void cli_progress_end(struct cli_progress *progress)
+{
+    if (progress->drawn)
+        fputs("\r\033[K", stderr);
+    progress->drawn = false;
+}

@@ -1,0 +1,23 @@
+/* A progress line on standard error, only when that is a terminal. */
+#ifndef CLI_PROGRESS_H
+#define CLI_PROGRESS_H
+
+#include <holdfast.h>
+
+struct cli_progress {
+    bool on;
+    bool drawn;
+    const char *what; /* borrowed */
+    int64_t drawn_ms;
+};
+
+/* `wanted`: false switches it off altogether. */
+void cli_progress_begin(struct cli_progress *progress, const char *what, bool wanted);
+/* `records` are done; `bytes` of `total_bytes` fill the bar, 0: no total is known. Draws ten times a second. */
+void cli_progress_at(struct cli_progress *progress, uint64_t records, uint64_t bytes, uint64_t total_bytes);
+/* A sentence instead of a bar. */
+void cli_progress_say(struct cli_progress *progress, const char *sentence);
+/* Take the line away. */
+void cli_progress_end(struct cli_progress *progress);
+
+#endif

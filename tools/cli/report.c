@@ -1,0 +1,110 @@
+/* Sentences on standard error, and exit statuses. */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <time.h>
+
+#include "utf8.h"
+
+#define SENTENCE_MAX 8192 /* a whole key and more */
+
+void cli_put_visible(FILE *file, struct hf_slice bytes)
+{
+    const unsigned char *p = bytes.data, *end = p + bytes.len;
+
+    while (p < end) {
+        size_t len = cli_utf8_length(p, (size_t)(end - p));
+        bool control = len == 1 ? *p < 0x20 || *p == 0x7f : len == 2 && p[0] == 0xc2 && p[1] < 0xa0;
+
+        if (len == 0 || control) {
+            fprintf(file, "\\x%02x", *p++);
+        } else {
+            fwrite(p, 1, len, file);
+            p += len;
+        }
+    }
+}
+
+static void say(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
+
+static void say(const char *format, va_list args)
+{
+    char sentence[SENTENCE_MAX];
+
+    vsnprintf(sentence, sizeof(sentence), format, args);
+    fputs("holdfast: ", stderr);
+    cli_put_visible(stderr, cli_slice(sentence));
+    fputc('\n', stderr);
+}
+
+int cli_fail(int status, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+    return status;
+}
+
+void cli_note(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+}
+
+int cli_status_of(int rc)
+{
+    switch (rc) {
+    case HF_OK: return CLI_OK;
+    case HF_NOT_FOUND: return CLI_NO_KEY;
+    case HF_EINVAL:
+    case HF_ECONFIG:
+    case HF_ENOTINT:
+    case HF_EWRONGTYPE: return CLI_USAGE;
+    case HF_EOFFLINE:
+    case HF_ETIMEOUT:
+    case HF_EAUTH: return CLI_OFFLINE;
+    case HF_EREFUSED:
+    case HF_EINDOUBT: return CLI_PARKED;
+    default: return CLI_STORE;
+    }
+}
+
+int cli_fail_library(int rc)
+{
+    return cli_fail(cli_status_of(rc), "%s", *hf_errmsg() ? hf_errmsg() : hf_code_text(rc));
+}
+
+int cli_no_key(struct hf_slice key, const struct hf_result *result)
+{
+    bool unasked = result->origin == HF_ORIGIN_NONE;
+
+    return cli_fail(CLI_NO_KEY, "%s: %.*s", unasked ? "not held here, and Redis did not answer" : "no such key",
+                    (int)key.len, (const char *)key.data);
+}
+
+int cli_finish_output(int status)
+{
+    bool failed = ferror(stdout);
+
+    errno = 0;
+    failed |= fflush(stdout) != 0;
+    failed |= fclose(stdout) != 0;
+    if (failed && status == CLI_OK)
+        return cli_fail(CLI_STORE, "cannot write to standard output%s%s", errno ? ": " : "",
+                        errno ? strerror(errno) : "");
+    return status;
+}
+
+int64_t cli_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}

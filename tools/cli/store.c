@@ -1,0 +1,138 @@
+/* Finding and opening the store a command works on. */
+#include "cli.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#define GREETING_MS 1000 /* to log in and catch up, once connected */
+#define LOOK_EVERY_MS 2
+
+static const char *first_given(const char *option, const char *variable)
+{
+    return option ? option : getenv(variable);
+}
+
+static int load_config(struct cli *cli)
+{
+    int rc;
+
+    if (!cli->config_file || cli->config)
+        return CLI_OK;
+    rc = hf_config_load(cli->config_file, &cli->config);
+    if (rc != 0) {
+        cli_fail_library(rc);
+        return rc == HF_ENOMEM ? CLI_STORE : CLI_USAGE;
+    }
+    return CLI_OK;
+}
+
+int cli_find_dir(struct cli *cli, const char **ret_dir)
+{
+    int status = load_config(cli);
+    const char *dir = first_given(cli->dir, "HOLDFAST_DIR");
+
+    if (status != CLI_OK)
+        return status;
+    if (!dir && cli->config)
+        dir = hf_config_dir(cli->config);
+    if (!dir || !*dir)
+        return cli_fail(CLI_USAGE, "no store was named: use --dir, HOLDFAST_DIR or \"dir\" in the configuration");
+    *ret_dir = dir;
+    return CLI_OK;
+}
+
+/* The options of the configuration file with the address of --redis or HOLDFAST_REDIS over its own. The user and
+ * password of the file belong to the file's address and do not travel to another one. */
+static struct hf_options base_options(const struct cli *cli)
+{
+    struct hf_options options = {0};
+    const char *redis = first_given(cli->redis, "HOLDFAST_REDIS");
+
+    if (cli->config)
+        options = *hf_config_options(cli->config);
+    if (!redis)
+        return options;
+    if (options.redis && strcmp(options.redis, redis) != 0) {
+        options.redis_user = NULL;
+        options.redis_password = NULL;
+    }
+    options.redis = redis;
+    return options;
+}
+
+bool cli_has_redis(const struct cli *cli)
+{
+    struct hf_options options = base_options(cli);
+
+    return options.redis && *options.redis;
+}
+
+static int open_reader(struct cli *cli, const char *dir, struct hf_options options)
+{
+    options.redis = NULL;
+    options.read_only = true;
+    return hf_open(dir, &options, &cli->store);
+}
+
+static int open_owner(struct cli *cli, const char *dir, struct hf_options options)
+{
+    options.must_exist = cli->command->needs != CLI_CREATES;
+    return hf_open(dir, &options, &cli->store);
+}
+
+/* A link that has just been opened leaves every change pending and answers for no key: give it the time that it
+ * is allowed for connecting. */
+static int wait_for_link(struct cli *cli, const struct hf_options *options)
+{
+    int connect_ms = options->redis_connect_timeout_ms;
+    int64_t end_ms = cli_now_ms() + (connect_ms ? connect_ms : HF_REDIS_CONNECT_TIMEOUT_DEFAULT_MS) + GREETING_MS;
+    struct hf_status s;
+    int rc;
+
+    if (!cli_has_redis(cli))
+        return 0;
+    do {
+        rc = hf_status(cli->store, &s);
+        if (rc != 0)
+            return rc;
+        if (s.link == HF_LINK_ONLINE || s.link == HF_LINK_OFFLINE || s.link == HF_LINK_HELD)
+            return 0;
+        (void)poll(NULL, 0, LOOK_EVERY_MS);
+    } while (cli_now_ms() < end_ms);
+    return 0;
+}
+
+int cli_open(struct cli *cli)
+{
+    enum cli_needs needs = cli->command->needs;
+    struct hf_options options;
+    const char *dir;
+    int rc = HF_ELOCKED, status = cli_find_dir(cli, &dir);
+
+    if (status != CLI_OK)
+        return status;
+    options = base_options(cli);
+    if (needs >= CLI_OWNS || (needs == CLI_READS_SHARED && cli_has_redis(cli)))
+        rc = open_owner(cli, dir, options);
+    if (rc == 0 && needs != CLI_OWNS)
+        rc = wait_for_link(cli, &options);
+    if (rc == HF_ELOCKED && needs < CLI_OWNS)
+        rc = open_reader(cli, dir, options);
+    if (rc == HF_NOT_FOUND)
+        return cli_fail(CLI_STORE, "there is no store in %s", dir);
+    return rc == 0 ? CLI_OK : cli_fail_library(rc);
+}
+
+int cli_close(struct cli *cli, int status)
+{
+    int rc = hf_close(cli->store);
+
+    cli->store = NULL;
+    hf_config_free(cli->config);
+    cli->config = NULL;
+    free((void *)cli->redis);
+    cli->redis = NULL;
+    if (rc != 0 && status == CLI_OK)
+        return cli_fail_library(rc);
+    return status;
+}
