@@ -1,0 +1,127 @@
+/* The vocabulary of holdfast-bench: a bench, the sides that compete in a case, and how they are measured.
+ *
+ * To add a case: write a side per competitor (ours.c, peers_*.c), write a function in a cases_*.c that opens them
+ * and calls bench_compare, and add it to the table in main.c.
+ * To add a peer to a case: write its side and put it into that case's array.
+ *
+ * Functions that return int return 0, or -1 after bench_fail has told why. */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BENCH_KEY_BYTES 16
+#define BENCH_VALUE_BYTES 100
+
+/* One run of the program; fixed once the cases begin. */
+struct bench {
+    const char *dir; /* a directory of our own on the disk under test; removed at the end */
+    char fs[24];     /* its file system */
+    bool quick;      /* small sizes, short rounds: says that everything works, not how fast it is */
+    unsigned rounds;
+    unsigned turns;                /* of each side in a round */
+    double turn_s;                 /* how long a side that is measured by its rate works in a turn */
+    size_t n_keys;                 /* get and scan */
+    size_t n_written_keys;         /* the keys that sets choose from */
+    size_t n_reopened_keys;        /* the large store of the reopen cases; the small one has 10,000 keys */
+    size_t n_tail_entries;         /* the journal tail of the killed store */
+    char (*keys)[BENCH_KEY_BYTES]; /* as many as the largest of these numbers, in ascending order */
+};
+
+/* ---- sides ---- */
+
+struct score {
+    double value;        /* what is compared: a rate, or a time */
+    double acknowledged; /* sets: the rate before the closing checkpoint; 0: there is no such thing */
+};
+
+/* One competitor in one case. */
+struct side {
+    const char *name; /* as it is printed */
+    int (*turn)(void *state, struct score *ret_score);
+    void (*close)(void *state); /* accepts a half-built state, which is freed */
+    void *state;                /* NULL: not open, and bench_close does nothing */
+};
+
+enum direction { HIGHER_IS_BETTER, LOWER_IS_BETTER };
+
+struct comparison {
+    const char *name; /* of the case */
+    const char *unit;
+    enum direction direction;
+};
+
+/* Let the sides take turns (sides[0] is ours: A B C A B C ...) and print one JSON line per peer. The figure of a
+ * round is the mean of its turns, and its ratio is formed from the two figures of that round; printed are the medians
+ * over all rounds, and the spread of the ratios. Short turns, because the speed of a disk changes within seconds. */
+int bench_compare(const struct bench *bench, const struct comparison *comparison, struct side *sides,
+                  size_t n_sides);
+void bench_close(struct side *sides, size_t n);
+
+/* ---- cases ---- */
+
+int case_set_1_thread(const struct bench *bench, const char *name);
+int case_set_16_threads(const struct bench *bench, const char *name);
+int case_set_async(const struct bench *bench, const char *name);
+int case_get_hit(const struct bench *bench, const char *name);
+int case_get_hit_overlay(const struct bench *bench, const char *name);
+int case_scan(const struct bench *bench, const char *name);
+int case_reopen_clean(const struct bench *bench, const char *name);
+int case_reopen_killed(const struct bench *bench, const char *name);
+
+/* ---- errors and time ---- */
+
+/* Print a sentence on standard error and return -1. */
+int bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Seconds on a clock that is never set. */
+double bench_now_s(void);
+/* A signal has asked for the end: set by the handler, looked at between turns. */
+bool bench_is_stopped(void);
+void bench_stop(void);
+
+/* ---- work for some time ---- */
+
+/* One operation; `random` is the thread's own and never repeats the sequence of another one. */
+typedef int bench_op(void *state, unsigned thread, uint64_t random);
+
+/* What came of it. The rate, per second, is the sum of the threads' own, each up to the end of its last operation:
+ * one that comes late does not spoil the others'. */
+struct tally {
+    uint64_t done;
+    double rate;
+};
+
+/* `n_threads` threads repeat `op`, which does `per_op` things at once, for bench->turn_s. */
+int bench_threads(const struct bench *bench, unsigned n_threads, unsigned per_op, bench_op *op, void *state,
+                  struct tally *ret_tally);
+
+/* The next number of a xorshift sequence. */
+uint64_t bench_random(uint64_t *state);
+
+/* ---- keys and values ---- */
+
+/* Fill in bench->keys. */
+int bench_make_keys(struct bench *bench);
+/* The value of the n-th write: the same for every side. */
+void bench_value(uint64_t n, uint8_t value[BENCH_VALUE_BYTES]);
+/* Copy what a scan gave into `out`, key first, and return the number in the value; UINT64_MAX: wrong lengths. */
+uint64_t bench_take(uint8_t out[BENCH_KEY_BYTES + BENCH_VALUE_BYTES], const void *key, size_t key_len,
+                    const void *value, size_t value_len);
+/* The numbers 0 to n-1 in an order that is random and the same each time. The caller frees it; NULL: no memory. */
+uint32_t *bench_shuffled(size_t n);
+
+/* ---- files ---- */
+
+/* A fresh directory under `parent`; NULL: under TMPDIR or /var/tmp, whichever comes first and is a real disk.
+ * The path is the caller's to free. */
+int bench_area_make(const char *parent, char **ret_dir, char *ret_fs, size_t fs_capacity);
+/* Remove a directory and everything in it; accepts one that is not there. */
+void bench_area_remove(const char *dir);
+/* "dir/name", the caller's to free; NULL after bench_fail. */
+char *bench_path(const struct bench *bench, const char *name);
+/* Write back what earlier work left dirty, so that it is not charged to the next turn. */
+void bench_settle(const struct bench *bench);
+
+#endif

@@ -1,0 +1,50 @@
+/* Durable sets: by one thread, by sixteen, and asynchronous ones. */
+#include "sides.h"
+
+static int compare_sets(const struct bench *bench, const char *name, struct side *sides, size_t n_sides)
+{
+    struct comparison c = {.name = name, .unit = "sets/s", .direction = HIGHER_IS_BETTER};
+
+    return bench_compare(bench, &c, sides, n_sides);
+}
+
+/* Ours and three peers, each with so many writers; the raw file gets them in groups of as many. */
+static int compare_writers(const struct bench *bench, const char *name, unsigned n_threads)
+{
+    struct side sides[4] = {0};
+    int rc = ours_set(bench, n_threads, &sides[0]);
+
+    if (rc == 0)
+        rc = raw_append(bench, n_threads, &sides[1]);
+    if (rc == 0)
+        rc = lmdb_outbox(bench, n_threads, &sides[2]);
+    if (rc == 0)
+        rc = sqlite_set(bench, n_threads, &sides[3]);
+    if (rc == 0)
+        rc = compare_sets(bench, name, sides, 4);
+    bench_close(sides, 4);
+    return rc;
+}
+
+int case_set_1_thread(const struct bench *bench, const char *name)
+{
+    return compare_writers(bench, name, 1);
+}
+
+int case_set_16_threads(const struct bench *bench, const char *name)
+{
+    return compare_writers(bench, name, 16);
+}
+
+int case_set_async(const struct bench *bench, const char *name)
+{
+    struct side sides[2] = {0};
+    int rc = ours_async(bench, 1024, &sides[0]);
+
+    if (rc == 0)
+        rc = raw_append(bench, 64, &sides[1]);
+    if (rc == 0)
+        rc = compare_sets(bench, name, sides, 2);
+    bench_close(sides, 2);
+    return rc;
+}

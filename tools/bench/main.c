@@ -1,0 +1,230 @@
+/* holdfast-bench: how fast Holdfast is beside what one would use instead. Prints one JSON line per comparison. */
+#include "bench.h"
+
+#include <holdfast.h>
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ROUNDS_DEFAULT 5
+#define ROUNDS_QUICK 3
+#define ROUNDS_MAX 1000
+#define CASES_MAX 32 /* named on one command line */
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static const struct bench_case {
+    const char *name;
+    int (*run)(const struct bench *bench, const char *name);
+    const char *help;
+} cases[] = {
+    {"set-1-thread", case_set_1_thread, "durable sets by one thread / raw append, LMDB, SQLite"},
+    {"set-16-threads", case_set_16_threads, "durable sets by 16 threads / raw groups of 16, LMDB, SQLite"},
+    {"set-async-window-1024", case_set_async, "asynchronous durable sets / raw groups of 64"},
+    {"get-hit-100k", case_get_hit, "gets of 100,000 keys in the local tier / mdb_get"},
+    {"get-hit-overlay", case_get_hit_overlay, "gets of 100,000 keys in the overlay / mdb_get"},
+    {"scan-100k", case_scan, "a scan of 100,000 keys / an LMDB cursor"},
+    {"reopen-1m-clean", case_reopen_clean, "open with a million keys / with ten thousand"},
+    {"reopen-1m-killed", case_reopen_killed, "the same after kill -9 with 8 MiB of journal to recover"},
+};
+#define N_CASES (sizeof(cases) / sizeof(*cases))
+
+struct arguments {
+    const char *dir;
+    const char *only[CASES_MAX];
+    size_t n_only;
+    long rounds;
+    bool quick, list, help;
+};
+
+/* ---- the command line ---- */
+
+static void print_cases(FILE *file)
+{
+    for (size_t i = 0; i < N_CASES; i++)
+        fprintf(file, "  %-22s %s\n", cases[i].name, cases[i].help);
+}
+
+static void print_help(FILE *file)
+{
+    fputs("usage: holdfast-bench [--case NAME]... [--rounds N] [--dir DIR] [--quick] [--list]\n"
+          "\n"
+          "Measures Holdfast beside what one would use instead, in turns on the same disk, and prints a JSON line\n"
+          "per comparison. A ratio above 1 always means that Holdfast is better.\n"
+          "\n"
+          "  --case NAME   only cases whose name begins with NAME\n"
+          "  --rounds N    how often each comparison is made; default 5, with --quick 3\n"
+          "  --dir DIR     where to make a directory and remove it again; default TMPDIR or /var/tmp, on a disk\n"
+          "  --quick       small and short: shows that everything works, not how fast it is\n"
+          "  --list        only name the cases\n"
+          "  --help        this text\n"
+          "\n"
+          "Cases (ours / theirs):\n",
+          file);
+    print_cases(file);
+}
+
+static bool is_case(const char *prefix)
+{
+    for (size_t i = 0; i < N_CASES; i++) {
+        if (strncmp(cases[i].name, prefix, strlen(prefix)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int take_case(struct arguments *a, const char *name)
+{
+    if (!is_case(name))
+        return bench_fail("there is no case '%s'; see --list", name);
+    if (a->n_only == CASES_MAX)
+        return bench_fail("at most %d cases can be named", CASES_MAX);
+    a->only[a->n_only++] = name;
+    return 0;
+}
+
+static int take_rounds(struct arguments *a, const char *text)
+{
+    char *end;
+
+    a->rounds = strtol(text, &end, 10);
+    if (*end || end == text || a->rounds < 1 || a->rounds > ROUNDS_MAX)
+        return bench_fail("--rounds '%s'; expected a number from 1 to %d", text, ROUNDS_MAX);
+    return 0;
+}
+
+static int parse(int argc, char **argv, struct arguments *ret_arguments)
+{
+    static const struct option options[] = {
+        {"case", required_argument, NULL, 'c'},
+        {"rounds", required_argument, NULL, 'r'},
+        {"dir", required_argument, NULL, 'd'},
+        {"quick", no_argument, NULL, 'q'},
+        {"list", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    struct arguments a = {0};
+    int option, rc = 0;
+
+    while (rc == 0 && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        switch (option) {
+        case 'c': rc = take_case(&a, optarg); break;
+        case 'r': rc = take_rounds(&a, optarg); break;
+        case 'd': a.dir = optarg; break;
+        case 'q': a.quick = true; break;
+        case 'l': a.list = true; break;
+        case 'h': a.help = true; break;
+        default: rc = -1;
+        }
+    }
+    if (rc == 0 && optind < argc)
+        rc = bench_fail("unexpected argument '%s'; see --help", argv[optind]);
+    *ret_arguments = a;
+    return rc;
+}
+
+/* ---- running ---- */
+
+static void on_signal(int number)
+{
+    (void)number;
+    bench_stop();
+}
+
+/* The first signal ends the run after the current turn, with everything cleaned up; the second one at once. */
+static void watch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of the next line */
+}
+
+static void set_sizes(struct bench *bench, const struct arguments *a)
+{
+    bench->quick = a->quick;
+    bench->rounds = a->rounds ? (unsigned)a->rounds : a->quick ? ROUNDS_QUICK : ROUNDS_DEFAULT;
+    bench->turns = a->quick ? 1 : 4;
+    bench->turn_s = a->quick ? 0.15 : 0.2;
+    bench->n_keys = a->quick ? 20000 : 100000;
+    bench->n_written_keys = a->quick ? 10000 : 100000;
+    bench->n_reopened_keys = a->quick ? 100000 : 1000000;
+    bench->n_tail_entries = a->quick ? 5200 : 52000; /* 160 bytes each in the journal: 8 MiB */
+}
+
+static bool is_chosen(const struct arguments *a, const char *name)
+{
+    for (size_t i = 0; i < a->n_only; i++) {
+        if (strncmp(name, a->only[i], strlen(a->only[i])) == 0)
+            return true;
+    }
+    return a->n_only == 0;
+}
+
+static int run_cases(const struct bench *bench, const struct arguments *a)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < N_CASES && rc == 0; i++) {
+        if (is_chosen(a, cases[i].name))
+            rc = cases[i].run(bench, cases[i].name);
+    }
+    return rc;
+}
+
+static int run(const struct arguments *a)
+{
+    struct bench bench = {0};
+    char *dir = NULL;
+    int rc;
+
+    watch_signals();
+    set_sizes(&bench, a);
+    rc = bench_area_make(a->dir, &dir, bench.fs, sizeof(bench.fs));
+    if (rc != 0)
+        return rc;
+    bench.dir = dir;
+    fprintf(stderr, "holdfast-bench %s: %u rounds in '%s' (%s), %ld processors\n", hf_version(), bench.rounds, dir,
+            bench.fs, sysconf(_SC_NPROCESSORS_ONLN));
+    rc = bench_make_keys(&bench);
+    if (rc == 0)
+        rc = run_cases(&bench, a);
+    bench_area_remove(dir);
+    free(bench.keys);
+    free(dir);
+    return rc;
+}
+
+static int finish_output(int status)
+{
+    if (status == EXIT_DONE && (fflush(stdout) != 0 || ferror(stdout))) {
+        bench_fail("cannot write to standard output");
+        return EXIT_FAILED;
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a;
+
+    if (parse(argc, argv, &a) != 0)
+        return EXIT_USAGE;
+    if (a.help) {
+        print_help(stdout);
+        return finish_output(EXIT_DONE);
+    }
+    if (a.list) {
+        for (size_t i = 0; i < N_CASES; i++)
+            puts(cases[i].name);
+        return finish_output(EXIT_DONE);
+    }
+    return finish_output(run(&a) == 0 ? EXIT_DONE : EXIT_FAILED);
+}

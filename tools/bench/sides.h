@@ -1,0 +1,34 @@
+/* The competitors. Each function opens one; whatever it returns, bench_close may be called for the side. */
+#ifndef BENCH_SIDES_H
+#define BENCH_SIDES_H
+
+#include "bench.h"
+
+/* ---- Holdfast ---- */
+
+/* hf_set by so many threads. The clock includes the checkpoint that moves what was written into the local tier. */
+int ours_set(const struct bench *bench, unsigned n_threads, struct side *ret_side);
+/* hf_submit, at most `window` under way; the clock as above. */
+int ours_async(const struct bench *bench, unsigned window, struct side *ret_side);
+/* hf_get_into of bench->n_keys keys in random order. `in_overlay`: no checkpoint has moved them yet. */
+int ours_get(const struct bench *bench, bool in_overlay, struct side *ret_side);
+/* hf_scan_next over all of them. */
+int ours_scan(const struct bench *bench, struct side *ret_side);
+/* hf_open and one get of a store with `n_keys` keys, in milliseconds. `killed`: before each time, a child writes a
+ * journal tail and kills itself. `name` distinguishes the two. */
+int ours_reopen(const struct bench *bench, const char *name, size_t n_keys, bool killed, struct side *ret_side);
+
+/* ---- peers ---- */
+
+/* Groups of so many keys and values, each one pwrite into a preallocated file, and fdatasync. One thread. */
+int raw_append(const struct bench *bench, unsigned group, struct side *ret_side);
+/* One LMDB transaction per set, holding the value and an outbox entry; default flags. */
+int lmdb_outbox(const struct bench *bench, unsigned n_threads, struct side *ret_side);
+/* mdb_get in one open read transaction, the value copied. */
+int lmdb_get(const struct bench *bench, struct side *ret_side);
+/* An LMDB cursor from the first key to the last. */
+int lmdb_scan(const struct bench *bench, struct side *ret_side);
+/* INSERT OR REPLACE in WAL mode with synchronous=FULL, one connection per thread. */
+int sqlite_set(const struct bench *bench, unsigned n_threads, struct side *ret_side);
+
+#endif
