@@ -288,6 +288,8 @@ void hf__link_pump(struct hf_link *link)
     if (!link->connected)
         return;
     hf__fetch_send_all(link);
+    if (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE)
+        hf__refresh_send(link);
     if (link->out)
         return;
     if (link->state == HF_LINK_CATCHING_UP)
@@ -392,10 +394,12 @@ static void on_woken(void *ctx)
 {
     struct hf_link *link = ctx;
 
-    if (link->state == HF_LINK_DISABLED)
+    if (!link->begun) {
+        link->begun = true;
         start_connecting(link);
-    else
+    } else {
         hf__link_pump(link);
+    }
 }
 
 static void on_timer(void *ctx)
@@ -425,12 +429,14 @@ int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
     }
     link->store = store;
     link->tier = tier;
+    link->state = HF_LINK_CONNECTING;
     link->backoff_ms = BACKOFF_FIRST_MS;
     link->random = (uint64_t)hf__now_ms(store) ^ (uint64_t)(uintptr_t)link;
     pthread_mutex_init(&link->mutex, NULL);
     hf__cond_init(&link->changed);
     store->link = link;
     link->maybe_sent_lsn = hf__journal_last_lsn(store->journal);
+    link->recovered_lsn = store->recovered_lsn;
     rc = hf__link_load_cursors(store);
     if (rc == 0)
         rc = tier->ops->start(tier, &handler, link);
@@ -466,6 +472,7 @@ void hf__link_free(struct hf *store)
     free(link->lane_ops);
     free(link->sends.sends);
     free(link->lane_sends.sends);
+    hf__refresh_release(link);
     free(link->published);
     free(link->saved);
     pthread_mutex_destroy(&link->mutex);
@@ -514,7 +521,8 @@ void hf__link_status(struct hf *store, struct hf_link_status *ret_status)
 /* With the mutex: nothing up to `lsn` is queued, out, or left pending. */
 static bool drained(const struct hf_link *link, uint64_t lsn)
 {
-    if (link->state != HF_LINK_ONLINE || link->overflowed || link->out || link->picking)
+    if (link->state != HF_LINK_ONLINE || link->overflowed || link->out || link->picking ||
+        !hf__refresh_is_done(link))
         return false;
     return (!link->plain.first || link->plain.first->version->lsn > lsn) &&
            (!link->lane.first || link->lane.first->version->lsn > lsn);

@@ -20,7 +20,7 @@ static struct hf_ns *current_ns(struct hf_link *link)
 void hf__link_restart_catch_up(struct hf_link *link)
 {
     link->catch_up = HF_CATCH_UP_EPOCH;
-    link->history_lost = false;
+    link->history_lost = link->refresh_failed = false;
     link->ns_index = 0;
     link->checkpoint_ticket = 0;
 }
@@ -52,12 +52,22 @@ static void request_failed(struct hf_link *link, const struct hf_shared_error *e
 
 /* ---- the change log ---- */
 
+/* Without memory the page is read again after a new connection. */
+static void refresh(struct hf_link *link, struct hf_slice key)
+{
+    link->refresh_failed |= hf__refresh_add(link, key) != 0;
+}
+
 static void on_change(void *ctx, const struct hf_shared_change *change)
 {
     struct hf_link *link = ctx;
 
-    if (strcmp(change->node, link->store->node) != 0)
+    if (strcmp(change->node, link->store->node) != 0) {
+        refresh(link, change->key);
         return;
+    }
+    if (change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn) /* sent, and lost in a crash */
+        refresh(link, change->key);
     link->history_lost |= change->lsn > hf__journal_last_lsn(link->store->journal);
     /* A deadline says nothing of the value before it, and is sent again without harm; increments have their mark. */
     if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !link->history_lost &&
@@ -72,6 +82,11 @@ static void page_done(void *ctx, struct hf_shared_log_page *page)
     hf__link_out(link, false);
     if (page->error.class != HF_SHARED_OK) {
         request_failed(link, &page->error);
+        return;
+    }
+    if (link->refresh_failed) {
+        struct hf_shared_error no_memory = {.class = HF_SHARED_STATE, .reason = "out of memory"};
+        hf__link_fail(link, &no_memory);
         return;
     }
     if (link->history_lost) {
@@ -192,6 +207,9 @@ void hf__link_catch_up(struct hf_link *link)
 void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns)
 {
     struct hf_cursor *cursor = &link->published[ns - link->store->namespaces.all];
+
+    if (!hf__refresh_is_done(link)) /* a crash must find the log where these keys are named */
+        return;
 
     pthread_mutex_lock(&link->mutex);
     memcpy(cursor->epoch, ns->epoch, sizeof(cursor->epoch));

@@ -3,6 +3,7 @@
 #define HF_LINK_STATE_H
 
 #include "link.h"
+#include "write.h"
 
 /* A live write that waits to be sent, or is out. */
 struct hf_live {
@@ -68,6 +69,16 @@ struct hf_cursor {
     uint64_t mark;
 };
 
+/* Keys held here that the change log names: their copies are fetched again, one at a time. */
+struct hf_refresh {
+    struct hf_buf *keys;
+    size_t n, next, capacity;
+    bool out;
+    int64_t asked_ms;
+    struct hf_seen seen;
+    struct hf_shared_fetch request;
+};
+
 enum hf_catch_up { HF_CATCH_UP_EPOCH = 0, HF_CATCH_UP_LOG, HF_CATCH_UP_ROWS };
 
 struct hf_link {
@@ -108,6 +119,7 @@ struct hf_link {
     /* connecting */
     int backoff_ms;
     uint64_t random;
+    bool begun; /* the first attempt to connect was made */
     bool connected;
     _Atomic bool waits_for_sync; /* the head of a queue is not durable yet: wake when the journal moves on */
 
@@ -129,7 +141,10 @@ struct hf_link {
     bool paused;                /* until the timer: after a refusal by the server's state */
 
     uint64_t maybe_sent_lsn; /* stored lane entries up to here may have been sent: before this process, or lost */
-    bool history_lost;       /* Redis knows of writes of ours that this store does not */
+    struct hf_refresh refresh;
+    uint64_t recovered_lsn; /* the last LSN of the journal at open: ours above it were lost in a crash */
+    bool refresh_failed;    /* a key could not be noted */
+    bool history_lost;      /* Redis knows of writes of ours that this store does not */
 
     /* an entry that kills the link */
     uint64_t suspect_lsn;
@@ -164,6 +179,12 @@ void hf__live_finish(struct hf_link *link, struct hf_live *live, enum hf_share s
 void hf__live_drop_all(struct hf_link *link);
 void hf__fetch_send_all(struct hf_link *link);
 void hf__fetch_fail_all(struct hf_link *link, const char *reason);
+
+/* link_refresh.c */
+int hf__refresh_add(struct hf_link *link, struct hf_slice key);
+void hf__refresh_send(struct hf_link *link);
+bool hf__refresh_is_done(const struct hf_link *link);
+void hf__refresh_release(struct hf_link *link);
 
 /* link_group.c: true when a request went out */
 bool hf__link_send_live(struct hf_link *link);

@@ -106,7 +106,7 @@ static int read_shared(struct hf *store, struct hf_slice key, struct read *r)
         return rc;
     value = hf__slice(fetched.value.data, fetched.value.len);
     if (fetched.found)
-        hf__write_fetched(store, key, value, fetched.deadline_ms, &seen);
+        hf__write_fetched(store, key, &value, fetched.deadline_ms, &seen);
     hf_buf_release(&r->value);
     if (fetched.found)
         rc = take_value(r, value);

@@ -27,12 +27,13 @@ static void tally_pending(struct tally *t, const struct hf_node *node, const str
 {
     const struct hf_local_ops *ops = t->look.store->local->ops;
     struct hf_pending_row row;
+    uint64_t lsn;
 
+    for (struct hf_version *v = atomic_load(&node->head); v; v = v->older)
+        t->pending_ops += (v->flags & HF_ENTRY_LANE) && atomic_load(&v->state) == HF_VERSION_UNSETTLED;
     if (!found->top || hf__version_is_settled(found->top))
         return;
-    if (found->top->flags & HF_ENTRY_LANE)
-        t->pending_ops++;
-    else if (ops->pending_get(t->snap, node->key, &row) == 0)
+    if (ops->pending_get(t->snap, node->key, &row) == 0 || ops->lane_last(t->snap, node->key, &lsn) == 0)
         return; /* the local tier counts it */
     t->pending_keys++;
     t->pending_bytes += node->key.len + (found->live ? found->value.len : 0);
@@ -98,7 +99,7 @@ static int tally_all(struct hf *store, struct hf_status *s)
     if (rc == 0) {
         oldest = older(t.oldest_made_ms, stats.oldest_pending_made_ms);
         s->keys = (uint64_t)((int64_t)(stats.records - expired) + t.keys);
-        s->pending_keys = stats.pending_rows + stats.lane_entries + t.pending_keys;
+        s->pending_keys = stats.pending_rows + stats.lane_keys + t.pending_keys;
         s->pending_bytes = stats.pending_bytes + t.pending_bytes;
         s->pending_ops = stats.lane_entries + t.pending_ops;
         s->oldest_pending_ms = oldest == 0 ? 0 : t.look.now_ms > oldest ? t.look.now_ms - oldest : 1;
@@ -119,7 +120,7 @@ static void owner_part(struct hf *store, struct hf_status *s)
     s->owner_pid = getpid();
     s->durable_lsn = js.durable_lsn;
     s->last_lsn = js.last_lsn;
-    s->journal_first_lsn = js.first_lsn;
+    s->journal_first_lsn = js.first_lsn <= js.last_lsn ? js.first_lsn : 0;
     s->journal_bytes = js.bytes;
     s->journal_segments = js.segments;
     s->stopped = hf__journal_stopped(store->journal);
@@ -128,6 +129,7 @@ static void owner_part(struct hf *store, struct hf_status *s)
     s->replayed_ops = atomic_load(&store->replayed_ops);
     s->settled_by_log = atomic_load(&store->settled_by_log);
     s->expired_in_queue = atomic_load(&store->expired_in_queue);
+    s->refreshed = atomic_load(&store->refreshed);
     s->link_losses = atomic_load(&store->link_losses);
 }
 
@@ -149,6 +151,8 @@ static int reader_part(struct hf *store, struct hf_status *s)
     s->read_only = true;
     s->checkpoint_lsn = store->read_covered_lsn;
     s->last_lsn = s->durable_lsn = store->control ? hf__control_durable_lsn(store->control) : s->checkpoint_lsn;
+    if (s->journal_first_lsn > s->last_lsn)
+        s->journal_first_lsn = 0; /* the last segment holds no entry yet */
     return 0;
 }
 

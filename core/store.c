@@ -176,7 +176,9 @@ static int take_lock(struct hf *store)
 
     if (rc == HF_NOT_FOUND)
         return hf__fail(HF_NOT_FOUND, "there is no store in '%s'", store->dir);
-    return rc != 0 || store->read_only ? rc : hf__lock_take(store->lock_fd, store->dir);
+    if (rc != 0)
+        return hf__fail_prefix(rc, "open store '%s'", store->dir);
+    return store->read_only ? 0 : hf__lock_take(store->lock_fd, store->dir);
 }
 
 static int count_name(void *ctx, const char *name)
@@ -326,6 +328,7 @@ static int open_journal(struct hf *store, const struct remembered *was)
     if (r.written_ms > hf__now_ms(store)) /* time never runs backwards, also not over a restart */
         hf__timeline_start(&store->time, store->parts.clock, r.written_ms);
     hf__recovered_settle(store, &r);
+    store->recovered_lsn = r.last_lsn;
     store->n_quarantined += r.n_damage > 0;
     atomic_store(&store->visible_lsn, hf__journal_last_lsn(store->journal));
     hf__recovery_release(&r);

@@ -78,6 +78,7 @@ struct hf {
     struct hf_done_queue *done;
     bool sharing; /* changes are owed to a shared tier, present or not: there is one, or there was */
     bool read_only;
+    uint64_t recovered_lsn; /* of the last entry that the journal held at open */
     uint64_t n_quarantined;
     uint64_t read_covered_lsn, read_limit_lsn; /* a reader's overlay holds the journal between these; write_mutex */
 
@@ -91,7 +92,7 @@ struct hf {
     _Atomic int64_t lane_open;      /* unsettled lane entries in the overlay */
     _Atomic uint64_t parks_unsaved; /* parked entries that no checkpoint has stored yet */
     _Atomic uint64_t room_bytes;    /* that the overlay may take before the local tier could be full */
-    _Atomic uint64_t expired_in_queue, shared_ops, replayed_ops, settled_by_log, link_losses;
+    _Atomic uint64_t expired_in_queue, shared_ops, replayed_ops, settled_by_log, refreshed, link_losses;
 };
 
 int hf__store_open(const char *dir, const struct hf_options *opts, const struct hf_parts *parts,

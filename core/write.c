@@ -600,16 +600,16 @@ static bool is_as_seen(const struct hf *store, const struct hf_found *found, con
     return found->held || atomic_load(&store->covered_lsn) <= seen->last_lsn;
 }
 
-void hf__write_fetched(struct hf *store, struct hf_slice key, struct hf_slice value, int64_t deadline_ms,
+void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_slice *value, int64_t deadline_ms,
                        const struct hf_seen *seen)
 {
     struct hf_found found;
     struct hf_look look;
     enum hf_owed owed;
-    struct hf_entry entry = {.op = HF_ENTRY_SET,
+    struct hf_entry entry = {.op = value ? HF_ENTRY_SET : HF_ENTRY_DELETE,
                              .type = HF_TYPE_STRING,
                              .key = key,
-                             .value = value,
+                             .value = value ? *value : hf__slice(NULL, 0),
                              .deadline_ms = deadline_ms,
                              .made_ms = hf__now_ms(store)};
 

@@ -17,8 +17,9 @@ struct hf_seen {
     uint64_t lsn;      /* of the value held */
     uint64_t last_lsn; /* the journal's */
 };
-/* A value that was fetched from Redis: becomes a clean copy, if nothing about the key has changed since it was seen. */
-void hf__write_fetched(struct hf *store, struct hf_slice key, struct hf_slice value, int64_t deadline_ms,
+/* What was fetched from Redis (NULL: it has no such key) becomes our copy, if nothing about the key has changed since it
+ * was seen. */
+void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_slice *value, int64_t deadline_ms,
                        const struct hf_seen *seen);
 
 /* A decimal integer as Redis takes it: no blanks, no plus sign, no leading zeros, within 64 bits. */

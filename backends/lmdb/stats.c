@@ -44,6 +44,7 @@ static int count(struct hf_local_snap *snap, struct hf_local_stats *stats)
     stats->records = entries[HF__LMDB_DATA] + entries[HF__LMDB_LONG];
     stats->pending_rows = entries[HF__LMDB_PENDING];
     stats->lane_entries = entries[HF__LMDB_LANE];
+    stats->lane_keys = entries[HF__LMDB_LANE_KEYS];
     stats->parked = entries[HF__LMDB_PARKED];
     stats->used_bytes = pages * snap->tier->env.page_bytes;
     stats->max_bytes = snap->tier->env.map_pages * snap->tier->env.page_bytes;

@@ -369,6 +369,7 @@ struct hf_status {
     uint64_t replayed_ops;     /* of them: replayed after an outage */
     uint64_t settled_by_log;   /* found applied in our own change-log entries or by the mark */
     uint64_t expired_in_queue; /* changes whose deadline passed while they waited */
+    uint64_t refreshed;        /* copies fetched again because the change log named their keys */
     uint64_t link_losses;      /* times the link was lost */
     int64_t clock_offset_ms;   /* Redis's clock minus the store's timeline; valid when online */
     int64_t clock_uncertainty_ms;

@@ -28,6 +28,20 @@ static int open_shared(const struct hf_options *opts, const char *node, struct h
     return hf__redis_new(&redis, clock, ret_tier);
 }
 
+/* A bad address or unreadable authorities are told before a directory is made. */
+static int check_shared(const struct hf_options *opts, struct hf_clock *clock)
+{
+    struct hf_shared_tier *tier;
+    int rc;
+
+    if (!opts || !opts->redis || !opts->redis[0] || opts->read_only)
+        return 0;
+    rc = open_shared(opts, "00000000000000000000000000000000", clock, &tier);
+    if (rc == 0)
+        tier->ops->stop(tier);
+    return rc;
+}
+
 int hf_open(const char *dir, const struct hf_options *opts, struct hf **ret_store)
 {
     struct hf_parts parts = {
@@ -37,5 +51,7 @@ int hf_open(const char *dir, const struct hf_options *opts, struct hf **ret_stor
         .open_shared = open_shared,
     };
 
-    return hf__store_open(dir, opts, &parts, ret_store);
+    int rc = check_shared(opts, parts.clock);
+
+    return rc == 0 ? hf__store_open(dir, opts, &parts, ret_store) : rc;
 }

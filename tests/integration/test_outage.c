@@ -414,6 +414,50 @@ static void test_outage__a_wrong_password_holds_the_link_and_loses_nothing(void 
     drain(f);
 }
 
+/* Write to Redis as a node does: the value and its change-log entry. */
+static void write_as_node(struct fixture *f, const char *node, uint64_t lsn, char op, const char *key,
+                          const char *value)
+{
+    char epoch[64], text[64];
+
+    redis_server_text(&f->redis, epoch, sizeof(epoch), "GET _hf::epoch");
+    if (op == 's')
+        redis_server_text(&f->redis, text, sizeof(text), "SET %s %s", key, value);
+    else
+        (void)redis_server_number(&f->redis, "DEL %s", key);
+    redis_server_text(&f->redis, text, sizeof(text), "XADD _hf::log:%s * n %s l %llu %s %s", epoch, node,
+                      (unsigned long long)lsn, op == 's' ? "s0" : "d0", key);
+}
+
+static void test_outage__what_other_nodes_and_our_own_lost_tail_changed_is_fetched_at_catch_up(void **state)
+{
+    static const char other[] = "0123456789abcdef0123456789abcdef";
+    struct fixture *f = *state;
+    struct hf_status status;
+    char node[33];
+
+    put(f->store, "theirs", "old");
+    put(f->store, "ours", "old");
+    put(f->store, "deleted", "old");
+    put(f->store, "untouched", "old");
+    status = status_of(f);
+    memcpy(node, status.node, sizeof(node));
+    close_store(f);
+    write_as_node(f, other, 77, 's', "theirs", "new");
+    write_as_node(f, other, 78, 's', "never-held", "new");
+    write_as_node(f, node, status.last_lsn + 3, 's', "ours", "sent-before-a-crash");
+    write_as_node(f, other, 79, 'd', "deleted", NULL);
+    open_store(f);
+    drain(f);
+    assert_int_equal(status_of(f).refreshed, 3);
+    stop_redis(f); /* from here on only the local tier answers */
+    assert_value(f->store, "theirs", "new");
+    assert_value(f->store, "ours", "sent-before-a-crash");
+    assert_value(f->store, "deleted", NULL);
+    assert_value(f->store, "untouched", "old");
+    assert_value(f->store, "never-held", NULL);
+}
+
 static bool is_deleted_there(void *ctx)
 {
     struct fixture *f = ctx;
@@ -456,6 +500,7 @@ int main(void)
         T(a_key_of_another_type_is_parked_not_overwritten_at_replay),
         T(an_embedded_store_shares_all_it_has_when_it_gets_an_address),
         T(a_long_queue_of_submissions_is_shared_whatever_redis_does),
+        T(what_other_nodes_and_our_own_lost_tail_changed_is_fetched_at_catch_up),
         T(with_redis_out_of_memory_deletes_still_go_and_the_rest_waits),
         T(a_wrong_password_holds_the_link_and_loses_nothing),
     };

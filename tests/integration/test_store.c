@@ -539,6 +539,20 @@ static void test_store__a_reader_of_a_store_that_is_not_there_makes_none(void **
     assert_int_equal(access(path, F_OK), -1);
 }
 
+static void test_store__bad_options_are_told_before_anything_is_made(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_options bad[] = {{.redis = "foo"}, {.redis = "redis://h:99999"}, {.segment_bytes = 5}};
+    struct hf *store;
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/nothing", f->scratch.dir);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        assert_true(hf_open(path, &bad[i], &store) < 0);
+        assert_int_equal(access(path, F_OK), -1);
+    }
+}
+
 static void test_store__files_are_private_and_a_shared_directory_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -655,6 +669,7 @@ int main(void)
         T(a_handle_is_refused_in_a_child),
         T(another_process_reads_local_tier_and_journal_beside_the_owner),
         T(a_reader_of_a_store_that_is_not_there_makes_none),
+        T(bad_options_are_told_before_anything_is_made),
         T(files_are_private_and_a_shared_directory_is_refused),
         T(a_file_where_a_directory_should_be_is_named),
         T(overwriting_for_long_keeps_the_journal_small),

@@ -1,0 +1,116 @@
+/* Refreshing copies that the change log says are old: what other nodes wrote while we were away, and what we ourselves had
+ * sent when a crash took it from our journal. A copy is fetched only if it is held here and owes nothing. */
+#include "link_state.h"
+
+#include "fail.h"
+#include "lookup.h"
+
+#include <stdlib.h>
+
+int hf__refresh_add(struct hf_link *link, struct hf_slice key)
+{
+    struct hf_refresh *r = &link->refresh;
+    int rc;
+
+    if (r->n > r->next && hf__slice_eq(key, hf__slice(r->keys[r->n - 1].data, r->keys[r->n - 1].len)))
+        return 0;
+    if (r->n == r->capacity) {
+        size_t capacity = r->capacity ? 2 * r->capacity : 64;
+        struct hf_buf *grown = realloc(r->keys, capacity * sizeof(*grown));
+        if (!grown)
+            return hf__fail(HF_ENOMEM, "out of memory: a list of %zu keys", capacity);
+        r->keys = grown;
+        r->capacity = capacity;
+    }
+    rc = hf__buf_copy(key, &r->keys[r->n]);
+    if (rc == 0)
+        r->n++;
+    return rc;
+}
+
+bool hf__refresh_is_done(const struct hf_link *link)
+{
+    return link->refresh.next == link->refresh.n;
+}
+
+void hf__refresh_release(struct hf_link *link)
+{
+    for (size_t i = link->refresh.next; i < link->refresh.n; i++)
+        hf_buf_release(&link->refresh.keys[i]);
+    free(link->refresh.keys);
+    link->refresh = (struct hf_refresh){0};
+}
+
+/* The first key is done with. After the last one the cursors may say that the log was read. */
+static void advance(struct hf_link *link)
+{
+    struct hf_refresh *r = &link->refresh;
+
+    hf_buf_release(&r->keys[r->next]);
+    pthread_mutex_lock(&link->mutex);
+    r->next++;
+    if (r->next == r->n)
+        r->next = r->n = 0;
+    pthread_cond_broadcast(&link->changed);
+    pthread_mutex_unlock(&link->mutex);
+    for (size_t i = 0; hf__refresh_is_done(link) && i < link->store->namespaces.n; i++)
+        hf__link_publish_cursor(link, &link->store->namespaces.all[i]);
+}
+
+static void refreshed(void *ctx, struct hf_shared_fetch *fetch)
+{
+    struct hf_link *link = ctx;
+    struct hf_refresh *r = &link->refresh;
+    struct hf_slice key = fetch->key;
+    int64_t deadline_ms = fetch->ttl_ms < 0 ? 0 : r->asked_ms + fetch->ttl_ms;
+
+    r->out = false;
+    if (fetch->error.class != HF_SHARED_OK && fetch->error.class != HF_SHARED_ENTRY)
+        return; /* it stays on the list */
+    if (fetch->error.class == HF_SHARED_OK) {
+        hf__write_fetched(link->store, key, fetch->found ? &fetch->value : NULL, deadline_ms, &r->seen);
+        atomic_fetch_add(&link->store->refreshed, 1);
+    }
+    advance(link);
+    hf__link_pump(link);
+}
+
+/* Whether the copy is worth asking for; what is not held is fetched when somebody reads it. */
+static bool is_stale(struct hf_link *link, struct hf_slice key, struct hf_seen *ret_seen)
+{
+    enum hf_owed owed = HF_OWED_NOTHING;
+    struct hf_found found;
+    struct hf_look look;
+    int rc = hf__look_begin(link->store, &look);
+
+    if (rc == 0)
+        rc = hf__look_up(&look, key, &found);
+    if (rc == 0)
+        rc = hf__look_owed(&look, key, &found, &owed);
+    hf__look_end(&look);
+    if (rc != 0 || !found.held || owed != HF_OWED_NOTHING)
+        return false;
+    *ret_seen =
+        (struct hf_seen){.held = true, .lsn = found.lsn, .last_lsn = hf__journal_last_lsn(link->store->journal)};
+    return true;
+}
+
+void hf__refresh_send(struct hf_link *link)
+{
+    struct hf_refresh *r = &link->refresh;
+
+    while (!r->out && !hf__refresh_is_done(link)) {
+        struct hf_slice key = hf__slice(r->keys[r->next].data, r->keys[r->next].len);
+        if (!is_stale(link, key, &r->seen)) {
+            advance(link);
+            continue;
+        }
+        r->request = (struct hf_shared_fetch){.key = key, .done = refreshed, .ctx = link};
+        r->asked_ms = hf__now_ms(link->store);
+        r->out = true;
+        if (link->tier->ops->send_fetch(link->tier, &r->request) != 0) {
+            r->out = false;
+            return; /* looked at again with the next event */
+        }
+    }
+}
