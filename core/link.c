@@ -375,6 +375,7 @@ static void on_connected(void *ctx, const struct hf_shared_hello *hello)
     hf__link_set_state(link, HF_LINK_CATCHING_UP, "");
     hf__link_restart_catch_up(link);
     link->out_of_memory = link->only_deletes = false;
+    hf__link_restart_pacing(link);
     start_live(link);
     hf__link_pump(link);
 }

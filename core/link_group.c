@@ -11,6 +11,7 @@
 /* Of one group. The entries bound the size of a change-log entry, the bytes the time that Redis is held up. */
 #define LIVE_MAX 4096u
 #define ROWS_MAX 512u
+#define ROWS_MIN 16u
 #define BYTES_MAX (1u << 20)
 
 /* ---- the list of what goes into a group ---- */
@@ -53,6 +54,26 @@ static struct hf_slice send_key(const struct hf_send *s)
 static struct hf_slice send_value(const struct hf_send *s)
 {
     return s->live ? s->live->version->value : hf__slice(s->value.data, s->value.len);
+}
+
+/* ---- pacing ---- */
+
+#define SLOW_MS 100 /* an answer that takes longer says that Redis has enough to do */
+
+void hf__link_restart_pacing(struct hf_link *link)
+{
+    link->rows_budget = ROWS_MIN;
+}
+
+/* Replay ramps up from a few rows and halves when answers take long; live traffic has every other turn in any case. */
+static void pace(struct hf_link *link)
+{
+    int64_t took_ms = hf__now_ms(link->store) - link->rows_sent_ms;
+
+    if (took_ms > SLOW_MS)
+        link->rows_budget = link->rows_budget / 2 > ROWS_MIN ? link->rows_budget / 2 : ROWS_MIN;
+    else
+        link->rows_budget = 2 * link->rows_budget < ROWS_MAX ? 2 * link->rows_budget : ROWS_MAX;
 }
 
 /* ---- results ---- */
@@ -171,6 +192,8 @@ static void group_done(void *ctx, struct hf_shared_group *group)
         hf__link_out(link, false);
         return; /* `lost` follows */
     }
+    if (group->check_type) /* rows */
+        pace(link);
     take_results(link, group);
     list_clear(&link->sends);
     hf__link_out(link, false);
@@ -346,7 +369,7 @@ static int collect_rows(struct hf_link *link, struct hf_look *look)
     struct hf_pending_row row;
     int rc = hf__look_snap(look, &snap);
 
-    while (rc == 0 && !list_full(&link->sends, group_max(link, ROWS_MAX))) {
+    while (rc == 0 && !list_full(&link->sends, group_max(link, link->rows_budget))) {
         rc = ops->pending_next(snap, link->row_cursor, &row);
         if (rc == HF_NOT_FOUND || (rc == 0 && row.first_lsn >= link->live_from)) {
             link->rows_done = true;
@@ -380,6 +403,7 @@ bool hf__link_send_rows(struct hf_link *link)
         hf__link_pause(link, &error);
         return true;
     }
+    link->rows_sent_ms = hf__now_ms(link->store);
     return link->sends.n > 0 && send_list(link, true);
 }
 

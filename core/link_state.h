@@ -136,9 +136,11 @@ struct hf_link {
     bool lane_again;            /* lane entries were left: the rest of the lane waits for the next pass */
     bool live_turn;             /* whose turn it is when both have work */
     bool checking;              /* the pass is through; the checkpoint that clears its rows is awaited */
-    bool out_of_memory;         /* in this pass Redis has refused for want of memory */
-    bool only_deletes;          /* in this pass nothing else is sent */
-    bool paused;                /* until the timer: after a refusal by the server's state */
+    unsigned rows_budget;       /* rows in the next group of the replay */
+    int64_t rows_sent_ms;
+    bool out_of_memory; /* in this pass Redis has refused for want of memory */
+    bool only_deletes;  /* in this pass nothing else is sent */
+    bool paused;        /* until the timer: after a refusal by the server's state */
 
     uint64_t maybe_sent_lsn; /* stored lane entries up to here may have been sent: before this process, or lost */
     struct hf_refresh refresh;
@@ -186,7 +188,9 @@ void hf__refresh_send(struct hf_link *link);
 bool hf__refresh_is_done(const struct hf_link *link);
 void hf__refresh_release(struct hf_link *link);
 
-/* link_group.c: true when a request went out */
+/* link_group.c */
+void hf__link_restart_pacing(struct hf_link *link); /* a new connection: begin with a few rows */
+/* ... and true when a request went out */
 bool hf__link_send_live(struct hf_link *link);
 bool hf__link_send_rows(struct hf_link *link);
 /* link_lane.c */
