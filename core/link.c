@@ -104,7 +104,7 @@ static void gone(struct hf_link *link, const struct hf_shared_error *error)
 
     if (link->connected)
         atomic_fetch_add(&link->store->link_losses, 1);
-    link->connected = false;
+    link->connected = link->taking_from_open = false;
     link->paused = false;
     hf__link_out(link, false);
     stop_accepting(link);
@@ -206,6 +206,12 @@ static void end_pass(struct hf_link *link)
             hf__link_wake(link->store); /* another pass, now */
         }
     }
+}
+
+void hf__link_note_sent(struct hf_link *link, uint64_t lsn)
+{
+    if (lsn > link->sent_lsn)
+        link->sent_lsn = lsn;
 }
 
 void hf__link_note_overflow(struct hf_link *link)
@@ -376,7 +382,9 @@ static void on_connected(void *ctx, const struct hf_shared_hello *hello)
     hf__link_restart_catch_up(link);
     link->out_of_memory = link->only_deletes = false;
     hf__link_restart_pacing(link);
-    start_live(link);
+    if (!link->taking_from_open)
+        start_live(link);
+    link->taking_from_open = false;
     hf__link_pump(link);
 }
 
@@ -436,9 +444,11 @@ int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
     pthread_mutex_init(&link->mutex, NULL);
     hf__cond_init(&link->changed);
     store->link = link;
-    link->maybe_sent_lsn = hf__journal_last_lsn(store->journal);
+    link->maybe_sent_lsn = link->sent_lsn = hf__journal_last_lsn(store->journal);
     link->recovered_lsn = store->recovered_lsn;
     rc = hf__link_load_cursors(store);
+    start_live(link); /* what is written while the first attempt is under way waits for it */
+    link->taking_from_open = true;
     if (rc == 0)
         rc = tier->ops->start(tier, &handler, link);
     if (rc != 0)

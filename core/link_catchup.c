@@ -33,7 +33,7 @@ static void next_ns(struct hf_link *link)
     link->catch_up = link->ns_index < link->store->namespaces.n ? HF_CATCH_UP_EPOCH : HF_CATCH_UP_ROWS;
 }
 
-/* Redis has seen LSNs of ours that we have not given out: this directory is older than what it shared, or a copy. Neither
+/* Redis has seen LSNs of ours that we have not sent: this directory is older than what it shared, or a copy. Neither
  * the mark nor the log can be trusted to speak of our entries: nothing is sent before an operator decides. */
 static void hold_lost_history(struct hf_link *link)
 {
@@ -68,7 +68,7 @@ static void on_change(void *ctx, const struct hf_shared_change *change)
     }
     if (change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn) /* sent, and lost in a crash */
         refresh(link, change->key);
-    link->history_lost |= change->lsn > hf__journal_last_lsn(link->store->journal);
+    link->history_lost |= change->lsn > link->sent_lsn;
     /* A deadline says nothing of the value before it, and is sent again without harm; increments have their mark. */
     if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !link->history_lost &&
         hf__settle_key(link->store, change->key, change->lsn))
@@ -139,7 +139,7 @@ static void epoch_done(void *ctx, struct hf_shared_epoch *epoch)
         hf__link_fail(link, &error);
         return;
     }
-    if (epoch->mark > hf__journal_last_lsn(link->store->journal)) {
+    if (epoch->mark > link->sent_lsn) {
         hold_lost_history(link);
         return;
     }

@@ -275,6 +275,8 @@ static bool send_list(struct hf_link *link, bool check_type)
         link->group = (struct hf_shared_group){
             .items = link->items, .logs = link->logs, .check_type = check_type, .done = group_done, .ctx = link};
         fill_request(link);
+        for (size_t i = 0; i < link->sends.n; i++)
+            hf__link_note_sent(link, link->sends.sends[i].lsn);
         hf__link_out(link, true);
         if (link->tier->ops->send_group(link->tier, &link->group) == 0)
             return true;

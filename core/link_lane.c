@@ -263,6 +263,7 @@ static bool send_lane(struct hf_link *link)
         if (ns->with_log)
             link->lane_request.log = (struct hf_shared_log){.key = hf__slice(ns->log_key.data, ns->log_key.len),
                                                             .max_entries = ns->log_max};
+        hf__link_note_sent(link, link->lane_sends.sends[link->lane_sends.n - 1].entry.lsn);
         hf__link_out(link, true);
         if (link->tier->ops->send_lane(link->tier, &link->lane_request) == 0)
             return true;

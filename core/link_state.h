@@ -119,7 +119,8 @@ struct hf_link {
     /* connecting */
     int backoff_ms;
     uint64_t random;
-    bool begun; /* the first attempt to connect was made */
+    bool begun;            /* the first attempt to connect was made */
+    bool taking_from_open; /* live writes have been taken since the store was opened, not since a connect */
     bool connected;
     _Atomic bool waits_for_sync; /* the head of a queue is not durable yet: wake when the journal moves on */
 
@@ -144,6 +145,7 @@ struct hf_link {
 
     uint64_t maybe_sent_lsn; /* stored lane entries up to here may have been sent: before this process, or lost */
     struct hf_refresh refresh;
+    uint64_t sent_lsn; /* the last LSN at open, or the highest handed to Redis since: it cannot know later ones */
     uint64_t recovered_lsn; /* the last LSN of the journal at open: ours above it were lost in a crash */
     bool refresh_failed;    /* a key could not be noted */
     bool history_lost;      /* Redis knows of writes of ours that this store does not */
@@ -166,6 +168,8 @@ void hf__link_out(struct hf_link *link, bool out);
 /* Pause sending for a while because of the server's state, keeping the connection. */
 void hf__link_pause(struct hf_link *link, const struct hf_shared_error *error);
 int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms);
+/* Entries up to this LSN are about to be handed to Redis. */
+void hf__link_note_sent(struct hf_link *link, uint64_t lsn);
 /* Live writes were left pending: a further pass is needed. */
 void hf__link_note_overflow(struct hf_link *link);
 /* Redis is out of memory: end the pass, pause, and begin one that sends only deletes. */

@@ -24,6 +24,7 @@
 #define JOURNAL_NAME "journal"
 #define QUARANTINE_NAME "quarantine"
 #define SEGMENT_MIN (64u << 10)
+#define MAX_DISK_MAX (16ull << 40) /* the map is reserved in the address space, which has 47 bits */
 
 /* ---- fork ---- */
 
@@ -112,8 +113,8 @@ static int check_options(const struct hf_options *o)
     if (o->segment_bytes < SEGMENT_MIN || o->segment_bytes > (1u << 30) || o->segment_bytes % 4096 != 0)
         return hf__fail(HF_EINVAL, "segment_bytes is %" PRIu64 "; expected a multiple of 4096 from %u to 1 GiB",
                         o->segment_bytes, SEGMENT_MIN);
-    if (o->max_disk_bytes < (1u << 20))
-        return hf__fail(HF_EINVAL, "max_disk is %" PRIu64 " bytes; expected at least 1 MiB", o->max_disk_bytes);
+    if (o->max_disk_bytes < (1u << 20) || o->max_disk_bytes > MAX_DISK_MAX)
+        return hf__fail(HF_EINVAL, "max_disk is %" PRIu64 " bytes; expected 1 MiB to 16 TiB", o->max_disk_bytes);
     return 0;
 }
 
@@ -188,6 +189,29 @@ static int count_name(void *ctx, const char *name)
     return 0;
 }
 
+static int count_segment(void *ctx, const char *name)
+{
+    size_t n = strlen(name), suffix = strlen(HF_SEGMENT_SUFFIX);
+
+    *(uint64_t *)ctx += n > suffix && strcmp(name + n - suffix, HF_SEGMENT_SUFFIX) == 0;
+    return 0;
+}
+
+/* The local tier is made before the first segment: a journal without it is what is left of a store. */
+static int check_local_tier_is_there(struct hf *store)
+{
+    uint64_t n = 0;
+    int rc = store->parts.fs->list(store->parts.fs, store->journal_fd, count_segment, &n);
+
+    if (rc < 0)
+        return hf__fail_errno(HF_EIO, -rc, "cannot list '%s/%s'", store->dir, JOURNAL_NAME);
+    if (n > 0 && faccessat(store->dir_fd, "lmdb", F_OK, 0) != 0)
+        return hf__fail(HF_ECORRUPT,
+                        "the store '%s' has a journal and no local tier: its directory 'lmdb' is missing",
+                        store->dir);
+    return 0;
+}
+
 static int open_files(struct hf *store)
 {
     int rc = open_dir(store);
@@ -200,6 +224,8 @@ static int open_files(struct hf *store)
         rc = open_subdir(store, JOURNAL_NAME, &store->journal_fd);
     if (rc == 0)
         rc = open_subdir(store, QUARANTINE_NAME, &store->quarantine_fd);
+    if (rc == 0 && !store->read_only)
+        rc = check_local_tier_is_there(store);
     if (rc == 0 && !store->read_only && fsync(store->dir_fd) != 0)
         rc = hf__fail_errno(HF_EIO, errno, "cannot sync the directory '%s'", store->dir);
     if (rc == 0)
@@ -305,6 +331,24 @@ static void journal_progress(void *ctx)
     hf__link_note_durable(store);
 }
 
+/* A store that has taken a checkpoint has had a segment ever since. */
+static int check_journal_is_there(struct hf *store, const struct remembered *was)
+{
+    struct hf_segment_list list;
+    size_t n;
+    int rc = hf__segment_list(store->parts.fs, store->journal_fd, &list);
+
+    if (rc != 0)
+        return hf__fail_prefix(rc, "open journal");
+    n = list.n;
+    hf__segment_list_release(&list);
+    if (n == 0 && was->reserved_lsn > 0)
+        return hf__fail(HF_ECORRUPT,
+                        "the store '%s' has a local tier and no journal: the segments in '%s' are missing",
+                        store->dir, JOURNAL_NAME);
+    return 0;
+}
+
 static int open_journal(struct hf *store, const struct remembered *was)
 {
     struct hf_journal_options opts = {
@@ -321,7 +365,10 @@ static int open_journal(struct hf *store, const struct remembered *was)
         .ctx = store,
     };
     struct hf_recovery r;
-    int rc = hf__journal_open(&opts, hf__recovered_entry, store, &r, &store->journal);
+    int rc = check_journal_is_there(store, was);
+
+    if (rc == 0)
+        rc = hf__journal_open(&opts, hf__recovered_entry, store, &r, &store->journal);
 
     if (rc != 0)
         return rc;

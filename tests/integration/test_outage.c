@@ -127,6 +127,35 @@ static void test_outage__online_writes_are_plain_values_in_redis(void **state)
     assert_int_equal(status_of(f).pending_keys, 0);
 }
 
+static void test_outage__a_write_right_after_opening_waits_for_the_first_connection(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_buf value;
+    struct hf_result r;
+    int64_t start;
+
+    redis_server_text(&f->redis, (char[64]){0}, 64, "SET theirs x");
+    close_store(f);
+    open_store(f);
+    assert_ok(hf_set(f->store, s_("k"), s_("v"), NULL, &r));
+    assert_true(r.shared && !r.pending);
+    close_store(f);
+    open_store(f);
+    assert_ok(hf_get(f->store, s_("theirs"), &value, NULL));
+    hf_buf_release(&value);
+    close_store(f);
+    redis_server_kill(&f->redis);
+    start = wall_ms();
+    open_store(f);
+    assert_ok(hf_set(f->store, s_("k"), s_("w"), NULL, &r));
+    assert_true(r.pending);
+    assert_code(HF_NOT_FOUND, hf_get(f->store, s_("nowhere"), &value, NULL));
+    assert_in_range(wall_ms() - start, 0, 1500);
+    start_redis(f);
+    drain(f);
+    assert_redis(f, "k", "w");
+}
+
 static void test_outage__an_increment_answers_what_redis_holds_with_others_adding(void **state)
 {
     struct fixture *f = *state;
@@ -488,6 +517,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(test_outage__##name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(online_writes_are_plain_values_in_redis),
+        T(a_write_right_after_opening_waits_for_the_first_connection),
         T(an_increment_answers_what_redis_holds_with_others_adding),
         T(an_online_batch_is_shared_as_one_unit),
         T(namespaces_write_through_behind_and_not_at_all),

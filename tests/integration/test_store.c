@@ -553,6 +553,43 @@ static void test_store__bad_options_are_told_before_anything_is_made(void **stat
     }
 }
 
+static void move(const struct fixture *f, const char *from, const char *to)
+{
+    char a[160], b[160];
+
+    snprintf(a, sizeof(a), "%s/%s", f->scratch.store, from);
+    snprintf(b, sizeof(b), "%s/%s", f->scratch.dir, to);
+    assert_int_equal(rename(a, b), 0);
+}
+
+static void move_back(const struct fixture *f, const char *from, const char *to)
+{
+    char a[160], b[160];
+
+    snprintf(a, sizeof(a), "%s/%s", f->scratch.dir, from);
+    snprintf(b, sizeof(b), "%s/%s", f->scratch.store, to);
+    (void)rmdir(b);
+    assert_int_equal(rename(a, b), 0);
+}
+
+static void test_store__a_missing_part_of_a_store_is_not_made_anew(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f->store, "k", "v");
+    assert_ok(hf_close(f->store));
+    move(f, "lmdb", "lmdb-away");
+    assert_code(HF_ECORRUPT, hf_open(f->scratch.store, &f->opts, &f->store));
+    assert_sentence("no local tier");
+    move_back(f, "lmdb-away", "lmdb");
+    move(f, "journal", "journal-away");
+    assert_code(HF_ECORRUPT, hf_open(f->scratch.store, &f->opts, &f->store));
+    assert_sentence("no journal");
+    move_back(f, "journal-away", "journal");
+    assert_ok(hf_open(f->scratch.store, &f->opts, &f->store));
+    assert_value(f->store, "k", "v");
+}
+
 static void test_store__files_are_private_and_a_shared_directory_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -670,6 +707,7 @@ int main(void)
         T(another_process_reads_local_tier_and_journal_beside_the_owner),
         T(a_reader_of_a_store_that_is_not_there_makes_none),
         T(bad_options_are_told_before_anything_is_made),
+        T(a_missing_part_of_a_store_is_not_made_anew),
         T(files_are_private_and_a_shared_directory_is_refused),
         T(a_file_where_a_directory_should_be_is_named),
         T(overwriting_for_long_keeps_the_journal_small),

@@ -180,7 +180,8 @@ static int offline(const struct reconcile *r)
 
     if (r->after.link == HF_LINK_ONLINE)
         return cli_fail(CLI_OFFLINE, "not everything was shared within %" PRId64 " ms", r->timeout_ms);
-    return cli_fail(CLI_OFFLINE, "the shared tier was not reached (%" PRId64 " ms): %s", r->took_ms, reason);
+    return cli_fail(CLI_OFFLINE, "the shared tier was not reached, or does not serve us (%" PRId64 " ms): %s",
+                    r->took_ms, reason);
 }
 
 /* `rc` is how the work ended. */

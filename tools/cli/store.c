@@ -102,6 +102,19 @@ static int wait_for_link(struct cli *cli, const struct hf_options *options)
     return 0;
 }
 
+/* Damage found when the store was opened, now or earlier, must not go unnoticed. */
+static void warn_of_damage(struct cli *cli, const char *dir)
+{
+    struct hf_status s;
+
+    if (hf_status(cli->store, &s) == 0 && s.quarantined > 0)
+        fprintf(
+            stderr,
+            "holdfast: warning: durable entries of the journal were lost to damage; the damaged segment is kept in "
+            "%s/quarantine, and this warning ends when it is moved away\n",
+            dir);
+}
+
 int cli_open(struct cli *cli)
 {
     enum cli_needs needs = cli->command->needs;
@@ -120,6 +133,8 @@ int cli_open(struct cli *cli)
         rc = open_reader(cli, dir, options);
     if (rc == HF_NOT_FOUND)
         return cli_fail(CLI_STORE, "there is no store in %s", dir);
+    if (rc == 0)
+        warn_of_damage(cli, dir);
     return rc == 0 ? CLI_OK : cli_fail_library(rc);
 }
 

@@ -35,6 +35,7 @@ elseif(EXISTS "${HOLDFAST_DEPS_DIR}/hiredis/version")
   set_target_properties(hiredis::ssl PROPERTIES
     IMPORTED_LOCATION "${hiredis_dir}/lib/libhiredis_ssl.a")
   target_link_libraries(hiredis::ssl INTERFACE hiredis::hiredis OpenSSL::SSL OpenSSL::Crypto)
+  set(HIREDIS_ARCHIVES "${hiredis_dir}/lib/libhiredis.a" "${hiredis_dir}/lib/libhiredis_ssl.a")
 else()
   message(FATAL_ERROR "hiredis 1.2 or newer was not found: run tools/setup, which fetches and builds it.")
 endif()
