@@ -213,6 +213,12 @@ static void note_bad_headers(struct pass *p, uint64_t last)
     r->reserved_lsn = max64(r->reserved_lsn, last) + n_bad * BAD_HEADER_LSNS;
 }
 
+/* A file is allocated and synced before its header is written: no crash makes it shorter. */
+static bool is_short(const struct hf_segment *segment)
+{
+    return segment->file_bytes < segment->header.file_bytes;
+}
+
 static int walk(struct pass *p)
 {
     struct hf_recovery *r = p->r;
@@ -241,6 +247,8 @@ static int walk(struct pass *p)
         last = r->durable_lsn;
     }
     last = max64(last, p->covered_lsn);
+    if (i > 0 && is_short(&r->list.segments[i - 1]))
+        note_damage(p, last + 1, last + 1, i - 1); /* how many is not known */
     note_bad_headers(p, last);
     r->last_lsn = last;
     return 0;

@@ -608,7 +608,7 @@ static void test_recover__a_last_segment_cut_at_any_byte_ends_with_its_last_whol
         sim_disk_cut(f->disk, DIR, "last.seg", len);
         recovers(f, 0);
         found_range(f, 0, 1, last);
-        assert_int_equal(f->r.n_damage, 0);
+        assert_int_equal(f->r.n_damage, len < f->file_bytes); /* no crash makes a segment shorter */
         assert_int_equal(f->r.last_lsn, last);
     }
     print_message("%u lengths\n", cuts);
