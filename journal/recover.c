@@ -86,6 +86,15 @@ static int find_in_segment(struct pass *p, size_t i)
     return rc < 0 ? rc : 0;
 }
 
+/* Everything in segment i is in the local tier: what follows it says so, and its claims speak of nothing else. */
+static bool is_behind(const struct pass *p, size_t i)
+{
+    const struct hf_segment_list *list = &p->r->list;
+
+    return i + 1 < list->n && list->segments[i + 1].verdict == HF_SEGMENT_VALID &&
+           list->segments[i + 1].header.follows_lsn <= p->covered_lsn;
+}
+
 static int find_groups(struct pass *p)
 {
     struct hf_recovery *r = p->r;
@@ -95,7 +104,7 @@ static int find_groups(struct pass *p)
         int rc;
         r->max_number = max64(r->max_number, h->number);
         note_claims(r, h->durable_lsn, h->reserved_lsn, h->written_ms);
-        rc = find_in_segment(p, i);
+        rc = is_behind(p, i) ? 0 : find_in_segment(p, i);
         if (rc != 0)
             return rc;
     }

@@ -272,13 +272,30 @@ int hf__segment_group_at(struct hf_segment_reader *r, uint64_t offset, struct hf
     return 0;
 }
 
+/* The next place in what is loaded where a group may begin; the end of it when there is none. */
+static uint64_t skip_to_magic(const struct hf_segment_reader *r, uint64_t offset)
+{
+    uint64_t end = r->start + r->buffer.len;
+
+    while (offset + 4 <= end && !hf__group_begins(r->buffer.bytes + (offset - r->start)))
+        offset += 8;
+    return offset;
+}
+
 int hf__segment_group_after(struct hf_segment_reader *r, uint64_t *offset, struct hf_group_header *ret_header,
                             const uint8_t **ret_bytes)
 {
-    for (; *offset + HF_GROUP_HEADER_BYTES <= r->file_bytes; *offset += 8) {
+    while (*offset + HF_GROUP_HEADER_BYTES <= r->file_bytes) {
+        size_t available;
         int rc = hf__segment_group_at(r, *offset, ret_header, ret_bytes);
         if (rc != 1)
             return rc;
+        rc = load(r, *offset, HF_GROUP_HEADER_BYTES, &available);
+        if (rc != 0)
+            return rc;
+        if (available == 0)
+            return 1;
+        *offset = skip_to_magic(r, *offset + 8);
     }
     return 1;
 }

@@ -19,7 +19,7 @@ struct lmdb {
     MDB_dbi values, outbox;
     _Atomic uint64_t next; /* number of the next outbox entry */
     MDB_txn *reader;       /* get and scan: open all the time */
-    uint32_t *order;       /* in which the keys are loaded, and read by get */
+    uint32_t *order;       /* get */
 };
 
 static int lmdb_fail(int rc, const char *what)
@@ -177,8 +177,8 @@ static int load_some(struct lmdb *l, size_t from, size_t to)
     if (rc != 0)
         return rc;
     for (size_t i = from; i < to && rc == 0; i++) {
-        MDB_val k = key_val(l->bench, l->order[i]), v = {sizeof(value), value};
-        bench_value(l->order[i], value);
+        MDB_val k = key_val(l->bench, i), v = {sizeof(value), value};
+        bench_value(i, value);
         rc = mdb_put(txn, l->values, &k, &v, 0);
     }
     if (rc == 0)
@@ -187,14 +187,12 @@ static int load_some(struct lmdb *l, size_t from, size_t to)
     return rc;
 }
 
+/* In ascending order, the best layout that a cursor can meet. */
 static int load(struct lmdb *l)
 {
     size_t n = l->bench->n_keys;
     int rc = 0;
 
-    l->order = bench_shuffled(n);
-    if (!l->order)
-        return bench_fail("out of memory");
     for (size_t at = 0; at < n && rc == 0; at += LOAD_KEYS)
         rc = load_some(l, at, n - at < LOAD_KEYS ? n : at + LOAD_KEYS);
     if (rc == 0)
@@ -273,7 +271,8 @@ int lmdb_get(const struct bench *bench, struct side *ret_side)
     if (rc != 0)
         return rc;
     ret_side->turn = get_turn;
-    return load(l);
+    l->order = bench_shuffled(bench->n_keys);
+    return l->order ? load(l) : bench_fail("out of memory");
 }
 
 int lmdb_scan(const struct bench *bench, struct side *ret_side)

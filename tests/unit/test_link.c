@@ -1,0 +1,781 @@
+/* The link against a scripted Redis and a local tier whose commits fail: what must not be lost, sent twice or torn. */
+#include "fake_tier.h"
+#include "scratch.h"
+
+#include "checkpoint.h"
+#include "file_layer.h"
+#include "store.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SOON_MS 5000   /* a bound, not a pause: what is waited for happens long before */
+#define NEVER_MS 60000 /* a time that a test must not reach */
+#define ALWAYS (-1)
+#define MIB (1u << 20)
+
+/* What the completion thread said. */
+struct heard {
+    atomic_uint n;
+    int code;
+    bool pending, shared;
+};
+
+#define SUBMISSIONS 20
+
+/* ---- fixture: a fake Redis, a directory, at most one open store ---- */
+
+struct fixture {
+    struct scratch scratch;
+    char copy[96]; /* where a crash leaves the directory */
+    struct hf_options opts;
+    struct hf *store;                /* NULL while closed */
+    struct heard heard[SUBMISSIONS]; /* here, because a failed test leaves its frame before they are heard */
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    if (!f)
+        return -1;
+    scratch_make(&f->scratch);
+    snprintf(f->copy, sizeof(f->copy), "%s/copy", f->scratch.dir);
+    /* Nothing happens by the clock: a checkpoint comes when it is asked for, a write is pending after a moment. */
+    f->opts = (struct hf_options){
+        .redis = "fake",
+        .redis_timeout_ms = 100,
+        .redis_backoff_max_ms = 50,
+        .checkpoint_interval_ms = NEVER_MS,
+        .max_disk_bytes = 1u << 30,
+    };
+    fake_redis_start();
+    *state = f;
+    return 0;
+}
+
+static void open_dir(struct fixture *f, const char *dir)
+{
+    struct hf_parts parts = {hf__file_layer_real(), hf__clock_real(), fake_local_open, fake_redis_open};
+
+    assert_ok(hf__store_open(dir, &f->opts, &parts, &f->store));
+}
+
+static void open_store(struct fixture *f)
+{
+    open_dir(f, f->scratch.store);
+}
+
+static void close_store(struct fixture *f)
+{
+    struct hf *store = f->store;
+
+    f->store = NULL;
+    assert_ok(hf_close(store));
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    fake_local_hold_commits(false);
+    fake_local_fail_commits(0);
+    for (int kind = 0; kind < FAKE_REQUESTS; kind++)
+        fake_redis_thaw((enum fake_request)kind);
+    (void)hf_close(f->store); /* open only after a failure, which has been told */
+    fake_redis_stop();
+    scratch_remove(&f->scratch);
+    free(f);
+    return 0;
+}
+
+/* ---- waiting ---- */
+
+struct count_wait {
+    enum fake_request kind;
+    unsigned n;
+};
+
+static bool was_asked(void *ctx)
+{
+    struct count_wait *w = ctx;
+
+    return fake_redis_asked(w->kind) >= w->n;
+}
+
+/* Until the transport has been handed n requests of this kind. */
+static void wait_asked(enum fake_request kind, unsigned n)
+{
+    struct count_wait w = {.kind = kind, .n = n};
+
+    if (!wait_until(was_asked, &w, SOON_MS))
+        fail_msg("%u requests of kind %d were sent; expected %u", fake_redis_asked(kind), (int)kind, n);
+}
+
+static void wait_state(struct hf *store, enum hf_link_state state)
+{
+    struct hf_status status;
+
+    if (wait_link(store, state, SOON_MS))
+        return;
+    assert_ok(hf_status(store, &status));
+    fail_msg("the link is %s (%s); expected %s", hf_link_text(status.link), status.link_reason,
+             hf_link_text(state));
+}
+
+static bool commit_is_held(void *ctx)
+{
+    (void)ctx;
+    return fake_local_held_commits() > 0;
+}
+
+static bool checkpoint_is_asked_for(void *ctx)
+{
+    struct hf_checkpointer *cp = &((struct hf *)ctx)->checkpoint;
+    bool requested;
+
+    pthread_mutex_lock(&cp->mutex);
+    requested = cp->requested;
+    pthread_mutex_unlock(&cp->mutex);
+    return requested;
+}
+
+struct lsn_wait {
+    struct hf *store;
+    uint64_t lsn;
+};
+
+static bool is_covered(void *ctx)
+{
+    struct lsn_wait *w = ctx;
+
+    return atomic_load(&w->store->covered_lsn) >= w->lsn;
+}
+
+/* ---- writing without waiting ---- */
+
+static void hear(void *ctx, const struct hf_result *result)
+{
+    struct heard *heard = ctx;
+
+    heard->code = result->code;
+    heard->pending = result->pending;
+    heard->shared = result->shared;
+    atomic_fetch_add(&heard->n, 1);
+}
+
+static bool has_heard(void *ctx)
+{
+    return atomic_load(&((struct heard *)ctx)->n) > 0;
+}
+
+static void ignore(void *ctx, const struct hf_result *result)
+{
+    (void)ctx;
+    (void)result;
+}
+
+static void submit(struct hf *store, const struct hf_op *op)
+{
+    assert_ok(hf_submit(store, op, ignore, NULL));
+}
+
+static void submit_set(struct hf *store, const char *key, struct hf_slice value)
+{
+    submit(store, &(struct hf_op){.kind = HF_OP_SET, .key = s_(key), .value = value});
+}
+
+static void incr(struct hf *store, const char *key)
+{
+    int64_t number;
+
+    assert_ok(hf_incr(store, s_(key), 1, &number, NULL));
+}
+
+static struct hf_status status_of(struct hf *store)
+{
+    struct hf_status status;
+
+    assert_ok(hf_status(store, &status));
+    return status;
+}
+
+static struct hf_result read_of(struct hf *store, const char *key)
+{
+    struct hf_result result;
+
+    assert_ok(hf_exists(store, s_(key), &result));
+    return result;
+}
+
+static void assert_redis_holds(const char *key, const char *value)
+{
+    if (!fake_redis_holds(key, value))
+        fail_msg("Redis does not hold '%s' under '%s'", value ? value : "nothing", key);
+}
+
+/* ---- crashing: the directory as it is now, while its owner goes on ---- */
+
+static const char *copy_from, *copy_to; /* nftw has no context */
+
+static int copy_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    char to[256], bytes[65536];
+    ssize_t n = 0;
+    int in, out;
+
+    (void)ftw;
+    snprintf(to, sizeof(to), "%s%s", copy_to, path + strlen(copy_from));
+    if (type == FTW_D)
+        return mkdir(to, 0700);
+    if (type != FTW_F)
+        return -1;
+    in = open(path, O_RDONLY | O_CLOEXEC);
+    out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, st->st_mode & 0777);
+    while (in >= 0 && out >= 0 && (n = read(in, bytes, sizeof(bytes))) > 0 && write(out, bytes, (size_t)n) == n)
+        ;
+    if (in >= 0)
+        close(in);
+    if (out >= 0)
+        close(out);
+    return in < 0 || out < 0 || n != 0 ? -1 : 0;
+}
+
+static void copy_dir(const char *from, const char *to)
+{
+    copy_from = from;
+    copy_to = to;
+    assert_int_equal(nftw(from, copy_one, 16, FTW_PHYS), 0);
+}
+
+/* The owner is killed: what it would have done later does not count, and Redis does not see it. */
+static void crash(struct fixture *f)
+{
+    copy_dir(f->scratch.store, f->copy);
+    fake_redis_set_away(true);
+    fake_local_fail_commits(0);
+    close_store(f);
+}
+
+/* ---- checkpoints that fail ---- */
+
+/* A generation is frozen and cannot be stored. */
+static void fail_a_checkpoint(struct fixture *f)
+{
+    put(f->store, "z", "1");
+    fake_local_fail_commits(ALWAYS);
+    assert_code(HF_EFULL, hf_checkpoint(f->store));
+}
+
+static void test_link__increments_made_while_checkpoints_fail_are_applied_once(void **state)
+{
+    struct fixture *f = *state;
+
+    fake_redis_set_away(true);
+    open_store(f);
+    fail_a_checkpoint(f);
+    for (int i = 0; i < 3; i++)
+        incr(f->store, "n");
+    fake_redis_set_away(false);
+    wait_asked(FAKE_LOG_PAGE, 1); /* from here on writes are live, and wait for a checkpoint */
+    incr(f->store, "n");
+    fake_local_fail_commits(0);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "4");
+    assert_int_equal(fake_redis_applied("n"), 4);
+    assert_value(f->store, "n", "4");
+    close_store(f);
+}
+
+static void test_link__a_checkpoint_after_a_failed_one_covers_the_callers_write(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result result;
+
+    f->opts.redis = NULL;
+    open_store(f);
+    fail_a_checkpoint(f);
+    assert_ok(hf_set(f->store, s_("a"), s_("1"), NULL, &result));
+    fake_local_fail_commits(0);
+    assert_ok(hf_checkpoint(f->store));
+    assert_true(status_of(f->store).checkpoint_lsn >= result.lsn);
+    close_store(f);
+}
+
+/* ---- refusals ---- */
+
+static void test_link__a_ttl_behind_a_refused_set_does_not_settle_it(void **state)
+{
+    struct fixture *f = *state;
+    int64_t deadline_ms = wall_ms() + 3600000;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    fake_redis_freeze(FAKE_GROUP);
+    submit_set(f->store, "k", s_("new"));
+    wait_asked(FAKE_GROUP, 1);
+    submit(f->store, &(struct hf_op){.kind = HF_OP_EXPIRE_AT, .key = s_("k"), .deadline_ms = deadline_ms});
+    fake_redis_script(FAKE_GROUP, FAKE_OOM, 1);
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "new");
+    assert_in_range(fake_redis_deadline_ms("k"), deadline_ms - 10000, deadline_ms + 10000);
+    assert_int_equal(status_of(f->store).pending_keys, 0);
+    close_store(f);
+}
+
+/* ---- batches ---- */
+
+/* Values of 63 MiB wait behind one that is out; with `q`, 200 kB are left below the queue's bound of 64 MiB. */
+static void fill_queue(struct hf *store, char *text)
+{
+    char key[8];
+
+    fake_redis_freeze(FAKE_GROUP);
+    for (unsigned i = 0; i < 64; i++) {
+        snprintf(key, sizeof(key), "p%u", i);
+        submit_set(store, key, (struct hf_slice){text, MIB - 1});
+        if (i == 0)
+            wait_asked(FAKE_GROUP, 1);
+    }
+    submit_set(store, "q", (struct hf_slice){text, 900000});
+}
+
+static void test_link__a_batch_is_not_torn_at_the_bound_of_the_queue(void **state)
+{
+    struct fixture *f = *state;
+    char *text = malloc(MIB);
+    struct hf_batch *batch;
+
+    assert_non_null(text);
+    memset(text, 'x', MIB);
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    fill_queue(f->store, text);
+    assert_ok(hf_batch_new(f->store, &batch));
+    for (unsigned i = 0; i < 3; i++)
+        assert_ok(hf_batch_set(batch, s_((const char *[]){"b1", "b2", "b3"}[i]), hf__slice(text, 200000), NULL));
+    assert_ok(hf_batch_commit(batch, NULL));
+    hf_batch_free(batch);
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_int_equal(fake_redis_torn_units(), 0);
+    text[200000] = '\0';
+    assert_redis_holds("b1", text);
+    assert_redis_holds("b2", text);
+    assert_redis_holds("b3", text);
+    assert_int_equal(fake_redis_asked(FAKE_LANE), 1);
+    close_store(f);
+    free(text);
+}
+
+/* ---- crashes ---- */
+
+/* Rows of "big", which fills a group of its own, and of "k". */
+static void leave_two_rows(struct fixture *f)
+{
+    char *text = malloc(MIB + 1);
+
+    assert_non_null(text);
+    memset(text, 'x', MIB);
+    text[MIB] = '\0';
+    put(f->store, "big", text);
+    put(f->store, "k", "old");
+    assert_ok(hf_checkpoint(f->store));
+    free(text);
+}
+
+static void test_link__a_write_that_went_as_its_row_is_replayed_after_a_crash(void **state)
+{
+    struct fixture *f = *state;
+
+    fake_redis_set_away(true);
+    open_store(f);
+    leave_two_rows(f);
+    fake_redis_freeze(FAKE_GROUP);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_GROUP, 1); /* "big" is out */
+    fake_local_fail_commits(ALWAYS);
+    put(f->store, "k", "NEW");
+    fake_redis_let(FAKE_GROUP, 1);
+    wait_asked(FAKE_GROUP, 2); /* "k" is out as its row, and is never answered */
+    for (int i = 0; i < 3; i++)
+        put(f->store, "other", "1"); /* their headers say what is shared */
+    crash(f);
+
+    fake_redis_thaw(FAKE_GROUP);
+    fake_redis_set_away(false);
+    assert_redis_holds("k", NULL);
+    open_dir(f, f->copy);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "NEW");
+    assert_redis_holds("other", "1");
+    close_store(f);
+}
+
+static void test_link__a_parked_entry_survives_a_crash_before_the_checkpoint(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_status status;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    fake_local_fail_commits(ALWAYS);
+    fake_redis_script(FAKE_GROUP, FAKE_REFUSE, 1);
+    assert_code(HF_EREFUSED, hf_set(f->store, s_("k"), s_("v"), NULL, NULL));
+    for (int i = 0; i < 3; i++)
+        put(f->store, "other", "1"); /* their headers say what is shared */
+    crash(f);
+
+    open_dir(f, f->copy);
+    assert_ok(hf_checkpoint(f->store));
+    status = status_of(f->store);
+    assert_int_equal(status.parked + read_of(f->store, "k").pending, 1);
+    assert_false(read_of(f->store, "k").shared);
+    close_store(f);
+}
+
+/* ---- submissions ---- */
+
+static void submit_and_hear(struct hf *store, struct heard *heard)
+{
+    struct hf_op op = {.kind = HF_OP_SET, .key = s_("k"), .value = s_("v")};
+
+    assert_ok(hf_submit(store, &op, hear, heard));
+}
+
+static void test_link__close_ends_while_checkpoints_fail_and_submissions_wait(void **state)
+{
+    struct fixture *f = *state;
+    struct heard *heard = f->heard;
+    struct hf *store;
+    int64_t begun_ms;
+
+    f->opts.redis_timeout_ms = NEVER_MS; /* the timeout is not what ends it */
+    fake_redis_set_away(true);
+    open_store(f);
+    fail_a_checkpoint(f);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_LOG_PAGE, 1);
+    for (size_t i = 0; i < SUBMISSIONS; i++)
+        submit_and_hear(f->store, &heard[i]);
+    begun_ms = wall_ms();
+    store = f->store;
+    f->store = NULL;
+    assert_code(HF_EFULL, hf_close(store));
+    assert_true(wall_ms() - begun_ms < SOON_MS);
+    for (size_t i = 0; i < SUBMISSIONS; i++) {
+        assert_int_equal(atomic_load(&heard[i].n), 1);
+        assert_int_equal(heard[i].code, 0);
+        assert_true(heard[i].pending);
+    }
+    fake_local_fail_commits(0);
+    open_store(f);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "v");
+    close_store(f);
+}
+
+static void test_link__a_submission_is_pending_after_the_timeout_when_redis_is_frozen(void **state)
+{
+    struct fixture *f = *state;
+    struct heard *heard = &f->heard[0];
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    fake_redis_freeze(FAKE_GROUP);
+    submit_and_hear(f->store, heard);
+    assert_true(wait_until(has_heard, heard, SOON_MS));
+    assert_int_equal(heard->code, 0);
+    assert_true(heard->pending);
+    assert_false(heard->shared);
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "v");
+    close_store(f);
+    assert_int_equal(atomic_load(&heard->n), 1);
+}
+
+/* ---- old copies of the directory ---- */
+
+/* The link comes back again and again, and each time nothing but the epoch and the log is asked for. */
+static void assert_held_and_silent(struct fixture *f)
+{
+    unsigned groups = fake_redis_asked(FAKE_GROUP), lanes = fake_redis_asked(FAKE_LANE);
+
+    wait_state(f->store, HF_LINK_HELD);
+    assert_non_null(strstr(status_of(f->store).link_reason, "old copy"));
+    put(f->store, "new", "1");
+    wait_asked(FAKE_EPOCH, fake_redis_asked(FAKE_EPOCH) + 3);
+    assert_int_equal(fake_redis_asked(FAKE_GROUP), groups);
+    assert_int_equal(fake_redis_asked(FAKE_LANE), lanes);
+    assert_int_equal(status_of(f->store).settled_by_log, 0);
+    assert_true(read_of(f->store, "new").pending);
+}
+
+static void test_link__a_store_older_than_its_mark_is_held(void **state)
+{
+    static const struct hf_namespace no_log = {.prefix = "", .change_log_off = true};
+    struct fixture *f = *state;
+
+    f->opts.namespaces = &no_log; /* the mark alone tells */
+    f->opts.n_namespaces = 1;
+    fake_redis_set_away(true);
+    open_store(f);
+    put(f->store, "k", "v");
+    incr(f->store, "n");
+    close_store(f);
+    copy_dir(f->scratch.store, f->copy);
+    fake_redis_set_away(false);
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    incr(f->store, "n");
+    close_store(f);
+
+    open_dir(f, f->copy);
+    assert_held_and_silent(f);
+    assert_true(read_of(f->store, "k").pending);
+    assert_true(read_of(f->store, "n").pending);
+    assert_redis_holds("n", "2");
+    close_store(f);
+}
+
+static void test_link__a_store_older_than_its_log_is_held(void **state)
+{
+    struct fixture *f = *state;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    close_store(f);
+    copy_dir(f->scratch.store, f->copy);
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "v");
+    close_store(f);
+
+    open_dir(f, f->copy);
+    assert_held_and_silent(f);
+    close_store(f);
+}
+
+/* ---- doubt ---- */
+
+static void test_link__a_lane_entry_that_may_have_been_sent_is_in_doubt_without_the_mark(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_status status;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    incr(f->store, "n"); /* the mark is known */
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    incr(f->store, "n");
+    assert_ok(hf_checkpoint(f->store)); /* stored before it is sent */
+    fake_redis_script(FAKE_LANE, FAKE_LOSE_ANSWER, 1);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_LANE, 2);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    fake_redis_set_mark(0);
+    incr(f->store, "n"); /* never sent */
+    fake_redis_set_away(false);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    status = status_of(f->store);
+    assert_int_equal(status.in_doubt, 1);
+    assert_int_equal(status.parked, 1);
+    assert_int_equal(status.pending_ops, 0);
+    assert_redis_holds("n", "3");
+    assert_int_equal(fake_redis_applied("n"), 3);
+    close_store(f);
+}
+
+static void test_link__a_lane_entry_sent_before_a_crash_is_in_doubt_without_the_mark(void **state)
+{
+    struct fixture *f = *state;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    incr(f->store, "n");
+    assert_ok(hf_checkpoint(f->store)); /* the mark is known to the next process */
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    incr(f->store, "n");
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_script(FAKE_LANE, FAKE_LOSE_ANSWER, 1);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_LANE, 2);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    crash(f);
+
+    fake_redis_set_mark(0);
+    fake_redis_set_away(false);
+    open_dir(f, f->copy);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_int_equal(status_of(f->store).in_doubt, 1);
+    assert_redis_holds("n", "2");
+    assert_int_equal(fake_redis_applied("n"), 2);
+    close_store(f);
+}
+
+static void test_link__lane_entries_of_a_store_that_never_met_redis_are_applied(void **state)
+{
+    struct fixture *f = *state;
+
+    fake_redis_set_away(true);
+    open_store(f);
+    incr(f->store, "n");
+    assert_ok(hf_checkpoint(f->store));
+    incr(f->store, "n");
+    close_store(f);
+    open_store(f);
+    incr(f->store, "n");
+    fake_redis_set_away(false);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_int_equal(status_of(f->store).parked, 0);
+    assert_redis_holds("n", "3");
+    assert_int_equal(fake_redis_applied("n"), 3);
+    close_store(f);
+}
+
+/* ---- exactly once ---- */
+
+static void incr_with(struct fixture *f, enum fake_outcome outcome)
+{
+    unsigned asked = fake_redis_asked(FAKE_LANE);
+
+    wait_state(f->store, HF_LINK_ONLINE);
+    fake_redis_script(FAKE_LANE, outcome, 1);
+    incr(f->store, "n");
+    wait_asked(FAKE_LANE, asked + 1);
+    if (outcome == FAKE_LOSE || outcome == FAKE_LOSE_ANSWER)
+        wait_state(f->store, HF_LINK_OFFLINE);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+}
+
+static void test_link__an_increment_is_applied_once_whatever_becomes_of_its_request(void **state)
+{
+    static const enum fake_outcome outcomes[] = {FAKE_APPLY, FAKE_OOM, FAKE_RETRY, FAKE_LOSE, FAKE_LOSE_ANSWER};
+    size_t n = sizeof(outcomes) / sizeof(*outcomes);
+    struct fixture *f = *state;
+
+    open_store(f);
+    for (size_t i = 0; i < n; i++) {
+        incr_with(f, outcomes[i]);
+        assert_int_equal(fake_redis_applied("n"), i + 1);
+    }
+    assert_redis_holds("n", "5");
+    assert_value(f->store, "n", "5");
+    close_store(f);
+}
+
+/* ---- what reads say ---- */
+
+static void test_link__a_reader_says_that_a_row_is_pending(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result result;
+
+    fake_redis_set_away(true);
+    open_store(f);
+    put(f->store, "k", "v");
+    close_store(f);
+    f->opts.redis = NULL;
+    f->opts.read_only = true;
+    open_store(f);
+    result = read_of(f->store, "k");
+    assert_true(result.pending);
+    assert_false(result.shared);
+    assert_int_equal(result.origin, HF_ORIGIN_PENDING);
+    close_store(f);
+}
+
+static void test_link__what_was_refused_is_neither_shared_nor_pending(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result result;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    fake_redis_script(FAKE_GROUP, FAKE_REFUSE, 1);
+    assert_code(HF_EREFUSED, hf_set(f->store, s_("k"), s_("v"), NULL, NULL));
+    result = read_of(f->store, "k");
+    assert_false(result.shared);
+    assert_false(result.pending);
+    assert_ok(hf_checkpoint(f->store));
+    result = read_of(f->store, "k");
+    assert_false(result.shared);
+    assert_false(result.pending);
+    assert_int_equal(status_of(f->store).parked, 1);
+    close_store(f);
+}
+
+/* ---- passes ---- */
+
+/* The checkpoint that ends the pass finds a row that was written again after the pass had sent it. */
+static void test_link__a_pass_that_leaves_a_row_is_followed_by_another(void **state)
+{
+    struct fixture *f = *state;
+    struct lsn_wait newer;
+
+    fake_redis_set_away(true);
+    open_store(f);
+    put(f->store, "k", "old");
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_freeze(FAKE_GROUP);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_GROUP, 1); /* the row is out */
+    fake_local_hold_commits(true);
+    hf__checkpoint_request(f->store);
+    assert_true(wait_until(commit_is_held, NULL, SOON_MS));
+    fake_redis_let(FAKE_GROUP, 1); /* the pass is through, and waits for the next checkpoint */
+    assert_true(wait_until(checkpoint_is_asked_for, f->store, SOON_MS));
+    submit_set(f->store, "k", s_("new"));
+    wait_asked(FAKE_GROUP, 2); /* the same row is out again */
+    newer = (struct lsn_wait){.store = f->store, .lsn = status_of(f->store).last_lsn};
+    fake_local_hold_commits(false);
+    assert_true(wait_until(is_covered, &newer, SOON_MS));
+    fake_redis_thaw(FAKE_GROUP);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_redis_holds("k", "new");
+    close_store(f);
+}
+
+/* ---- the tests ---- */
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_link__increments_made_while_checkpoints_fail_are_applied_once),
+        TEST(test_link__a_checkpoint_after_a_failed_one_covers_the_callers_write),
+        TEST(test_link__a_ttl_behind_a_refused_set_does_not_settle_it),
+        TEST(test_link__a_batch_is_not_torn_at_the_bound_of_the_queue),
+        TEST(test_link__a_write_that_went_as_its_row_is_replayed_after_a_crash),
+        TEST(test_link__a_parked_entry_survives_a_crash_before_the_checkpoint),
+        TEST(test_link__close_ends_while_checkpoints_fail_and_submissions_wait),
+        TEST(test_link__a_submission_is_pending_after_the_timeout_when_redis_is_frozen),
+        TEST(test_link__a_store_older_than_its_mark_is_held),
+        TEST(test_link__a_store_older_than_its_log_is_held),
+        TEST(test_link__a_lane_entry_that_may_have_been_sent_is_in_doubt_without_the_mark),
+        TEST(test_link__a_lane_entry_sent_before_a_crash_is_in_doubt_without_the_mark),
+        TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
+        TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
+        TEST(test_link__a_reader_says_that_a_row_is_pending),
+        TEST(test_link__what_was_refused_is_neither_shared_nor_pending),
+        TEST(test_link__a_pass_that_leaves_a_row_is_followed_by_another),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
