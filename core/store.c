@@ -325,8 +325,9 @@ static void journal_progress(void *ctx)
 {
     struct hf *store = ctx;
 
-    hf__control_note_durable(store->control, hf__journal_safe_lsn(store->journal),
-                             hf__journal_last_lsn(store->journal));
+    if (store->control) /* NULL while opening */
+        hf__control_note_durable(store->control, hf__journal_safe_lsn(store->journal),
+                                 hf__journal_last_lsn(store->journal));
     hf__done_poke(store);
     hf__link_note_durable(store);
 }
@@ -459,12 +460,13 @@ static int start_link(struct hf *store)
 
 static int open_owner(struct hf *store, const struct remembered *was)
 {
-    int rc = hf__control_open(store->dir_fd, true, &store->control);
+    int rc;
 
     store->sharing = was->shared; /* what the journal's tail owes; a first shared tier is seeded below */
     atomic_store(&store->covered_lsn, was->covered_lsn);
+    rc = open_journal(store, was); /* a journal that is refused leaves everything as it was */
     if (rc == 0)
-        rc = open_journal(store, was);
+        rc = hf__control_open(store->dir_fd, true, &store->control);
     if (rc != 0)
         return rc;
     hf__control_start(store->control, (uint64_t)getpid(), hf__journal_safe_lsn(store->journal),

@@ -177,7 +177,7 @@ HF_API int hf_open(const char *dir, const struct hf_options *opts, struct hf **r
 
 /* Checkpoint, stop the threads, free the handle. Writes acknowledged under any durability are on disk afterwards,
  * pending ones stay pending. Submissions still under way are completed first. Accepts NULL.
- * Returns 0, or HF_EIO / HF_ESTOPPED when the last checkpoint failed; the handle is gone in any case and nothing
+ * Returns 0, or HF_EFULL / HF_EIO / HF_ESTOPPED when the last checkpoint failed; the handle is gone in any case and nothing
  * that was acknowledged as durable is lost. */
 HF_API int hf_close(struct hf *store);
 

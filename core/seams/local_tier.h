@@ -99,7 +99,7 @@ struct hf_local_stats {
     uint64_t pending_rows;
     uint64_t pending_bytes; /* keys plus values that pending rows stand for */
     uint64_t lane_entries;
-    uint64_t lane_keys;     /* keys that they name */
+    uint64_t lane_keys; /* keys that they name */
     uint64_t parked;
     uint64_t in_doubt;
     uint64_t used_bytes;            /* pages in use */

@@ -147,7 +147,12 @@ int cli_close(struct cli *cli, int status)
     cli->config = NULL;
     free((void *)cli->redis);
     cli->redis = NULL;
-    if (rc != 0 && status == CLI_OK)
+    if (rc == 0 || status != CLI_OK)
+        return status;
+    if (rc != HF_EFULL && rc != HF_EIO)
         return cli_fail_library(rc);
+    /* What was acknowledged is in the journal, and stays there until a checkpoint succeeds. */
+    fprintf(stderr, "holdfast: done, and durable in the journal; the local tier could not follow: %s\n",
+            hf_errmsg());
     return status;
 }
