@@ -18,6 +18,7 @@ struct hf_generation {
     struct chunk *chunks;
     struct hf_node *head; /* no key, full height */
     _Atomic size_t bytes, keys;
+    _Atomic uint8_t height; /* of the tallest node: levels above are empty */
     unsigned pins;   /* overlay.mutex */
     uint64_t random; /* xorshift state for heights */
 };
@@ -129,7 +130,7 @@ static struct hf_node *search(const struct hf_generation *g, struct hf_slice key
 {
     struct hf_node *node = g->head, *next = NULL, *known = NULL;
 
-    for (int level = HEIGHT_MAX - 1; level >= 0; level--) {
+    for (int level = atomic_load_explicit(&g->height, memory_order_acquire) - 1; level >= 0; level--) {
         for (;;) {
             next = atomic_load_explicit(&node->next[level], memory_order_acquire);
             if (!next || next == known || hf__slice_cmp(next->key, key) >= 0)
@@ -300,6 +301,8 @@ static void link_node(struct hf_generation *g, struct hf_node *node)
 {
     struct hf_node *before[HEIGHT_MAX];
 
+    if (node->height > atomic_load_explicit(&g->height, memory_order_relaxed))
+        atomic_store_explicit(&g->height, node->height, memory_order_release);
     search(g, node->key, before);
     for (uint8_t level = 0; level < node->height; level++) {
         struct hf_node *next = atomic_load_explicit(&before[level]->next[level], memory_order_relaxed);

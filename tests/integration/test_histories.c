@@ -147,6 +147,7 @@ static void test_histories__8_group_headers_remember_what_was_acknowledged(void 
 
 /* Shared with the reader: the last number whose write was acknowledged. */
 struct progress {
+    _Atomic bool started; /* the store is there */
     _Atomic long long acknowledged;
     _Atomic bool finished;
     _Atomic long long reads;
@@ -230,16 +231,19 @@ static void test_histories__18_a_reader_in_another_process_never_sees_an_older_v
     assert_true(p != MAP_FAILED);
     f->opts.durability = HF_DURABILITY_NONE;
     f->opts.segment_bytes = 64 << 10;
-    assert_ok(hf_open(f->scratch.store, &f->opts, &store));
-    for (int i = 0; i < READERS; i++) {
+    for (int i = 0; i < READERS; i++) { /* before this process has threads */
         pids[i] = fork();
         if (pids[i] == 0) {
             struct hf_options reading = {.read_only = true};
             struct hf *reader;
             prctl(PR_SET_PDEATHSIG, SIGKILL);
+            while (!atomic_load(&p->started))
+                (void)poll(NULL, 0, 1);
             _exit(hf_open(f->scratch.store, &reading, &reader) != 0 ? 2 : read_along(reader, p));
         }
     }
+    assert_ok(hf_open(f->scratch.store, &f->opts, &store));
+    atomic_store(&p->started, true);
     write_along(store, p);
     for (int i = 0; i < READERS; i++) {
         int status;
