@@ -19,8 +19,8 @@ struct hf_generation {
     struct hf_node *head; /* no key, full height */
     _Atomic size_t bytes, keys;
     _Atomic uint8_t height; /* of the tallest node: levels above are empty */
-    unsigned pins;   /* overlay.mutex */
-    uint64_t random; /* xorshift state for heights */
+    unsigned pins;          /* overlay.mutex */
+    uint64_t random;        /* xorshift state for heights */
 };
 
 /* ---- arena ---- */
