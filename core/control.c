@@ -112,8 +112,3 @@ uint64_t hf__control_oldest_lsn(const struct hf_control *control)
 {
     return atomic_load(&((struct hf_control *)control)->oldest_lsn);
 }
-
-uint64_t hf__control_owner_pid(const struct hf_control *control)
-{
-    return atomic_load(&((struct hf_control *)control)->owner_pid);
-}

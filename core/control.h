@@ -20,6 +20,5 @@ void hf__control_stop(struct hf_control *control); /* the owner leaves in order 
 /* Readers. Meaningful only while an owner holds the lock. */
 uint64_t hf__control_durable_lsn(const struct hf_control *control);
 uint64_t hf__control_oldest_lsn(const struct hf_control *control);
-uint64_t hf__control_owner_pid(const struct hf_control *control);
 
 #endif
