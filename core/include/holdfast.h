@@ -7,7 +7,7 @@
  *
  * Rules that hold for the whole interface:
  *  - Every function returns 0 on success, a negative `enum hf_code` on failure, and a positive value only where a
- *    third answer is documented (`HF_NOT_FOUND`). On failure `hf_errmsg()` gives one sentence for this thread, and
+ *    third answer is documented (`HF_NOT_FOUND`, `HF_NOT_DONE`). On failure `hf_errmsg()` gives one sentence for this thread, and
  *    output parameters are left untouched. A call that fails has changed nothing, unless it returns HF_EUNKNOWN.
  *  - Keys are 1 to 4,096 bytes and values 0 to `max_value_bytes`, any bytes. Keys that begin with `_hf:` are refused.
  *  - Times are milliseconds. A TTL is 1 ms to 100 years. A key is dead from the millisecond of its deadline on.
@@ -66,7 +66,8 @@ extern "C" {
 
 enum hf_code {
     HF_OK = 0,
-    HF_NOT_FOUND = 1, /* the documented third answer: no such key */
+    HF_NOT_FOUND = 1, /* a documented third answer: no such key */
+    HF_NOT_DONE = 2,  /* a documented third answer: the condition did not hold, and nothing was changed */
 #define X(name, number, text) name = number,
     HF_CODE_MAP(X)
 #undef X
@@ -121,6 +122,44 @@ enum hf_read_mode {
     HF_READ_SHARED,    /* ask Redis first, fall back to the local copy within the timeout */
 };
 
+/* Who wins when a key was changed here and there (docs/reconcile.md has the whole table). */
+enum hf_conflict_policy {
+    HF_CONFLICT_NEWEST = 0, /* the later write, by Redis's clock; theirs when its time is not known */
+    HF_CONFLICT_REMOTE,     /* theirs */
+    HF_CONFLICT_LOCAL,      /* ours */
+    HF_CONFLICT_PARK,       /* nobody: ours is parked for the operator */
+    HF_CONFLICT_MERGE_JSON, /* a three-way merge of JSON objects; `newest` where it cannot be had */
+    HF_CONFLICT_CALLBACK,   /* options.resolve decides */
+};
+
+/* Who writes to the keys of a namespace in Redis: what has to be looked for. */
+enum hf_writers {
+    HF_WRITERS_ANY = 0,   /* any program, with plain commands: every replayed key is compared first */
+    HF_WRITERS_HOLDFAST,  /* Holdfast nodes only: the change log tells what to compare */
+    HF_WRITERS_THIS_NODE, /* only this store: nothing is compared, and no change log is kept */
+};
+
+/* What a write does while the shared tier is away. */
+enum hf_outage_policy {
+    HF_OUTAGE_JOURNAL = 0, /* it is taken, and shared later */
+    HF_OUTAGE_REFUSE, /* it fails with HF_EOFFLINE, and so does a read of what may have changed: tokens, tickets */
+    HF_OUTAGE_LOCAL,  /* it is taken for this node alone; when the shared tier is back, what that holds counts */
+};
+
+/* What is done when Redis has lost the namespace's data. */
+enum hf_loss_policy {
+    HF_LOSS_BY_EVIDENCE = 0, /* restarted empty: reseed; flushed while it ran: hold */
+    HF_LOSS_RESEED, /* give back the copies that were verified when the link broke, where nothing is there */
+    HF_LOSS_ADOPT,  /* take what Redis has; each loss goes to the conflict log */
+    HF_LOSS_HOLD,   /* hold the link until the operator decides */
+};
+
+/* What is shown of keys with a TTL while the time is not known (a boot without clock and without Redis). */
+enum hf_unknown_time_policy {
+    HF_UNKNOWN_TIME_SERVE = 0, /* serve them, flagged in the result */
+    HF_UNKNOWN_TIME_HIDE,      /* as if they were not held */
+};
+
 /* A key prefix with its own rules. The longest matching prefix of a key rules it. */
 struct hf_namespace {
     const char *prefix;     /* "" is the namespace of all keys that no other one matches */
@@ -129,8 +168,39 @@ struct hf_namespace {
     enum hf_read_mode read_mode;
     bool change_log_off;     /* no change log in Redis: then a write is sent only after its sync */
     uint32_t change_log_max; /* entries kept (MAXLEN ~); 0: HF_CHANGE_LOG_MAX_DEFAULT */
+    enum hf_conflict_policy conflict;
+    enum hf_writers writers;
+    enum hf_outage_policy outage;
+    enum hf_loss_policy on_loss;
+    enum hf_unknown_time_policy unknown_time;
+    bool tentative; /* set-if-absent, compare-and-set and get-and-delete may be decided here while offline; they
+                               are checked at replay. Locks never are. */
+    bool keep_no_replaced; /* do not keep what a blind write replaced in the conflict log */
 };
 #define HF_CHANGE_LOG_MAX_DEFAULT 10000u
+
+/* What a write meets when a bound of the pending table is reached. */
+enum hf_pending_policy {
+    HF_PENDING_REJECT = 0, /* HF_EBUSY, at once */
+    HF_PENDING_BLOCK,      /* wait for room, at most redis_timeout_ms, then HF_EBUSY */
+    HF_PENDING_DROP_OLDEST, /* the oldest pending change is not shared any more: counted, kept in the conflict log, and its
+                               key is compared with Redis at the next reconcile */
+};
+
+struct hf_conflict;   /* one conflict, see "conflicts" below */
+struct hf_settlement; /* the end of one change, see "settling" below */
+
+/* Decide a conflict of a namespace with HF_CONFLICT_CALLBACK. Called on the link's thread with no lock held; it must not call
+ * the library and should be quick. Returns 0 with `*ret_winner` set; for HF_WINNER_MERGED, `*ret_value` is a value made with
+ * malloc, which the library frees. Anything else: it could not decide; the change stays pending and is offered again.
+ * The answer is applied only if Redis still holds what was judged. */
+enum hf_winner { HF_WINNER_OURS = 1, HF_WINNER_THEIRS, HF_WINNER_MERGED };
+typedef int hf_resolve_fn(void *ctx, const struct hf_conflict *conflict, enum hf_winner *ret_winner,
+                          struct hf_buf *ret_value);
+
+/* Called once for each change of a shared namespace that has found its end on the shared tier, on the completion thread
+ * with no lock held; it may call back into the library, but not hf_close. Borrowed during the call. */
+typedef void hf_settled_fn(void *ctx, const struct hf_settlement *settlement);
 
 /* Zeroed means default everywhere. */
 struct hf_options {
@@ -156,6 +226,25 @@ struct hf_options {
     const struct hf_namespace *namespaces; /* copied; the namespace "" exists in any case */
     size_t n_namespaces;
 
+    uint64_t pending_max;       /* keys and lane entries that wait for Redis; 0: HF_PENDING_MAX_DEFAULT */
+    uint64_t pending_max_bytes; /* of their keys and values; 0: half of max_disk_bytes */
+    int64_t pending_max_age_ms; /* of the oldest one; 0: no bound */
+    enum hf_pending_policy pending_policy;
+    uint64_t conflict_log_max;       /* conflicts kept; 0: HF_CONFLICT_LOG_MAX_DEFAULT */
+    uint64_t conflict_log_max_bytes; /* of their keys and values; 0: a quarter of max_disk_bytes */
+    uint64_t parked_max;             /* parked entries kept; 0: HF_PARKED_MAX_DEFAULT */
+
+    uint64_t replay_ops_per_s;   /* of the replay, at the most; 0: no bound; see hf_throttle */
+    uint64_t replay_bytes_per_s; /* 0: no bound */
+    int replay_delay_max_ms; /* the replay starts after a random time up to this, so that many nodes do not start
+                                    at once; 0: at once */
+
+    hf_resolve_fn *resolve; /* for HF_CONFLICT_CALLBACK; NULL: such namespaces are refused */
+    void *resolve_ctx;
+    hf_settled_fn *settled; /* NULL: nobody is told */
+    void *settled_ctx;
+
+    bool look_only;  /* connect, and send nothing that changes the shared tier: for a preview */
     bool read_only;  /* read a store, also one that another process owns; writes fail */
     bool must_exist; /* HF_NOT_FOUND instead of creating the store */
 };
@@ -169,6 +258,9 @@ struct hf_options {
 #define HF_SEGMENT_DEFAULT (16ull << 20)
 #define HF_CHECKPOINT_BYTES_DEFAULT (16ull << 20)
 #define HF_CHECKPOINT_INTERVAL_DEFAULT_MS 1000
+#define HF_PENDING_MAX_DEFAULT 10000000u
+#define HF_CONFLICT_LOG_MAX_DEFAULT 100000u
+#define HF_PARKED_MAX_DEFAULT 100000u
 
 /* Open the store in `dir`, creating it (directory 0700, files 0600) unless must_exist or read_only is set.
  * Recovers the journal's tail; does not wait for Redis. `opts` may be NULL. The handle is closed by hf_close.
@@ -216,6 +308,7 @@ struct hf_result {
     bool shared;           /* Redis acknowledged it, or there is nothing to share */
     bool pending;          /* journaled here, not acknowledged by Redis */
     bool tentative;        /* an increment's value that Redis has not confirmed */
+    bool time_unknown;     /* reads: the key has a TTL, and the time is not known (HF_UNKNOWN_TIME_SERVE) */
     bool existed;          /* deletes, TTL changes, increments: a live value was held here before */
     int64_t number;        /* increments: the new value */
     int64_t deadline_ms;   /* reads: milliseconds since 1970 on the store's timeline; 0: no TTL */
@@ -288,6 +381,57 @@ HF_API int hf_batch_incr(struct hf_batch *batch, struct hf_slice key, int64_t de
 /* Apply: atomically here, and as one unit on the shared tier. The batch is empty afterwards, also on failure. */
 HF_API int hf_batch_commit(struct hf_batch *batch, struct hf_result *ret_result);
 
+/* ---- what the shared tier decides ------------------------------------------------------------------------------ */
+
+/* Redis decides these while it is online, whatever the namespace's write mode; the answer has come from there, and the
+ * change is durable here when the call returns. While Redis is away they fail with HF_EOFFLINE within a millisecond,
+ * unless the namespace is `tentative`: then they are decided by what is held here, the result is marked `tentative`,
+ * and the decision is checked at replay; if Redis does not confirm it, it is overturned: theirs holds, ours is in the
+ * conflict log, and the settlement says so. In a store without a shared tier, and in a namespace that is never shared,
+ * they are decided here for good. HF_EUNKNOWN: the connection broke before the answer came; the change log tells at the
+ * next reconcile, and the copy here is compared again.
+ * HF_NOT_DONE: the condition did not hold. */
+
+/* Set the key if it does not exist. */
+HF_API int hf_set_if_absent(struct hf *store, struct hf_slice key, struct hf_slice value,
+                            const struct hf_set_options *opts, struct hf_result *ret_result);
+/* Set the key if it holds `expected`. */
+HF_API int hf_compare_and_set(struct hf *store, struct hf_slice key, struct hf_slice expected,
+                              struct hf_slice value, const struct hf_set_options *opts,
+                              struct hf_result *ret_result);
+/* Delete the key if it holds `expected`. */
+HF_API int hf_compare_and_delete(struct hf *store, struct hf_slice key, struct hf_slice expected,
+                                 struct hf_result *ret_result);
+/* Take the value away: at most one caller on any node gets it. HF_NOT_FOUND: no such key. */
+HF_API int hf_get_and_delete(struct hf *store, struct hf_slice key, struct hf_buf *ret_value,
+                             struct hf_result *ret_result);
+
+/* A lock: a key that holds its owner's random token and has a TTL. Any client can look at it; only the holder of the
+ * token extends or releases it. The fencing number rises with every holder: hand it to what the lock protects. */
+struct hf_lock;
+
+struct hf_lock_info {
+    const char *token; /* 32 hexadecimal digits; borrowed from the lock */
+    uint64_t fence;    /* fencing number */
+    int64_t
+        safe_ms; /* for how long it is certainly still held, on this machine's clock that runs on while suspended;
+                           at most 0: stop using what it protects */
+    bool lost;   /* Redis has said that it is another's, or nobody's */
+};
+
+/* Take the lock `key` for `ttl_ms`. While another holds it, wait up to wait_ms (0: not at all). The handle is released by
+ * hf_lock_release. HF_NOT_DONE: another holds it; HF_EOFFLINE: nobody can decide (a store without a shared tier
+ * decides by itself). */
+HF_API int hf_lock_acquire(struct hf *store, struct hf_slice key, int64_t ttl_ms, int64_t wait_ms,
+                           struct hf_lock **ret_lock);
+/* Give it a new life of `ttl_ms` from now. HF_NOT_DONE: it is no longer ours. HF_EOFFLINE, HF_EUNKNOWN: what is left of the
+ * old life still holds. */
+HF_API int hf_lock_extend(struct hf_lock *lock, int64_t ttl_ms);
+HF_API void hf_lock_info(const struct hf_lock *lock, struct hf_lock_info *ret_info);
+/* Give it back, if it is still ours, and free the handle, in any case. HF_NOT_DONE: it was no longer ours; HF_EOFFLINE,
+ * HF_EUNKNOWN: it ends with its TTL. Accepts NULL. */
+HF_API int hf_lock_release(struct hf_lock *lock);
+
 /* ---- asynchronous submission ---------------------------------------------------------------------------------- */
 
 enum hf_op_kind { HF_OP_SET = 1, HF_OP_DELETE, HF_OP_EXPIRE_AT, HF_OP_PERSIST, HF_OP_INCR };
@@ -340,6 +484,29 @@ enum hf_link_state {
 };
 HF_API const char *hf_link_text(enum hf_link_state link);
 
+/* How a change ended on the shared tier. name, text */
+#define HF_OUTCOME_MAP(X)                                                                                          \
+    X(HF_OUTCOME_PENDING, "pending")         /* not yet */                                                         \
+    X(HF_OUTCOME_APPLIED, "applied")         /* Redis took it */                                                   \
+    X(HF_OUTCOME_ALREADY, "already applied") /* Redis had it: an answer had been lost */                           \
+    X(HF_OUTCOME_SUPERSEDED, "superseded")   /* a newer change of ours or theirs stands instead, by rule */        \
+    X(HF_OUTCOME_WON, "won a conflict")      /* applied; theirs is in the conflict log */                          \
+    X(HF_OUTCOME_LOST, "lost a conflict")    /* theirs stands; ours is in the conflict log */                      \
+    X(HF_OUTCOME_MERGED, "merged")           /* a merged value stands; both are in the conflict log */             \
+    X(HF_OUTCOME_OVERTURNED, "overturned")   /* a tentative decision that did not hold; in the conflict log */     \
+    X(HF_OUTCOME_EXPIRED, "expired")         /* its deadline passed while it waited */                             \
+    X(HF_OUTCOME_PARKED, "parked")           /* refused; kept for the operator */                                  \
+    X(HF_OUTCOME_IN_DOUBT, "in doubt")       /* nobody can know; kept for the operator */                          \
+    X(HF_OUTCOME_DROPPED, "dropped")         /* at a bound; in the conflict log */                                 \
+    X(HF_OUTCOME_LOCAL, "local")             /* never to be shared */
+enum hf_outcome {
+#define X(name, text) name,
+    HF_OUTCOME_MAP(X)
+#undef X
+        HF_N_OUTCOMES
+};
+HF_API const char *hf_outcome_text(enum hf_outcome outcome);
+
 struct hf_status {
     enum hf_link_state link;
     char link_reason[160]; /* why it is not online; "" when it is */
@@ -351,7 +518,9 @@ struct hf_status {
     uint64_t pending_bytes;    /* of their keys and values */
     int64_t oldest_pending_ms; /* age of the oldest one; 0: none */
     uint64_t pending_ops;      /* of them: increments and batches that wait in their lane */
-    uint64_t conflicts;        /* entries in the conflict log */
+    uint64_t conflicts;        /* entries in the conflict log, but for: */
+    uint64_t blind_conflicts;  /* kept only because a write did not know what it replaced */
+    uint64_t gaps;             /* keys to be compared with Redis at the next reconcile */
     uint64_t parked;           /* entries refused by Redis or in doubt, kept for the operator */
     uint64_t in_doubt;         /* of them: in doubt */
     uint64_t checkpoint_lsn;   /* the local tier holds everything up to here */
@@ -365,13 +534,21 @@ struct hf_status {
     uint64_t quarantined; /* damaged journal segments set aside at open */
     bool stopped;         /* a sync failed: reopen the store */
     /* since open */
-    uint64_t shared_ops;       /* changes acknowledged by Redis */
-    uint64_t replayed_ops;     /* of them: replayed after an outage */
-    uint64_t settled_by_log;   /* found applied in our own change-log entries or by the mark */
-    uint64_t expired_in_queue; /* changes whose deadline passed while they waited */
-    uint64_t refreshed;        /* copies fetched again because the change log named their keys */
-    uint64_t link_losses;      /* times the link was lost */
-    int64_t clock_offset_ms;   /* Redis's clock minus the store's timeline; valid when online */
+    uint64_t shared_ops;                /* changes acknowledged by Redis */
+    uint64_t replayed_ops;              /* of them: replayed after an outage */
+    uint64_t settled_by_log;            /* found applied in our own change-log entries or by the mark */
+    uint64_t expired_in_queue;          /* changes whose deadline passed while they waited */
+    uint64_t refreshed;                 /* copies fetched again because the change log named their keys */
+    uint64_t link_losses;               /* times the link was lost */
+    uint64_t settled_by[HF_N_OUTCOMES]; /* changes that ended so, by enum hf_outcome */
+    uint64_t dropped;                   /* pending changes dropped at a bound */
+    uint64_t lost_conflicts; /* entries that a full conflict log could not keep: always 0 but for blind ones */
+    uint64_t revalidated;    /* copies compared with Redis */
+    bool paused;             /* by the operator */
+    bool look_only;
+    bool time_unknown;
+    uint64_t replay_ops_per_s, replay_bytes_per_s; /* bounds in force; 0: none */
+    int64_t clock_offset_ms;                       /* Redis's clock minus the store's timeline; valid when online */
     int64_t clock_uncertainty_ms;
 };
 
@@ -381,6 +558,139 @@ HF_API int hf_status(struct hf *store, struct hf_status *ret_status);
 /* Wait until everything written before this call is shared (or expired, or parked), at most timeout_ms (negative:
  * without limit). HF_ETIMEOUT; HF_EOFFLINE when there is no shared tier to drain to or the link is held. */
 HF_API int hf_drain(struct hf *store, int timeout_ms);
+
+/* ---- settling: how each change ended ---------------------------------------------------------------------------- */
+
+struct hf_settlement {
+    struct hf_slice key;
+    uint64_t first_lsn,
+        last_lsn; /* the changes of this key that ended together: all but the last were superseded by it */
+    enum hf_outcome outcome; /* of the last */
+    bool has_number;
+    int64_t number;     /* an increment's value in Redis */
+    const char *reason; /* parked and in doubt: why; else "" */
+};
+
+/* How the change `lsn` of `key` (as told in a result) has ended. HF_NOT_FOUND: no change of this key has that number. */
+HF_API int hf_outcome(struct hf *store, struct hf_slice key, uint64_t lsn, enum hf_outcome *ret_outcome);
+
+/* Wait until every change up to `lsn` has ended, at most timeout_ms (negative: without limit). As hf_drain, for a point
+ * in time: the LSN of a result, or hf_status.last_lsn. */
+HF_API int hf_wait_shared(struct hf *store, uint64_t lsn, int timeout_ms);
+
+/* ---- conflicts -------------------------------------------------------------------------------------------------- */
+
+struct hf_side {
+    bool present;  /* false: absent, or deleted */
+    bool too_long; /* the value was not kept: it is longer than the conflict log takes */
+    struct hf_slice value;
+    int64_t deadline_ms;    /* timeline; 0: none */
+    int64_t made_ms;        /* timeline; 0: not known */
+    int64_t uncertainty_ms; /* of made_ms */
+};
+
+struct hf_conflict {
+    uint64_t id;
+    struct hf_slice key;
+    enum hf_op_kind kind;  /* of our change */
+    enum hf_winner winner; /* in a resolver: not decided yet */
+    bool ambiguous;        /* the times were closer than their uncertainty */
+    bool blind;            /* kept for information: our write did not know what it replaced */
+    const char *rule;      /* "newest", "remote", ... in words; docs/reconcile.md lists them */
+    int64_t decided_ms;    /* timeline */
+    struct hf_side ours, theirs;
+    bool has_base;        /* in a resolver: what both changes began from is known, */
+    struct hf_slice base; /* and is this */
+};
+
+/* Call `each` for every conflict in order of its id, from `from_id` on, until it returns non-zero, which is then returned.
+ * The conflict is borrowed during the call. */
+HF_API int hf_conflict_list(struct hf *store, uint64_t from_id,
+                            int (*each)(void *ctx, const struct hf_conflict *conflict), void *ctx);
+/* Take a conflict off the log: its decision stands. HF_NOT_FOUND. */
+HF_API int hf_conflict_resolve(struct hf *store, uint64_t id);
+/* Write the loser's value (or delete the key, where the loser was absent) as a new change, and take the conflict off the
+ * log. HF_NOT_FOUND; HF_EINVAL when the value was too long to be kept. */
+HF_API int hf_conflict_restore(struct hf *store, uint64_t id, struct hf_result *ret_result);
+
+/* The shipped resolver, also for use in a callback: a three-way merge of JSON values. Members that only one side changed
+ * are taken from it; members that both changed alike stay; where both changed differently, objects are merged member by
+ * member, and anything else is taken from the side that `prefer` names. Without base every differing member counts as
+ * changed by both. HF_EINVAL: a side is no JSON object. `*ret_merged` is the caller's. */
+HF_API int hf_merge_json(const struct hf_slice *base, struct hf_slice ours, struct hf_slice theirs,
+                         enum hf_winner prefer, struct hf_buf *ret_merged);
+
+/* ---- for operators ---------------------------------------------------------------------------------------------- */
+
+/* Stop and go on sending to Redis; reads and writes here go on, and so does what only looks. Kept over restarts. */
+HF_API int hf_pause(struct hf *store);
+HF_API int hf_resume(struct hf *store);
+/* Bound the replay from now on; 0: no bound. Kept over restarts. */
+HF_API int hf_throttle(struct hf *store, uint64_t ops_per_s, uint64_t bytes_per_s);
+
+/* Decide for a namespace whose link is held because Redis lost its data: HF_LOSS_RESEED or HF_LOSS_ADOPT. HF_EINVAL: no
+ * such namespace, or it is not held for that. */
+HF_API int hf_decide_loss(struct hf *store, struct hf_slice prefix, enum hf_loss_policy policy);
+
+/* What would happen to one pending change if the replay ran now. */
+struct hf_preview {
+    struct hf_slice key;
+    enum hf_op_kind kind;
+    enum hf_outcome outcome; /* HF_OUTCOME_PENDING: a resolver would be asked */
+    const char *rule;        /* of a conflict; else "" */
+    uint64_t first_lsn, last_lsn;
+    struct hf_side ours, theirs; /* values are not filled in; their lengths are */
+};
+/* Look at the live data and tell, changing nothing there or here. Until `each` returns non-zero. HF_EOFFLINE. */
+HF_API int hf_preview(struct hf *store, int (*each)(void *ctx, const struct hf_preview *preview), void *ctx);
+
+/* What each tier holds of a key, since when, and why. */
+struct hf_explanation {
+    bool held, live;              /* here */
+    struct hf_slice value;        /* borrowed until hf_explanation_release */
+    int64_t deadline_ms, made_ms; /* timeline */
+    uint64_t lsn;
+    bool in_overlay, in_journal_only; /* not in the local tier yet */
+    enum hf_origin origin;            /* what a read would report */
+    enum hf_outcome outcome;          /* of the latest change */
+    const char *owed;                 /* "nothing", "a pending row", "lane entries" */
+    uint64_t pending_first_lsn, pending_last_lsn, pending_folded;
+    uint64_t parked, conflicts; /* entries that name this key */
+    bool shared_known;          /* Redis was asked, and: */
+    bool shared_present;
+    char shared_type[24];
+    struct hf_slice shared_value;
+    int64_t shared_deadline_ms; /* timeline; 0: none */
+    bool same;                  /* both tiers hold the same value and deadline */
+    char prefix[257];           /* of the namespace */
+    const char *why;            /* one sentence */
+    void *memory;               /* the library's own */
+};
+HF_API int hf_explain(struct hf *store, struct hf_slice key, struct hf_explanation *ret_explanation);
+HF_API void hf_explanation_release(struct hf_explanation *explanation); /* accepts an empty one */
+
+/* Compare the tiers by digest, all keys held here or a random sample of so many (0: all). */
+struct hf_difference {
+    struct hf_slice key;
+    bool pending; /* it is known that Redis lacks this change */
+    bool absent_there, other_value, other_deadline, other_type;
+};
+struct hf_verification {
+    uint64_t compared, same, pending, different;
+};
+HF_API int hf_verify(struct hf *store, uint64_t sample,
+                     int (*each)(void *ctx, const struct hf_difference *difference), void *ctx,
+                     struct hf_verification *ret_sums);
+
+/* What is to be said of the machine, the store and the server, for `holdfast doctor`. */
+enum hf_finding_level { HF_FINDING_OK = 0, HF_FINDING_ADVICE, HF_FINDING_PROBLEM, HF_FINDING_UNKNOWN };
+struct hf_finding {
+    enum hf_finding_level level;
+    const char *topic;  /* "server version" */
+    const char *found;  /* "7.0.15" */
+    const char *advice; /* what to do; "" when nothing is */
+};
+HF_API int hf_doctor(struct hf *store, int (*each)(void *ctx, const struct hf_finding *finding), void *ctx);
 
 /* Bring the local tier up to date with the journal and wait for it. */
 HF_API int hf_checkpoint(struct hf *store);
@@ -399,6 +709,14 @@ struct hf_parked {
 };
 /* Call `each` for every parked entry in order of LSN, until it returns non-zero, which is then returned. */
 HF_API int hf_parked_list(struct hf *store, int (*each)(void *ctx, const struct hf_parked *entry), void *ctx);
+/* Make the entry a new change with a new LSN, and take it off the list, both or neither. HF_NOT_FOUND. */
+HF_API int hf_parked_requeue(struct hf *store, uint64_t lsn, struct hf_result *ret_result);
+/* Take it off the list; it is not shared. HF_NOT_FOUND. */
+HF_API int hf_parked_drop(struct hf *store, uint64_t lsn);
+
+/* Verbs that destroy or overrule something leave a line of JSON each in the file `audit.log` of the store's directory:
+ * when, who (user and process), what, which key or entry. Call `each` for every line, oldest first. */
+HF_API int hf_audit_list(struct hf *store, int (*each)(void *ctx, const char *line), void *ctx);
 
 /* ---- the journal, for operators ------------------------------------------------------------------------------- */
 

@@ -47,6 +47,21 @@ enum hf_pending_op {
     HF_PENDING_TTL, /* only the deadline changed since the base */
 };
 
+/* Why a row is there, when it is not an application's write that waits. */
+enum hf_pending_why {
+    HF_PENDING_WRITE = 0,
+    HF_PENDING_TENTATIVE, /* decided here while offline (set-if-absent, compare-and-set, ...): holds only if the base does */
+    HF_PENDING_RESEED, /* Redis lost it: given back if nothing is there */
+    HF_PENDING_RESEND, /* Redis was rolled back: acknowledged once, sent again */
+};
+
+/* The latest change of a key by another node, as the change log told it. */
+struct hf_foreign {
+    uint8_t op;      /* enum hf_shared_op; 0: none is known */
+    int64_t made_ms; /* on Redis's clock */
+    int64_t uncertainty_ms;
+};
+
 #define HF_PENDING_OWN_MAX                                                                                         \
     4 /* own versions sent and not answered; one group is out at a time, restarts add a few */
 
@@ -54,6 +69,7 @@ enum hf_pending_op {
 struct hf_pending_row {
     struct hf_slice key; /* borrowed like a record's value */
     uint8_t op;          /* enum hf_pending_op: of the last write */
+    uint8_t why;         /* enum hf_pending_why */
     uint8_t n_own;       /* used entries of own[] */
     uint32_t n_folded;   /* writes that joined this row, the first included */
     uint64_t first_lsn;
@@ -64,6 +80,10 @@ struct hf_pending_row {
     uint64_t value_len;                           /* of the last write */
     struct hf_version_id base;                    /* what the shared tier held when the key became pending */
     struct hf_version_id own[HF_PENDING_OWN_MAX]; /* own versions that may be there by now */
+    struct hf_foreign foreign;                    /* since the key became pending */
+    /* The base's value, for policies that merge; kept only where a namespace asks for it. Borrowed. */
+    bool has_base_value;
+    struct hf_slice base_value;
 };
 
 /* Operations that do not fold keep their own entries, in LSN order. */
@@ -78,7 +98,9 @@ struct hf_lane_entry {
     uint8_t flags; /* HF_LANE_* */
     int64_t delta;
     int64_t made_ms;
-    int64_t deadline_ms; /* a set's or expire's own; an increment's: that of the key it incremented */
+    int64_t deadline_ms;       /* a set's or expire's own; an increment's: that of the key it incremented */
+    struct hf_version_id base; /* sets and deletes: what the shared tier held before this lane's first change of the
+                                  key; kind HF_VERSION_UNKNOWN: not known, or not the first */
     struct hf_slice key;
     struct hf_slice value; /* HF_LANE_SET */
 };
@@ -88,6 +110,57 @@ struct hf_parked_row {
     struct hf_lane_entry entry;
     bool in_doubt;
     struct hf_slice reason;
+};
+
+/* ---- the conflict log ---- */
+
+/* How it was decided. */
+enum hf_conflict_rule {
+    HF_RULE_NEWEST = 1, /* the later of two known times */
+    HF_RULE_UNKNOWN,    /* newest, and theirs has no known time: it counts as newer */
+    HF_RULE_AMBIGUOUS,  /* newest, and the times are closer than their uncertainty: the greater digest */
+    HF_RULE_REMOTE,
+    HF_RULE_LOCAL,
+    HF_RULE_CALLBACK,
+    HF_RULE_MERGED,     /* merge-json: neither as it was */
+    HF_RULE_BLIND,      /* our write did not know what it replaced; kept for information */
+    HF_RULE_OVERTURNED, /* a tentative decision that Redis did not confirm */
+    HF_RULE_GONE,       /* a TTL change of a key that is no longer there */
+    HF_RULE_ADOPTED,    /* Redis lost it, and the namespace adopts what Redis has */
+    HF_RULE_DROPPED,    /* taken off a full pending table */
+};
+struct hf_conflict_side {
+    bool present;  /* false: absent, or deleted */
+    bool too_long; /* the value was not kept; its length and digest say what it was */
+    struct hf_slice value;
+    uint64_t len;
+    int64_t deadline_ms;    /* timeline; 0: none */
+    int64_t made_ms;        /* timeline; 0: unknown */
+    int64_t uncertainty_ms; /* of made_ms */
+};
+
+struct hf_conflict_row {
+    uint64_t id;    /* rises; our change's LSN, where there is one: storing it again changes nothing */
+    uint8_t rule;   /* enum hf_conflict_rule */
+    uint8_t winner; /* enum hf_winner */
+    uint8_t op;     /* enum hf_pending_op of ours */
+    int64_t decided_ms;
+    struct hf_slice key; /* borrowed, with the values */
+    struct hf_conflict_side ours, theirs;
+};
+
+/* ---- gaps: keys whose copy here may be wrong, to be revalidated at the next reconcile ---- */
+
+enum hf_gap_reason {
+    HF_GAP_DROPPED = 1, /* a pending change was dropped at a bound */
+    HF_GAP_LOCAL,       /* written while offline in a namespace whose outage policy is `local` */
+    HF_GAP_LOST,        /* damage took entries of the journal */
+};
+struct hf_gap {
+    struct hf_slice key;
+    uint8_t reason; /* enum hf_gap_reason */
+    uint64_t lsn;   /* of the change */
+    int64_t made_ms;
 };
 
 struct hf_local_snap; /* a read snapshot, for one thread at a time */
@@ -102,8 +175,13 @@ struct hf_local_stats {
     uint64_t lane_keys; /* keys that they name */
     uint64_t parked;
     uint64_t in_doubt;
-    uint64_t used_bytes;            /* pages in use */
-    uint64_t max_bytes;             /* size of the map */
+    uint64_t used_bytes;                /* pages in use */
+    uint64_t max_bytes;                 /* size of the map */
+    uint64_t conflicts, conflict_bytes; /* rows of the conflict log; their keys and values */
+    uint64_t blind_conflicts;           /* of them: HF_RULE_BLIND */
+    uint64_t parked_bytes;              /* keys and values of parked entries */
+    uint64_t gaps;
+    uint64_t retained;              /* acknowledged entries that are kept in case Redis is rolled back */
     int64_t oldest_pending_made_ms; /* first_made_ms of the row with the lowest first_lsn, or of the first lane
                                        entry, whichever is older; 0: none */
 };
@@ -149,6 +227,12 @@ struct hf_local_ops {
     int (*lane_last)(struct hf_local_snap *snap, struct hf_slice key, uint64_t *ret_lsn);
     /* The parked entry with the lowest LSN >= from_lsn, or HF_NOT_FOUND. */
     int (*parked_next)(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_parked_row *ret_row);
+    /* The conflict with the lowest id >= from_id, or HF_NOT_FOUND. */
+    int (*conflict_next)(struct hf_local_snap *snap, uint64_t from_id, struct hf_conflict_row *ret_row);
+    /* The first gap with a key >= `from` in key order, or HF_NOT_FOUND. */
+    int (*gap_next)(struct hf_local_snap *snap, struct hf_slice from, struct hf_gap *ret_gap);
+    /* The retained entry with the lowest LSN >= from_lsn, or HF_NOT_FOUND. */
+    int (*retained_next)(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_lane_entry *ret_entry);
     /* A small named value (cursors, epochs, clock), or HF_NOT_FOUND. Borrowed until snap_end. */
     int (*meta_get)(struct hf_local_snap *snap, struct hf_slice name, struct hf_slice *ret_value);
 
@@ -178,6 +262,15 @@ struct hf_local_ops {
     int (*lane_remove)(struct hf_local_txn *txn, uint64_t lsn); /* 0 also when absent */
     int (*parked_put)(struct hf_local_txn *txn, const struct hf_parked_row *row);
     int (*parked_remove)(struct hf_local_txn *txn, uint64_t lsn);
+    /* Insert, or replace the row with this id. */
+    int (*conflict_put)(struct hf_local_txn *txn, const struct hf_conflict_row *row);
+    int (*conflict_remove)(struct hf_local_txn *txn, uint64_t id); /* 0 also when absent */
+    /* Insert, or replace the gap of this key. */
+    int (*gap_put)(struct hf_local_txn *txn, const struct hf_gap *gap);
+    int (*gap_remove)(struct hf_local_txn *txn, struct hf_slice key); /* 0 also when absent */
+    /* Entries that Redis has acknowledged, kept for a while: increments and batches, and single deletes. */
+    int (*retained_put)(struct hf_local_txn *txn, const struct hf_lane_entry *entry);
+    int (*retained_remove)(struct hf_local_txn *txn, uint64_t lsn);                         /* 0 also when absent */
     int (*meta_put)(struct hf_local_txn *txn, struct hf_slice name, struct hf_slice value); /* empty: remove */
 };
 

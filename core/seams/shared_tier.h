@@ -51,6 +51,10 @@ struct hf_shared_handler {
     void (*woken)(void *ctx);
     /* The timer set by set_timer has run out. */
     void (*timer)(void *ctx);
+    /* Another client changed these keys (tracking), or, with n == 0, possibly all of them: the copies held here are
+     * no longer verified. In order with the answers on this connection; own changes are not told. Borrowed. May be
+     * NULL: then nothing is tracked. */
+    void (*invalidated)(void *ctx, const struct hf_slice *keys, size_t n);
 };
 
 /* One plain, idempotent change. */
@@ -67,6 +71,7 @@ struct hf_shared_item {
     int64_t deadline_ms; /* on Redis's clock; 0: none */
     uint64_t lsn;
     int64_t made_ms;              /* on Redis's clock, for a replayed write; 0: just now */
+    int64_t uncertainty_ms;       /* of made_ms */
     void *owner;                  /* the link's own */
     struct hf_shared_error error; /* filled in before `done`; class HF_SHARED_OK: applied */
 };
@@ -87,9 +92,72 @@ struct hf_shared_group {
     struct hf_shared_log *logs;
     size_t n_logs;
     bool check_type;              /* replay: a key that holds another type than string is not overwritten */
+    bool watched;                 /* an examination that watches came before: nothing is applied, and every item has
+                                     class HF_SHARED_RETRY, when one of its keys was touched since. Then n_items may be 0,
+                                     which only ends the watching. */
     struct hf_shared_error error; /* filled in: of the group as a whole */
     void (*done)(void *ctx, struct hf_shared_group *group);
     void *ctx;
+};
+
+/* ---- examining: what Redis holds under keys, and what the change logs have named since ---- */
+
+/* What to learn of a key beyond its type and length. */
+enum {
+    HF_WANT_DIGEST =
+        1, /* the SHA-1 of a value of any length; of one up to HF_EXAMINE_SMALL it is told in any case */
+    HF_WANT_VALUE = 2,    /* the value */
+    HF_WANT_DEADLINE = 4, /* its deadline */
+};
+#define HF_EXAMINE_SMALL 4096u /* bytes */
+#define HF_EXAMINE_BUDGET                                                                                          \
+    (8u * 1024 * 1024) /* bytes that one request hashes or hands out; at least one key is served */
+
+enum hf_shared_kind {
+    HF_SHARED_ABSENT = 0,
+    HF_SHARED_STRING,
+    HF_SHARED_OTHER, /* a hash, a list, ...: see `type` */
+};
+
+struct hf_shared_seen {
+    struct hf_slice key;
+    uint8_t want; /* HF_WANT_* */
+    void *owner;  /* the asker's own */
+    /* filled in */
+    uint8_t kind;  /* enum hf_shared_kind */
+    bool left_out; /* the budget was used up before this key: what is wanted was not learned; ask again */
+    bool has_digest;
+    uint8_t digest[20];
+    uint64_t len;                 /* of a string */
+    struct hf_slice value;        /* with HF_WANT_VALUE; borrowed during `done` */
+    int64_t deadline_ms;          /* with HF_WANT_DEADLINE: on Redis's clock; 0: none */
+    char type[24];                /* HF_SHARED_OTHER */
+    struct hf_shared_error error; /* HF_SHARED_AUTH: this user may not look at this key */
+};
+
+/* Read-only. By a script; for a user who may run none, by single commands: slower, with the same answers. */
+struct hf_shared_examine {
+    struct hf_shared_seen *keys; /* all memory is the asker's, unchanged until `done` */
+    size_t n_keys;               /* 0: only the logs are read */
+    bool
+        watch; /* the next request but fetches must be a group with `watched`; several examinations may come before it.
+                   Without it the request is like a fetch: it may run beside others. */
+    /* Read on in the same turn, after the keys are watched: what another node wrote before the keys were looked at is
+     * named there. Each as in send_log_page, with one page. */
+    struct hf_shared_log_page *logs;
+    size_t n_logs;
+    struct hf_shared_error error; /* filled in: of the whole */
+    void (*done)(void *ctx, struct hf_shared_examine *examine);
+    void *ctx;
+};
+
+/* ---- lanes ---- */
+
+/* What a key must hold. */
+struct hf_shared_guard {
+    bool absent;
+    uint8_t digest[20]; /* unless absent: SHA-1 of the value */
+    uint64_t len;
 };
 
 /* One lane entry, or a member of an atomic unit. */
@@ -101,6 +169,9 @@ struct hf_shared_lane_op {
                                      when it has passed the increment is not applied (outcome expired) */
     uint64_t lsn;
     bool more; /* the next one belongs to the same unit: all or none */
+    /* A key whose value Redis must still hold as it was known here, or nothing is done; only of sets and deletes. */
+    const struct hf_shared_guard *guards; /* any of them will do; NULL: no matter what is there */
+    size_t n_guards;
     void *owner;
     bool expired;    /* filled in */
     bool has_number; /* filled in: `number` is the counter's value now */
@@ -112,6 +183,7 @@ enum hf_lane_outcome {
     HF_LANE_ALREADY,     /* all of them, before: mark == last */
     HF_LANE_MARK,        /* nothing was done: the mark is neither prev nor last; see `mark` */
     HF_LANE_BAD,         /* nothing was done: the operation at `bad` cannot be applied; see `error` */
+    HF_LANE_CHANGED,     /* nothing was done: none of the guards of the operation at `bad` holds */
     HF_LANE_FAILED       /* see `error`; for class HF_SHARED_LINK it is not known whether it was done */
 };
 
@@ -124,7 +196,7 @@ struct hf_shared_lane {
     size_t n_ops;                 /* at least 1; the last one's LSN becomes the mark */
     enum hf_lane_outcome outcome; /* filled in */
     uint64_t mark;                /* filled in for HF_LANE_MARK; 0: absent */
-    size_t bad;                   /* filled in for HF_LANE_BAD: index into ops */
+    size_t bad;                   /* filled in for HF_LANE_BAD and HF_LANE_CHANGED: index into ops */
     struct hf_shared_error error;
     void (*done)(void *ctx, struct hf_shared_lane *lane);
     void *ctx;
@@ -134,6 +206,7 @@ struct hf_shared_lane {
 struct hf_shared_epoch {
     struct hf_slice prefix;
     bool with_log;        /* make and use a change log */
+    bool look_only;       /* make nothing: a missing epoch stays "", a missing log missing */
     char epoch[33];       /* filled in: 32 hexadecimal digits */
     bool created;         /* filled in: there was none */
     bool log_missing;     /* filled in: the epoch was there, the log was not (it has been made again) */
@@ -150,7 +223,9 @@ struct hf_shared_change {
     const char *id;   /* the entry's stream id */
     enum hf_shared_op op;
     struct hf_slice key;
-    uint64_t lsn; /* in the writer's numbering */
+    uint64_t lsn;           /* in the writer's numbering */
+    int64_t made_ms;        /* on Redis's clock: when it was made; for a live write, when it arrived */
+    int64_t uncertainty_ms; /* of made_ms, as far as the writer knew */
 };
 struct hf_shared_log_page {
     struct hf_slice log_key;
@@ -159,6 +234,7 @@ struct hf_shared_log_page {
     void (*each)(void *ctx, const struct hf_shared_change *change); /* called in order before `done` */
     uint32_t n_entries; /* filled in; less than count: the end was reached */
     bool gap;           /* filled in: after_id was trimmed away: changes may be missing */
+    bool missing; /* filled in: after_id lies inside the log's range, and no such entry is there: another history */
     struct hf_shared_error error;
     void (*done)(void *ctx, struct hf_shared_log_page *page);
     void *ctx;
@@ -171,6 +247,64 @@ struct hf_shared_fetch {
     int64_t ttl_ms;               /* remaining at the answer; -1: none */
     struct hf_shared_error error; /* HF_SHARED_ENTRY: another type */
     void (*done)(void *ctx, struct hf_shared_fetch *fetch);
+    void *ctx;
+};
+
+/* ---- deciding: what only the shared tier can decide, by one script that compares and acts ---- */
+
+enum hf_decide_op {
+    HF_DECIDE_SET_IF_ABSENT = 1, /* set, if there is no such key */
+    HF_DECIDE_COMPARE_SET,       /* set, if the key holds `expected` */
+    HF_DECIDE_COMPARE_DELETE,    /* delete, if it does */
+    HF_DECIDE_COMPARE_EXPIRE,    /* give it the new life, if it does */
+    HF_DECIDE_GET_DELETE,        /* delete, if there is such a key, and hand out what it held */
+    HF_DECIDE_ACQUIRE, /* as SET_IF_ABSENT, and draw the next fencing number; a key that holds `value` already
+                                    is ours: done, with its number */
+};
+
+struct hf_shared_decide {
+    enum hf_decide_op op;
+    struct hf_slice key, expected, value;
+    int64_t ttl_ms;            /* from Redis's now; 0: none */
+    struct hf_slice fence_key; /* HF_DECIDE_ACQUIRE: _hf:<prefix>:fence */
+    struct hf_shared_log log;  /* first_item and n_items unused */
+    uint64_t lsn;              /* named in the log when it was done */
+    /* filled in */
+    bool decided;                 /* it was done */
+    bool has_found;               /* the key held a value before */
+    struct hf_slice found;        /* it; borrowed during `done` */
+    int64_t ttl_left_ms;          /* of what the key holds now; -1: none */
+    uint64_t fence;               /* HF_DECIDE_ACQUIRE: rises with every holder */
+    struct hf_shared_error error; /* HF_SHARED_LINK: it is not known whether it was done */
+    void (*done)(void *ctx, struct hf_shared_decide *decide);
+    void *ctx;
+};
+
+/* ---- facts: what an operator should know of the server; whatever this user may not read is left unknown ---- */
+
+struct hf_shared_facts {
+    bool has_info;   /* INFO was answered: the fields up to `connected_replicas` hold */
+    char run_id[48]; /* of this life of the server */
+    int64_t uptime_s;
+    bool loading;
+    bool aof_enabled;
+    char rdb_status[16]; /* of the last save: "ok", "err" */
+    char aof_status[16]; /* of the last append: "ok", "err" */
+    int64_t rdb_changes_since_save;
+    uint64_t used_memory_bytes, max_memory_bytes; /* 0: no limit */
+    char eviction_policy[32];
+    uint64_t evicted_keys;
+    char role[16]; /* "master", "slave" */
+    uint64_t connected_replicas;
+    bool has_config;          /* CONFIG GET was answered: */
+    char append_fsync[16];    /* "always", "everysec", "no" */
+    char save_points[64];     /* "3600 1 300 100"; "": none */
+    uint64_t max_value_bytes; /* proto-max-bulk-len */
+    char user[64];            /* of ACL WHOAMI; "": unknown */
+    bool may_run_scripts, may_read_info, may_read_config, may_track;
+    char refusal[HF_SHARED_REASON_MAX]; /* the first one, in the server's words; "" */
+    struct hf_shared_error error;
+    void (*done)(void *ctx, struct hf_shared_facts *facts);
     void *ctx;
 };
 
@@ -199,6 +333,9 @@ struct hf_shared_ops {
     int (*send_epoch)(struct hf_shared_tier *tier, struct hf_shared_epoch *epoch);
     int (*send_log_page)(struct hf_shared_tier *tier, struct hf_shared_log_page *page);
     int (*send_fetch)(struct hf_shared_tier *tier, struct hf_shared_fetch *fetch);
+    int (*send_examine)(struct hf_shared_tier *tier, struct hf_shared_examine *examine);
+    int (*send_decide)(struct hf_shared_tier *tier, struct hf_shared_decide *decide);
+    int (*send_facts)(struct hf_shared_tier *tier, struct hf_shared_facts *facts); /* may run beside others */
 };
 
 #endif
