@@ -64,6 +64,18 @@ int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms)
     return timeline_ms == 0 ? 0 : timeline_ms + link->offset_ms;
 }
 
+int64_t hf__link_from_redis_ms(const struct hf_link *link, int64_t redis_ms)
+{
+    return redis_ms == 0 ? 0 : redis_ms - link->offset_ms;
+}
+
+int64_t hf__link_uncertainty_ms(const struct hf_link *link, int64_t timeline_ms)
+{
+    int64_t age_ms = hf__now_ms(link->store) - timeline_ms;
+
+    return link->uncertainty_ms + (age_ms > 0 ? age_ms / 10000 : 0); /* 100 ppm */
+}
+
 /* ---- losing the connection, and coming back ---- */
 
 static int jittered(struct hf_link *link, int ms)
@@ -197,6 +209,7 @@ static void end_pass(struct hf_link *link)
         hf__link_begin_pass(link);
         if (!left) {
             link->rows_done = link->lanes_done = true;
+            hf__notes_release(&link->notes);
             link->backoff_ms = BACKOFF_FIRST_MS;
             hf__link_set_state(link, HF_LINK_ONLINE, "");
         } else if (again) {
@@ -218,6 +231,15 @@ void hf__link_note_overflow(struct hf_link *link)
 {
     pthread_mutex_lock(&link->mutex);
     link->overflowed = true;
+    pthread_mutex_unlock(&link->mutex);
+}
+
+void hf__link_note_full_log(struct hf_link *link)
+{
+    link->full_log = true;
+    pthread_mutex_lock(&link->mutex);
+    snprintf(link->reason, sizeof(link->reason),
+             "the conflict log is full: resolve conflicts, or raise conflict_log_max");
     pthread_mutex_unlock(&link->mutex);
 }
 
@@ -278,6 +300,13 @@ static void send_next(struct hf_link *link)
 {
     if (link->paused)
         return;
+    if (link->log_behind) {
+        link->log_behind = false;
+        hf__link_set_state(link, HF_LINK_CATCHING_UP, "reading the change log");
+        hf__link_restart_catch_up(link);
+        hf__link_catch_up(link);
+        return;
+    }
     if (has_overflowed(link)) { /* nothing newer goes before what was left has its row */
         restart_pass(link);
         hf__link_catch_up(link);
@@ -353,7 +382,7 @@ void hf__link_note_shared(struct hf_link *link)
     add_queue(&o, &link->lane);
     shared = o.more ? o.lowest - 1 : link->last_enqueued;
     /* Before the replay the journal's tail may hold older changes that Redis lacks. */
-    tell = !link->overflowed && link->accepting && atomic_load(&link->store->parks_unsaved) == 0 &&
+    tell = !link->overflowed && link->accepting && atomic_load(&link->store->unsaved) == 0 &&
            (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE);
     pthread_mutex_unlock(&link->mutex);
     if (tell)
@@ -481,6 +510,11 @@ void hf__link_free(struct hf *store)
     free(link->items);
     free(link->logs);
     free(link->lane_ops);
+    free(link->seen);
+    free(link->log_pages);
+    free(link->log_namespaces);
+    hf__notes_release(&link->notes);
+    hf__send_list_clear(&link->sends);
     free(link->sends.sends);
     free(link->lane_sends.sends);
     hf__refresh_release(link);

@@ -63,7 +63,7 @@ static void on_change(void *ctx, const struct hf_shared_change *change)
     struct hf_link *link = ctx;
 
     if (strcmp(change->node, link->store->node) != 0) {
-        refresh(link, change->key);
+        hf__link_foreign_change(link, change);
         return;
     }
     if (change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn) /* sent, and lost in a crash */

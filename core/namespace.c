@@ -52,7 +52,12 @@ static int fill(struct hf_ns *ns, const struct hf_namespace *options, const char
     ns->default_ttl_ms = options->default_ttl_ms;
     ns->write_mode = options->write_mode;
     ns->read_mode = options->read_mode;
-    ns->with_log = !options->change_log_off;
+    ns->with_log = !options->change_log_off && options->writers != HF_WRITERS_THIS_NODE;
+    ns->conflict = options->conflict;
+    ns->writers = options->writers;
+    ns->outage = options->outage;
+    ns->on_loss = options->on_loss;
+    ns->keep_replaced = !options->keep_no_replaced;
     ns->log_max = options->change_log_max ? options->change_log_max : HF_CHANGE_LOG_MAX_DEFAULT;
     if (rc == 0)
         rc = bookkeeping_key(ns, ":mark:", node, &ns->mark_key);

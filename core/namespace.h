@@ -13,10 +13,16 @@ struct hf_ns {
     enum hf_read_mode read_mode;
     bool with_log;
     uint32_t log_max;
+    enum hf_conflict_policy conflict;
+    enum hf_writers writers;
+    enum hf_outage_policy outage;
+    enum hf_loss_policy on_loss;
+    bool keep_replaced;
 
     /* Owned by the link thread. */
     char epoch[33];
     char log_id[HF_STREAM_ID_MAX]; /* the last change-log entry that we know */
+    bool log_unread;               /* others may have written to the log since: our own ids do not move log_id on */
     struct hf_buf log_key, mark_key;
     uint64_t mark; /* the last LSN of our lane that Redis holds */
 };

@@ -84,6 +84,10 @@ static void fill_defaults(struct hf_options *o)
         o->checkpoint_bytes = HF_CHECKPOINT_BYTES_DEFAULT;
     if (o->checkpoint_interval_ms == 0)
         o->checkpoint_interval_ms = HF_CHECKPOINT_INTERVAL_DEFAULT_MS;
+    if (o->conflict_log_max == 0)
+        o->conflict_log_max = HF_CONFLICT_LOG_MAX_DEFAULT;
+    if (o->conflict_log_max_bytes == 0)
+        o->conflict_log_max_bytes = o->max_disk_bytes / 4;
 }
 
 static int check_positive(int value, const char *name)

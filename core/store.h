@@ -35,13 +35,30 @@ struct hf_parts {
                        struct hf_shared_tier **ret_tier);
 };
 
-/* An acknowledgement for the checkpoint thread: clear the pending row if it is for this LSN or an older one. */
+/* What the link leaves for the checkpoint thread, which stores it in its next commit. Bits of `what`. */
+enum {
+    HF_LEFT_ROW = 1,      /* clear the key's pending row, if it is for this LSN or an older one */
+    HF_LEFT_LANE = 2,     /* remove the lane entry of this LSN */
+    HF_LEFT_PARKED = 4,   /* keep more->parked */
+    HF_LEFT_CONFLICT = 8, /* keep more->conflict */
+    HF_LEFT_THEIRS = 16,  /* the record becomes more->theirs, unless it is newer than this LSN */
+    HF_LEFT_FOREIGN = 32, /* note more->foreign in the key's row; only with a commit that covers this LSN */
+    HF_LEFT_RETAIN = 64,  /* keep more->retained in case Redis is rolled back */
+};
+struct hf_settled_more {
+    struct hf_parked_row parked;
+    struct hf_conflict_row conflict;
+    bool theirs_present; /* else the record is removed */
+    struct hf_record theirs;
+    struct hf_foreign foreign;
+    struct hf_lane_entry retained;
+    struct hf_bytes bytes; /* what the slices point into */
+};
 struct hf_settled {
-    struct hf_buf key; /* empty: a lane entry, found by its LSN */
+    struct hf_buf key;
     uint64_t lsn;
-    bool park; /* a refused or doubtful entry: keep `row` in the parked list instead */
-    struct hf_parked_row row;
-    struct hf_bytes row_bytes; /* what row's slices point into */
+    unsigned what;
+    struct hf_settled_more *more; /* NULL: nothing more */
 };
 
 struct hf_checkpointer {
@@ -90,8 +107,13 @@ struct hf {
     /* Rows and entries in the local tier, as of its last commit: with none, the online path does not look. */
     _Atomic uint64_t pending_rows, lane_entries;
     _Atomic int64_t lane_open;      /* unsettled lane entries in the overlay */
-    _Atomic uint64_t parks_unsaved; /* parked entries that no checkpoint has stored yet */
+    _Atomic uint64_t unsaved; /* parked entries and conflicts that no checkpoint has stored yet */
     _Atomic uint64_t room_bytes;    /* that the overlay may take before the local tier could be full */
+    /* The logs as of the last commit, and what was left for the next one. */
+    _Atomic uint64_t conflicts, blind_conflicts, conflict_bytes, parked, gaps;
+    _Atomic uint64_t conflicts_left, conflict_bytes_left;
+    _Atomic uint64_t settled_by[HF_N_OUTCOMES];
+    _Atomic uint64_t dropped, lost_conflicts, revalidated;
     _Atomic uint64_t expired_in_queue, shared_ops, replayed_ops, settled_by_log, refreshed, link_losses;
 };
 

@@ -15,6 +15,7 @@
 #include "fail.h"
 #include "link.h"
 #include "lookup.h"
+#include "settle.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -621,4 +622,37 @@ void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
         hf__look_end(&look);
     }
     pthread_mutex_unlock(&store->write_mutex);
+}
+
+/* Nothing newer of ours stands over the key. With the write lock. */
+static bool is_newest(struct hf *store, struct hf_slice key, uint64_t lsn)
+{
+    struct hf_found found;
+    struct hf_look look;
+    bool newest = false;
+
+    if (hf__look_begin(store, &look) == 0) {
+        newest = hf__look_up(&look, key, &found) == 0 && found.lsn <= lsn;
+        hf__look_end(&look);
+    }
+    return newest;
+}
+
+/* Settled first: a checkpoint in between then has the conflict, the row's end and the copy together. */
+bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_verdict *verdict)
+{
+    struct hf_entry entry = {.op = verdict->theirs ? HF_ENTRY_SET : HF_ENTRY_DELETE,
+                             .type = HF_TYPE_STRING,
+                             .key = key,
+                             .value = verdict->theirs ? *verdict->theirs : hf__slice(NULL, 0),
+                             .deadline_ms = verdict->theirs ? verdict->theirs_deadline_ms : 0,
+                             .made_ms = hf__now_ms(store)};
+    bool done;
+
+    pthread_mutex_lock(&store->write_mutex);
+    done = is_newest(store, key, lsn) && hf__settle_verdict(store, key, lsn, verdict);
+    if (done && verdict->take_theirs)
+        install(store, &entry, false);
+    pthread_mutex_unlock(&store->write_mutex);
+    return done;
 }

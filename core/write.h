@@ -22,6 +22,11 @@ struct hf_seen {
 void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_slice *value, int64_t deadline_ms,
                        const struct hf_seen *seen);
 
+/* Our changes of the key up to `lsn` have ended with this verdict, and the copy here becomes what it says. False when the
+ * key has been written since, or without memory: nothing was done, and the key is still owed. */
+struct hf_verdict;
+bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_verdict *verdict);
+
 /* A decimal integer as Redis takes it: no blanks, no plus sign, no leading zeros, within 64 bits. */
 bool hf__parse_counter(struct hf_slice text, int64_t *ret_number);
 

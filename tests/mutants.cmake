@@ -8,7 +8,7 @@ hf_mutant(18_no_limit_by_the_owners_durable_lsn_and_oldest integration/test_hist
 hf_mutant(18_snapshot_before_overlay integration/test_histories.c *18_a_reader_in_the_process* core/lookup.c
           "    hf__view_pin(&store->overlay, &ret_look->view);\n    return 0;"
           "    int rc = store->local->ops->snap_begin(store->local, &ret_look->snap);\n    for (volatile int i = 0; i < 100000; i++)\n        ;\n    hf__view_pin(&store->overlay, &ret_look->view);\n    return rc;")
-hf_mutant(21_no_isolation_of_what_kills_the_link integration/test_histories.c *21_* core/link_group.c
+hf_mutant(21_no_isolation_of_what_kills_the_link integration/test_histories.c *21_* core/link_send.c
           "    return link->suspect_losses > 1 ? 1 : max;" "    (void)link;\n    return max;")
 hf_mutant(1_no_watch_over_the_session_token integration/test_redis_link.c *fence__late_group_of* backends/redis/groups.c
           "    hf__command(w, 2, \"WATCH\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");"

@@ -125,7 +125,6 @@ enum hf_conflict_rule {
     HF_RULE_MERGED,     /* merge-json: neither as it was */
     HF_RULE_BLIND,      /* our write did not know what it replaced; kept for information */
     HF_RULE_OVERTURNED, /* a tentative decision that Redis did not confirm */
-    HF_RULE_GONE,       /* a TTL change of a key that is no longer there */
     HF_RULE_ADOPTED,    /* Redis lost it, and the namespace adopts what Redis has */
     HF_RULE_DROPPED,    /* taken off a full pending table */
 };
