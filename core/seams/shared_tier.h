@@ -36,6 +36,7 @@ struct hf_shared_error {
 /* What the handshake found. */
 struct hf_shared_hello {
     bool master;      /* from HELLO */
+    bool tracking;    /* changes by others are told: see `invalidated` */
     char version[24]; /* "7.0.15" */
     int64_t redis_ms; /* TIME, milliseconds since 1970 ... */
     int64_t asked_ms; /* ... asked and answered at these times of the clock seam */
