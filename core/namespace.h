@@ -13,6 +13,13 @@ struct hf_ns {
     enum hf_read_mode read_mode;
     bool with_log;
     uint32_t log_max;
+    enum hf_conflict_policy conflict;
+    enum hf_writers writers;
+    enum hf_outage_policy outage;
+    enum hf_loss_policy on_loss;
+    enum hf_unknown_time_policy unknown_time;
+    bool tentative;
+    bool keep_replaced;
 
     /* Owned by the link thread. */
     char epoch[33];
