@@ -17,6 +17,8 @@ struct hf_ns {
     enum hf_writers writers;
     enum hf_outage_policy outage;
     enum hf_loss_policy on_loss;
+    enum hf_unknown_time_policy unknown_time;
+    bool tentative;
     bool keep_replaced;
 
     /* Owned by the link thread. */
