@@ -141,6 +141,10 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
         rc = run->ops->retained_put(run->txn, &s->more->retained);
     if (rc == 0 && (s->what & HF_LEFT_LANE))
         rc = run->ops->lane_remove(run->txn, s->lsn);
+    if (rc == 0 && (s->what & HF_LEFT_RELANE))
+        rc = run->ops->lane_put(run->txn, &s->more->retained);
+    if (rc == 0 && (s->what & HF_LEFT_RELANE))
+        rc = run->ops->retained_remove(run->txn, s->lsn);
     if (rc == 0 && (s->what & HF_LEFT_THEIRS))
         rc = store_theirs(run, s);
     if (rc == 0 && (s->what & HF_LEFT_ROW))
@@ -233,6 +237,58 @@ static int put_number(struct run *run, const char *name, uint64_t number)
     return run->ops->meta_put(run->txn, hf__slice_str(name), hf__slice(bytes, sizeof(bytes)));
 }
 
+#define RETAINED_MAX 100000u
+#define RETAINED_MS 3600000
+#define TRIM_MAX 2000 /* rows of the logs removed in one checkpoint */
+
+/* Acknowledged entries are kept for a while. The meta table says up to where they are gone. */
+static int trim_retained(struct run *run)
+{
+    struct hf_local_snap *snap = run->ops->txn_snap(run->txn);
+    struct hf_lane_entry entry;
+    struct hf_local_stats stats;
+    uint64_t floor = 0;
+    int rc = run->ops->stats(snap, &stats);
+
+    for (int i = 0; i < TRIM_MAX && rc == 0; i++, stats.retained--) {
+        rc = run->ops->retained_next(snap, 0, &entry);
+        if (rc != 0 || (stats.retained <= RETAINED_MAX && entry.made_ms > hf__now_ms(run->store) - RETAINED_MS))
+            break;
+        floor = entry.lsn;
+        rc = run->ops->retained_remove(run->txn, floor);
+    }
+    if (rc == HF_NOT_FOUND)
+        rc = 0;
+    return rc == 0 && floor != 0 ? put_number(run, HF_META_RETAINED_FLOOR, floor) : rc;
+}
+
+/* A full conflict log gives up its oldest blind rows, which are there for information. */
+static int trim_conflicts(struct run *run)
+{
+    const struct hf_options *opts = &run->store->opts;
+    struct hf_local_snap *snap = run->ops->txn_snap(run->txn);
+    struct hf_conflict_row row;
+    struct hf_local_stats stats;
+    uint64_t id = 0;
+    int rc = run->ops->stats(snap, &stats);
+
+    for (int i = 0; i < TRIM_MAX && rc == 0; i++) {
+        if (stats.blind_conflicts == 0 ||
+            (stats.conflicts < opts->conflict_log_max && stats.conflict_bytes < opts->conflict_log_max_bytes))
+            return 0;
+        rc = run->ops->conflict_next(snap, id, &row);
+        if (rc == 0)
+            id = row.id + 1;
+        if (rc == 0 && row.rule == HF_RULE_BLIND) {
+            rc = run->ops->conflict_remove(run->txn, row.id);
+            atomic_fetch_add(&run->store->lost_conflicts, 1);
+        }
+        if (rc == 0)
+            rc = run->ops->stats(snap, &stats);
+    }
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
 static int write_meta(struct run *run)
 {
     struct hf *store = run->store;
@@ -309,6 +365,10 @@ static int run_once(struct run *run)
         rc = drain_all(run);
     if (rc == 0)
         rc = apply_all_settled(run);
+    if (rc == 0)
+        rc = trim_retained(run);
+    if (rc == 0)
+        rc = trim_conflicts(run);
     if (rc == 0)
         rc = sweep(run);
     if (rc == 0)

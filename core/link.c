@@ -253,12 +253,17 @@ static bool has_overflowed(struct hf_link *link)
     return overflowed;
 }
 
+void hf__link_restart_live(struct hf_link *link)
+{
+    hf__live_drop_all(link);
+    start_live(link);
+}
+
 /* Live writes were left pending while connected: give them rows and make a pass over them. */
 static void restart_pass(struct hf_link *link)
 {
     hf__link_set_state(link, HF_LINK_CATCHING_UP, "live writes were left pending");
-    hf__live_drop_all(link);
-    start_live(link);
+    hf__link_restart_live(link);
     link->catch_up = HF_CATCH_UP_ROWS;
     link->checkpoint_ticket = 0;
 }
@@ -514,6 +519,7 @@ void hf__link_free(struct hf *store)
     free(link->log_pages);
     free(link->log_namespaces);
     hf__notes_release(&link->notes);
+    hf__resend_release(link);
     hf__send_list_clear(&link->sends);
     free(link->sends.sends);
     free(link->lane_sends.sends);

@@ -2,6 +2,7 @@
 #ifndef HF_LINK_STATE_H
 #define HF_LINK_STATE_H
 
+#include "evidence.h"
 #include "judge.h"
 #include "link.h"
 #include "lookup.h"
@@ -104,7 +105,27 @@ struct hf_refresh {
     struct hf_shared_fetch request;
 };
 
-enum hf_catch_up { HF_CATCH_UP_EPOCH = 0, HF_CATCH_UP_LOG, HF_CATCH_UP_ROWS };
+/* What Redis has lost, on its way back. */
+struct hf_resend {
+    struct hf_ns *ns;
+    uint32_t why;           /* HF_ENTRY_RESEED or HF_ENTRY_RESEND */
+    uint64_t above_lsn;     /* a rollback: what we wrote after this ... */
+    int64_t above_made_ms;  /* ... or, when no entry of ours has survived, made since then; 0: by LSN */
+    uint64_t mark;          /* the lane's, as it was found */
+    uint64_t ticket;        /* of the checkpoint that is awaited */
+    uint64_t retained_from; /* cursor */
+    struct hf_buf after;    /* cursor: the last key looked at */
+    bool retained_done, copies_done;
+    struct hf_notes in_lane; /* keys that the lane brings back */
+};
+
+enum hf_catch_up {
+    HF_CATCH_UP_SERVER = 0, /* once: is it the same life of the same server? */
+    HF_CATCH_UP_EPOCH,      /* from here to RESEND: for each namespace */
+    HF_CATCH_UP_LOG,
+    HF_CATCH_UP_RESEND,
+    HF_CATCH_UP_ROWS
+};
 
 struct hf_link {
     struct hf *store;
@@ -127,6 +148,7 @@ struct hf_link {
     struct hf_fetch_wait *fetches;
     struct hf_cursor *published;       /* per namespace: after what they speak of was settled */
     struct hf_cursor *saved;           /* ... and as of the last freeze */
+    char run_id[48], saved_run_id[48]; /* of the server that they speak of; "": not known */
     int64_t offset_ms, uncertainty_ms; /* Redis's clock minus the timeline */
 
     /* what the request out consists of; the live ones also count as outstanding (mutex) */
@@ -155,6 +177,12 @@ struct hf_link {
 
     /* catching up */
     enum hf_catch_up catch_up;
+    struct hf_shared_facts facts;
+    enum hf_server_life life; /* against that */
+    enum hf_evidence evidence; /* of the namespace that is caught up with */
+    uint64_t surviving_lsn;  /* after a rollback: the last LSN of ours in the log; 0: none ... */
+    int64_t surviving_ms;    /* ... then, what was made since this time is sent again; timeline */
+    struct hf_resend resend;
     size_t ns_index;
     uint64_t checkpoint_ticket;
 
@@ -218,6 +246,14 @@ void hf__link_note_out_of_memory(struct hf_link *link, const struct hf_shared_er
 void hf__link_note_full_log(struct hf_link *link);
 /* Note what the journal's headers should say of sharing. */
 void hf__link_note_shared(struct hf_link *link);
+
+/* Live writes begin anew behind what was written so far; what is queued becomes pending. */
+void hf__link_restart_live(struct hf_link *link);
+
+/* link_resend.c */
+void hf__resend_begin(struct hf_link *link, const struct hf_resend *what);
+bool hf__resend_step(struct hf_link *link); /* true when all is noted; otherwise the link is woken for the next step */
+void hf__resend_release(struct hf_link *link);
 
 /* link_live.c */
 struct hf_live *hf__live_peek(struct hf_link *link, struct hf_live_queue *queue); /* these take the mutex */

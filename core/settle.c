@@ -149,13 +149,6 @@ static bool settle_and_leave(struct hf *store, struct hf_slice key, const struct
     return reserved;
 }
 
-void hf__settle_lane(struct hf *store, struct hf_slice key, uint64_t lsn)
-{
-    struct hf_settled settled = {.lsn = lsn, .what = HF_LEFT_LANE};
-
-    (void)settle_and_leave(store, key, &settled, mark_settled_exactly); /* without memory the mark tells again */
-}
-
 /* ---- with more than an acknowledgement ---- */
 
 /* Copy `from` behind what is there, keeping its place: the slice is set when all is copied. */
@@ -202,6 +195,64 @@ bool hf__settle_park(struct hf *store, const struct hf_lane_entry *entry, bool i
     if (!done)
         hf__settled_release(&settled);
     hf__checkpoint_request(store);
+    return done;
+}
+
+static bool copy_retained(struct hf_settled *settled, const struct hf_lane_entry *entry)
+{
+    size_t key, value;
+
+    settled->more = calloc(1, sizeof(*settled->more));
+    if (!settled->more || append(&settled->more->bytes, entry->key, &key) != 0 ||
+        append(&settled->more->bytes, entry->value, &value) != 0)
+        return false;
+    settled->more->retained = *entry;
+    settled->more->retained.key = at(&settled->more->bytes, key, entry->key.len);
+    settled->more->retained.value = at(&settled->more->bytes, value, entry->value.len);
+    return true;
+}
+
+/* Without memory it is not retained, or the mark tells again that it was applied: neither does harm by itself. */
+void hf__settle_lane(struct hf *store, const struct hf_lane_entry *entry)
+{
+    struct hf_settled settled = {.lsn = entry->lsn, .what = HF_LEFT_LANE};
+
+    if (copy_retained(&settled, entry))
+        settled.what |= HF_LEFT_RETAIN;
+    if (!settle_and_leave(store, entry->key, &settled, mark_settled_exactly))
+        hf__settled_release(&settled);
+}
+
+/* Leave it without marking any version. */
+static bool leave_only(struct hf *store, struct hf_settled *settled)
+{
+    bool done;
+
+    pthread_mutex_lock(&store->checkpoint.mutex);
+    done = reserve(&store->checkpoint);
+    if (done)
+        leave(store, settled);
+    pthread_mutex_unlock(&store->checkpoint.mutex);
+    return done;
+}
+
+void hf__settle_retain_delete(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t made_ms)
+{
+    struct hf_lane_entry entry = {
+        .lsn = lsn, .op = HF_LANE_DELETE, .flags = HF_LANE_PLAIN, .made_ms = made_ms, .key = key};
+    struct hf_settled settled = {.lsn = lsn, .what = HF_LEFT_RETAIN};
+
+    if (!copy_retained(&settled, &entry) || !leave_only(store, &settled))
+        hf__settled_release(&settled);
+}
+
+bool hf__settle_relane(struct hf *store, const struct hf_lane_entry *entry)
+{
+    struct hf_settled settled = {.lsn = entry->lsn, .what = HF_LEFT_RELANE};
+    bool done = copy_retained(&settled, entry) && leave_only(store, &settled);
+
+    if (!done)
+        hf__settled_release(&settled);
     return done;
 }
 
@@ -256,11 +307,7 @@ bool hf__settle_note_foreign(struct hf *store, struct hf_slice key, const struct
 
     if (done) {
         settled.more->foreign = *foreign;
-        pthread_mutex_lock(&store->checkpoint.mutex);
-        done = reserve(&store->checkpoint);
-        if (done)
-            leave(store, &settled);
-        pthread_mutex_unlock(&store->checkpoint.mutex);
+        done = leave_only(store, &settled);
     }
     if (!done)
         hf__settled_release(&settled);

@@ -44,6 +44,7 @@ enum {
     HF_LEFT_THEIRS = 16,  /* the record becomes more->theirs, unless it is newer than this LSN */
     HF_LEFT_FOREIGN = 32, /* note more->foreign in the key's row; only with a commit that covers this LSN */
     HF_LEFT_RETAIN = 64,  /* keep more->retained in case Redis is rolled back */
+    HF_LEFT_RELANE = 128, /* more->retained is owed again */
 };
 struct hf_settled_more {
     struct hf_parked_row parked;
@@ -113,7 +114,7 @@ struct hf {
     _Atomic uint64_t conflicts, blind_conflicts, conflict_bytes, parked, gaps;
     _Atomic uint64_t conflicts_left, conflict_bytes_left;
     _Atomic uint64_t settled_by[HF_N_OUTCOMES];
-    _Atomic uint64_t dropped, lost_conflicts, revalidated;
+    _Atomic uint64_t dropped, lost_conflicts, revalidated, resent, losses, rollbacks;
     _Atomic uint64_t expired_in_queue, shared_ops, replayed_ops, settled_by_log, refreshed, link_losses;
 };
 

@@ -624,6 +624,49 @@ void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
     pthread_mutex_unlock(&store->write_mutex);
 }
 
+/* Unsettled, with the time it was made; a delete's is now. With the write lock. */
+static int append_again(struct hf *store, struct hf_slice key, const struct hf_found *found, uint32_t why)
+{
+    struct hf_staged staged;
+    struct hf_entry entry = {.op = found->live ? HF_ENTRY_SET : HF_ENTRY_DELETE,
+                             .type = HF_TYPE_STRING,
+                             .flags = why,
+                             .key = key,
+                             .value = found->live ? found->value : hf__slice(NULL, 0),
+                             .deadline_ms = found->live ? found->deadline_ms : 0,
+                             .made_ms = found->live ? found->made_ms : hf__now_ms(store)};
+    int rc = hf__overlay_stage(&store->overlay, &entry, HF_VERSION_UNSETTLED, &staged);
+
+    if (rc == 0)
+        rc = hf__journal_append(store->journal, &entry, 1);
+    if (rc != 0)
+        return rc;
+    hf__overlay_insert(&store->overlay, &staged, entry.lsn);
+    atomic_store_explicit(&store->visible_lsn, entry.lsn, memory_order_release);
+    hf__checkpoint_note_write(store);
+    return 0;
+}
+
+int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, bool deleted)
+{
+    enum hf_owed owed = HF_OWED_NOTHING;
+    struct hf_found found;
+    struct hf_look look;
+    int rc;
+
+    pthread_mutex_lock(&store->write_mutex);
+    rc = hf__look_begin(store, &look);
+    if (rc == 0)
+        rc = hf__look_up(&look, key, &found);
+    if (rc == 0)
+        rc = hf__look_owed(&look, key, &found, &owed);
+    if (rc == 0 && owed == HF_OWED_NOTHING && found.live != deleted)
+        rc = append_again(store, key, &found, why);
+    hf__look_end(&look);
+    pthread_mutex_unlock(&store->write_mutex);
+    return rc;
+}
+
 /* Nothing newer of ours stands over the key. With the write lock. */
 static bool is_newest(struct hf *store, struct hf_slice key, uint64_t lsn)
 {

@@ -22,6 +22,10 @@ struct hf_seen {
 void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_slice *value, int64_t deadline_ms,
                        const struct hf_seen *seen);
 
+/* A copy that Redis has lost enters the journal once more, as a change that waits (`why`: HF_ENTRY_RESEED or
+ * HF_ENTRY_RESEND), unless the key is owed in any case. `deleted`: the key is not held, and its delete is meant. */
+int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, bool deleted);
+
 /* Our changes of the key up to `lsn` have ended with this verdict, and the copy here becomes what it says. False when the
  * key has been written since, or without memory: nothing was done, and the key is still owed. */
 struct hf_verdict;

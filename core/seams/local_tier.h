@@ -90,7 +90,8 @@ struct hf_pending_row {
 enum hf_lane_op { HF_LANE_SET = 1, HF_LANE_DELETE, HF_LANE_EXPIRE, HF_LANE_PERSIST, HF_LANE_INCR };
 enum {
     HF_LANE_MORE = 1, /* the next entry in LSN order belongs to the same atomic batch */
-    HF_LANE_SENT = 2  /* it was handed to the shared tier and not answered */
+    HF_LANE_SENT = 2, /* it was handed to the shared tier and not answered */
+    HF_LANE_PLAIN = 4 /* retained: it was a plain change, in no lane */
 };
 struct hf_lane_entry {
     uint64_t lsn;
