@@ -24,3 +24,7 @@ hf_mutant(7_bad_then_valid_is_damage unit/test_journal.c *a_power_cut_is_a_torn_
           "if (claim < group->first_lsn - 1) {" "if (false) {")
 hf_mutant(7_what_was_cut_may_return unit/test_recover.c *what_an_earlier_recovery_cut_stays_cut* journal/recover.c
           "group->first_lsn - (group->n_entries == 0) > limit" "false")
+hf_mutant(lmdb_no_seal_of_conflicts unit/test_lmdb_logs.c *every_wrong_byte* backends/lmdb/conflict.c
+          "!hf__lmdb_sealed(table_key, stored)" "false")
+hf_mutant(lmdb_short_gaps_before_long_ones unit/test_lmdb_logs.c *any_operations* backends/lmdb/gaps.c
+          "hf__slice_cmp(a.key, b.key) < 0" "true")
