@@ -513,7 +513,7 @@ void hf__link_operator(struct hf *store, const struct hf_operator *settings)
     if (!link)
         return;
     pthread_mutex_lock(&link->mutex);
-    link->operator= * settings;
+    link->by_operator = *settings;
     pthread_mutex_unlock(&link->mutex);
     hf__link_wake(store);
 }

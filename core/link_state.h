@@ -103,7 +103,7 @@ struct hf_link {
     struct hf_cursor *published;       /* per namespace: after what they speak of was settled */
     struct hf_cursor *saved;           /* ... and as of the last freeze */
     int64_t offset_ms, uncertainty_ms; /* Redis's clock minus the timeline */
-    struct hf_operator operator;       /* what the operator has set */
+    struct hf_operator by_operator;    /* what the operator has set */
 
     /* what the request out consists of; the live ones also count as outstanding (mutex) */
     bool out; /* written by the link thread, with the mutex */
