@@ -546,6 +546,18 @@ void hf__link_wake(struct hf *store)
     pthread_mutex_unlock(&link->mutex);
 }
 
+void hf__link_operator(struct hf *store, const struct hf_operator *settings)
+{
+    struct hf_link *link = store->link;
+
+    if (!link)
+        return;
+    pthread_mutex_lock(&link->mutex);
+    link->by_operator = *settings;
+    pthread_mutex_unlock(&link->mutex);
+    hf__link_wake(store);
+}
+
 void hf__link_note_durable(struct hf *store)
 {
     struct hf_link *link = store->link;

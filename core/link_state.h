@@ -150,6 +150,7 @@ struct hf_link {
     struct hf_cursor *saved;           /* ... and as of the last freeze */
     char run_id[48], saved_run_id[48]; /* of the server that they speak of; "": not known */
     int64_t offset_ms, uncertainty_ms; /* Redis's clock minus the timeline */
+    struct hf_operator by_operator;    /* what the operator has set */
 
     /* what the request out consists of; the live ones also count as outstanding (mutex) */
     bool out; /* written by the link thread, with the mutex */

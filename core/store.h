@@ -13,6 +13,7 @@
 #include "journal.h"
 #include "local_tier.h"
 #include "namespace.h"
+#include "operator.h"
 #include "overlay.h"
 #include "shared_tier.h"
 #include "timeline.h"
@@ -94,6 +95,7 @@ struct hf {
     struct hf_checkpointer checkpoint;
     struct hf_link *link; /* NULL: no shared tier */
     struct hf_done_queue *done;
+    struct hf_operator_seen operator_seen; /* the link thread's */
     bool sharing; /* changes are owed to a shared tier, present or not: there is one, or there was */
     bool read_only;
     uint64_t recovered_lsn; /* of the last entry that the journal held at open */

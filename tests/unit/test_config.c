@@ -207,9 +207,8 @@ static int setting_of(const struct hf_namespace *ns, const char *setting)
         const char *name;
         int value;
     } all[] = {
-        {"write_mode", (int)ns->write_mode}, {"read_mode", (int)ns->read_mode},
-        {"conflict", (int)ns->conflict},     {"writers", (int)ns->writers},
-        {"outage", (int)ns->outage},         {"on_loss", (int)ns->on_loss},
+        {"write_mode", (int)ns->write_mode},     {"read_mode", (int)ns->read_mode}, {"conflict", (int)ns->conflict},
+        {"writers", (int)ns->writers},           {"outage", (int)ns->outage},       {"on_loss", (int)ns->on_loss},
         {"unknown_time", (int)ns->unknown_time},
     };
 
@@ -260,9 +259,10 @@ static void test_config__every_pending_policy_arrives(void **state)
 
 static void test_config__yes_and_no_arrive_and_replaced_values_are_kept_by_default(void **state)
 {
-    const struct hf_options *o = load(*state, "{\"namespaces\": [{\"prefix\": \"a\"},"
-                                              "{\"prefix\": \"b\", \"tentative\": true, \"keep_replaced\": false},"
-                                              "{\"prefix\": \"c\", \"tentative\": false, \"keep_replaced\": true}]}");
+    const struct hf_options *o =
+        load(*state, "{\"namespaces\": [{\"prefix\": \"a\"},"
+                     "{\"prefix\": \"b\", \"tentative\": true, \"keep_replaced\": false},"
+                     "{\"prefix\": \"c\", \"tentative\": false, \"keep_replaced\": true}]}");
 
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(o->namespaces[i].tentative, i == 1);
@@ -272,8 +272,9 @@ static void test_config__yes_and_no_arrive_and_replaced_values_are_kept_by_defau
 
 static void test_config__zero_bounds_of_the_replay_are_none(void **state)
 {
-    const struct hf_options *o = load(*state, "{\"replay\": {\"ops_per_s\": 0, \"bytes_per_s\": 0, \"delay_max\": 0},"
-                                              " \"pending\": {\"max_age\": 0}}");
+    const struct hf_options *o =
+        load(*state, "{\"replay\": {\"ops_per_s\": 0, \"bytes_per_s\": 0, \"delay_max\": 0},"
+                     " \"pending\": {\"max_age\": 0}}");
 
     assert_int_equal(o->replay_ops_per_s, 0);
     assert_int_equal(o->replay_bytes_per_s, 0);
@@ -354,12 +355,11 @@ static void test_config__bad_value_names_path_found_and_expected(void **state)
         {"{\"namespaces\": [{\"prefix\": \"b\", \"change_log\": {\"max\": 4294967296}}]}",
          "namespaces[0].change_log.max: found 4294967296, expected a number of entries from 1 to 4294967295"},
         {"{\"pending\": 5}", "pending: found 5, expected an object"},
-        {"{\"pending\": {\"max\": 0}}",
-         "pending.max: found 0, expected a whole number from 1 to 9007199254740992"},
+        {"{\"pending\": {\"max\": 0}}", "pending.max: found 0, expected a whole number from 1 to 9007199254740992"},
         {"{\"pending\": {\"max\": \"1\"}}",
          "pending.max: found \"1\", expected a whole number from 1 to 9007199254740992"},
-        {"{\"pending\": {\"max_bytes\": \"1MB\"}}",
-         "pending.max_bytes: found \"1MB\", expected a size from 1 to 9223372036854775807 bytes, such as \"64MiB\""},
+        {"{\"pending\": {\"max_bytes\": \"1MB\"}}", "pending.max_bytes: found \"1MB\", expected a size from 1 to "
+                                                    "9223372036854775807 bytes, such as \"64MiB\""},
         {"{\"pending\": {\"max_age\": \"1w\"}}",
          "pending.max_age: found \"1w\", expected a duration from 0 to 3155760000000 ms, such as \"10s\" or 250"},
         {"{\"pending\": {\"policy\": \"drop\"}}",
@@ -375,8 +375,8 @@ static void test_config__bad_value_names_path_found_and_expected(void **state)
         {"{\"replay\": null}", "replay: found null, expected an object"},
         {"{\"replay\": {\"ops_per_s\": -1}}",
          "replay.ops_per_s: found -1, expected a whole number from 0 to 9007199254740992"},
-        {"{\"replay\": {\"bytes_per_s\": \"fast\"}}",
-         "replay.bytes_per_s: found \"fast\", expected a size from 0 to 9223372036854775807 bytes, such as \"64MiB\""},
+        {"{\"replay\": {\"bytes_per_s\": \"fast\"}}", "replay.bytes_per_s: found \"fast\", expected a size from 0 "
+                                                      "to 9223372036854775807 bytes, such as \"64MiB\""},
         {"{\"replay\": {\"delay_max\": \"30d\"}}",
          "replay.delay_max: found \"30d\", expected a duration from 0 to 2147483647 ms, such as \"10s\" or 250"},
         {"{\"namespaces\": [{\"prefix\": \"b\", \"tentative\": \"yes\"}]}",
@@ -403,9 +403,9 @@ static void test_config__bad_word_of_a_namespace_names_all_that_are_good(void **
         {"unknown_time", "\"serve\" or \"hide\""},
     };
     static const char *const wrong[] = {"\"\"", "\"Newest\"", "\"any \"", "\"callbac\"", "7",
-                                        "true",  "null",       "[]",       "{}"};
+                                        "true", "null",       "[]",       "{}"};
     static const char *const described[] = {"\"\"", "\"Newest\"", "\"any \"", "\"callbac\"", "7",
-                                            "true",  "null",       "an array", "an object"};
+                                            "true", "null",       "an array", "an object"};
     char json[160], sentence[320];
 
     for (size_t i = 0; i < LENGTH(settings); i++) {
