@@ -137,8 +137,10 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
         rc = run->ops->parked_put(run->txn, &s->more->parked);
     if (rc == 0 && (s->what & HF_LEFT_CONFLICT))
         rc = run->ops->conflict_put(run->txn, &s->more->conflict);
-    if (rc == 0 && (s->what & HF_LEFT_RETAIN))
+    if (rc == 0 && (s->what & HF_LEFT_RETAIN)) {
         rc = run->ops->retained_put(run->txn, &s->more->retained);
+        rc = rc == HF_EFULL ? 0 : rc; /* what is owed needs the room more */
+    }
     if (rc == 0 && (s->what & HF_LEFT_LANE))
         rc = run->ops->lane_remove(run->txn, s->lsn);
     if (rc == 0 && (s->what & HF_LEFT_RELANE))

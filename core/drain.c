@@ -125,7 +125,8 @@ static void begin_row(const struct hf *store, const struct drained *d, struct hf
 {
     *row = (struct hf_pending_row){
         .first_lsn = d->oldest->lsn, .first_made_ms = d->oldest->made_ms, .op = HF_PENDING_TTL};
-    row->base = d->oldest->flags & HF_ENTRY_RESEND ? (struct hf_version_id){.kind = HF_VERSION_UNKNOWN} : base_id(d);
+    row->base =
+        d->oldest->flags & HF_ENTRY_RESEND ? (struct hf_version_id){.kind = HF_VERSION_UNKNOWN} : base_id(d);
     if (row->base.kind == HF_VERSION_DIGEST && keeps_base_value(store, d->key))
         row->has_base_value = base_value(d, &row->base_value);
 }

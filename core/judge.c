@@ -222,8 +222,8 @@ static void judge_value(const struct hf_case *c, struct hf_judgement *ret)
 {
     enum sameness ours = found_is_ours(c), unchanged = is_unchanged(c);
 
-    *ret = (struct hf_judgement){
-        .send = HF_SHARED_SET, .deadline_ms = c->deadline_ms, .outcome = HF_OUTCOME_APPLIED};
+    *ret =
+        (struct hf_judgement){.send = HF_SHARED_SET, .deadline_ms = c->deadline_ms, .outcome = HF_OUTCOME_APPLIED};
     if (ours == NOT_KNOWN || unchanged == NOT_KNOWN) {
         ret->want = HF_WANT_DIGEST;
     } else if (ours == SAME) {
@@ -256,8 +256,7 @@ static void judge_removal(const struct hf_case *c, struct hf_judgement *ret)
     } else if (is_blind(c) && !theirs_is_later(c)) {
         apply_blindly(c, ret);
     } else if (c->dead) {
-        *ret = (struct hf_judgement){
-            .want = wants_theirs(c), .outcome = HF_OUTCOME_EXPIRED, .take_theirs = true};
+        *ret = (struct hf_judgement){.want = wants_theirs(c), .outcome = HF_OUTCOME_EXPIRED, .take_theirs = true};
     } else {
         conflict(c, ret);
     }
@@ -276,8 +275,8 @@ static void judge_ttl(const struct hf_case *c, struct hf_judgement *ret)
     set_deadline(c, HF_OUTCOME_APPLIED, ret);
     ret->refresh = ours == DIFFERENT;
     if (ret->want == 0 && ret->send == 0)
-        ret->outcome = same_deadline(c, ret->deadline_ms, c->deadline_ms) ? HF_OUTCOME_ALREADY
-                                                                          : HF_OUTCOME_SUPERSEDED;
+        ret->outcome =
+            same_deadline(c, ret->deadline_ms, c->deadline_ms) ? HF_OUTCOME_ALREADY : HF_OUTCOME_SUPERSEDED;
 }
 
 /* Decided here while nobody else could be asked: what it was based on must hold. */
@@ -298,13 +297,13 @@ static void judge_tentative(const struct hf_case *c, struct hf_judgement *ret)
 /* Given back to a Redis that lost it: only where nothing is. */
 static void judge_reseed(const struct hf_case *c, struct hf_judgement *ret)
 {
-    *ret = (struct hf_judgement){
-        .send = HF_SHARED_SET, .deadline_ms = c->deadline_ms, .outcome = HF_OUTCOME_APPLIED};
+    *ret =
+        (struct hf_judgement){.send = HF_SHARED_SET, .deadline_ms = c->deadline_ms, .outcome = HF_OUTCOME_APPLIED};
     if (!c->live)
         *ret = (struct hf_judgement){.outcome = HF_OUTCOME_EXPIRED};
     else if (c->kind != HF_SHARED_ABSENT)
-        *ret = (struct hf_judgement){
-            .want = wants_theirs(c), .outcome = HF_OUTCOME_SUPERSEDED, .take_theirs = true};
+        *ret =
+            (struct hf_judgement){.want = wants_theirs(c), .outcome = HF_OUTCOME_SUPERSEDED, .take_theirs = true};
 }
 
 void hf__judge(const struct hf_case *c, struct hf_judgement *ret)

@@ -33,16 +33,16 @@ struct hf_case {
 };
 
 struct hf_judgement {
-    uint8_t want;            /* HF_WANT_*: examine this first, then judge again; nothing else is set */
-    bool ask;                /* a resolver is asked; then hf__judge_answer */
-    enum hf_shared_op send;  /* 0: nothing is sent */
-    int64_t deadline_ms;     /* of what is sent, and of the copy here, unless theirs is taken */
+    uint8_t want;           /* HF_WANT_*: examine this first, then judge again; nothing else is set */
+    bool ask;               /* a resolver is asked; then hf__judge_answer */
+    enum hf_shared_op send; /* 0: nothing is sent */
+    int64_t deadline_ms;    /* of what is sent, and of the copy here, unless theirs is taken */
     enum hf_outcome outcome;
-    uint8_t rule;            /* enum hf_conflict_rule of the row for the conflict log; 0: none */
-    enum hf_winner winner;   /* with a rule */
-    bool take_theirs;        /* the copy here becomes what was found */
-    bool refresh;            /* the copy here is to be fetched: its value was changed by others, its life by us */
-    const char *reason;      /* parked: why */
+    uint8_t rule;          /* enum hf_conflict_rule of the row for the conflict log; 0: none */
+    enum hf_winner winner; /* with a rule */
+    bool take_theirs;      /* the copy here becomes what was found */
+    bool refresh;          /* the copy here is to be fetched: its value was changed by others, its life by us */
+    const char *reason;    /* parked: why */
 };
 
 void hf__judge(const struct hf_case *c, struct hf_judgement *ret);

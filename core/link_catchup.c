@@ -10,8 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PAGE_ENTRIES 1000u     /* of the change log in one answer */
-#define ROLLBACK_SLACK_MS 1000 /* what was made so shortly before the surviving entry may not have been sent by then */
+#define PAGE_ENTRIES 1000u /* of the change log in one answer */
+#define ROLLBACK_SLACK_MS                                                                                          \
+    1000 /* what was made so shortly before the surviving entry may not have been sent by then */
 
 static struct hf_ns *current_ns(struct hf_link *link)
 {
@@ -283,8 +284,7 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
         no_memory(link);
     } else if (link->evidence == HF_EVIDENCE_ROLLED_BACK) {
         ns->mark = epoch->mark;
-        link->surviving_ms =
-            hf__link_from_redis_ms(link, hf__stream_id_ms(epoch->log_last_id)) - ROLLBACK_SLACK_MS;
+        link->surviving_ms = hf__link_from_redis_ms(link, hf__stream_id_ms(epoch->log_last_id)) - ROLLBACK_SLACK_MS;
         begin_rollback(link);
     } else {
         if (link->evidence == HF_EVIDENCE_LOG_LOST) {

@@ -18,8 +18,8 @@
 
 #define ROWS_MAX 512u /* of one group: bounds the time that Redis is held up */
 #define ROWS_MIN 16u
-#define SLOW_MS 100            /* an answer that takes longer says that Redis has enough to do */
-#define LEFT_MAX 50000u        /* what is left for the next checkpoint, before the replay waits for it */
+#define SLOW_MS 100               /* an answer that takes longer says that Redis has enough to do */
+#define LEFT_MAX 50000u           /* what is left for the next checkpoint, before the replay waits for it */
 #define KEPT_VALUE_MAX (1u << 20) /* bytes of a value in the conflict log */
 
 void hf__trial_free(struct hf_trial *trial)
@@ -98,7 +98,9 @@ static void begin_case(struct hf_link *link, struct hf_send *s, const struct hf_
     bool deleted = found->top ? found->top->op == HF_ENTRY_DELETE : trial->row.op == HF_PENDING_DELETE;
 
     trial->c = (struct hf_case){
-        .op = only_ttl ? HF_PENDING_TTL : deleted ? HF_PENDING_DELETE : HF_PENDING_SET,
+        .op = only_ttl  ? HF_PENDING_TTL
+              : deleted ? HF_PENDING_DELETE
+                        : HF_PENDING_SET,
         .why = trial->row.why,
         .live = found->live,
         .dead = !found->live && !deleted,
@@ -655,7 +657,8 @@ void hf__replay_applied(struct hf_link *link, struct hf_send *s)
         hf__send_park(link, s, j->reason);
         return;
     }
-    if (j->outcome == HF_OUTCOME_PENDING || !settle(link, s)) { /* or written again: the newer change is judged anew */
+    if (j->outcome == HF_OUTCOME_PENDING ||
+        !settle(link, s)) { /* or written again: the newer change is judged anew */
         hf__send_leave(link, s);
         return;
     }
@@ -675,7 +678,8 @@ static void park_contended(struct hf_link *link)
         return;
     link->contended = 0;
     link->sends.sends[0].op = link->sends.sends[0].trial->c.live ? HF_SHARED_SET : HF_SHARED_DELETE;
-    hf__send_park(link, &link->sends.sends[0], "others changed the key each time between looking at it and storing it");
+    hf__send_park(link, &link->sends.sends[0],
+                  "others changed the key each time between looking at it and storing it");
     hf__send_list_clear(&link->sends);
 }
 

@@ -153,8 +153,8 @@ static int find_turn(struct hf_link *link, struct turn *turn)
 {
     const struct hf_local_ops *ops = link->store->local->ops;
     const struct hf_resend *r = &link->resend;
-    struct hf_slice from = r->after.data ? hf__slice(r->after.data, r->after.len)
-                                         : hf__slice(r->ns->prefix.data, r->ns->prefix.len);
+    struct hf_slice from =
+        r->after.data ? hf__slice(r->after.data, r->after.len) : hf__slice(r->ns->prefix.data, r->ns->prefix.len);
     struct hf_local_iter *iter = NULL;
     struct hf_local_snap *snap;
     int rc = ops->snap_begin(link->store->local, &snap);

@@ -179,10 +179,10 @@ struct hf_link {
     /* catching up */
     enum hf_catch_up catch_up;
     struct hf_shared_facts facts;
-    enum hf_server_life life; /* against that */
+    enum hf_server_life life;  /* against that */
     enum hf_evidence evidence; /* of the namespace that is caught up with */
-    uint64_t surviving_lsn;  /* after a rollback: the last LSN of ours in the log; 0: none ... */
-    int64_t surviving_ms;    /* ... then, what was made since this time is sent again; timeline */
+    uint64_t surviving_lsn;    /* after a rollback: the last LSN of ours in the log; 0: none ... */
+    int64_t surviving_ms;      /* ... then, what was made since this time is sent again; timeline */
     struct hf_resend resend;
     size_t ns_index;
     uint64_t checkpoint_ticket;
@@ -199,10 +199,10 @@ struct hf_link {
     unsigned contended;         /* times in a row that a single row was touched between examination and store */
     int64_t rows_sent_ms;
     int64_t rows_not_before_ms; /* the throttle, and the random delay: timeline */
-    bool rows_from_cursor;      /* the rows that are out came from the cursor, which goes back to the first of them */
-    bool log_behind;            /* an examination found more in a change log than it reads: catch up first */
-    bool full_log;              /* in this pass the conflict log had no room */
-    bool tracking;              /* Redis tells what others change, this change log included */
+    bool rows_from_cursor; /* the rows that are out came from the cursor, which goes back to the first of them */
+    bool log_behind;       /* an examination found more in a change log than it reads: catch up first */
+    bool full_log;         /* in this pass the conflict log had no room */
+    bool tracking;         /* Redis tells what others change, this change log included */
     struct hf_notes notes;
     bool out_of_memory; /* in this pass Redis has refused for want of memory */
     bool only_deletes;  /* in this pass nothing else is sent */
@@ -253,7 +253,8 @@ void hf__link_restart_live(struct hf_link *link);
 
 /* link_resend.c */
 void hf__resend_begin(struct hf_link *link, const struct hf_resend *what);
-bool hf__resend_step(struct hf_link *link); /* true when all is noted; otherwise the link is woken for the next step */
+bool hf__resend_step(
+    struct hf_link *link); /* true when all is noted; otherwise the link is woken for the next step */
 void hf__resend_release(struct hf_link *link);
 
 /* link_live.c */

@@ -26,10 +26,10 @@ struct hf_ns {
     char log_id[HF_STREAM_ID_MAX]; /* the last change-log entry that we know */
     bool log_unread;               /* others may have written to the log since: our own ids do not move log_id on */
     struct hf_buf log_key, mark_key;
-    uint64_t mark; /* the last LSN of our lane that Redis holds */
-    bool fresh;    /* this epoch began without us: no entry of ours from before was applied in it */
-    bool sweep;    /* the copies are to be compared, because the log cannot tell what changed */
-    bool adopt;    /* ... and what Redis lacks is lost, by policy */
+    uint64_t mark;               /* the last LSN of our lane that Redis holds */
+    bool fresh;                  /* this epoch began without us: no entry of ours from before was applied in it */
+    bool sweep;                  /* the copies are to be compared, because the log cannot tell what changed */
+    bool adopt;                  /* ... and what Redis lacks is lost, by policy */
     enum hf_loss_policy decided; /* by the operator, for this loss; link.mutex */
     bool awaits_decision;        /* link.mutex */
 };

@@ -109,9 +109,9 @@ struct hf {
     _Atomic int64_t oldest_unsaved_ms; /* boot clock of the first write since the last checkpoint; 0: none */
     /* Rows and entries in the local tier, as of its last commit: with none, the online path does not look. */
     _Atomic uint64_t pending_rows, lane_entries;
-    _Atomic int64_t lane_open;      /* unsettled lane entries in the overlay */
-    _Atomic uint64_t unsaved; /* parked entries and conflicts that no checkpoint has stored yet */
-    _Atomic uint64_t room_bytes;    /* that the overlay may take before the local tier could be full */
+    _Atomic int64_t lane_open;   /* unsettled lane entries in the overlay */
+    _Atomic uint64_t unsaved;    /* parked entries and conflicts that no checkpoint has stored yet */
+    _Atomic uint64_t room_bytes; /* that the overlay may take before the local tier could be full */
     /* The logs as of the last commit, and what was left for the next one. */
     _Atomic uint64_t conflicts, blind_conflicts, conflict_bytes, parked, gaps;
     _Atomic uint64_t conflicts_left, conflict_bytes_left;
