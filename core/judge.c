@@ -117,7 +117,7 @@ static void set_deadline(const struct hf_case *c, enum hf_outcome otherwise, str
 
 /* ---- conflicts ---- */
 
-/* What the row for the conflict log, or the copy here, needs of theirs. */
+/* What the copy here, or a resolver, needs of theirs. */
 static uint8_t wants_theirs(const struct hf_case *c)
 {
     if (c->kind != HF_SHARED_STRING)
@@ -125,9 +125,17 @@ static uint8_t wants_theirs(const struct hf_case *c)
     return (uint8_t)((c->has_value ? 0 : HF_WANT_VALUE) | (c->has_deadline ? 0 : HF_WANT_DEADLINE));
 }
 
+/* What the row for the conflict log needs of it: of a value that the log does not take, the digest. */
+static uint8_t wants_record_of_theirs(const struct hf_case *c)
+{
+    if (c->kind != HF_SHARED_STRING || c->len <= HF_CONFLICT_VALUE_MAX)
+        return wants_theirs(c);
+    return (uint8_t)((c->has_digest ? 0 : HF_WANT_DIGEST) | (c->has_deadline ? 0 : HF_WANT_DEADLINE));
+}
+
 static void ours_wins(const struct hf_case *c, uint8_t rule, struct hf_judgement *ret)
 {
-    *ret = (struct hf_judgement){.want = wants_theirs(c),
+    *ret = (struct hf_judgement){.want = wants_record_of_theirs(c),
                                  .send = c->live ? HF_SHARED_SET : HF_SHARED_DELETE,
                                  .deadline_ms = c->live ? c->deadline_ms : 0,
                                  .outcome = HF_OUTCOME_WON,
@@ -208,7 +216,7 @@ static void apply_blindly(const struct hf_case *c, struct hf_judgement *ret)
 {
     if (c->kind != HF_SHARED_STRING || !c->keep_replaced)
         return;
-    ret->want = wants_theirs(c);
+    ret->want = wants_record_of_theirs(c);
     ret->rule = HF_RULE_BLIND;
     ret->winner = HF_WINNER_OURS;
 }

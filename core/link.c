@@ -76,6 +76,37 @@ int64_t hf__link_uncertainty_ms(const struct hf_link *link, int64_t timeline_ms)
     return link->uncertainty_ms + (age_ms > 0 ? age_ms / 10000 : 0); /* 100 ppm */
 }
 
+/* ---- copies ---- */
+
+/* Nothing is verified any more: others may write what nobody tells us. */
+static void distrust_copies(struct hf_link *link)
+{
+    for (size_t i = 0; i < link->store->namespaces.n; i++) {
+        struct hf_ns *ns = &link->store->namespaces.all[i];
+        atomic_store(&ns->verified, false);
+        ns->log_unread = true;
+        ns->sweep |= ns->writers == HF_WRITERS_ANY && ns->write_mode != HF_WRITE_LOCAL;
+    }
+}
+
+/* Who else writes is told by the log, or there is nobody. */
+static void trust_by_log(struct hf_link *link)
+{
+    for (size_t i = 0; i < link->store->namespaces.n; i++) {
+        struct hf_ns *ns = &link->store->namespaces.all[i];
+        if (!ns->sweep && (ns->writers == HF_WRITERS_THIS_NODE || link->tracking))
+            atomic_store(&ns->verified, ns->write_mode != HF_WRITE_LOCAL);
+    }
+}
+
+void hf__link_swept(struct hf_link *link)
+{
+    trust_by_log(link);
+    pthread_mutex_lock(&link->mutex);
+    pthread_cond_broadcast(&link->changed);
+    pthread_mutex_unlock(&link->mutex);
+}
+
 /* ---- losing the connection, and coming back ---- */
 
 static int jittered(struct hf_link *link, int ms)
@@ -118,6 +149,8 @@ static void gone(struct hf_link *link, const struct hf_shared_error *error)
         atomic_fetch_add(&link->store->link_losses, 1);
     link->connected = link->taking_from_open = false;
     link->paused = false;
+    hf__sweep_release(link);
+    distrust_copies(link);
     hf__link_out(link, false);
     stop_accepting(link);
     hf__fetch_fail_all(link, error->reason);
@@ -210,6 +243,8 @@ static void end_pass(struct hf_link *link)
         if (!left) {
             link->rows_done = link->lanes_done = true;
             hf__notes_release(&link->notes);
+            if (!link->sweep.active)
+                hf__sweep_begin(link);
             link->backoff_ms = BACKOFF_FIRST_MS;
             hf__link_set_state(link, HF_LINK_ONLINE, "");
         } else if (again) {
@@ -266,6 +301,12 @@ static void restart_pass(struct hf_link *link)
     hf__link_restart_live(link);
     link->catch_up = HF_CATCH_UP_ROWS;
     link->checkpoint_ticket = 0;
+}
+
+void hf__link_wake_in(struct hf_link *link, int ms)
+{
+    if (!link->paused && link->connected)
+        link->tier->ops->set_timer(link->tier, ms > 0 ? ms : 1);
 }
 
 /* ---- whose turn it is ---- */
@@ -328,8 +369,10 @@ void hf__link_pump(struct hf_link *link)
     if (!link->connected)
         return;
     hf__fetch_send_all(link);
-    if (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE)
+    if (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE) {
         hf__refresh_send(link);
+        hf__sweep_send(link);
+    }
     if (link->out)
         return;
     if (link->state == HF_LINK_CATCHING_UP)
@@ -520,6 +563,7 @@ void hf__link_free(struct hf *store)
     free(link->log_namespaces);
     hf__notes_release(&link->notes);
     hf__resend_release(link);
+    hf__sweep_release(link);
     hf__send_list_clear(&link->sends);
     free(link->sends.sends);
     free(link->lane_sends.sends);

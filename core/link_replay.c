@@ -20,7 +20,6 @@
 #define ROWS_MIN 16u
 #define SLOW_MS 100               /* an answer that takes longer says that Redis has enough to do */
 #define LEFT_MAX 50000u           /* what is left for the next checkpoint, before the replay waits for it */
-#define KEPT_VALUE_MAX (1u << 20) /* bytes of a value in the conflict log */
 
 void hf__trial_free(struct hf_trial *trial)
 {
@@ -575,23 +574,27 @@ bool hf__replay_try(struct hf_link *link)
 
 /* ---- settling ---- */
 
-static struct hf_conflict_side kept_side(bool present, struct hf_slice value)
+/* A value that the conflict log does not take is kept as its digest. */
+static struct hf_conflict_side kept_side(bool present, struct hf_slice value, uint64_t len, const uint8_t *digest)
 {
-    bool too_long = value.len > KEPT_VALUE_MAX;
+    bool too_long = present && len > HF_CONFLICT_VALUE_MAX;
 
-    return (struct hf_conflict_side){
-        .present = present,
-        .too_long = present && too_long,
-        .value = present && !too_long ? value : hf__slice(NULL, 0),
-        .len = present ? value.len : 0,
-    };
+    if (!present)
+        return (struct hf_conflict_side){0};
+    return (struct hf_conflict_side){.present = true,
+                                     .too_long = too_long,
+                                     .value = too_long ? hf__slice(digest, HF_DIGEST_BYTES) : value,
+                                     .len = len};
 }
 
-static void fill_conflict(const struct hf_send *s, struct hf_conflict_row *row)
+/* `ours`: room for our digest, which lives as long as the row. */
+static void fill_conflict(const struct hf_send *s, struct hf_version_id *ours, struct hf_conflict_row *row)
 {
     const struct hf_trial *trial = s->trial;
     const struct hf_case *c = &trial->c;
 
+    if (c->value.len > HF_CONFLICT_VALUE_MAX)
+        *ours = hf__version_id(c->value, 0);
     *row = (struct hf_conflict_row){
         .id = s->lsn,
         .rule = trial->verdict.rule,
@@ -599,8 +602,8 @@ static void fill_conflict(const struct hf_send *s, struct hf_conflict_row *row)
         .op = c->op,
         .decided_ms = c->now_ms,
         .key = hf__send_key(s),
-        .ours = kept_side(c->live, c->value),
-        .theirs = kept_side(c->kind == HF_SHARED_STRING, theirs_of(trial)),
+        .ours = kept_side(c->live, c->value, c->value.len, ours->digest),
+        .theirs = kept_side(c->kind == HF_SHARED_STRING, theirs_of(trial), c->len, c->digest),
     };
     row->ours.deadline_ms = c->deadline_ms;
     row->ours.made_ms = c->made_ms;
@@ -634,11 +637,12 @@ static bool settle(struct hf_link *link, struct hf_send *s)
 {
     struct hf_verdict verdict = {0};
     struct hf_conflict_row row;
+    struct hf_version_id ours;
     struct hf_slice value;
 
     fill_copy(s, &value, &verdict);
     if (s->trial->verdict.rule != 0) {
-        fill_conflict(s, &row);
+        fill_conflict(s, &ours, &row);
         verdict.conflict = &row;
     }
     if (!verdict.conflict && !verdict.take_theirs) {

@@ -119,6 +119,29 @@ struct hf_resend {
     struct hf_notes in_lane; /* keys that the lane brings back */
 };
 
+/* Copies that are compared with Redis. */
+#define HF_SWEEP_KEYS 512u
+struct hf_copy {
+    struct hf_buf key;
+    struct hf_version_id id; /* what is held here */
+    uint64_t lsn;
+    int64_t made_ms;
+    bool held, is_gap, compared;
+};
+struct hf_sweep {
+    bool active, gaps_done;
+    bool out, failed;
+    bool awaits_refresh;   /* the batch is compared; what differed is being fetched */
+    uint64_t ticket;       /* of the checkpoint that is awaited */
+    size_t ns_index;       /* after the gaps: the namespace that is swept ... */
+    struct hf_buf after;   /* ... behind this key */
+    int64_t not_before_ms; /* the pace */
+    size_t n;
+    struct hf_copy copies[HF_SWEEP_KEYS];
+    struct hf_shared_seen seen[HF_SWEEP_KEYS];
+    struct hf_shared_examine request;
+};
+
 enum hf_catch_up {
     HF_CATCH_UP_SERVER = 0, /* once: is it the same life of the same server? */
     HF_CATCH_UP_EPOCH,      /* from here to RESEND: for each namespace */
@@ -210,6 +233,7 @@ struct hf_link {
 
     uint64_t maybe_sent_lsn; /* stored lane entries up to here may have been sent: before this process, or lost */
     struct hf_refresh refresh;
+    struct hf_sweep sweep;
     uint64_t sent_lsn; /* the last LSN at open, or the highest handed to Redis since: it cannot know later ones */
     uint64_t recovered_lsn; /* the last LSN of the journal at open: ours above it were lost in a crash */
     bool refresh_failed;    /* a key could not be noted */
@@ -256,6 +280,14 @@ void hf__resend_begin(struct hf_link *link, const struct hf_resend *what);
 bool hf__resend_step(
     struct hf_link *link); /* true when all is noted; otherwise the link is woken for the next step */
 void hf__resend_release(struct hf_link *link);
+
+/* link_sweep.c */
+void hf__sweep_begin(struct hf_link *link); /* gaps, and the namespaces that are marked */
+void hf__sweep_send(struct hf_link *link);  /* the next batch, if it is time; runs beside other requests */
+void hf__sweep_release(struct hf_link *link);
+void hf__link_swept(struct hf_link *link); /* link.c: all copies are compared */
+/* Come back in so many milliseconds, if nothing else does before. */
+void hf__link_wake_in(struct hf_link *link, int ms);
 
 /* link_live.c */
 struct hf_live *hf__live_peek(struct hf_link *link, struct hf_live_queue *queue); /* these take the mutex */

@@ -4,6 +4,8 @@
 
 #include "bytes.h"
 
+#include <stdatomic.h>
+
 #define HF_STREAM_ID_MAX 48
 
 struct hf_ns {
@@ -32,6 +34,7 @@ struct hf_ns {
     bool adopt;                  /* ... and what Redis lacks is lost, by policy */
     enum hf_loss_policy decided; /* by the operator, for this loss; link.mutex */
     bool awaits_decision;        /* link.mutex */
+    _Atomic bool verified;       /* every copy is what Redis holds, as far as it tells us; any thread */
 };
 
 struct hf_ns_table {

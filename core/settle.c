@@ -230,10 +230,20 @@ static bool leave_only(struct hf *store, struct hf_settled *settled)
 
     pthread_mutex_lock(&store->checkpoint.mutex);
     done = reserve(&store->checkpoint);
+    if (settled->what & (HF_LEFT_FOREIGN | HF_LEFT_GAP))
+        settled->not_before = store->checkpoint.started + 1; /* one under way may have frozen already */
     if (done)
         leave(store, settled);
     pthread_mutex_unlock(&store->checkpoint.mutex);
     return done;
+}
+
+void hf__settle_gap(struct hf *store, struct hf_slice key)
+{
+    struct hf_settled settled = {.what = HF_LEFT_GAP};
+
+    if (hf__buf_copy(key, &settled.key) != 0 || !leave_only(store, &settled))
+        hf__settled_release(&settled); /* it is compared once more */
 }
 
 void hf__settle_retain_delete(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t made_ms)
@@ -300,9 +310,7 @@ bool hf__settle_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, con
 
 bool hf__settle_note_foreign(struct hf *store, struct hf_slice key, const struct hf_foreign *foreign)
 {
-    struct hf_settled settled = {.lsn = hf__journal_last_lsn(store->journal),
-                                 .what = HF_LEFT_FOREIGN,
-                                 .more = calloc(1, sizeof(*settled.more))};
+    struct hf_settled settled = {.what = HF_LEFT_FOREIGN, .more = calloc(1, sizeof(*settled.more))};
     bool done = settled.more && hf__buf_copy(key, &settled.key) == 0;
 
     if (done) {

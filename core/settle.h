@@ -34,6 +34,8 @@ bool hf__settle_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, con
 bool hf__settle_note_foreign(struct hf *store, struct hf_slice key, const struct hf_foreign *foreign);
 /* A retained lane entry, which Redis has lost, is owed again. False without memory. */
 bool hf__settle_relane(struct hf *store, const struct hf_lane_entry *entry);
+/* The key's copy was compared with Redis, and is right again. */
+void hf__settle_gap(struct hf *store, struct hf_slice key);
 /* The key's versions up to `lsn` have been handed to the shared tier. */
 void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn);
 

@@ -43,9 +43,10 @@ enum {
     HF_LEFT_PARKED = 4,   /* keep more->parked */
     HF_LEFT_CONFLICT = 8, /* keep more->conflict */
     HF_LEFT_THEIRS = 16,  /* the record becomes more->theirs, unless it is newer than this LSN */
-    HF_LEFT_FOREIGN = 32, /* note more->foreign in the key's row; only with a commit that covers this LSN */
+    HF_LEFT_FOREIGN = 32, /* note more->foreign in the key's row */
     HF_LEFT_RETAIN = 64,  /* keep more->retained in case Redis is rolled back */
     HF_LEFT_RELANE = 128, /* more->retained is owed again */
+    HF_LEFT_GAP = 256,    /* the key was compared: remove its gap */
 };
 struct hf_settled_more {
     struct hf_parked_row parked;
@@ -59,6 +60,7 @@ struct hf_settled_more {
 struct hf_settled {
     struct hf_buf key;
     uint64_t lsn;
+    uint64_t not_before; /* count of the first checkpoint that may store it: what it speaks of must be frozen by then */
     unsigned what;
     struct hf_settled_more *more; /* NULL: nothing more */
 };
@@ -111,6 +113,7 @@ struct hf {
     _Atomic uint64_t pending_rows, lane_entries;
     _Atomic int64_t lane_open;   /* unsettled lane entries in the overlay */
     _Atomic uint64_t unsaved;    /* parked entries and conflicts that no checkpoint has stored yet */
+    _Atomic bool refreshing;        /* there are copies that Redis is known, or suspected, to have changed */
     _Atomic uint64_t room_bytes; /* that the overlay may take before the local tier could be full */
     /* The logs as of the last commit, and what was left for the next one. */
     _Atomic uint64_t conflicts, blind_conflicts, conflict_bytes, parked, gaps;

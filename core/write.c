@@ -11,6 +11,7 @@
 
 #include "checkpoint.h"
 #include "deadline.h"
+#include "digest.h"
 #include "done.h"
 #include "fail.h"
 #include "link.h"
@@ -696,6 +697,54 @@ bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, cons
     done = is_newest(store, key, lsn) && hf__settle_verdict(store, key, lsn, verdict);
     if (done && verdict->take_theirs)
         install(store, &entry, false);
+    pthread_mutex_unlock(&store->write_mutex);
+    return done;
+}
+
+/* A local delete in the journal: its LSN numbers the conflict. With the write lock. */
+static bool give_up(struct hf *store, struct hf_slice key, const struct hf_found *found, struct hf_conflict_row *row)
+{
+    struct hf_verdict verdict = {.conflict = row};
+    bool too_long = found->value.len > HF_CONFLICT_VALUE_MAX;
+    struct hf_version_id id = hf__version_id(found->value, 0);
+    struct hf_staged staged;
+    struct hf_entry entry = {.op = HF_ENTRY_DELETE,
+                             .type = HF_TYPE_STRING,
+                             .flags = HF_ENTRY_LOCAL,
+                             .key = key,
+                             .made_ms = hf__now_ms(store)};
+
+    if (hf__overlay_stage(&store->overlay, &entry, HF_VERSION_SETTLED, &staged) != 0 ||
+        hf__journal_append(store->journal, &entry, 1) != 0)
+        return false;
+    row->id = entry.lsn;
+    row->key = key;
+    row->ours = (struct hf_conflict_side){.present = true,
+                                          .too_long = too_long,
+                                          .value = too_long ? hf__slice(id.digest, sizeof(id.digest)) : found->value,
+                                          .len = found->value.len,
+                                          .deadline_ms = found->deadline_ms,
+                                          .made_ms = found->made_ms};
+    hf__overlay_insert(&store->overlay, &staged, entry.lsn);
+    atomic_store_explicit(&store->visible_lsn, entry.lsn, memory_order_release);
+    hf__checkpoint_note_write(store);
+    return hf__settle_verdict(store, key, entry.lsn, &verdict);
+}
+
+bool hf__write_adopted(struct hf *store, struct hf_slice key, uint64_t lsn, struct hf_conflict_row *row)
+{
+    enum hf_owed owed = HF_OWED_NOTHING;
+    struct hf_found found;
+    struct hf_look look;
+    bool done = true;
+
+    pthread_mutex_lock(&store->write_mutex);
+    if (hf__look_begin(store, &look) == 0) {
+        if (hf__look_up(&look, key, &found) == 0 && hf__look_owed(&look, key, &found, &owed) == 0 && found.live &&
+            owed == HF_OWED_NOTHING && found.lsn == lsn)
+            done = give_up(store, key, &found, row);
+        hf__look_end(&look);
+    }
     pthread_mutex_unlock(&store->write_mutex);
     return done;
 }

@@ -26,6 +26,10 @@ void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
  * HF_ENTRY_RESEND), unless the key is owed in any case. `deleted`: the key is not held, and its delete is meant. */
 int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, bool deleted);
 
+/* A copy that Redis has lost is given up here, too, if it is still the one with `lsn` and owes nothing; the row, whose ours
+ * is filled in here, goes to the conflict log. False without memory or room: the copy stays. */
+bool hf__write_adopted(struct hf *store, struct hf_slice key, uint64_t lsn, struct hf_conflict_row *row);
+
 /* Our changes of the key up to `lsn` have ended with this verdict, and the copy here becomes what it says. False when the
  * key has been written since, or without memory: nothing was done, and the key is still owed. */
 struct hf_verdict;
