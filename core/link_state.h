@@ -3,6 +3,7 @@
 #define HF_LINK_STATE_H
 
 #include "link.h"
+#include "link_ask.h"
 #include "write.h"
 
 /* A live write that waits to be sent, or is out. */
@@ -100,6 +101,8 @@ struct hf_link {
     struct hf_live_queue plain, lane;
     size_t queued_bytes;
     struct hf_fetch_wait *fetches;
+    struct hf_ask *asks;               /* link_ask.h */
+    bool asking;                       /* the connection stands: questions are taken */
     struct hf_cursor *published;       /* per namespace: after what they speak of was settled */
     struct hf_cursor *saved;           /* ... and as of the last freeze */
     int64_t offset_ms, uncertainty_ms; /* Redis's clock minus the timeline */
