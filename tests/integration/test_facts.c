@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define BOUND_MS 10000 /* nothing here should take a tenth of it */
 #define TIMEOUT_MS 400
@@ -327,6 +328,153 @@ static void test_ask__every_question_ends_while_the_link_breaks(void **state)
     assert_ptr_equal(ask_often(f), NULL);
 }
 
+/* ---- the doctor, with real servers ---- */
+
+struct wanted {
+    const char *topic;
+    enum hf_finding_level level;
+    const char *part; /* of found or advice */
+    bool seen;
+};
+
+static int compare(void *ctx, const struct hf_finding *finding)
+{
+    for (struct wanted *w = ctx; w->topic; w++) {
+        if (strcmp(w->topic, finding->topic) != 0)
+            continue;
+        if (w->level != finding->level || !(strstr(finding->found, w->part) || strstr(finding->advice, w->part)))
+            fail_msg("%s: level %d: %s: %s", finding->topic, finding->level, finding->found, finding->advice);
+        w->seen = true;
+    }
+    return 0;
+}
+
+static void assert_findings(struct fixture *f, struct wanted *wanted)
+{
+    assert_ok(hf_doctor(f->store, compare, wanted));
+    for (struct wanted *w = wanted; w->topic; w++) {
+        if (!w->seen)
+            fail_msg("nothing was said of %s", w->topic);
+    }
+}
+
+static void test_doctor__a_server_without_persistence(void **state)
+{
+    struct fixture *f = *state;
+    struct wanted wanted[] = {
+        {"shared tier", HF_FINDING_OK, "online", false},
+        {"role", HF_FINDING_OK, "master", false},
+        {"eviction policy", HF_FINDING_OK, "noeviction", false},
+        {"persistence", HF_FINDING_PROBLEM, "loses everything", false},
+        {"last save", HF_FINDING_OK, "ok", false},
+        {"replicas", HF_FINDING_ADVICE, "0", false},
+        {"memory", HF_FINDING_ADVICE, "no maxmemory", false},
+        {"value size", HF_FINDING_OK, "512.0 MiB", false},
+        {"right to run scripts", HF_FINDING_OK, "permitted", false},
+        {"time", HF_FINDING_OK, "ms", false},
+        {"Redis's clock", HF_FINDING_OK, "ms", false},
+        {"durability", HF_FINDING_OK, "always", false},
+        {"journal", HF_FINDING_OK, "0 quarantined", false},
+        {"local tier", HF_FINDING_OK, "64.0 MiB", false},
+        {"permissions", HF_FINDING_OK, "0700", false},
+        {"pending", HF_FINDING_OK, "0 keys", false},
+        {"parked", HF_FINDING_OK, "0 entries", false},
+        {0},
+    };
+
+    start_redis(f, NULL);
+    open_store(f);
+    assert_findings(f, wanted);
+}
+
+static void test_doctor__a_server_that_evicts_and_takes_short_values(void **state)
+{
+    static const char *const args[] = {"--maxmemory",          "100mb",        "--maxmemory-policy",
+                                       "allkeys-lru",          "--appendonly", "yes",
+                                       "--proto-max-bulk-len", "8mb",          NULL};
+    struct fixture *f = *state;
+    struct wanted wanted[] = {
+        {"eviction policy", HF_FINDING_PROBLEM, "allkeys-lru", false},
+        {"persistence", HF_FINDING_OK, "every second", false},
+        {"memory", HF_FINDING_OK, "of 100.0 MiB", false},
+        {"value size", HF_FINDING_PROBLEM, "proto-max-bulk-len 67108864", false},
+        {0},
+    };
+
+    start_redis(f, args);
+    open_store(f);
+    assert_findings(f, wanted);
+}
+
+static void test_doctor__the_advice_for_missing_rights_grants_them(void **state)
+{
+    struct fixture *f = *state;
+    char text[64];
+    struct wanted missing[] = {
+        {"eviction policy", HF_FINDING_UNKNOWN, "INFO", false},
+        {"role", HF_FINDING_OK, "by the handshake", false},
+        {"value size", HF_FINDING_UNKNOWN, "CONFIG GET", false},
+        {"right to run scripts", HF_FINDING_PROBLEM, "ACL SETUSER limited +eval +evalsha", false},
+        {"right to track keys", HF_FINDING_ADVICE, "ACL SETUSER limited +client|tracking", false},
+        {"right to read INFO", HF_FINDING_ADVICE, "ACL SETUSER limited +info", false},
+        {"right to read settings", HF_FINDING_ADVICE, "ACL SETUSER limited +config|get", false},
+        {0},
+    };
+    struct wanted granted[] = {
+        {"eviction policy", HF_FINDING_OK, "noeviction", false},
+        {"right to run scripts", HF_FINDING_OK, "permitted", false},
+        {"right to track keys", HF_FINDING_OK, "permitted", false},
+        {"right to read INFO", HF_FINDING_OK, "permitted", false},
+        {"right to read settings", HF_FINDING_OK, "permitted", false},
+        {0},
+    };
+
+    start_redis(f, NULL);
+    open_as(f, ALL_RIGHTS "-info -config -@scripting -client");
+    assert_findings(f, missing);
+    redis_server_text(&f->redis, text, sizeof(text),
+                      "ACL SETUSER limited +eval +evalsha +client|tracking +info +config|get");
+    assert_string_equal(text, "OK");
+    assert_findings(f, granted);
+}
+
+static void test_doctor__an_unreachable_server_and_files_open_to_others(void **state)
+{
+    struct fixture *f = *state;
+    char path[160];
+    struct wanted wanted[] = {
+        {"server", HF_FINDING_UNKNOWN, "not asked", false},
+        {"permissions", HF_FINDING_ADVICE, "directory 0711, 'lmdb/data.mdb' 0640, 1 such files", false},
+        {0},
+    };
+
+    start_redis(f, NULL);
+    open_store(f);
+    redis_server_kill(&f->redis);
+    assert_true(wait_link(f->store, HF_LINK_OFFLINE, BOUND_MS));
+    assert_int_equal(chmod(f->scratch.store, 0711), 0);
+    snprintf(path, sizeof(path), "%s/lmdb/data.mdb", f->scratch.store);
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_findings(f, wanted);
+}
+
+static void test_doctor__a_readers_handle_asks_nobody(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_options reader = {.read_only = true};
+    struct wanted wanted[] = {
+        {"shared tier", HF_FINDING_UNKNOWN, "for reading only", false},
+        {"journal", HF_FINDING_OK, "0 quarantined", false},
+        {0},
+    };
+
+    start_redis(f, NULL);
+    open_store(f);
+    assert_ok(hf_close(f->store));
+    assert_ok(hf_open(f->scratch.store, &reader, &f->store));
+    assert_findings(f, wanted);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -341,6 +489,11 @@ int main(void)
         TEST(test_ask__a_frozen_server_is_not_waited_for),
         TEST(test_ask__many_threads_ask_while_others_write),
         TEST(test_ask__every_question_ends_while_the_link_breaks),
+        TEST(test_doctor__a_server_without_persistence),
+        TEST(test_doctor__a_server_that_evicts_and_takes_short_values),
+        TEST(test_doctor__the_advice_for_missing_rights_grants_them),
+        TEST(test_doctor__an_unreachable_server_and_files_open_to_others),
+        TEST(test_doctor__a_readers_handle_asks_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
