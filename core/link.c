@@ -154,6 +154,7 @@ static void gone(struct hf_link *link, const struct hf_shared_error *error)
     hf__link_out(link, false);
     stop_accepting(link);
     hf__fetch_fail_all(link, error->reason);
+    hf__ask_fail_all(link, error->reason);
     hf__link_set_state(link, refused ? HF_LINK_HELD : HF_LINK_OFFLINE, error->reason);
     schedule_connect(link, refused);
 }
@@ -369,6 +370,7 @@ void hf__link_pump(struct hf_link *link)
     if (!link->connected)
         return;
     hf__fetch_send_all(link);
+    hf__ask_send_all(link);
     if (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE) {
         hf__refresh_send(link);
         hf__sweep_send(link);
@@ -546,6 +548,7 @@ void hf__link_stop(struct hf *store)
     link->tier = NULL;
     stop_accepting(link);
     hf__fetch_fail_all(link, "the store is closing");
+    hf__ask_fail_all(link, "the store is closing");
 }
 
 void hf__link_free(struct hf *store)

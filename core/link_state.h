@@ -5,6 +5,7 @@
 #include "evidence.h"
 #include "judge.h"
 #include "link.h"
+#include "link_ask.h"
 #include "lookup.h"
 #include "write.h"
 
@@ -169,6 +170,8 @@ struct hf_link {
     struct hf_live_queue plain, lane;
     size_t queued_bytes;
     struct hf_fetch_wait *fetches;
+    struct hf_ask *asks;               /* link_ask.h */
+    bool asking;                       /* the connection stands: questions are taken */
     struct hf_cursor *published;       /* per namespace: after what they speak of was settled */
     struct hf_cursor *saved;           /* ... and as of the last freeze */
     char run_id[48], saved_run_id[48]; /* of the server that they speak of; "": not known */

@@ -132,13 +132,19 @@ static int scan_string(struct scan *s)
     return 0;
 }
 
+static bool is_space(unsigned char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 static int scan_token(struct scan *s, enum token_kind *ret_kind)
 {
     unsigned char c;
     int rc = 0;
 
-    while (s->at < s->len && (c = s->p[s->at], c == ' ' || c == '\t' || c == '\n' || c == '\r'))
+    while (is_space(peek(s, 0)))
         s->at++;
+    c = peek(s, 0);
     if (s->at == s->len) {
         *ret_kind = TOKEN_END;
         return 0;

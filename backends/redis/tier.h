@@ -93,5 +93,6 @@ int hf__redis_send_lane(struct hf_shared_tier *tier, struct hf_shared_lane *lane
 int hf__redis_send_epoch(struct hf_shared_tier *tier, struct hf_shared_epoch *epoch);
 int hf__redis_send_log_page(struct hf_shared_tier *tier, struct hf_shared_log_page *page);
 int hf__redis_send_fetch(struct hf_shared_tier *tier, struct hf_shared_fetch *fetch);
+int hf__redis_send_facts(struct hf_shared_tier *tier, struct hf_shared_facts *facts);
 
 #endif

@@ -692,6 +692,9 @@ struct hf_finding {
     const char *found;  /* "7.0.15" */
     const char *advice; /* what to do; "" when nothing is */
 };
+/* Call `each` for every finding, borrowed during the call, until it returns non-zero, which is then returned. Works without
+ * Redis, and on a reader's handle: what could not be asked is a finding of level unknown. Waits at most redis_timeout_ms
+ * for the link to ask, and as long again for the answer. Nothing is changed. */
 HF_API int hf_doctor(struct hf *store, int (*each)(void *ctx, const struct hf_finding *finding), void *ctx);
 
 /* Bring the local tier up to date with the journal and wait for it. */

@@ -284,8 +284,9 @@ struct hf_shared_decide {
 /* ---- facts: what an operator should know of the server; whatever this user may not read is left unknown ---- */
 
 struct hf_shared_facts {
-    bool has_info;   /* INFO was answered: the fields up to `connected_replicas` hold */
-    char run_id[48]; /* of this life of the server */
+    char version[24]; /* "7.0.15", from the handshake */
+    bool has_info;    /* INFO was answered: the fields up to `connected_replicas` hold */
+    char run_id[48];  /* of this life of the server */
     int64_t uptime_s;
     bool loading;
     bool aof_enabled;
