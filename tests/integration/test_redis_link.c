@@ -1818,7 +1818,7 @@ static void test_log__foreign_entries_are_passed_over(void **state)
 /* The rule of docs/redis-bookkeeping.md, with a password; what it says is enough must be enough. */
 static const char documented_acl[] =
     "ACL SETUSER limited on >pw resetkeys ~app:* ~_hf:app::* ~_hf:session:* -@all +hello +auth +select +ping +time "
-    "+multi +exec +watch +unwatch +get +set +del +pexpireat +persist +incrby +strlen +type +exists +pttl +xadd "
+    "+multi +exec +watch +unwatch +get +set +del +pexpireat +persist +incrby +strlen +type +exists +pttl +getrange +xadd "
     "+xrange "
     "+xrevrange +eval +evalsha";
 
