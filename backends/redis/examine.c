@@ -424,7 +424,7 @@ static enum part next_part(struct examine_run *run, size_t *ret_key)
         run->part = (run->part + 1) % N_PARTS;
         run->cursor += run->part == 0;
     }
-    run->kept[run->cursor].asked &= (uint8_t)~(1 << run->part);
+    run->kept[run->cursor].asked &= (uint8_t) ~(1 << run->part);
     *ret_key = run->cursor;
     return run->part;
 }
@@ -539,35 +539,33 @@ static void wave_done(struct examine_run *run)
     finish(run);
 }
 
-/* Returns false when the connection has ended, and the run with it. */
-static bool log_answer(struct examine_run *run, const redisReply *reply, size_t index)
+/* A page's first answer may end the connection, and the run with it; it is never the last one of a wave. */
+static void log_answer(struct examine_run *run, const redisReply *reply, size_t index)
 {
     struct hf__page_read *read = &run->pages[index / HF__PAGE_REPLIES];
+    size_t at = index % HF__PAGE_REPLIES;
 
     if (run->next != DONE || run->examine->error.class != HF_SHARED_OK)
-        return true;
-    if (!hf__page_answer(run->tier, read, reply, index % HF__PAGE_REPLIES))
-        return false;
-    if (index % HF__PAGE_REPLIES == HF__PAGE_REPLIES - 1)
+        return;
+    hf__page_answer(run->tier, read, reply, at);
+    if (at == HF__PAGE_REPLIES - 1)
         blame(run, &read->page->error);
-    return true;
 }
 
 static void examine_reply(struct hf__wave *wave, const redisReply *reply, size_t index)
 {
     struct examine_run *run = wave->ctx;
     bool last = index + 1 == wave->n_replies;
-    bool stands = true;
 
     if (index >= run->n_before)
-        stands = log_answer(run, reply, index - run->n_before);
+        log_answer(run, reply, index - run->n_before);
     else if (run->how == LOOKING)
         look_answer(run, reply, index);
     else if (run->how == READING)
         read_answer(run, reply);
     else
         script_answer(run, reply, index);
-    if (stands && last)
+    if (last)
         wave_done(run);
 }
 

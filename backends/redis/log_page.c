@@ -171,7 +171,7 @@ void hf__page_write(struct hf__command_writer *w, const struct hf__page_read *re
 }
 
 /* Every entry is counted before its changes are told: `each` may end the connection. */
-static bool read_entries(struct hf__redis *tier, struct hf_shared_log_page *page, const redisReply *range)
+static void read_entries(struct hf__redis *tier, struct hf_shared_log_page *page, const redisReply *range)
 {
     uint64_t attempt = tier->conn.attempt;
     char id[sizeof(page->after_id)];
@@ -185,7 +185,6 @@ static bool read_entries(struct hf__redis *tier, struct hf_shared_log_page *page
         page->n_entries++;
         tell_changes(tier, page, id, entry->element[1]);
     }
-    return attempt == tier->conn.attempt;
 }
 
 /* With entries behind it and none before it, the id asked for lies inside the log. */
@@ -208,22 +207,21 @@ bool hf__page_first_id(const redisReply *range, char *id, size_t size)
            (hf__reply_is_array(range->element[0], 1) && hf__reply_copy(range->element[0]->element[0], id, size));
 }
 
-bool hf__page_answer(struct hf__redis *tier, struct hf__page_read *read, const redisReply *reply, size_t index)
+void hf__page_answer(struct hf__redis *tier, struct hf__page_read *read, const redisReply *reply, size_t index)
 {
     struct hf_shared_log_page *page = read->page;
     char id[sizeof(page->after_id)];
 
     if (page->error.class != HF_SHARED_OK || hf__reply_error(reply, &page->error))
-        return true;
+        return;
     if (index == 0 && hf__reply_is_array(reply, 0))
-        return read_entries(tier, page, reply);
-    if (!hf__page_first_id(reply, id, sizeof(id)))
+        read_entries(tier, page, reply);
+    else if (!hf__page_first_id(reply, id, sizeof(id)))
         hf__redis_error(&page->error, HF_SHARED_LINK, "the server does not answer XRANGE as Redis does");
     else if (index == 1)
         read->there = id[0] != '\0';
     else
         judge_first(read, id);
-    return true;
 }
 
 /* ---- a page alone ---- */
@@ -251,7 +249,8 @@ static void page_reply(struct hf__wave *wave, const redisReply *reply, size_t in
 {
     struct hf__redis *tier = wave->ctx;
 
-    if (hf__page_answer(tier, &tier->page.read, reply, index) && index + 1 == HF__PAGE_REPLIES)
+    hf__page_answer(tier, &tier->page.read, reply, index);
+    if (index + 1 == HF__PAGE_REPLIES)
         finish_page(tier);
 }
 

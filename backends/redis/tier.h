@@ -94,13 +94,13 @@ void hf__redis_settle(struct hf__redis *tier, uint64_t attempt, const struct hf_
 #define HF__FENCED_TEXT "our session token was gone from Redis: nothing was applied"
 
 /* A page of a change log, alone or behind an examination: check what is asked, begin, write the commands, and take
- * their answers, index 0 to HF__PAGE_REPLIES - 1. The last one returns false when the connection has ended while
- * `each` ran: whatever waited for the answers was told, and may be gone. */
+ * their answers, index 0 to HF__PAGE_REPLIES - 1. While the first is taken `each` runs and may end the connection:
+ * whatever waited for the answers may be gone after it. */
 #define HF__PAGE_REPLIES 3
 int hf__page_check(const struct hf_shared_log_page *page);
 void hf__page_begin(struct hf__page_read *read, struct hf_shared_log_page *page);
 void hf__page_write(struct hf__command_writer *w, const struct hf__page_read *read);
-bool hf__page_answer(struct hf__redis *tier, struct hf__page_read *read, const redisReply *reply, size_t index);
+void hf__page_answer(struct hf__redis *tier, struct hf__page_read *read, const redisReply *reply, size_t index);
 /* The id of the first entry in a range, "" for an empty one; false for something else. */
 bool hf__page_first_id(const redisReply *range, char *id, size_t size);
 
