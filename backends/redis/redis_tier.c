@@ -228,6 +228,7 @@ static const struct hf_shared_ops redis_ops = {
     .send_log_page = hf__redis_send_log_page,
     .send_fetch = hf__redis_send_fetch,
     .send_facts = hf__redis_send_facts,
+    .send_examine = hf__redis_send_examine,
 };
 
 /* ---- making one ---- */
