@@ -1820,7 +1820,7 @@ static const char documented_acl[] =
     "ACL SETUSER limited on >pw resetkeys ~app:* ~_hf:app::* ~_hf:session:* -@all +hello +auth +select +ping +time "
     "+multi +exec +watch +unwatch +get +set +del +pexpireat +persist +incrby +strlen +type +exists +pttl +xadd "
     "+xrange "
-    "+xrevrange +eval +evalsha";
+    "+xrevrange +eval +evalsha +client|tracking";
 
 static void test_acl__documented_rights_are_enough(void **state)
 {
