@@ -1822,7 +1822,7 @@ static const char documented_acl[] =
     "+multi +exec +watch +unwatch +get +set +del +pexpireat +persist +incrby +strlen +type +exists +pttl +getrange "
     "+xadd "
     "+xrange "
-    "+xrevrange +eval +evalsha";
+    "+xrevrange +eval +evalsha +client|tracking";
 
 static void test_acl__documented_rights_are_enough(void **state)
 {
