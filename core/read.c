@@ -37,7 +37,8 @@ static enum hf_origin origin_of(struct hf *store, const struct hf_found *found, 
         return HF_ORIGIN_LOCAL_VERIFIED;
     if (!found->held)
         return HF_ORIGIN_NONE;
-    return atomic_load(&ns->verified) && !atomic_load(&store->refreshing) ? HF_ORIGIN_LOCAL_VERIFIED : HF_ORIGIN_LOCAL_UNVERIFIED;
+    return atomic_load(&ns->verified) && !atomic_load(&store->refreshing) ? HF_ORIGIN_LOCAL_VERIFIED
+                                                                          : HF_ORIGIN_LOCAL_UNVERIFIED;
 }
 
 /* Redis has this value, or nobody is owed it. A parked one is neither pending nor shared. */

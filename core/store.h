@@ -60,7 +60,8 @@ struct hf_settled_more {
 struct hf_settled {
     struct hf_buf key;
     uint64_t lsn;
-    uint64_t not_before; /* count of the first checkpoint that may store it: what it speaks of must be frozen by then */
+    uint64_t
+        not_before; /* count of the first checkpoint that may store it: what it speaks of must be frozen by then */
     unsigned what;
     struct hf_settled_more *more; /* NULL: nothing more */
 };
@@ -113,7 +114,7 @@ struct hf {
     _Atomic uint64_t pending_rows, lane_entries;
     _Atomic int64_t lane_open;   /* unsettled lane entries in the overlay */
     _Atomic uint64_t unsaved;    /* parked entries and conflicts that no checkpoint has stored yet */
-    _Atomic bool refreshing;        /* there are copies that Redis is known, or suspected, to have changed */
+    _Atomic bool refreshing;     /* there are copies that Redis is known, or suspected, to have changed */
     _Atomic uint64_t room_bytes; /* that the overlay may take before the local tier could be full */
     /* The logs as of the last commit, and what was left for the next one. */
     _Atomic uint64_t conflicts, blind_conflicts, conflict_bytes, parked, gaps;

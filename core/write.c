@@ -702,7 +702,8 @@ bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, cons
 }
 
 /* A local delete in the journal: its LSN numbers the conflict. With the write lock. */
-static bool give_up(struct hf *store, struct hf_slice key, const struct hf_found *found, struct hf_conflict_row *row)
+static bool give_up(struct hf *store, struct hf_slice key, const struct hf_found *found,
+                    struct hf_conflict_row *row)
 {
     struct hf_verdict verdict = {.conflict = row};
     bool too_long = found->value.len > HF_CONFLICT_VALUE_MAX;
@@ -719,12 +720,13 @@ static bool give_up(struct hf *store, struct hf_slice key, const struct hf_found
         return false;
     row->id = entry.lsn;
     row->key = key;
-    row->ours = (struct hf_conflict_side){.present = true,
-                                          .too_long = too_long,
-                                          .value = too_long ? hf__slice(id.digest, sizeof(id.digest)) : found->value,
-                                          .len = found->value.len,
-                                          .deadline_ms = found->deadline_ms,
-                                          .made_ms = found->made_ms};
+    row->ours =
+        (struct hf_conflict_side){.present = true,
+                                  .too_long = too_long,
+                                  .value = too_long ? hf__slice(id.digest, sizeof(id.digest)) : found->value,
+                                  .len = found->value.len,
+                                  .deadline_ms = found->deadline_ms,
+                                  .made_ms = found->made_ms};
     hf__overlay_insert(&store->overlay, &staged, entry.lsn);
     atomic_store_explicit(&store->visible_lsn, entry.lsn, memory_order_release);
     hf__checkpoint_note_write(store);
