@@ -30,3 +30,6 @@ hf_mutant(lmdb_no_seal_of_conflicts unit/test_lmdb_logs.c *every_wrong_byte* bac
           "!hf__lmdb_sealed(table_key, stored)" "false")
 hf_mutant(lmdb_short_gaps_before_long_ones unit/test_lmdb_logs.c *any_operations* backends/lmdb/gaps.c
           "hf__slice_cmp(a.key, b.key) < 0" "true")
+hf_mutant(1_no_watch_over_the_session_token_live integration/test_lost_answers.c *late_requests__at_every_boundary_of_live* backends/redis/groups.c
+          "    hf__command(w, 2, \"WATCH\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");"
+          "    hf__command(w, 2, \"EXISTS\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");")

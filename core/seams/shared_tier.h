@@ -54,8 +54,10 @@ struct hf_shared_handler {
     /* The timer set by set_timer has run out. */
     void (*timer)(void *ctx);
     /* Another client changed these keys (tracking), or, with n == 0, possibly all of them: the copies held here are
-     * no longer verified. In order with the answers on this connection; own changes are not told. Borrowed. May be
-     * NULL: then nothing is tracked. */
+     * no longer verified. In order with the answers on this connection. Own groups are not told; lanes and decisions
+     * may be. Not told is a value of another's behind which a group sets a deadline within one turn of the server, so
+     * HF_SHARED_EXPIRE and _PERSIST without an examination leave a copy unverified. Borrowed. May be NULL: then nothing
+     * is tracked. */
     void (*invalidated)(void *ctx, const struct hf_slice *keys, size_t n);
 };
 

@@ -551,7 +551,7 @@ static void test_tracking__a_long_list_is_told_whole(void **state)
     foreign(&f, command);
     listen_up(&f);
     for (int i = 0; i < N; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof(key), "k%03d", i);
         assert_true(heard(&f, key));
     }
