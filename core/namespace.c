@@ -52,6 +52,7 @@ static int fill(struct hf_ns *ns, const struct hf_namespace *options, const char
     ns->default_ttl_ms = options->default_ttl_ms;
     ns->write_mode = options->write_mode;
     ns->read_mode = options->read_mode;
+    ns->unknown_time = options->unknown_time;
     ns->with_log = !options->change_log_off;
     ns->log_max = options->change_log_max ? options->change_log_max : HF_CHANGE_LOG_MAX_DEFAULT;
     if (rc == 0)

@@ -11,6 +11,7 @@ struct hf_ns {
     int64_t default_ttl_ms;
     enum hf_write_mode write_mode;
     enum hf_read_mode read_mode;
+    enum hf_unknown_time_policy unknown_time;
     bool with_log;
     uint32_t log_max;
 

@@ -55,6 +55,9 @@ struct hf_shared_handler {
      * no longer verified. In order with the answers on this connection; own changes are not told. Borrowed. May be
      * NULL: then nothing is tracked. */
     void (*invalidated)(void *ctx, const struct hf_slice *keys, size_t n);
+    /* Redis was asked for its TIME again: soon after `connected`, when the link is idle, and each minute. Asked and
+     * answered at these times of the clock seam. Not called for a user who may not ask. May be NULL. */
+    void (*clock)(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answered_ms);
 };
 
 /* One plain, idempotent change. */

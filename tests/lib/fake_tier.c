@@ -51,6 +51,10 @@ static struct {
     uint64_t mark;
     struct fake_script scripts[FAKE_REQUESTS];
     unsigned torn_units;
+    bool has_clock;
+    int64_t ahead_ms; /* has_clock: Redis's clock minus the boot clock */
+    int64_t wrong_ms; /* of the next answer to TIME */
+    unsigned tell, told;
 } redis = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* One connection. Its thread is the link thread of the seam. */
@@ -63,6 +67,7 @@ struct fake_tier {
     char node[33];
     /* redis.mutex */
     bool started, stopping, woken, connecting, connected, has_timer;
+    unsigned told; /* of redis.tell */
     struct timespec timer;
     struct hf_shared_group *group;
     struct hf_shared_lane *lane;
@@ -183,6 +188,19 @@ static void format_id(char *id, size_t size, size_t n)
 }
 
 /* ---- answers ---- */
+
+static int64_t redis_now_ms(const struct fake_tier *tier)
+{
+    return redis.has_clock ? tier->clock->boot_ms(tier->clock) + redis.ahead_ms : tier->clock->wall_ms(tier->clock);
+}
+
+static int64_t tell_time(const struct fake_tier *tier)
+{
+    int64_t ms = redis_now_ms(tier) + redis.wrong_ms;
+
+    redis.wrong_ms = 0;
+    return ms;
+}
 
 static struct hf_shared_error error_of(enum hf_shared_class class, const char *reason)
 {
@@ -379,7 +397,7 @@ static void serve_fetch(struct fake_tier *tier)
     if (fetch->found) {
         value = copy(slice_of(&key->value));
         if (key->deadline_ms != 0)
-            fetch->ttl_ms = key->deadline_ms - tier->clock->wall_ms(tier->clock);
+            fetch->ttl_ms = key->deadline_ms - redis_now_ms(tier);
     }
     fetch->value = slice_of(&value);
     unlock();
@@ -436,14 +454,32 @@ static void make_connection(struct fake_tier *tier)
 
     tier->connecting = false;
     tier->connected = connected;
-    hello.redis_ms = tier->clock->wall_ms(tier->clock);
+    if (connected)
+        hello.redis_ms = tell_time(tier);
     hello.asked_ms = hello.answered_ms = tier->clock->boot_ms(tier->clock);
+    tier->told = redis.tell - 1;
     unlock();
     if (connected)
         tier->handler->connected(tier->ctx, &hello);
     else
         tier->handler->lost(tier->ctx, &away);
     lock();
+    redis.told += connected;
+    changed();
+}
+
+static void serve_time(struct fake_tier *tier)
+{
+    int64_t now_ms = tier->clock->boot_ms(tier->clock), redis_ms = tell_time(tier);
+
+    (void)next_outcome(FAKE_TIME);
+    tier->told = redis.tell;
+    unlock();
+    if (tier->handler->clock)
+        tier->handler->clock(tier->ctx, redis_ms, now_ms, now_ms);
+    lock();
+    redis.told++;
+    changed();
 }
 
 static void lose_connection(struct fake_tier *tier)
@@ -476,6 +512,8 @@ static bool step(struct fake_tier *tier)
         make_connection(tier);
     } else if (tier->connected && redis.away) {
         lose_connection(tier);
+    } else if (tier->connected && tier->told != redis.tell && may_answer(FAKE_TIME)) {
+        serve_time(tier);
     } else if (tier->epoch && may_answer(FAKE_EPOCH)) {
         serve_epoch(tier);
     } else if (tier->page && may_answer(FAKE_LOG_PAGE)) {
@@ -658,6 +696,9 @@ void fake_redis_start(void)
     redis.away = false;
     redis.mark = 0;
     redis.torn_units = 0;
+    redis.has_clock = false;
+    redis.wrong_ms = 0;
+    redis.told = 0;
     memset(redis.scripts, 0, sizeof(redis.scripts));
     hf__cond_init(&redis.changed);
 }
@@ -685,6 +726,39 @@ void fake_redis_set_away(bool away)
     redis.away = away;
     changed();
     unlock();
+}
+
+void fake_redis_set_clock(struct hf_clock *clock, int64_t redis_ms)
+{
+    lock();
+    redis.has_clock = true;
+    redis.ahead_ms = redis_ms - clock->boot_ms(clock);
+    unlock();
+}
+
+void fake_redis_lie_once(int64_t wrong_ms)
+{
+    lock();
+    redis.wrong_ms = wrong_ms;
+    unlock();
+}
+
+void fake_redis_tell_time(void)
+{
+    lock();
+    redis.tell++;
+    changed();
+    unlock();
+}
+
+unsigned fake_redis_times_told(void)
+{
+    unsigned told;
+
+    lock();
+    told = redis.told;
+    unlock();
+    return told;
 }
 
 void fake_redis_script(enum fake_request kind, enum fake_outcome outcome, unsigned n)

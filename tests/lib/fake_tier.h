@@ -2,7 +2,8 @@
  *
  * There is one fake Redis in a process. It outlives the stores that share through it, so that what a crash or a lost
  * answer left in it is still there for the next one. It knows one namespace, and models no fence: two stores that
- * use it at once are both served. Keys in it never expire. It is handed to a store by these parts:
+ * use it at once are both served. Keys in it never expire. A connection begins with two answers to TIME,
+ * of which the second is a request that can be frozen. It is handed to a store by these parts:
  *
  *     struct hf_parts parts = {hf__file_layer_real(), hf__clock_real(), fake_local_open, fake_redis_open};
  *
@@ -16,7 +17,7 @@
 
 /* ---- Redis ---- */
 
-enum fake_request { FAKE_GROUP, FAKE_LANE, FAKE_EPOCH, FAKE_LOG_PAGE, FAKE_FETCH, FAKE_REQUESTS };
+enum fake_request { FAKE_GROUP, FAKE_LANE, FAKE_EPOCH, FAKE_LOG_PAGE, FAKE_FETCH, FAKE_TIME, FAKE_REQUESTS };
 
 /* What becomes of a request. */
 enum fake_outcome {
@@ -49,6 +50,15 @@ void fake_redis_let(enum fake_request kind, unsigned n);
 void fake_redis_thaw(enum fake_request kind);
 /* 0: the mark is gone. */
 void fake_redis_set_mark(uint64_t mark);
+
+/* Redis's clock says this now, and goes on with the stores' boot clock. Before, it is the wall clock. */
+void fake_redis_set_clock(struct hf_clock *clock, int64_t redis_ms);
+/* The next answer to TIME is wrong by this. */
+void fake_redis_lie_once(int64_t wrong_ms);
+/* Redis answers TIME: once more than the answers that a connection begins with. Does not wait; see the next one. */
+void fake_redis_tell_time(void);
+/* Answers to TIME that stores have taken. */
+unsigned fake_redis_times_told(void);
 
 /* Requests of this kind that were handed to the transport. */
 unsigned fake_redis_asked(enum fake_request kind);
