@@ -30,6 +30,7 @@ struct run {
     const struct hf_local_ops *ops;
     struct hf_local_txn *txn;
     uint64_t covered_lsn;
+    uint64_t count;   /* of this checkpoint */
     size_t n_settled; /* of the checkpointer's list, stored by this one */
     bool inherited;   /* the generation was frozen by an attempt that failed */
     bool more_expired;
@@ -76,21 +77,87 @@ static int drain_all(struct run *run)
     return rc;
 }
 
-static int apply_settled(struct run *run, const struct hf_settled *s)
+static struct hf_slice settled_key(const struct hf_settled *s)
+{
+    return hf__slice(s->key.data, s->key.len);
+}
+
+/* The row is for this LSN or an older one: nothing is owed any more. */
+static int clear_row(struct run *run, const struct hf_settled *s)
 {
     struct hf_pending_row row;
+    int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
+
+    if (rc == 0 && row.last_lsn <= s->lsn)
+        return run->ops->pending_remove(run->txn, settled_key(s));
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
+/* The copy becomes what Redis holds, unless it has been written since. */
+static int store_theirs(struct run *run, const struct hf_settled *s)
+{
+    struct hf_record record;
+    int rc = run->ops->get(run->ops->txn_snap(run->txn), settled_key(s), &record);
+
+    if (rc < 0 || (rc == 0 && record.lsn > s->lsn))
+        return rc;
+    if (!s->more->theirs_present)
+        return run->ops->remove(run->txn, settled_key(s));
+    record = s->more->theirs;
+    record.made_ms = hf__now_ms(run->store);
+    return run->ops->put(run->txn, settled_key(s), &record);
+}
+
+static bool is_later(const struct hf_foreign *a, const struct hf_foreign *b)
+{
+    return b->op == 0 || a->made_ms >= b->made_ms;
+}
+
+static int note_foreign(struct run *run, const struct hf_settled *s)
+{
+    struct hf_bytes base_value = {0};
+    struct hf_pending_row row;
+    int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
+
+    if (rc != 0 || !is_later(&s->more->foreign, &row.foreign))
+        return rc == HF_NOT_FOUND ? 0 : rc;
+    row.foreign = s->more->foreign;
+    row.key = settled_key(s); /* what the transaction lends ends with the next write to it */
+    rc = hf__bytes_append(&base_value, row.base_value.data, row.base_value.len);
+    row.base_value = hf__slice(base_value.bytes, base_value.len);
+    if (rc == 0)
+        rc = run->ops->pending_put(run->txn, &row);
+    hf__bytes_release(&base_value);
+    return rc;
+}
+
+static int apply_settled(struct run *run, const struct hf_settled *s)
+{
     int rc = 0;
 
-    if (s->park)
-        rc = run->ops->parked_put(run->txn, &s->row);
-    if (rc != 0)
-        return rc;
-    if (s->key.len == 0)
-        return run->ops->lane_remove(run->txn, s->lsn);
-    rc = run->ops->pending_get(run->ops->txn_snap(run->txn), hf__slice(s->key.data, s->key.len), &row);
-    if (rc == 0 && row.last_lsn <= s->lsn)
-        return run->ops->pending_remove(run->txn, hf__slice(s->key.data, s->key.len));
-    return rc == HF_NOT_FOUND ? 0 : rc;
+    if (s->what & HF_LEFT_PARKED)
+        rc = run->ops->parked_put(run->txn, &s->more->parked);
+    if (rc == 0 && (s->what & HF_LEFT_CONFLICT))
+        rc = run->ops->conflict_put(run->txn, &s->more->conflict);
+    if (rc == 0 && (s->what & HF_LEFT_RETAIN)) {
+        rc = run->ops->retained_put(run->txn, &s->more->retained);
+        rc = rc == HF_EFULL ? 0 : rc; /* what is owed needs the room more */
+    }
+    if (rc == 0 && (s->what & HF_LEFT_LANE))
+        rc = run->ops->lane_remove(run->txn, s->lsn);
+    if (rc == 0 && (s->what & HF_LEFT_RELANE))
+        rc = run->ops->lane_put(run->txn, &s->more->retained);
+    if (rc == 0 && (s->what & HF_LEFT_RELANE))
+        rc = run->ops->retained_remove(run->txn, s->lsn);
+    if (rc == 0 && (s->what & HF_LEFT_THEIRS))
+        rc = store_theirs(run, s);
+    if (rc == 0 && (s->what & HF_LEFT_ROW))
+        rc = clear_row(run, s);
+    if (rc == 0 && (s->what & HF_LEFT_GAP))
+        rc = run->ops->gap_remove(run->txn, settled_key(s));
+    if (rc == 0 && (s->what & HF_LEFT_FOREIGN))
+        rc = note_foreign(run, s);
+    return rc;
 }
 
 /* The list only grows at its end meanwhile; what an element points to stays where it is. */
@@ -114,7 +181,10 @@ static int apply_all_settled(struct run *run)
     pthread_mutex_unlock(&cp->mutex);
     for (size_t i = 0; i < run->n_settled && rc == 0; i++) {
         struct hf_settled settled = settled_at(cp, i);
-        rc = apply_settled(run, &settled);
+        if (settled.not_before > (run->inherited ? 0 : run->count))
+            run->n_settled = i; /* and those behind it: they come with the next commit */
+        else
+            rc = apply_settled(run, &settled);
     }
     return rc;
 }
@@ -126,8 +196,12 @@ static void finish_settled(struct run *run)
 
     pthread_mutex_lock(&cp->mutex);
     for (size_t i = 0; i < run->n_settled; i++) {
-        if (cp->settled[i].park)
-            atomic_fetch_sub(&run->store->parks_unsaved, 1);
+        if (cp->settled[i].what & (HF_LEFT_PARKED | HF_LEFT_CONFLICT))
+            atomic_fetch_sub(&run->store->unsaved, 1);
+        if (cp->settled[i].what & HF_LEFT_CONFLICT) {
+            atomic_fetch_sub(&run->store->conflicts_left, 1);
+            atomic_fetch_sub(&run->store->conflict_bytes_left, cp->settled[i].more->bytes.len);
+        }
         hf__settled_release(&cp->settled[i]);
     }
     cp->n_settled -= run->n_settled;
@@ -171,6 +245,58 @@ static int put_number(struct run *run, const char *name, uint64_t number)
     return run->ops->meta_put(run->txn, hf__slice_str(name), hf__slice(bytes, sizeof(bytes)));
 }
 
+#define RETAINED_MAX 100000u
+#define RETAINED_MS 3600000
+#define TRIM_MAX 2000 /* rows of the logs removed in one checkpoint */
+
+/* Acknowledged entries are kept for a while. The meta table says up to where they are gone. */
+static int trim_retained(struct run *run)
+{
+    struct hf_local_snap *snap = run->ops->txn_snap(run->txn);
+    struct hf_lane_entry entry;
+    struct hf_local_stats stats;
+    uint64_t floor = 0;
+    int rc = run->ops->stats(snap, &stats);
+
+    for (int i = 0; i < TRIM_MAX && rc == 0; i++, stats.retained--) {
+        rc = run->ops->retained_next(snap, 0, &entry);
+        if (rc != 0 || (stats.retained <= RETAINED_MAX && entry.made_ms > hf__now_ms(run->store) - RETAINED_MS))
+            break;
+        floor = entry.lsn;
+        rc = run->ops->retained_remove(run->txn, floor);
+    }
+    if (rc == HF_NOT_FOUND)
+        rc = 0;
+    return rc == 0 && floor != 0 ? put_number(run, HF_META_RETAINED_FLOOR, floor) : rc;
+}
+
+/* A full conflict log gives up its oldest blind rows, which are there for information. */
+static int trim_conflicts(struct run *run)
+{
+    const struct hf_options *opts = &run->store->opts;
+    struct hf_local_snap *snap = run->ops->txn_snap(run->txn);
+    struct hf_conflict_row row;
+    struct hf_local_stats stats;
+    uint64_t id = 0;
+    int rc = run->ops->stats(snap, &stats);
+
+    for (int i = 0; i < TRIM_MAX && rc == 0; i++) {
+        if (stats.blind_conflicts == 0 ||
+            (stats.conflicts < opts->conflict_log_max && stats.conflict_bytes < opts->conflict_log_max_bytes))
+            return 0;
+        rc = run->ops->conflict_next(snap, id, &row);
+        if (rc == 0)
+            id = row.id + 1;
+        if (rc == 0 && row.rule == HF_RULE_BLIND) {
+            rc = run->ops->conflict_remove(run->txn, row.id);
+            atomic_fetch_add(&run->store->lost_conflicts, 1);
+        }
+        if (rc == 0)
+            rc = run->ops->stats(snap, &stats);
+    }
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
 static int write_meta(struct run *run)
 {
     struct hf *store = run->store;
@@ -203,6 +329,11 @@ int hf__checkpoint_count(struct hf *store)
     if (rc == 0) {
         atomic_store(&store->pending_rows, stats.pending_rows);
         atomic_store(&store->lane_entries, stats.lane_entries);
+        atomic_store(&store->conflicts, stats.conflicts);
+        atomic_store(&store->blind_conflicts, stats.blind_conflicts);
+        atomic_store(&store->conflict_bytes, stats.conflict_bytes);
+        atomic_store(&store->parked, stats.parked);
+        atomic_store(&store->gaps, stats.gaps);
         atomic_store(&store->room_bytes, room_for_overlay(&stats));
     }
     return rc;
@@ -243,6 +374,10 @@ static int run_once(struct run *run)
     if (rc == 0)
         rc = apply_all_settled(run);
     if (rc == 0)
+        rc = trim_retained(run);
+    if (rc == 0)
+        rc = trim_conflicts(run);
+    if (rc == 0)
         rc = sweep(run);
     if (rc == 0)
         rc = write_meta(run);
@@ -275,7 +410,7 @@ int hf__checkpoint_run(struct hf *store)
     int rc;
 
     pthread_mutex_lock(&cp->mutex);
-    cp->started++;
+    run.count = ++cp->started;
     cp->requested = false;
     pthread_mutex_unlock(&cp->mutex);
     rc = run_once(&run);

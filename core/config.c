@@ -6,6 +6,7 @@
 #include "bytes.h"
 #include "fail.h"
 
+#include <assert.h>
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 #define NAMESPACES_MAX 1024u        /* every key is compared with every prefix */
 #define NAME_TEXT_MAX 200           /* of the file in a sentence, which has HF_ERRMSG_MAX for everything */
 #define EXACT_DOUBLE_MAX 9007199254740992.0 /* 2^53: JSON numbers are doubles, whole ones are exact up to here */
+#define EXACT_INTEGER_MAX (1ull << 53)      /* the same */
 
 struct hf_config {
     cJSON *json;     /* the document; the strings of the options lie in here */
@@ -41,8 +43,9 @@ struct field {
     const char *name;
     int (*read)(struct reader *r, const cJSON *value, const struct field *field, void *target);
     size_t offset;
-    uint64_t min, max; /* durations in milliseconds, sizes in bytes */
-    bool hidden;       /* known, but not to be offered */
+    uint64_t min, max;        /* durations in milliseconds, sizes in bytes */
+    const char *const *words; /* of an enum, in its order, with NULL behind the last one */
+    bool hidden;              /* known, but not to be offered */
 };
 
 /* ---- saying what is wrong ---- */
@@ -238,6 +241,72 @@ static int read_size(struct reader *r, const cJSON *value, const struct field *f
     *(uint64_t *)at(target, field) = size;
     return 0;
 }
+
+static int read_number(struct reader *r, const cJSON *value, const struct field *field, void *target)
+{
+    char expected[64];
+    uint64_t number;
+
+    if (!whole_number(value, &number) || number < field->min || number > field->max) {
+        snprintf(expected, sizeof(expected), "a whole number from %llu to %llu", (unsigned long long)field->min,
+                 (unsigned long long)field->max);
+        return bad_value(r, value, expected);
+    }
+    *(uint64_t *)at(target, field) = number;
+    return 0;
+}
+
+static int read_bool(struct reader *r, const cJSON *value, const struct field *field, void *target)
+{
+    if (!cJSON_IsBool(value))
+        return bad_value(r, value, "true or false");
+    *(bool *)at(target, field) = cJSON_IsTrue(value);
+    return 0;
+}
+
+/* A setting whose default is true; the options keep its opposite. */
+static int read_not(struct reader *r, const cJSON *value, const struct field *field, void *target)
+{
+    int rc = read_bool(r, value, field, target);
+    bool *member = at(target, field);
+
+    if (rc == 0)
+        *member = !*member;
+    return rc;
+}
+
+static int bad_word(const struct reader *r, const cJSON *value, const char *const *words)
+{
+    char expected[128] = "";
+    size_t len = 0;
+
+    for (const char *const *word = words; *word; word++)
+        len += (size_t)snprintf(expected + len, sizeof(expected) - len, "%s\"%s\"",
+                                word == words ? ""
+                                : word[1]     ? ", "
+                                              : " or ",
+                                *word);
+    return bad_value(r, value, expected);
+}
+
+/* One of the field's words: the enum's value is its index. */
+static int read_word(struct reader *r, const cJSON *value, const struct field *field, void *target)
+{
+    const char *text = cJSON_IsString(value) ? value->valuestring : "";
+    unsigned i = 0;
+
+    while (field->words[i] && strcmp(field->words[i], text) != 0)
+        i++;
+    if (!field->words[i])
+        return bad_word(r, value, field->words);
+    memcpy(at(target, field), &i, sizeof(i)); /* an enum is as large as `i`, as WORDS asserts */
+    return 0;
+}
+
+/* Words that name an enum's values in order, up to the last one. */
+#define WORDS(words, last)                                                                                         \
+    static_assert(sizeof(words) / sizeof((words)[0]) == (last) + 2, "a word for each value");                      \
+    static_assert(sizeof(last) == sizeof(unsigned), "an enum of another size")
 
 /* ---- whole files ---- */
 
@@ -476,37 +545,86 @@ static int read_limits(struct reader *r, const cJSON *value, const struct field 
     return read_members(r, value, fields, target);
 }
 
+/* ---- what waits for Redis, and what is kept ---- */
+
+static const char *const pending_policies[] = {"reject", "block", "drop-oldest", NULL};
+WORDS(pending_policies, HF_PENDING_DROP_OLDEST);
+
+static int read_pending(struct reader *r, const cJSON *value, const struct field *field, void *target)
+{
+    static const struct field fields[] = {
+        {.name = "max", .read = read_number, .offset = OPTION(pending_max), .min = 1, .max = EXACT_INTEGER_MAX},
+        {.name = "max_bytes", .read = read_size, .offset = OPTION(pending_max_bytes), .min = 1, .max = INT64_MAX},
+        {.name = "max_age", .read = read_int64_ms, .offset = OPTION(pending_max_age_ms), .max = HF_TTL_MAX_MS},
+        {.name = "policy", .read = read_word, .offset = OPTION(pending_policy), .words = pending_policies},
+        {0},
+    };
+
+    (void)field;
+    return read_members(r, value, fields, target);
+}
+
+static int read_conflict_log(struct reader *r, const cJSON *value, const struct field *field, void *target)
+{
+    static const struct field fields[] = {
+        {.name = "max",
+         .read = read_number,
+         .offset = OPTION(conflict_log_max),
+         .min = 1,
+         .max = EXACT_INTEGER_MAX},
+        {.name = "max_bytes",
+         .read = read_size,
+         .offset = OPTION(conflict_log_max_bytes),
+         .min = 1,
+         .max = INT64_MAX},
+        {0},
+    };
+
+    (void)field;
+    return read_members(r, value, fields, target);
+}
+
+static int read_parked(struct reader *r, const cJSON *value, const struct field *field, void *target)
+{
+    static const struct field fields[] = {
+        {.name = "max", .read = read_number, .offset = OPTION(parked_max), .min = 1, .max = EXACT_INTEGER_MAX},
+        {0},
+    };
+
+    (void)field;
+    return read_members(r, value, fields, target);
+}
+
+static int read_replay(struct reader *r, const cJSON *value, const struct field *field, void *target)
+{
+    static const struct field fields[] = {
+        {.name = "ops_per_s", .read = read_number, .offset = OPTION(replay_ops_per_s), .max = EXACT_INTEGER_MAX},
+        {.name = "bytes_per_s", .read = read_size, .offset = OPTION(replay_bytes_per_s), .max = INT64_MAX},
+        {.name = "delay_max", .read = read_int_ms, .offset = OPTION(replay_delay_max_ms), .max = INT_MAX},
+        {0},
+    };
+
+    (void)field;
+    return read_members(r, value, fields, target);
+}
+
 /* ---- namespaces ---- */
 
-static int read_write_mode(struct reader *r, const cJSON *value, const struct field *field, void *target)
-{
-    enum hf_write_mode *mode = at(target, field);
-    const char *text = cJSON_IsString(value) ? value->valuestring : "";
+static const char *const write_modes[] = {"through", "behind", "local", NULL};
+static const char *const read_modes[] = {"local", "shared", NULL};
+static const char *const conflicts[] = {"newest", "remote", "local", "park", "merge-json", "callback", NULL};
+static const char *const writers[] = {"any", "holdfast", "this-node", NULL};
+static const char *const outages[] = {"journal", "refuse", "local", NULL};
+static const char *const losses[] = {"evidence", "reseed", "adopt", "hold", NULL};
+static const char *const unknown_times[] = {"serve", "hide", NULL};
 
-    if (strcmp(text, "through") == 0)
-        *mode = HF_WRITE_THROUGH;
-    else if (strcmp(text, "behind") == 0)
-        *mode = HF_WRITE_BEHIND;
-    else if (strcmp(text, "local") == 0)
-        *mode = HF_WRITE_LOCAL;
-    else
-        return bad_value(r, value, "\"through\", \"behind\" or \"local\"");
-    return 0;
-}
-
-static int read_read_mode(struct reader *r, const cJSON *value, const struct field *field, void *target)
-{
-    enum hf_read_mode *mode = at(target, field);
-    const char *text = cJSON_IsString(value) ? value->valuestring : "";
-
-    if (strcmp(text, "local") == 0)
-        *mode = HF_READ_LOCAL;
-    else if (strcmp(text, "shared") == 0)
-        *mode = HF_READ_SHARED;
-    else
-        return bad_value(r, value, "\"local\" or \"shared\"");
-    return 0;
-}
+WORDS(write_modes, HF_WRITE_LOCAL);
+WORDS(read_modes, HF_READ_SHARED);
+WORDS(conflicts, HF_CONFLICT_CALLBACK);
+WORDS(writers, HF_WRITERS_THIS_NODE);
+WORDS(outages, HF_OUTAGE_LOCAL);
+WORDS(losses, HF_LOSS_HOLD);
+WORDS(unknown_times, HF_UNKNOWN_TIME_HIDE);
 
 static int read_change_log_max(struct reader *r, const cJSON *value, const struct field *field, void *target)
 {
@@ -556,18 +674,27 @@ static int check_prefix(struct reader *r, const struct hf_namespace *all, size_t
     return 0;
 }
 
+#define NAMESPACE(member) offsetof(struct hf_namespace, member)
+
 static int read_namespace(struct reader *r, const cJSON *value, struct hf_namespace *all, size_t i)
 {
     static const struct field fields[] = {
-        {.name = "prefix", .read = read_any_text, .offset = offsetof(struct hf_namespace, prefix)},
+        {.name = "prefix", .read = read_any_text, .offset = NAMESPACE(prefix)},
         {.name = "default_ttl",
          .read = read_int64_ms,
-         .offset = offsetof(struct hf_namespace, default_ttl_ms),
+         .offset = NAMESPACE(default_ttl_ms),
          .min = 1,
          .max = HF_TTL_MAX_MS},
-        {.name = "write_mode", .read = read_write_mode, .offset = offsetof(struct hf_namespace, write_mode)},
-        {.name = "read_mode", .read = read_read_mode, .offset = offsetof(struct hf_namespace, read_mode)},
+        {.name = "write_mode", .read = read_word, .offset = NAMESPACE(write_mode), .words = write_modes},
+        {.name = "read_mode", .read = read_word, .offset = NAMESPACE(read_mode), .words = read_modes},
         {.name = "change_log", .read = read_change_log},
+        {.name = "conflict", .read = read_word, .offset = NAMESPACE(conflict), .words = conflicts},
+        {.name = "writers", .read = read_word, .offset = NAMESPACE(writers), .words = writers},
+        {.name = "outage", .read = read_word, .offset = NAMESPACE(outage), .words = outages},
+        {.name = "on_loss", .read = read_word, .offset = NAMESPACE(on_loss), .words = losses},
+        {.name = "unknown_time", .read = read_word, .offset = NAMESPACE(unknown_time), .words = unknown_times},
+        {.name = "tentative", .read = read_bool, .offset = NAMESPACE(tentative)},
+        {.name = "keep_replaced", .read = read_not, .offset = NAMESPACE(keep_no_replaced)},
         {0},
     };
     size_t level = enter_item(r, i);
@@ -615,6 +742,10 @@ static int read_document(struct reader *r, struct hf_config *config)
         {.name = "redis", .read = read_redis},
         {.name = "durability", .read = read_durability, .offset = offsetof(struct hf_config, options)},
         {.name = "limits", .read = read_limits},
+        {.name = "pending", .read = read_pending},
+        {.name = "conflict_log", .read = read_conflict_log},
+        {.name = "parked", .read = read_parked},
+        {.name = "replay", .read = read_replay},
         {.name = "namespaces", .read = read_namespaces},
         {0},
     };

@@ -6,6 +6,13 @@
 
 #include <stdlib.h>
 
+/* A settlement to be told, with its key and reason behind it. */
+struct told {
+    struct told *next;
+    struct hf_settlement settlement;
+    char bytes[];
+};
+
 struct hf_done_queue {
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -13,6 +20,7 @@ struct hf_done_queue {
     bool closing, poked;
     _Atomic bool waiting; /* there are submissions: pokes matter */
     struct hf_submission *first, *last;
+    struct told *told_first, *told_last;
 };
 
 /* Whether it can be completed now; its result is filled in then. Without the queue's lock. */
@@ -74,8 +82,9 @@ static void sleep_until_poked(struct hf_done_queue *q)
         pthread_cond_wait(&q->wake, &q->mutex);
 }
 
-/* The first submission; `stuck`: it could not be completed a moment ago. NULL when closing and empty. */
-static struct hf_submission *wait_for_first(struct hf_done_queue *q, bool stuck)
+/* Wait for something to do. The first submission, or NULL; `stuck`: it could not be completed a moment ago.
+ * `*ret_closing`: there is none, and none will come. */
+static struct hf_submission *wait_for_first(struct hf_done_queue *q, bool stuck, bool *ret_closing)
 {
     struct hf_submission *first;
 
@@ -85,11 +94,65 @@ static struct hf_submission *wait_for_first(struct hf_done_queue *q, bool stuck)
         stuck = stuck && !(q->first && q->first->ticket && hf__deadline_passed(&q->first->deadline));
     }
     q->poked = false;
-    while (!q->first && !q->closing)
-        pthread_cond_wait(&q->wake, &q->mutex);
     first = q->first;
+    *ret_closing = !first && q->closing;
     pthread_mutex_unlock(&q->mutex);
     return first;
+}
+
+/* ---- settlements ---- */
+
+static struct told *told_new(const struct hf_settlement *settlement)
+{
+    size_t key = settlement->key.len, reason = strlen(settlement->reason) + 1;
+    struct told *told = malloc(sizeof(*told) + key + reason);
+
+    if (!told)
+        return NULL;
+    told->next = NULL;
+    told->settlement = *settlement;
+    memcpy(told->bytes, settlement->key.data, key);
+    memcpy(told->bytes + key, settlement->reason, reason);
+    told->settlement.key = hf__slice(told->bytes, key);
+    told->settlement.reason = told->bytes + key;
+    return told;
+}
+
+void hf__done_settled(struct hf *store, const struct hf_settlement *settlement)
+{
+    struct hf_done_queue *q = store->done;
+    struct told *told;
+
+    atomic_fetch_add(&store->settled_by[settlement->outcome], 1);
+    told = store->opts.settled ? told_new(settlement) : NULL; /* without memory it is counted and not told */
+    if (!told)
+        return;
+    pthread_mutex_lock(&q->mutex);
+    if (q->told_last)
+        q->told_last->next = told;
+    else
+        q->told_first = told;
+    q->told_last = told;
+    q->poked = true;
+    pthread_cond_signal(&q->wake);
+    pthread_mutex_unlock(&q->mutex);
+}
+
+/* Collected first, then called, with no lock held. */
+static void tell_all(struct hf *store)
+{
+    struct hf_done_queue *q = store->done;
+    struct told *told, *next;
+
+    pthread_mutex_lock(&q->mutex);
+    told = q->told_first;
+    q->told_first = q->told_last = NULL;
+    pthread_mutex_unlock(&q->mutex);
+    for (; told; told = next) {
+        next = told->next;
+        store->opts.settled(store->opts.settled_ctx, &told->settlement);
+        free(told);
+    }
 }
 
 static void *done_main(void *arg)
@@ -97,11 +160,15 @@ static void *done_main(void *arg)
     struct hf *store = arg;
     struct hf_done_queue *q = store->done;
     struct hf_submission *s;
-    bool stuck = false;
+    bool stuck = false, closing = false;
 
     pthread_setname_np(pthread_self(), "hf-done");
-    while ((s = wait_for_first(q, stuck))) {
-        stuck = !complete(store, s);
+    while (!closing) {
+        s = wait_for_first(q, stuck, &closing);
+        tell_all(store);
+        stuck = s && !complete(store, s);
+        if (!s)
+            continue;
         if (!stuck) {
             pop(q);
             finish(store, s);

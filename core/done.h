@@ -22,6 +22,10 @@ struct hf_submission {
 /* With the write lock, so that the order is that of the LSNs. */
 void hf__done_submit(struct hf *store, struct hf_submission *submission);
 
+/* A change has found its end on the shared tier: it is counted, and the application's callback is called. Copied. The link
+ * thread. */
+void hf__done_settled(struct hf *store, const struct hf_settlement *settlement);
+
 /* The journal has moved on, or a ticket was answered; any thread, any lock but the queue's own. */
 void hf__done_poke(struct hf *store);
 

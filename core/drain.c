@@ -92,6 +92,45 @@ static struct hf_version_id base_id(const struct drained *d)
     return (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
 }
 
+static uint8_t why_of(const struct hf_version *v)
+{
+    if (v->flags & HF_ENTRY_RESEED)
+        return HF_PENDING_RESEED;
+    return v->flags & HF_ENTRY_RESEND ? HF_PENDING_RESEND : HF_PENDING_WRITE;
+}
+
+/* The value that the base's digest is of, where it is at hand. */
+static bool base_value(const struct drained *d, struct hf_slice *ret_value)
+{
+    const struct hf_version *v = d->base;
+
+    while (v && is_ttl_op(v))
+        v = v->older;
+    if (v && v->op == HF_ENTRY_DELETE)
+        return false;
+    if (!v && !(d->has_old && (d->old.flags & HF_RECORD_SHARED)))
+        return false;
+    *ret_value = v ? v->value : d->old.value;
+    return true;
+}
+
+static bool keeps_base_value(const struct hf *store, struct hf_slice key)
+{
+    enum hf_conflict_policy policy = hf__ns_of(&store->namespaces, key)->conflict;
+
+    return policy == HF_CONFLICT_MERGE_JSON || policy == HF_CONFLICT_CALLBACK;
+}
+
+static void begin_row(const struct hf *store, const struct drained *d, struct hf_pending_row *row)
+{
+    *row = (struct hf_pending_row){
+        .first_lsn = d->oldest->lsn, .first_made_ms = d->oldest->made_ms, .op = HF_PENDING_TTL};
+    row->base =
+        d->oldest->flags & HF_ENTRY_RESEND ? (struct hf_version_id){.kind = HF_VERSION_UNKNOWN} : base_id(d);
+    if (row->base.kind == HF_VERSION_DIGEST && keeps_base_value(store, d->key))
+        row->has_base_value = base_value(d, &row->base_value);
+}
+
 static void add_own(struct hf_pending_row *row, const struct hf_version *v)
 {
     if (row->n_own == HF_PENDING_OWN_MAX) { /* the oldest is the least likely to be there still */
@@ -102,13 +141,10 @@ static void add_own(struct hf_pending_row *row, const struct hf_version *v)
                                                       : hf__version_id(v->value, v->deadline_ms);
 }
 
-static void fill_row(const struct drained *d, bool is_new, struct hf_pending_row *row)
+static void fill_row(const struct hf *store, const struct drained *d, bool is_new, struct hf_pending_row *row)
 {
-    if (is_new) {
-        *row = (struct hf_pending_row){
-            .first_lsn = d->oldest->lsn, .first_made_ms = d->oldest->made_ms, .base = base_id(d)};
-        row->op = HF_PENDING_TTL;
-    }
+    if (is_new)
+        begin_row(store, d, row);
     row->key = d->key;
     row->n_folded += d->n_plain;
     row->last_lsn = d->head->lsn;
@@ -119,13 +155,16 @@ static void fill_row(const struct drained *d, bool is_new, struct hf_pending_row
         row->op = HF_PENDING_DELETE;
     else if (!d->only_ttl || row->op == HF_PENDING_DELETE)
         row->op = HF_PENDING_SET;
+    if (!d->only_ttl)
+        row->why = why_of(d->head);
     for (const struct hf_version *v = d->head; v != d->base; v = v->older) {
         if (atomic_load(&v->sent) && !is_ttl_op(v))
             add_own(row, v);
     }
 }
 
-static int write_row(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d)
+static int write_row(const struct hf *store, struct hf_local_txn *txn, const struct hf_local_ops *ops,
+                     const struct drained *d)
 {
     struct hf_pending_row row;
     int rc = ops->pending_get(ops->txn_snap(txn), d->key, &row);
@@ -133,7 +172,7 @@ static int write_row(struct hf_local_txn *txn, const struct hf_local_ops *ops, c
     if (rc != 0 && rc != HF_NOT_FOUND)
         return rc;
     if (d->n_plain > 0 && !d->has_lane) {
-        fill_row(d, rc == HF_NOT_FOUND, &row);
+        fill_row(store, d, rc == HF_NOT_FOUND, &row);
         return ops->pending_put(txn, &row);
     }
     if (rc == 0 && (d->has_lane || d->head->lsn >= row.last_lsn))
@@ -187,7 +226,7 @@ int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_n
     classify(&d);
     rc = write_record(txn, ops, &d);
     if (rc == 0 && store->sharing)
-        rc = write_row(txn, ops, &d);
+        rc = write_row(store, txn, ops, &d);
     if (rc == 0 && d.has_lane)
         rc = write_lane(txn, ops, &d);
     return rc;

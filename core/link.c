@@ -75,13 +75,44 @@ int64_t hf__link_from_redis_ms(const struct hf_link *link, int64_t redis_ms)
     return redis_ms == 0 ? 0 : redis_ms - offset_ms;
 }
 
-int64_t hf__link_made_uncertainty_ms(const struct hf_link *link, int64_t made_ms)
+int64_t hf__link_uncertainty_ms(const struct hf_link *link, int64_t timeline_ms)
 {
     int64_t offset_ms, uncertainty_ms;
 
     if (!hf__timeline_shared(&link->store->time, &offset_ms, &uncertainty_ms))
         return HF_TIME_UNCERTAIN_MS;
-    return uncertainty_ms + hf__timeline_uncertainty_ms(&link->store->time, made_ms);
+    return uncertainty_ms + hf__timeline_uncertainty_ms(&link->store->time, timeline_ms);
+}
+
+/* ---- copies ---- */
+
+/* Nothing is verified any more: others may write what nobody tells us. */
+static void distrust_copies(struct hf_link *link)
+{
+    for (size_t i = 0; i < link->store->namespaces.n; i++) {
+        struct hf_ns *ns = &link->store->namespaces.all[i];
+        atomic_store(&ns->verified, false);
+        ns->log_unread = true;
+        ns->sweep |= ns->writers == HF_WRITERS_ANY && ns->write_mode != HF_WRITE_LOCAL;
+    }
+}
+
+/* Who else writes is told by the log, or there is nobody. */
+static void trust_by_log(struct hf_link *link)
+{
+    for (size_t i = 0; i < link->store->namespaces.n; i++) {
+        struct hf_ns *ns = &link->store->namespaces.all[i];
+        if (!ns->sweep && (ns->writers == HF_WRITERS_THIS_NODE || link->tracking))
+            atomic_store(&ns->verified, ns->write_mode != HF_WRITE_LOCAL);
+    }
+}
+
+void hf__link_swept(struct hf_link *link)
+{
+    trust_by_log(link);
+    pthread_mutex_lock(&link->mutex);
+    pthread_cond_broadcast(&link->changed);
+    pthread_mutex_unlock(&link->mutex);
 }
 
 /* ---- losing the connection, and coming back ---- */
@@ -126,9 +157,12 @@ static void gone(struct hf_link *link, const struct hf_shared_error *error)
         atomic_fetch_add(&link->store->link_losses, 1);
     link->connected = link->taking_from_open = false;
     link->paused = link->asks_time = false;
+    hf__sweep_release(link);
+    distrust_copies(link);
     hf__link_out(link, false);
     stop_accepting(link);
     hf__fetch_fail_all(link, error->reason);
+    hf__ask_fail_all(link, error->reason);
     hf__link_set_state(link, refused ? HF_LINK_HELD : HF_LINK_OFFLINE, error->reason);
     schedule_connect(link, refused);
 }
@@ -217,6 +251,9 @@ static void end_pass(struct hf_link *link)
         hf__link_begin_pass(link);
         if (!left) {
             link->rows_done = link->lanes_done = true;
+            hf__notes_release(&link->notes);
+            if (!link->sweep.active)
+                hf__sweep_begin(link);
             link->backoff_ms = BACKOFF_FIRST_MS;
             hf__link_set_state(link, HF_LINK_ONLINE, "");
         } else if (again) {
@@ -241,6 +278,15 @@ void hf__link_note_overflow(struct hf_link *link)
     pthread_mutex_unlock(&link->mutex);
 }
 
+void hf__link_note_full_log(struct hf_link *link)
+{
+    link->full_log = true;
+    pthread_mutex_lock(&link->mutex);
+    snprintf(link->reason, sizeof(link->reason),
+             "the conflict log is full: resolve conflicts, or raise conflict_log_max");
+    pthread_mutex_unlock(&link->mutex);
+}
+
 static bool has_overflowed(struct hf_link *link)
 {
     bool overflowed;
@@ -251,14 +297,25 @@ static bool has_overflowed(struct hf_link *link)
     return overflowed;
 }
 
+void hf__link_restart_live(struct hf_link *link)
+{
+    hf__live_drop_all(link);
+    start_live(link);
+}
+
 /* Live writes were left pending while connected: give them rows and make a pass over them. */
 static void restart_pass(struct hf_link *link)
 {
     hf__link_set_state(link, HF_LINK_CATCHING_UP, "live writes were left pending");
-    hf__live_drop_all(link);
-    start_live(link);
+    hf__link_restart_live(link);
     link->catch_up = HF_CATCH_UP_ROWS;
     link->checkpoint_ticket = 0;
+}
+
+void hf__link_wake_in(struct hf_link *link, int ms)
+{
+    if (!link->paused && link->connected)
+        link->tier->ops->set_timer(link->tier, ms > 0 ? ms : 1);
 }
 
 /* ---- whose turn it is ---- */
@@ -298,6 +355,13 @@ static void send_next(struct hf_link *link)
 {
     if (link->paused)
         return;
+    if (link->log_behind) {
+        link->log_behind = false;
+        hf__link_set_state(link, HF_LINK_CATCHING_UP, "reading the change log");
+        hf__link_restart_catch_up(link);
+        hf__link_catch_up(link);
+        return;
+    }
     if (has_overflowed(link)) { /* nothing newer goes before what was left has its row */
         restart_pass(link);
         hf__link_catch_up(link);
@@ -320,10 +384,13 @@ void hf__link_pump(struct hf_link *link)
     if (!link->connected)
         return;
     hf__fetch_send_all(link);
+    hf__ask_send_all(link);
     if (waits_for_time(link))
         return;
-    if (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE)
+    if (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE) {
         hf__refresh_send(link);
+        hf__sweep_send(link);
+    }
     if (link->out)
         return;
     if (link->state == HF_LINK_CATCHING_UP)
@@ -381,7 +448,7 @@ void hf__link_note_shared(struct hf_link *link)
     add_queue(&o, &link->lane);
     shared = o.more ? o.lowest - 1 : link->last_enqueued;
     /* Before the replay the journal's tail may hold older changes that Redis lacks. */
-    tell = !link->overflowed && link->accepting && atomic_load(&link->store->parks_unsaved) == 0 &&
+    tell = !link->overflowed && link->accepting && atomic_load(&link->store->unsaved) == 0 &&
            (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE);
     pthread_mutex_unlock(&link->mutex);
     if (tell)
@@ -505,6 +572,7 @@ void hf__link_stop(struct hf *store)
     link->tier = NULL;
     stop_accepting(link);
     hf__fetch_fail_all(link, "the store is closing");
+    hf__ask_fail_all(link, "the store is closing");
 }
 
 void hf__link_free(struct hf *store)
@@ -517,6 +585,13 @@ void hf__link_free(struct hf *store)
     free(link->items);
     free(link->logs);
     free(link->lane_ops);
+    free(link->seen);
+    free(link->log_pages);
+    free(link->log_namespaces);
+    hf__notes_release(&link->notes);
+    hf__resend_release(link);
+    hf__sweep_release(link);
+    hf__send_list_clear(&link->sends);
     free(link->sends.sends);
     free(link->lane_sends.sends);
     hf__refresh_release(link);
@@ -540,6 +615,18 @@ void hf__link_wake(struct hf *store)
     if (!link->stopping)
         link->tier->ops->wake(link->tier);
     pthread_mutex_unlock(&link->mutex);
+}
+
+void hf__link_operator(struct hf *store, const struct hf_operator *settings)
+{
+    struct hf_link *link = store->link;
+
+    if (!link)
+        return;
+    pthread_mutex_lock(&link->mutex);
+    link->by_operator = *settings;
+    pthread_mutex_unlock(&link->mutex);
+    hf__link_wake(store);
 }
 
 void hf__link_note_durable(struct hf *store)

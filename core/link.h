@@ -31,6 +31,9 @@ void hf__link_wake(struct hf *store);
 /* The journal has moved on: lanes wait for durable entries. */
 void hf__link_note_durable(struct hf *store);
 
+/* What the operator has set from now on: take it over and look whether it changes what is to be done. Any thread. */
+void hf__link_operator(struct hf *store, const struct hf_operator *settings);
+
 /* ---- live writes ---- */
 
 enum hf_share { HF_SHARE_WAITING = 0, HF_SHARE_DONE, HF_SHARE_PENDING, HF_SHARE_REFUSED };

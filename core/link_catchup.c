@@ -11,6 +11,8 @@
 #include <stdlib.h>
 
 #define PAGE_ENTRIES 1000u /* of the change log in one answer */
+#define ROLLBACK_SLACK_MS                                                                                          \
+    1000 /* what was made so shortly before the surviving entry may not have been sent by then */
 
 static struct hf_ns *current_ns(struct hf_link *link)
 {
@@ -19,10 +21,11 @@ static struct hf_ns *current_ns(struct hf_link *link)
 
 void hf__link_restart_catch_up(struct hf_link *link)
 {
-    link->catch_up = HF_CATCH_UP_EPOCH;
+    link->catch_up = HF_CATCH_UP_SERVER;
     link->history_lost = link->refresh_failed = false;
     link->ns_index = 0;
     link->checkpoint_ticket = 0;
+    hf__resend_release(link);
 }
 
 /* On with the next namespace, or with the rows. */
@@ -44,10 +47,67 @@ static void hold_lost_history(struct hf_link *link)
     hf__link_fail(link, &error);
 }
 
+static void hold_for_decision(struct hf_link *link)
+{
+    struct hf_ns *ns = current_ns(link);
+    struct hf_shared_error error = {.class = HF_SHARED_AUTH};
+
+    snprintf(error.reason, sizeof(error.reason),
+             "%s, namespace '%.40s': decide with `holdfast reconcile --on-loss reseed` or `adopt`",
+             hf__evidence_text(link->evidence), (const char *)ns->prefix.data);
+    pthread_mutex_lock(&link->mutex);
+    ns->awaits_decision = true;
+    pthread_mutex_unlock(&link->mutex);
+    hf__link_fail(link, &error);
+}
+
 static void request_failed(struct hf_link *link, const struct hf_shared_error *error)
 {
     if (error->class != HF_SHARED_LINK) /* otherwise `lost` follows */
         hf__link_fail(link, error);
+}
+
+static void no_memory(struct hf_link *link)
+{
+    struct hf_shared_error error = {.class = HF_SHARED_STATE, .reason = "out of memory"};
+
+    hf__link_fail(link, &error);
+}
+
+/* ---- the server ---- */
+
+static enum hf_server_life life_of(const struct hf_link *link, const struct hf_shared_facts *facts)
+{
+    if (facts->error.class != HF_SHARED_OK || !facts->has_info || !link->run_id[0])
+        return HF_SERVER_UNKNOWN;
+    return strcmp(link->run_id, facts->run_id) == 0 ? HF_SERVER_SAME : HF_SERVER_RESTARTED;
+}
+
+static void facts_done(void *ctx, struct hf_shared_facts *facts)
+{
+    struct hf_link *link = ctx;
+
+    hf__link_out(link, false);
+    if (facts->error.class == HF_SHARED_LINK)
+        return;
+    link->life = life_of(link, facts); /* what this user may not read only makes it unknown */
+    link->catch_up = HF_CATCH_UP_EPOCH;
+    hf__link_pump(link);
+}
+
+static bool send_facts(struct hf_link *link)
+{
+    link->facts = (struct hf_shared_facts){.done = facts_done, .ctx = link};
+    return link->tier->ops->send_facts(link->tier, &link->facts) == 0;
+}
+
+/* What the cursors say from now on, they say of this server. */
+static void note_server(struct hf_link *link)
+{
+    pthread_mutex_lock(&link->mutex);
+    if (link->facts.has_info)
+        memcpy(link->run_id, link->facts.run_id, sizeof(link->run_id));
+    pthread_mutex_unlock(&link->mutex);
 }
 
 /* ---- the change log ---- */
@@ -58,14 +118,10 @@ static void refresh(struct hf_link *link, struct hf_slice key)
     link->refresh_failed |= hf__refresh_add(link, key) != 0;
 }
 
-static void on_change(void *ctx, const struct hf_shared_change *change)
+static void own_change(struct hf_link *link, const struct hf_shared_change *change)
 {
-    struct hf_link *link = ctx;
-
-    if (strcmp(change->node, link->store->node) != 0) {
-        refresh(link, change->key);
-        return;
-    }
+    if (change->lsn > link->surviving_lsn)
+        link->surviving_lsn = change->lsn;
     if (change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn) /* sent, and lost in a crash */
         refresh(link, change->key);
     link->history_lost |= change->lsn > link->sent_lsn;
@@ -75,27 +131,75 @@ static void on_change(void *ctx, const struct hf_shared_change *change)
         atomic_fetch_add(&link->store->settled_by_log, 1);
 }
 
+static void on_change(void *ctx, const struct hf_shared_change *change)
+{
+    struct hf_link *link = ctx;
+
+    if (strcmp(change->node, link->store->node) != 0) {
+        hf__link_foreign_change(link, change);
+        return;
+    }
+    own_change(link, change);
+}
+
+/* The log is read to its end. */
+static void log_read(struct hf_link *link)
+{
+    struct hf_ns *ns = current_ns(link);
+
+    ns->log_unread = !link->tracking;
+    if (link->evidence == HF_EVIDENCE_ROLLED_BACK) {
+        struct hf_resend what = {.ns = ns,
+                                 .why = HF_ENTRY_RESEND,
+                                 .above_lsn = link->surviving_lsn,
+                                 .above_made_ms = link->surviving_lsn ? 0 : link->surviving_ms,
+                                 .mark = ns->mark};
+        hf__resend_begin(link, &what);
+        link->catch_up = HF_CATCH_UP_RESEND;
+    } else {
+        next_ns(link);
+    }
+}
+
+/* From the log's beginning: which of our entries have survived? */
+static void begin_rollback(struct hf_link *link)
+{
+    struct hf_ns *ns = current_ns(link);
+
+    link->evidence = HF_EVIDENCE_ROLLED_BACK;
+    link->surviving_lsn = 0;
+    atomic_fetch_add(&link->store->rollbacks, 1);
+    ns->log_id[0] = '\0';
+    link->catch_up = ns->with_log ? HF_CATCH_UP_LOG : HF_CATCH_UP_RESEND;
+    if (!ns->with_log)
+        log_read(link);
+}
+
 static void page_done(void *ctx, struct hf_shared_log_page *page)
 {
     struct hf_link *link = ctx;
+    struct hf_ns *ns = current_ns(link);
 
     hf__link_out(link, false);
     if (page->error.class != HF_SHARED_OK) {
         request_failed(link, &page->error);
         return;
     }
-    if (link->refresh_failed) {
-        struct hf_shared_error no_memory = {.class = HF_SHARED_STATE, .reason = "out of memory"};
-        hf__link_fail(link, &no_memory);
+    if (link->refresh_failed || link->history_lost) {
+        link->refresh_failed ? no_memory(link) : hold_lost_history(link);
         return;
     }
-    if (link->history_lost) {
-        hold_lost_history(link);
+    if (page->missing) {
+        link->surviving_ms = hf__link_from_redis_ms(link, hf__stream_id_ms(page->after_id)) - ROLLBACK_SLACK_MS;
+        begin_rollback(link);
+        hf__link_pump(link);
         return;
     }
-    snprintf(current_ns(link)->log_id, HF_STREAM_ID_MAX, "%s", page->after_id);
+    if (page->gap)
+        ns->sweep = true;
+    snprintf(ns->log_id, HF_STREAM_ID_MAX, "%s", page->after_id);
     if (page->n_entries < PAGE_ENTRIES)
-        next_ns(link);
+        log_read(link);
     hf__link_pump(link);
 }
 
@@ -116,38 +220,95 @@ static bool send_page(struct hf_link *link)
 
 /* ---- epoch and mark ---- */
 
-/* Redis's own word on the mark holds, but for one that is gone: then the known one stays, the script refuses, and
- * entries that may have been applied become in doubt. */
-static void take_mark(struct hf_ns *ns, uint64_t mark)
+/* Another history begins: nothing of ours is in it but what the mark found there says. */
+static int take_epoch(struct hf_ns *ns, const struct hf_shared_epoch *epoch)
 {
-    if (mark != 0)
-        ns->mark = mark;
+    bool same = strcmp(ns->epoch, epoch->epoch) == 0;
+
+    /* Redis's own word on the mark holds, but for one that is gone while its history is there: then the known one stays,
+     * the script refuses, and entries that may have been applied become in doubt. */
+    if (epoch->mark != 0 || !same)
+        ns->mark = epoch->mark;
+    ns->fresh = !same;
+    return hf__ns_set_epoch(ns, epoch->epoch);
+}
+
+static void read_log(struct hf_link *link)
+{
+    if (current_ns(link)->with_log)
+        link->catch_up = HF_CATCH_UP_LOG;
+    else
+        next_ns(link);
+}
+
+/* The namespace's data is gone: give it back, or take what is there, or wait for the operator. */
+static void take_loss(struct hf_link *link)
+{
+    struct hf_ns *ns = current_ns(link);
+    struct hf_resend reseed = {.ns = ns, .why = HF_ENTRY_RESEED};
+    enum hf_loss_policy policy = hf__evidence_policy(link->evidence, ns->on_loss);
+
+    if (ns->decided != HF_LOSS_BY_EVIDENCE)
+        policy = ns->decided;
+    if (policy == HF_LOSS_HOLD) {
+        hold_for_decision(link);
+        return;
+    }
+    if (take_epoch(ns, &link->epoch) != 0) {
+        no_memory(link);
+        return;
+    }
+    atomic_fetch_add(&link->store->losses, 1);
+    ns->sweep = true;
+    ns->adopt = policy == HF_LOSS_ADOPT;
+    if (policy == HF_LOSS_ADOPT) {
+        read_log(link);
+        return;
+    }
+    hf__resend_begin(link, &reseed);
+    link->catch_up = HF_CATCH_UP_RESEND;
+}
+
+static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoch)
+{
+    struct hf_ns *ns = current_ns(link);
+    struct hf_history known = {.epoch = ns->epoch, .log_id = ns->with_log ? ns->log_id : "", .mark = ns->mark};
+    struct hf_history found = {.epoch = epoch->epoch, .log_id = epoch->log_last_id, .mark = epoch->mark};
+
+    link->evidence = hf__evidence(&known, &found, epoch->log_missing, link->life);
+    if (link->evidence == HF_EVIDENCE_EMPTIED || link->evidence == HF_EVIDENCE_FLUSHED) {
+        take_loss(link);
+        return;
+    }
+    if (take_epoch(ns, epoch) != 0) {
+        no_memory(link);
+    } else if (link->evidence == HF_EVIDENCE_ROLLED_BACK) {
+        ns->mark = epoch->mark;
+        link->surviving_ms = hf__link_from_redis_ms(link, hf__stream_id_ms(epoch->log_last_id)) - ROLLBACK_SLACK_MS;
+        begin_rollback(link);
+    } else {
+        if (link->evidence == HF_EVIDENCE_LOG_LOST) {
+            ns->log_id[0] = '\0';
+            ns->sweep = true;
+        }
+        read_log(link);
+    }
 }
 
 static void epoch_done(void *ctx, struct hf_shared_epoch *epoch)
 {
     struct hf_link *link = ctx;
-    struct hf_ns *ns = current_ns(link);
 
     hf__link_out(link, false);
     if (epoch->error.class != HF_SHARED_OK) {
         request_failed(link, &epoch->error);
         return;
     }
-    if (hf__ns_set_epoch(ns, epoch->epoch) != 0) {
-        struct hf_shared_error error = {.class = HF_SHARED_STATE, .reason = "out of memory"};
-        hf__link_fail(link, &error);
-        return;
-    }
     if (epoch->mark > link->sent_lsn) {
         hold_lost_history(link);
         return;
     }
-    take_mark(ns, epoch->mark);
-    if (ns->with_log)
-        link->catch_up = HF_CATCH_UP_LOG;
-    else
-        next_ns(link);
+    judge_epoch(link, epoch);
     hf__link_pump(link);
 }
 
@@ -155,6 +316,7 @@ static bool send_epoch(struct hf_link *link)
 {
     struct hf_ns *ns = current_ns(link);
 
+    link->surviving_lsn = 0;
     link->epoch = (struct hf_shared_epoch){
         .prefix = hf__slice(ns->prefix.data, ns->prefix.len),
         .with_log = ns->with_log,
@@ -177,11 +339,29 @@ static void send_or_fail(struct hf_link *link, bool (*send)(struct hf_link *link
     }
 }
 
+/* What was given back was written after live_from, and is owed like anything older. */
+static void resend(struct hf_link *link)
+{
+    struct hf_ns *ns = current_ns(link);
+
+    if (!hf__resend_step(link))
+        return;
+    hf__link_restart_live(link);
+    if (link->evidence == HF_EVIDENCE_ROLLED_BACK)
+        next_ns(link);
+    else
+        read_log(link);
+    ns->decided = HF_LOSS_BY_EVIDENCE;
+    hf__link_pump(link);
+}
+
 /* Every change from before live_from must have its row before the replay looks at rows. */
 static void await_rows(struct hf_link *link)
 {
-    if (link->checkpoint_ticket == 0)
+    if (link->checkpoint_ticket == 0) {
+        note_server(link);
         link->checkpoint_ticket = hf__checkpoint_ticket(link->store);
+    }
     if (!hf__checkpoint_ended(link->store, link->checkpoint_ticket))
         return; /* its end wakes the link */
     link->checkpoint_ticket = 0;
@@ -194,12 +374,13 @@ void hf__link_catch_up(struct hf_link *link)
 {
     while (link->catch_up == HF_CATCH_UP_EPOCH && current_ns(link)->write_mode == HF_WRITE_LOCAL)
         next_ns(link);
-    if (link->catch_up == HF_CATCH_UP_EPOCH)
-        send_or_fail(link, send_epoch);
-    else if (link->catch_up == HF_CATCH_UP_LOG)
-        send_or_fail(link, send_page);
-    else
-        await_rows(link);
+    switch (link->catch_up) {
+    case HF_CATCH_UP_SERVER: send_or_fail(link, send_facts); break;
+    case HF_CATCH_UP_EPOCH: send_or_fail(link, send_epoch); break;
+    case HF_CATCH_UP_LOG: send_or_fail(link, send_page); break;
+    case HF_CATCH_UP_RESEND: resend(link); break;
+    case HF_CATCH_UP_ROWS: await_rows(link); break;
+    }
 }
 
 /* ---- cursors ---- */
@@ -222,6 +403,7 @@ void hf__link_save_cursors(struct hf *store)
 {
     pthread_mutex_lock(&store->link->mutex);
     memcpy(store->link->saved, store->link->published, store->namespaces.n * sizeof(struct hf_cursor));
+    memcpy(store->link->saved_run_id, store->link->run_id, sizeof(store->link->run_id));
     pthread_mutex_unlock(&store->link->mutex);
 }
 
@@ -240,6 +422,9 @@ int hf__link_store_cursors(struct hf *store, struct hf_local_txn *txn)
 {
     int rc = 0;
 
+    if (store->link->saved_run_id[0])
+        rc = store->local->ops->meta_put(txn, hf__slice_str(HF_META_SERVER),
+                                         hf__slice_str(store->link->saved_run_id));
     for (size_t i = 0; i < store->namespaces.n && rc == 0; i++) {
         const struct hf_cursor *cursor = &store->link->saved[i];
         uint8_t bytes[CURSOR_BYTES] = {0}, name[512];
@@ -273,6 +458,16 @@ static int load_cursor(struct hf *store, struct hf_local_snap *snap, struct hf_n
     return rc;
 }
 
+static int load_server(struct hf *store, struct hf_local_snap *snap)
+{
+    struct hf_slice id;
+    int rc = store->local->ops->meta_get(snap, hf__slice_str(HF_META_SERVER), &id);
+
+    if (rc == 0 && id.len < sizeof(store->link->run_id))
+        memcpy(store->link->run_id, id.data, id.len);
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
 int hf__link_load_cursors(struct hf *store)
 {
     struct hf_link *link = store->link;
@@ -286,6 +481,7 @@ int hf__link_load_cursors(struct hf *store)
     rc = store->local->ops->snap_begin(store->local, &snap);
     if (rc != 0)
         return rc;
+    rc = load_server(store, snap);
     for (size_t i = 0; i < store->namespaces.n && rc == 0; i++) {
         rc = load_cursor(store, snap, &store->namespaces.all[i]);
         hf__link_publish_cursor(link, &store->namespaces.all[i]);

@@ -63,7 +63,7 @@ static void settle_one(struct hf_link *link, struct hf_lane_send *s, const struc
         }
         pthread_mutex_unlock(&link->mutex);
     }
-    hf__settle_lane(link->store, s->entry.key, s->entry.lsn);
+    hf__settle_lane(link->store, &s->entry);
     if (op && op->expired)
         atomic_fetch_add(&link->store->expired_in_queue, 1);
     atomic_fetch_add(counted ? &link->store->shared_ops : &link->store->settled_by_log, 1);
@@ -344,6 +344,8 @@ static int add_stored(struct hf_link *link, const struct hf_lane_entry *entry)
     s->entry = *entry;
     if (entry->lsn <= link->maybe_sent_lsn)
         s->entry.flags |= HF_LANE_SENT;
+    if (hf__ns_of(&link->store->namespaces, entry->key)->fresh)
+        s->entry.flags &= (uint8_t)~HF_LANE_SENT; /* whatever was sent is gone with the old epoch */
     s->entry.key = hf__slice(s->key.data, s->key.len);
     s->entry.value = hf__slice(s->value.data, s->value.len);
     link->lane_sends.bytes += s->key.len + s->value.len;
@@ -371,7 +373,7 @@ static int collect_stored(struct hf_link *link, struct hf_local_snap *snap)
             return 0;
         link->lane_cursor = entry.lsn + 1;
         if (entry.lsn <= ns->mark) {
-            hf__settle_lane(link->store, entry.key, entry.lsn);
+            hf__settle_lane(link->store, &entry);
             atomic_fetch_add(&link->store->settled_by_log, 1);
             continue;
         }

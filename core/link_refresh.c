@@ -23,8 +23,10 @@ int hf__refresh_add(struct hf_link *link, struct hf_slice key)
         r->capacity = capacity;
     }
     rc = hf__buf_copy(key, &r->keys[r->n]);
-    if (rc == 0)
+    if (rc == 0) {
         r->n++;
+        atomic_store(&link->store->refreshing, true);
+    }
     return rc;
 }
 
@@ -49,8 +51,10 @@ static void advance(struct hf_link *link)
     hf_buf_release(&r->keys[r->next]);
     pthread_mutex_lock(&link->mutex);
     r->next++;
-    if (r->next == r->n)
+    if (r->next == r->n) {
         r->next = r->n = 0;
+        atomic_store(&link->store->refreshing, false);
+    }
     pthread_cond_broadcast(&link->changed);
     pthread_mutex_unlock(&link->mutex);
     for (size_t i = 0; hf__refresh_is_done(link) && i < link->store->namespaces.n; i++)

@@ -2,7 +2,11 @@
 #ifndef HF_LINK_STATE_H
 #define HF_LINK_STATE_H
 
+#include "evidence.h"
+#include "judge.h"
 #include "link.h"
+#include "link_ask.h"
+#include "lookup.h"
 #include "write.h"
 
 /* A live write that waits to be sent, or is out. */
@@ -32,14 +36,26 @@ struct hf_fetch_wait {
     struct hf_fetched fetched;
 };
 
+/* A pending row before its judge (judge.h). */
+struct hf_trial {
+    struct hf_pending_row row; /* its slices point to `base_value` and to the key of the send */
+    struct hf_case c;
+    struct hf_judgement verdict;
+    bool examined; /* Redis is asked before it is sent */
+    bool judged;
+    uint8_t want; /* HF_WANT_*: of the next examination */
+    struct hf_buf base_value, theirs, merged;
+};
+
 /* Something to be sent in a group: a live write, or a replayed row with copies of its key and value. */
 struct hf_send {
-    struct hf_live *live; /* NULL: a row */
+    struct hf_live *live;   /* NULL: a row */
+    struct hf_trial *trial; /* of a row; owned */
     struct hf_ns *ns;
     struct hf_buf key, value;
-    enum hf_shared_op op;
-    uint64_t lsn;        /* an acknowledgement settles the key up to here */
-    int64_t deadline_ms; /* timeline */
+    enum hf_shared_op op; /* 0: nothing is to be sent */
+    uint64_t lsn;         /* an acknowledgement settles the key up to here */
+    int64_t deadline_ms;  /* timeline */
     int64_t made_ms;
     bool replayed;
     uint64_t absorbed_lsn; /* of a live write that goes as this row; 0: none */
@@ -48,6 +64,17 @@ struct hf_send_list {
     struct hf_send *sends;
     size_t n, capacity;
     size_t bytes;
+};
+
+/* What other nodes did to keys that are owed here, until the rows say so themselves; and how often a resolver has failed. */
+struct hf_note {
+    struct hf_buf key; /* NULL: a free place */
+    struct hf_foreign foreign;
+    unsigned failures;
+};
+struct hf_notes {
+    struct hf_note *places; /* open addressing */
+    size_t n, capacity;
 };
 
 /* One lane entry to be sent; copies. */
@@ -79,7 +106,50 @@ struct hf_refresh {
     struct hf_shared_fetch request;
 };
 
-enum hf_catch_up { HF_CATCH_UP_EPOCH = 0, HF_CATCH_UP_LOG, HF_CATCH_UP_ROWS };
+/* What Redis has lost, on its way back. */
+struct hf_resend {
+    struct hf_ns *ns;
+    uint32_t why;           /* HF_ENTRY_RESEED or HF_ENTRY_RESEND */
+    uint64_t above_lsn;     /* a rollback: what we wrote after this ... */
+    int64_t above_made_ms;  /* ... or, when no entry of ours has survived, made since then; 0: by LSN */
+    uint64_t mark;          /* the lane's, as it was found */
+    uint64_t ticket;        /* of the checkpoint that is awaited */
+    uint64_t retained_from; /* cursor */
+    struct hf_buf after;    /* cursor: the last key looked at */
+    bool retained_done, copies_done;
+    struct hf_notes in_lane; /* keys that the lane brings back */
+};
+
+/* Copies that are compared with Redis. */
+#define HF_SWEEP_KEYS 512u
+struct hf_copy {
+    struct hf_buf key;
+    struct hf_version_id id; /* what is held here */
+    uint64_t lsn;
+    int64_t made_ms;
+    bool held, is_gap, compared;
+};
+struct hf_sweep {
+    bool active, gaps_done;
+    bool out, failed;
+    bool awaits_refresh;   /* the batch is compared; what differed is being fetched */
+    uint64_t ticket;       /* of the checkpoint that is awaited */
+    size_t ns_index;       /* after the gaps: the namespace that is swept ... */
+    struct hf_buf after;   /* ... behind this key */
+    int64_t not_before_ms; /* the pace */
+    size_t n;
+    struct hf_copy copies[HF_SWEEP_KEYS];
+    struct hf_shared_seen seen[HF_SWEEP_KEYS];
+    struct hf_shared_examine request;
+};
+
+enum hf_catch_up {
+    HF_CATCH_UP_SERVER = 0, /* once: is it the same life of the same server? */
+    HF_CATCH_UP_EPOCH,      /* from here to RESEND: for each namespace */
+    HF_CATCH_UP_LOG,
+    HF_CATCH_UP_RESEND,
+    HF_CATCH_UP_ROWS
+};
 
 struct hf_link {
     struct hf *store;
@@ -100,8 +170,12 @@ struct hf_link {
     struct hf_live_queue plain, lane;
     size_t queued_bytes;
     struct hf_fetch_wait *fetches;
-    struct hf_cursor *published; /* per namespace: after what they speak of was settled */
-    struct hf_cursor *saved;     /* ... and as of the last freeze */
+    struct hf_ask *asks;               /* link_ask.h */
+    bool asking;                       /* the connection stands: questions are taken */
+    struct hf_cursor *published;       /* per namespace: after what they speak of was settled */
+    struct hf_cursor *saved;           /* ... and as of the last freeze */
+    char run_id[48], saved_run_id[48]; /* of the server that they speak of; "": not known */
+    struct hf_operator by_operator;    /* what the operator has set */
 
     /* what the request out consists of; the live ones also count as outstanding (mutex) */
     bool out; /* written by the link thread, with the mutex */
@@ -114,6 +188,10 @@ struct hf_link {
     struct hf_shared_lane_op *lane_ops;
     struct hf_shared_epoch epoch;
     struct hf_shared_log_page page;
+    struct hf_shared_examine examine;
+    struct hf_shared_seen *seen;
+    struct hf_shared_log_page *log_pages; /* of the examination: one per namespace in it ... */
+    struct hf_ns **log_namespaces;        /* ... which is this one */
 
     /* connecting */
     int backoff_ms;
@@ -126,6 +204,12 @@ struct hf_link {
 
     /* catching up */
     enum hf_catch_up catch_up;
+    struct hf_shared_facts facts;
+    enum hf_server_life life;  /* against that */
+    enum hf_evidence evidence; /* of the namespace that is caught up with */
+    uint64_t surviving_lsn;    /* after a rollback: the last LSN of ours in the log; 0: none ... */
+    int64_t surviving_ms;      /* ... then, what was made since this time is sent again; timeline */
+    struct hf_resend resend;
     size_t ns_index;
     uint64_t checkpoint_ticket;
 
@@ -138,13 +222,21 @@ struct hf_link {
     bool live_turn;             /* whose turn it is when both have work */
     bool checking;              /* the pass is through; the checkpoint that clears its rows is awaited */
     unsigned rows_budget;       /* rows in the next group of the replay */
+    unsigned contended;         /* times in a row that a single row was touched between examination and store */
     int64_t rows_sent_ms;
+    int64_t rows_not_before_ms; /* the throttle, and the random delay: timeline */
+    bool rows_from_cursor; /* the rows that are out came from the cursor, which goes back to the first of them */
+    bool log_behind;       /* an examination found more in a change log than it reads: catch up first */
+    bool full_log;         /* in this pass the conflict log had no room */
+    bool tracking;         /* Redis tells what others change, this change log included */
+    struct hf_notes notes;
     bool out_of_memory; /* in this pass Redis has refused for want of memory */
     bool only_deletes;  /* in this pass nothing else is sent */
     bool paused;        /* until the timer: after a refusal by the server's state */
 
     uint64_t maybe_sent_lsn; /* stored lane entries up to here may have been sent: before this process, or lost */
     struct hf_refresh refresh;
+    struct hf_sweep sweep;
     uint64_t sent_lsn; /* the last LSN at open, or the highest handed to Redis since: it cannot know later ones */
     uint64_t recovered_lsn; /* the last LSN of the journal at open: ours above it were lost in a crash */
     bool refresh_failed;    /* a key could not be noted */
@@ -156,6 +248,7 @@ struct hf_link {
 };
 
 #define HF_LINK_SUSPECT_LOSSES 3
+#define HF_LINK_CONTENDED_MAX 16 /* and of a resolver's failures */
 
 /* link.c */
 void hf__link_pump(struct hf_link *link);
@@ -170,16 +263,35 @@ void hf__link_pause(struct hf_link *link, const struct hf_shared_error *error);
 /* A time on the timeline as one on Redis's clock, and back; 0 stays 0. */
 int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms);
 int64_t hf__link_from_redis_ms(const struct hf_link *link, int64_t redis_ms);
-/* How far a past time that was converted to Redis's clock may be off. */
-int64_t hf__link_made_uncertainty_ms(const struct hf_link *link, int64_t made_ms);
+/* How far a time on the timeline may be off when it is told in Redis's. */
+int64_t hf__link_uncertainty_ms(const struct hf_link *link, int64_t timeline_ms);
 /* Entries up to this LSN are about to be handed to Redis. */
 void hf__link_note_sent(struct hf_link *link, uint64_t lsn);
 /* Live writes were left pending: a further pass is needed. */
 void hf__link_note_overflow(struct hf_link *link);
 /* Redis is out of memory: end the pass, pause, and begin one that sends only deletes. */
 void hf__link_note_out_of_memory(struct hf_link *link, const struct hf_shared_error *error);
+/* The conflict log has no room: a change stays pending. */
+void hf__link_note_full_log(struct hf_link *link);
 /* Note what the journal's headers should say of sharing. */
 void hf__link_note_shared(struct hf_link *link);
+
+/* Live writes begin anew behind what was written so far; what is queued becomes pending. */
+void hf__link_restart_live(struct hf_link *link);
+
+/* link_resend.c */
+void hf__resend_begin(struct hf_link *link, const struct hf_resend *what);
+bool hf__resend_step(
+    struct hf_link *link); /* true when all is noted; otherwise the link is woken for the next step */
+void hf__resend_release(struct hf_link *link);
+
+/* link_sweep.c */
+void hf__sweep_begin(struct hf_link *link); /* gaps, and the namespaces that are marked */
+void hf__sweep_send(struct hf_link *link);  /* the next batch, if it is time; runs beside other requests */
+void hf__sweep_release(struct hf_link *link);
+void hf__link_swept(struct hf_link *link); /* link.c: all copies are compared */
+/* Come back in so many milliseconds, if nothing else does before. */
+void hf__link_wake_in(struct hf_link *link, int ms);
 
 /* link_live.c */
 struct hf_live *hf__live_peek(struct hf_link *link, struct hf_live_queue *queue); /* these take the mutex */
@@ -196,12 +308,48 @@ void hf__refresh_send(struct hf_link *link);
 bool hf__refresh_is_done(const struct hf_link *link);
 void hf__refresh_release(struct hf_link *link);
 
-/* link_group.c */
+/* link_notes.c */
+/* Room for one more; NULL without memory. The note of the key, made when there is none. */
+struct hf_note *hf__notes_of(struct hf_notes *notes, struct hf_slice key);
+const struct hf_note *hf__notes_find(const struct hf_notes *notes, struct hf_slice key); /* or NULL */
+void hf__notes_release(struct hf_notes *notes);
+/* Another node's change, from the log: noted where it is owed, else its copy is refreshed. */
+void hf__link_foreign_change(struct hf_link *link, const struct hf_shared_change *change);
+
+/* link_send.c */
+struct hf_send *hf__send_add(struct hf_send_list *list); /* NULL without memory */
+void hf__send_drop_last(struct hf_send_list *list);
+bool hf__send_list_full(const struct hf_link *link, size_t max);
+void hf__send_list_clear(struct hf_send_list *list);
+struct hf_slice hf__send_key(const struct hf_send *s);
+struct hf_slice hf__send_value(const struct hf_send *s);
+/* Send the list as a group. Without memory nothing goes out, and everything is looked at again after a pause. */
+bool hf__send_group(struct hf_link *link, bool watched);
+/* The connection died with what is in the list. */
+void hf__send_lost(struct hf_link *link);
+/* It was not sent: a live write becomes pending, a row is looked at again. */
+void hf__send_leave(struct hf_link *link, struct hf_send *s);
+/* It is refused for good. */
+void hf__send_park(struct hf_link *link, struct hf_send *s, const char *reason);
+/* It has ended: counted, its waiter and the application told. */
+void hf__send_ended(struct hf_link *link, struct hf_send *s, enum hf_outcome outcome, const char *reason);
+
+/* link_replay.c */
 void hf__link_restart_pacing(struct hf_link *link); /* a new connection: begin with a few rows */
-/* ... and true when a request went out */
+/* An answer to rows has come after `took_ms`; `touched`: some key was changed between examination and store. */
+void hf__link_pace(struct hf_link *link, bool touched);
+bool hf__link_send_rows(struct hf_link *link); /* true when a request went out */
+/* Add one row to the list and begin its trial. */
+int hf__replay_add_row(struct hf_link *link, struct hf_look *look, const struct hf_pending_row *row);
+/* Examine, judge and send what is in the list. True when a request went out. */
+bool hf__replay_try(struct hf_link *link);
+/* The group with this row was answered, and this row's part is done. */
+void hf__replay_applied(struct hf_link *link, struct hf_send *s);
+void hf__trial_free(struct hf_trial *trial); /* accepts NULL */
+
+/* link_group.c: true when a request went out */
 bool hf__link_send_live(struct hf_link *link);
-bool hf__link_send_rows(struct hf_link *link);
-/* link_lane.c */
+/* link_lane.c: the same */
 bool hf__link_send_live_lane(struct hf_link *link);
 bool hf__link_send_lane_rows(struct hf_link *link);
 /* link_catchup.c */

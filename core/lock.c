@@ -8,10 +8,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOCK_NAME "lock"
+#define FILE_LOCK_TRIES 2500 /* with a pause of 2 ms: five seconds, for what takes the time of a sync or two */
+#define FILE_LOCK_PAUSE_MS 2
 
 int hf__lock_open(int dir_fd, bool create, int *ret_fd)
 {
@@ -63,4 +67,51 @@ int64_t hf__lock_owner(int lock_fd)
         return -1;
     pid = strtol(text, NULL, 10);
     return pid > 0 ? pid : -1;
+}
+
+/* ---- files that several processes change ---- */
+
+static int open_regular(int dir_fd, const char *name, int *ret_fd)
+{
+    int flags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    int fd = openat(dir_fd, name, flags, 0600);
+    struct stat st;
+
+    if (fd < 0)
+        return hf__fail_errno(errno == ENOSPC ? HF_EFULL : HF_EIO, errno, "cannot open the store's file '%s'",
+                              name);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return hf__fail(HF_EIO, "the store's '%s' is no regular file", name);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* Whoever held the lock before us may have renamed the file. */
+static bool is_still_named(int dir_fd, const char *name, int fd)
+{
+    struct stat ours, there;
+
+    return fstat(fd, &ours) == 0 && fstatat(dir_fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+           ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
+int hf__lock_file(int dir_fd, const char *name, int *ret_fd)
+{
+    struct flock lock = whole_file(F_WRLCK);
+    int fd = -1, rc;
+
+    for (unsigned i = 0; i < FILE_LOCK_TRIES; i++) {
+        rc = open_regular(dir_fd, name, &fd);
+        if (rc != 0)
+            return rc;
+        if (fcntl(fd, F_OFD_SETLK, &lock) == 0 && is_still_named(dir_fd, name, fd)) {
+            *ret_fd = fd;
+            return 0;
+        }
+        close(fd);
+        (void)poll(NULL, 0, FILE_LOCK_PAUSE_MS);
+    }
+    return hf__fail(HF_EBUSY, "the store's file '%s' stays locked by another process", name);
 }

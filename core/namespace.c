@@ -32,8 +32,53 @@ static int bookkeeping_key(const struct hf_ns *ns, const char *middle, const cha
     return 0;
 }
 
+static int check_enum(const struct hf_namespace *options, const char *name, unsigned value, unsigned last)
+{
+    if (value <= last)
+        return 0;
+    return hf__fail(HF_EINVAL, "namespace '%s' has %s %u; expected a value of its enum, 0 to %u", options->prefix,
+                    name, value, last);
+}
+
+static int check_enums(const struct hf_namespace *options)
+{
+    int rc = check_enum(options, "write_mode", options->write_mode, HF_WRITE_LOCAL);
+
+    if (rc == 0)
+        rc = check_enum(options, "read_mode", options->read_mode, HF_READ_SHARED);
+    if (rc == 0)
+        rc = check_enum(options, "conflict", options->conflict, HF_CONFLICT_CALLBACK);
+    if (rc == 0)
+        rc = check_enum(options, "writers", options->writers, HF_WRITERS_THIS_NODE);
+    if (rc == 0)
+        rc = check_enum(options, "outage", options->outage, HF_OUTAGE_LOCAL);
+    if (rc == 0)
+        rc = check_enum(options, "on_loss", options->on_loss, HF_LOSS_HOLD);
+    if (rc == 0)
+        rc = check_enum(options, "unknown_time", options->unknown_time, HF_UNKNOWN_TIME_HIDE);
+    return rc;
+}
+
+/* Settings that would undo one another. */
+static int check_combinations(const struct hf_namespace *options)
+{
+    if (options->writers == HF_WRITERS_HOLDFAST && options->change_log_off)
+        return hf__fail(HF_EINVAL,
+                        "namespace '%s' has writers 'holdfast' and no change log, which is what tells what other "
+                        "nodes wrote; expected a change log or other writers",
+                        options->prefix);
+    if (options->outage == HF_OUTAGE_REFUSE && options->tentative)
+        return hf__fail(HF_EINVAL,
+                        "namespace '%s' has outage 'refuse' and is tentative; expected one of them: what is "
+                        "refused during an outage cannot be decided during it",
+                        options->prefix);
+    return 0;
+}
+
 static int check(const struct hf_namespace *options, size_t i)
 {
+    int rc;
+
     if (!options->prefix)
         return hf__fail(HF_EINVAL, "namespace %zu has no prefix; \"\" is the one of all other keys", i);
     if (strlen(options->prefix) > 256)
@@ -42,7 +87,8 @@ static int check(const struct hf_namespace *options, size_t i)
     if (options->default_ttl_ms < 0 || options->default_ttl_ms > HF_TTL_MAX_MS)
         return hf__fail(HF_EINVAL, "namespace '%s' has a default TTL of %lld ms; expected 0 to %lld",
                         options->prefix, (long long)options->default_ttl_ms, HF_TTL_MAX_MS);
-    return 0;
+    rc = check_enums(options);
+    return rc == 0 ? check_combinations(options) : rc;
 }
 
 static int fill(struct hf_ns *ns, const struct hf_namespace *options, const char *node)
@@ -52,9 +98,15 @@ static int fill(struct hf_ns *ns, const struct hf_namespace *options, const char
     ns->default_ttl_ms = options->default_ttl_ms;
     ns->write_mode = options->write_mode;
     ns->read_mode = options->read_mode;
-    ns->unknown_time = options->unknown_time;
-    ns->with_log = !options->change_log_off;
+    ns->with_log = !options->change_log_off && options->writers != HF_WRITERS_THIS_NODE; /* nobody would read it */
     ns->log_max = options->change_log_max ? options->change_log_max : HF_CHANGE_LOG_MAX_DEFAULT;
+    ns->conflict = options->conflict;
+    ns->writers = options->writers;
+    ns->outage = options->outage;
+    ns->on_loss = options->on_loss;
+    ns->unknown_time = options->unknown_time;
+    ns->tentative = options->tentative;
+    ns->keep_replaced = !options->keep_no_replaced;
     if (rc == 0)
         rc = bookkeeping_key(ns, ":mark:", node, &ns->mark_key);
     return rc;

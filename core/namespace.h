@@ -4,6 +4,8 @@
 
 #include "bytes.h"
 
+#include <stdatomic.h>
+
 #define HF_STREAM_ID_MAX 48
 
 struct hf_ns {
@@ -11,15 +13,28 @@ struct hf_ns {
     int64_t default_ttl_ms;
     enum hf_write_mode write_mode;
     enum hf_read_mode read_mode;
-    enum hf_unknown_time_policy unknown_time;
     bool with_log;
     uint32_t log_max;
+    enum hf_conflict_policy conflict;
+    enum hf_writers writers;
+    enum hf_outage_policy outage;
+    enum hf_loss_policy on_loss;
+    enum hf_unknown_time_policy unknown_time;
+    bool tentative;
+    bool keep_replaced;
 
     /* Owned by the link thread. */
     char epoch[33];
     char log_id[HF_STREAM_ID_MAX]; /* the last change-log entry that we know */
+    bool log_unread;               /* others may have written to the log since: our own ids do not move log_id on */
     struct hf_buf log_key, mark_key;
-    uint64_t mark; /* the last LSN of our lane that Redis holds */
+    uint64_t mark;               /* the last LSN of our lane that Redis holds */
+    bool fresh;                  /* this epoch began without us: no entry of ours from before was applied in it */
+    bool sweep;                  /* the copies are to be compared, because the log cannot tell what changed */
+    bool adopt;                  /* ... and what Redis lacks is lost, by policy */
+    enum hf_loss_policy decided; /* by the operator, for this loss; link.mutex */
+    bool awaits_decision;        /* link.mutex */
+    _Atomic bool verified;       /* every copy is what Redis holds, as far as it tells us; any thread */
 };
 
 struct hf_ns_table {

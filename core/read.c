@@ -35,7 +35,10 @@ static enum hf_origin origin_of(struct hf *store, const struct hf_found *found, 
         return HF_ORIGIN_PENDING;
     if (!store->sharing || ns->write_mode == HF_WRITE_LOCAL)
         return HF_ORIGIN_LOCAL_VERIFIED;
-    return found->held ? HF_ORIGIN_LOCAL_UNVERIFIED : HF_ORIGIN_NONE;
+    if (!found->held)
+        return HF_ORIGIN_NONE;
+    return atomic_load(&ns->verified) && !atomic_load(&store->refreshing) ? HF_ORIGIN_LOCAL_VERIFIED
+                                                                          : HF_ORIGIN_LOCAL_UNVERIFIED;
 }
 
 /* Redis has this value, or nobody is owed it. A parked one is neither pending nor shared. */

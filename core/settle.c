@@ -93,8 +93,12 @@ static bool reserve(struct hf_checkpointer *cp)
 static void leave(struct hf *store, const struct hf_settled *settled)
 {
     store->checkpoint.settled[store->checkpoint.n_settled++] = *settled;
-    if (settled->park)
-        atomic_fetch_add(&store->parks_unsaved, 1);
+    if (settled->what & (HF_LEFT_PARKED | HF_LEFT_CONFLICT))
+        atomic_fetch_add(&store->unsaved, 1);
+    if (settled->what & HF_LEFT_CONFLICT) {
+        atomic_fetch_add(&store->conflicts_left, 1);
+        atomic_fetch_add(&store->conflict_bytes_left, settled->more->bytes.len);
+    }
     hf__checkpoint_note_settled(store);
 }
 
@@ -107,7 +111,7 @@ static bool rows_possible(struct hf *store, bool in_active)
  * the lane's mark make harmless. */
 bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn)
 {
-    struct hf_settled settled = {.lsn = lsn};
+    struct hf_settled settled = {.lsn = lsn, .what = HF_LEFT_ROW};
     struct hf_view view;
     bool in_active = false, in_frozen = false;
     unsigned changed = 0;
@@ -145,43 +149,177 @@ static bool settle_and_leave(struct hf *store, struct hf_slice key, const struct
     return reserved;
 }
 
-void hf__settle_lane(struct hf *store, struct hf_slice key, uint64_t lsn)
-{
-    struct hf_settled settled = {.lsn = lsn};
+/* ---- with more than an acknowledgement ---- */
 
-    (void)settle_and_leave(store, key, &settled, mark_settled_exactly); /* without memory the mark tells again */
+/* Copy `from` behind what is there, keeping its place: the slice is set when all is copied. */
+static int append(struct hf_bytes *bytes, struct hf_slice from, size_t *ret_at)
+{
+    *ret_at = bytes->len;
+    return hf__bytes_append(bytes, from.data, from.len);
 }
 
-static int copy_row(struct hf_settled *settled, const struct hf_lane_entry *entry, bool in_doubt,
-                    const char *reason)
+static struct hf_slice at(const struct hf_bytes *bytes, size_t from, size_t len)
 {
-    struct hf_bytes *b = &settled->row_bytes;
-    int rc = hf__bytes_append(b, entry->key.data, entry->key.len);
+    return hf__slice(bytes->bytes + from, len);
+}
+
+static int copy_parked(struct hf_settled_more *more, const struct hf_lane_entry *entry, bool in_doubt,
+                       const char *reason)
+{
+    size_t key, value, why;
+    int rc = append(&more->bytes, entry->key, &key);
 
     if (rc == 0)
-        rc = hf__bytes_append(b, entry->value.data, entry->value.len);
+        rc = append(&more->bytes, entry->value, &value);
     if (rc == 0)
-        rc = hf__bytes_append(b, reason, strlen(reason));
+        rc = append(&more->bytes, hf__slice_str(reason), &why);
     if (rc != 0)
         return rc;
-    settled->row = (struct hf_parked_row){.entry = *entry, .in_doubt = in_doubt};
-    settled->row.entry.key = hf__slice(b->bytes, entry->key.len);
-    settled->row.entry.value = hf__slice(b->bytes + entry->key.len, entry->value.len);
-    settled->row.reason = hf__slice(b->bytes + entry->key.len + entry->value.len, strlen(reason));
+    more->parked = (struct hf_parked_row){.entry = *entry, .in_doubt = in_doubt};
+    more->parked.entry.key = at(&more->bytes, key, entry->key.len);
+    more->parked.entry.value = at(&more->bytes, value, entry->value.len);
+    more->parked.reason = at(&more->bytes, why, strlen(reason));
     return 0;
 }
 
-void hf__settle_park(struct hf *store, const struct hf_lane_entry *entry, bool in_doubt, bool from_lane,
+bool hf__settle_park(struct hf *store, const struct hf_lane_entry *entry, bool in_doubt, bool from_lane,
                      const char *reason)
 {
-    struct hf_settled settled = {.lsn = entry->lsn, .park = true};
+    struct hf_settled settled = {.lsn = entry->lsn,
+                                 .what = HF_LEFT_PARKED | (from_lane ? HF_LEFT_LANE : HF_LEFT_ROW),
+                                 .more = calloc(1, sizeof(*settled.more))};
+    bool done = settled.more && copy_parked(settled.more, entry, in_doubt, reason) == 0 &&
+                hf__buf_copy(entry->key, &settled.key) == 0 &&
+                settle_and_leave(store, entry->key, &settled, from_lane ? mark_parked_exactly : mark_parked);
 
-    /* Without memory it stays pending, and is refused and parked again later. */
-    if (copy_row(&settled, entry, in_doubt, reason) != 0 ||
-        (!from_lane && hf__buf_copy(entry->key, &settled.key) != 0) ||
-        !settle_and_leave(store, entry->key, &settled, from_lane ? mark_parked_exactly : mark_parked))
+    if (!done)
         hf__settled_release(&settled);
     hf__checkpoint_request(store);
+    return done;
+}
+
+static bool copy_retained(struct hf_settled *settled, const struct hf_lane_entry *entry)
+{
+    size_t key, value;
+
+    settled->more = calloc(1, sizeof(*settled->more));
+    if (!settled->more || append(&settled->more->bytes, entry->key, &key) != 0 ||
+        append(&settled->more->bytes, entry->value, &value) != 0)
+        return false;
+    settled->more->retained = *entry;
+    settled->more->retained.key = at(&settled->more->bytes, key, entry->key.len);
+    settled->more->retained.value = at(&settled->more->bytes, value, entry->value.len);
+    return true;
+}
+
+/* Without memory it is not retained, or the mark tells again that it was applied: neither does harm by itself. */
+void hf__settle_lane(struct hf *store, const struct hf_lane_entry *entry)
+{
+    struct hf_settled settled = {.lsn = entry->lsn, .what = HF_LEFT_LANE};
+
+    if (copy_retained(&settled, entry))
+        settled.what |= HF_LEFT_RETAIN;
+    if (!settle_and_leave(store, entry->key, &settled, mark_settled_exactly))
+        hf__settled_release(&settled);
+}
+
+/* Leave it without marking any version. */
+static bool leave_only(struct hf *store, struct hf_settled *settled)
+{
+    bool done;
+
+    pthread_mutex_lock(&store->checkpoint.mutex);
+    done = reserve(&store->checkpoint);
+    if (settled->what & (HF_LEFT_FOREIGN | HF_LEFT_GAP))
+        settled->not_before = store->checkpoint.started + 1; /* one under way may have frozen already */
+    if (done)
+        leave(store, settled);
+    pthread_mutex_unlock(&store->checkpoint.mutex);
+    return done;
+}
+
+void hf__settle_gap(struct hf *store, struct hf_slice key)
+{
+    struct hf_settled settled = {.what = HF_LEFT_GAP};
+
+    if (hf__buf_copy(key, &settled.key) != 0 || !leave_only(store, &settled))
+        hf__settled_release(&settled); /* it is compared once more */
+}
+
+void hf__settle_retain_delete(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t made_ms)
+{
+    struct hf_lane_entry entry = {
+        .lsn = lsn, .op = HF_LANE_DELETE, .flags = HF_LANE_PLAIN, .made_ms = made_ms, .key = key};
+    struct hf_settled settled = {.lsn = lsn, .what = HF_LEFT_RETAIN};
+
+    if (!copy_retained(&settled, &entry) || !leave_only(store, &settled))
+        hf__settled_release(&settled);
+}
+
+bool hf__settle_relane(struct hf *store, const struct hf_lane_entry *entry)
+{
+    struct hf_settled settled = {.lsn = entry->lsn, .what = HF_LEFT_RELANE};
+    bool done = copy_retained(&settled, entry) && leave_only(store, &settled);
+
+    if (!done)
+        hf__settled_release(&settled);
+    return done;
+}
+
+static int copy_verdict(struct hf_settled_more *more, struct hf_slice key, const struct hf_verdict *verdict)
+{
+    static const struct hf_conflict_row none = {0};
+    const struct hf_conflict_row *row = verdict->conflict ? verdict->conflict : &none;
+    struct hf_slice theirs = verdict->theirs ? *verdict->theirs : hf__slice(NULL, 0);
+    size_t key_at, ours_at, row_theirs_at, theirs_at;
+    int rc = append(&more->bytes, key, &key_at);
+
+    if (rc == 0)
+        rc = append(&more->bytes, row->ours.value, &ours_at);
+    if (rc == 0)
+        rc = append(&more->bytes, row->theirs.value, &row_theirs_at);
+    if (rc == 0)
+        rc = append(&more->bytes, theirs, &theirs_at);
+    if (rc != 0)
+        return rc;
+    more->conflict = *row;
+    more->conflict.key = at(&more->bytes, key_at, key.len);
+    more->conflict.ours.value = at(&more->bytes, ours_at, row->ours.value.len);
+    more->conflict.theirs.value = at(&more->bytes, row_theirs_at, row->theirs.value.len);
+    more->theirs_present = verdict->theirs != NULL;
+    more->theirs = (struct hf_record){.value = at(&more->bytes, theirs_at, theirs.len),
+                                      .deadline_ms = verdict->theirs_deadline_ms,
+                                      .type = HF_TYPE_STRING,
+                                      .flags = HF_RECORD_SHARED};
+    return 0;
+}
+
+bool hf__settle_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_verdict *verdict)
+{
+    struct hf_settled settled = {.lsn = lsn,
+                                 .what = HF_LEFT_ROW | (verdict->conflict ? HF_LEFT_CONFLICT : 0) |
+                                         (verdict->take_theirs ? HF_LEFT_THEIRS : 0),
+                                 .more = calloc(1, sizeof(*settled.more))};
+    bool done = settled.more && copy_verdict(settled.more, key, verdict) == 0 &&
+                hf__buf_copy(key, &settled.key) == 0 && settle_and_leave(store, key, &settled, mark_settled);
+
+    if (!done)
+        hf__settled_release(&settled);
+    return done;
+}
+
+bool hf__settle_note_foreign(struct hf *store, struct hf_slice key, const struct hf_foreign *foreign)
+{
+    struct hf_settled settled = {.what = HF_LEFT_FOREIGN, .more = calloc(1, sizeof(*settled.more))};
+    bool done = settled.more && hf__buf_copy(key, &settled.key) == 0;
+
+    if (done) {
+        settled.more->foreign = *foreign;
+        done = leave_only(store, &settled);
+    }
+    if (!done)
+        hf__settled_release(&settled);
+    return done;
 }
 
 void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn)
@@ -198,6 +336,8 @@ void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn)
 void hf__settled_release(struct hf_settled *settled)
 {
     hf_buf_release(&settled->key);
-    hf__bytes_release(&settled->row_bytes);
+    if (settled->more)
+        hf__bytes_release(&settled->more->bytes);
+    free(settled->more);
     *settled = (struct hf_settled){0};
 }

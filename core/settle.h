@@ -11,11 +11,31 @@
 /* Redis holds the key's change `lsn`, or a newer one of ours: all changes of the key up to it are settled. Returns
  * whether one was still unsettled in the overlay. */
 bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn);
-/* The lane's entry is applied, or found expired: it is settled. */
-void hf__settle_lane(struct hf *store, struct hf_slice key, uint64_t lsn);
-/* The entry goes to the parked list with its reason; it no longer counts as pending. */
-void hf__settle_park(struct hf *store, const struct hf_lane_entry *entry, bool in_doubt, bool from_lane,
+/* The lane's entry is applied, or found expired: it is settled, and kept for a while in case Redis is rolled back. */
+void hf__settle_lane(struct hf *store, const struct hf_lane_entry *entry);
+/* A plain delete was applied: it is kept for a while, too, because nothing else remembers it. */
+void hf__settle_retain_delete(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t made_ms);
+/* The entry goes to the parked list with its reason; it no longer counts as pending. False without memory: nothing was
+ * marked, and it stays pending. */
+bool hf__settle_park(struct hf *store, const struct hf_lane_entry *entry, bool in_doubt, bool from_lane,
                      const char *reason);
+
+/* All changes of the key up to `lsn` have ended in a way that leaves more than an acknowledgement. */
+struct hf_verdict {
+    const struct hf_conflict_row *conflict; /* for the conflict log; NULL: none */
+    bool take_theirs;                       /* the copy here becomes `theirs` (NULL: absent), a clean one */
+    const struct hf_slice *theirs;
+    int64_t theirs_deadline_ms; /* timeline */
+};
+/* The record and the conflict are stored in the commit that clears the row. False without memory: nothing was marked, and
+ * it stays pending. */
+bool hf__settle_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_verdict *verdict);
+/* Another node changed a key that is owed here: its row will say so. Nothing is marked. False without memory. */
+bool hf__settle_note_foreign(struct hf *store, struct hf_slice key, const struct hf_foreign *foreign);
+/* A retained lane entry, which Redis has lost, is owed again. False without memory. */
+bool hf__settle_relane(struct hf *store, const struct hf_lane_entry *entry);
+/* The key's copy was compared with Redis, and is right again. */
+void hf__settle_gap(struct hf *store, struct hf_slice key);
 /* The key's versions up to `lsn` have been handed to the shared tier. */
 void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn);
 

@@ -85,11 +85,49 @@ static void fill_defaults(struct hf_options *o)
         o->checkpoint_bytes = HF_CHECKPOINT_BYTES_DEFAULT;
     if (o->checkpoint_interval_ms == 0)
         o->checkpoint_interval_ms = HF_CHECKPOINT_INTERVAL_DEFAULT_MS;
+    if (o->pending_max == 0)
+        o->pending_max = HF_PENDING_MAX_DEFAULT;
+    if (o->pending_max_bytes == 0)
+        o->pending_max_bytes = o->max_disk_bytes / 2;
+    if (o->conflict_log_max == 0)
+        o->conflict_log_max = HF_CONFLICT_LOG_MAX_DEFAULT;
+    if (o->conflict_log_max_bytes == 0)
+        o->conflict_log_max_bytes = o->max_disk_bytes / 4;
+    if (o->parked_max == 0)
+        o->parked_max = HF_PARKED_MAX_DEFAULT;
 }
 
 static int check_positive(int value, const char *name)
 {
     return value > 0 ? 0 : hf__fail(HF_EINVAL, "%s is %d ms; expected a positive time", name, value);
+}
+
+static int check_sharing(const struct hf_options *o)
+{
+    if (o->pending_max_age_ms < 0)
+        return hf__fail(HF_EINVAL, "pending_max_age_ms is %" PRId64 " ms; expected 0 or more",
+                        o->pending_max_age_ms);
+    if ((unsigned)o->pending_policy > HF_PENDING_DROP_OLDEST)
+        return hf__fail(HF_EINVAL, "pending_policy is %u; expected a value of its enum, 0 to %u",
+                        (unsigned)o->pending_policy, (unsigned)HF_PENDING_DROP_OLDEST);
+    if (o->replay_delay_max_ms < 0)
+        return hf__fail(HF_EINVAL, "replay_delay_max_ms is %d ms; expected 0 or more", o->replay_delay_max_ms);
+    return 0;
+}
+
+/* A handle that only looks never asks a resolver. */
+static int check_resolver(const struct hf_options *o)
+{
+    bool may_ask = !o->read_only && !o->look_only;
+
+    for (size_t i = 0; i < o->n_namespaces && may_ask && !o->resolve; i++) {
+        if (o->namespaces[i].conflict == HF_CONFLICT_CALLBACK)
+            return hf__fail(HF_EINVAL,
+                            "namespace '%s' has conflict policy 'callback' and the options have no resolve "
+                            "function; expected one to ask",
+                            o->namespaces[i].prefix ? o->namespaces[i].prefix : "");
+    }
+    return 0;
 }
 
 static int check_options(const struct hf_options *o)
@@ -116,7 +154,8 @@ static int check_options(const struct hf_options *o)
                         o->segment_bytes, SEGMENT_MIN);
     if (o->max_disk_bytes < (1u << 20) || o->max_disk_bytes > MAX_DISK_MAX)
         return hf__fail(HF_EINVAL, "max_disk is %" PRIu64 " bytes; expected 1 MiB to 16 TiB", o->max_disk_bytes);
-    return 0;
+    rc = check_sharing(o);
+    return rc == 0 ? check_resolver(o) : rc;
 }
 
 /* ---- the directory ---- */

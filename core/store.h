@@ -13,6 +13,7 @@
 #include "journal.h"
 #include "local_tier.h"
 #include "namespace.h"
+#include "operator.h"
 #include "overlay.h"
 #include "shared_tier.h"
 #include "timeline.h"
@@ -35,13 +36,34 @@ struct hf_parts {
                        struct hf_shared_tier **ret_tier);
 };
 
-/* An acknowledgement for the checkpoint thread: clear the pending row if it is for this LSN or an older one. */
+/* What the link leaves for the checkpoint thread, which stores it in its next commit. Bits of `what`. */
+enum {
+    HF_LEFT_ROW = 1,      /* clear the key's pending row, if it is for this LSN or an older one */
+    HF_LEFT_LANE = 2,     /* remove the lane entry of this LSN */
+    HF_LEFT_PARKED = 4,   /* keep more->parked */
+    HF_LEFT_CONFLICT = 8, /* keep more->conflict */
+    HF_LEFT_THEIRS = 16,  /* the record becomes more->theirs, unless it is newer than this LSN */
+    HF_LEFT_FOREIGN = 32, /* note more->foreign in the key's row */
+    HF_LEFT_RETAIN = 64,  /* keep more->retained in case Redis is rolled back */
+    HF_LEFT_RELANE = 128, /* more->retained is owed again */
+    HF_LEFT_GAP = 256,    /* the key was compared: remove its gap */
+};
+struct hf_settled_more {
+    struct hf_parked_row parked;
+    struct hf_conflict_row conflict;
+    bool theirs_present; /* else the record is removed */
+    struct hf_record theirs;
+    struct hf_foreign foreign;
+    struct hf_lane_entry retained;
+    struct hf_bytes bytes; /* what the slices point into */
+};
 struct hf_settled {
-    struct hf_buf key; /* empty: a lane entry, found by its LSN */
+    struct hf_buf key;
     uint64_t lsn;
-    bool park; /* a refused or doubtful entry: keep `row` in the parked list instead */
-    struct hf_parked_row row;
-    struct hf_bytes row_bytes; /* what row's slices point into */
+    uint64_t
+        not_before; /* count of the first checkpoint that may store it: what it speaks of must be frozen by then */
+    unsigned what;
+    struct hf_settled_more *more; /* NULL: nothing more */
 };
 
 struct hf_checkpointer {
@@ -76,6 +98,7 @@ struct hf {
     struct hf_checkpointer checkpoint;
     struct hf_link *link; /* NULL: no shared tier */
     struct hf_done_queue *done;
+    struct hf_operator_seen operator_seen; /* the link thread's */
     bool sharing; /* changes are owed to a shared tier, present or not: there is one, or there was */
     bool read_only;
     uint64_t recovered_lsn; /* of the last entry that the journal held at open */
@@ -89,9 +112,15 @@ struct hf {
     _Atomic int64_t oldest_unsaved_ms; /* boot clock of the first write since the last checkpoint; 0: none */
     /* Rows and entries in the local tier, as of its last commit: with none, the online path does not look. */
     _Atomic uint64_t pending_rows, lane_entries;
-    _Atomic int64_t lane_open;      /* unsettled lane entries in the overlay */
-    _Atomic uint64_t parks_unsaved; /* parked entries that no checkpoint has stored yet */
-    _Atomic uint64_t room_bytes;    /* that the overlay may take before the local tier could be full */
+    _Atomic int64_t lane_open;   /* unsettled lane entries in the overlay */
+    _Atomic uint64_t unsaved;    /* parked entries and conflicts that no checkpoint has stored yet */
+    _Atomic bool refreshing;     /* there are copies that Redis is known, or suspected, to have changed */
+    _Atomic uint64_t room_bytes; /* that the overlay may take before the local tier could be full */
+    /* The logs as of the last commit, and what was left for the next one. */
+    _Atomic uint64_t conflicts, blind_conflicts, conflict_bytes, parked, gaps;
+    _Atomic uint64_t conflicts_left, conflict_bytes_left;
+    _Atomic uint64_t settled_by[HF_N_OUTCOMES];
+    _Atomic uint64_t dropped, lost_conflicts, revalidated, resent, losses, rollbacks;
     _Atomic uint64_t expired_in_queue, shared_ops, replayed_ops, settled_by_log, refreshed, link_losses;
 };
 

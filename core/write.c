@@ -11,10 +11,12 @@
 
 #include "checkpoint.h"
 #include "deadline.h"
+#include "digest.h"
 #include "done.h"
 #include "fail.h"
 #include "link.h"
 #include "lookup.h"
+#include "settle.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -621,4 +623,130 @@ void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
         hf__look_end(&look);
     }
     pthread_mutex_unlock(&store->write_mutex);
+}
+
+/* Unsettled, with the time it was made; a delete's is now. With the write lock. */
+static int append_again(struct hf *store, struct hf_slice key, const struct hf_found *found, uint32_t why)
+{
+    struct hf_staged staged;
+    struct hf_entry entry = {.op = found->live ? HF_ENTRY_SET : HF_ENTRY_DELETE,
+                             .type = HF_TYPE_STRING,
+                             .flags = why,
+                             .key = key,
+                             .value = found->live ? found->value : hf__slice(NULL, 0),
+                             .deadline_ms = found->live ? found->deadline_ms : 0,
+                             .made_ms = found->live ? found->made_ms : hf__now_ms(store)};
+    int rc = hf__overlay_stage(&store->overlay, &entry, HF_VERSION_UNSETTLED, &staged);
+
+    if (rc == 0)
+        rc = hf__journal_append(store->journal, &entry, 1);
+    if (rc != 0)
+        return rc;
+    hf__overlay_insert(&store->overlay, &staged, entry.lsn);
+    atomic_store_explicit(&store->visible_lsn, entry.lsn, memory_order_release);
+    hf__checkpoint_note_write(store);
+    return 0;
+}
+
+int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, bool deleted)
+{
+    enum hf_owed owed = HF_OWED_NOTHING;
+    struct hf_found found;
+    struct hf_look look;
+    int rc;
+
+    pthread_mutex_lock(&store->write_mutex);
+    rc = hf__look_begin(store, &look);
+    if (rc == 0)
+        rc = hf__look_up(&look, key, &found);
+    if (rc == 0)
+        rc = hf__look_owed(&look, key, &found, &owed);
+    if (rc == 0 && owed == HF_OWED_NOTHING && found.live != deleted)
+        rc = append_again(store, key, &found, why);
+    hf__look_end(&look);
+    pthread_mutex_unlock(&store->write_mutex);
+    return rc;
+}
+
+/* Nothing newer of ours stands over the key. With the write lock. */
+static bool is_newest(struct hf *store, struct hf_slice key, uint64_t lsn)
+{
+    struct hf_found found;
+    struct hf_look look;
+    bool newest = false;
+
+    if (hf__look_begin(store, &look) == 0) {
+        newest = hf__look_up(&look, key, &found) == 0 && found.lsn <= lsn;
+        hf__look_end(&look);
+    }
+    return newest;
+}
+
+/* Settled first: a checkpoint in between then has the conflict, the row's end and the copy together. */
+bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_verdict *verdict)
+{
+    struct hf_entry entry = {.op = verdict->theirs ? HF_ENTRY_SET : HF_ENTRY_DELETE,
+                             .type = HF_TYPE_STRING,
+                             .key = key,
+                             .value = verdict->theirs ? *verdict->theirs : hf__slice(NULL, 0),
+                             .deadline_ms = verdict->theirs ? verdict->theirs_deadline_ms : 0,
+                             .made_ms = hf__now_ms(store)};
+    bool done;
+
+    pthread_mutex_lock(&store->write_mutex);
+    done = is_newest(store, key, lsn) && hf__settle_verdict(store, key, lsn, verdict);
+    if (done && verdict->take_theirs)
+        install(store, &entry, false);
+    pthread_mutex_unlock(&store->write_mutex);
+    return done;
+}
+
+/* A local delete in the journal: its LSN numbers the conflict. With the write lock. */
+static bool give_up(struct hf *store, struct hf_slice key, const struct hf_found *found,
+                    struct hf_conflict_row *row)
+{
+    struct hf_verdict verdict = {.conflict = row};
+    bool too_long = found->value.len > HF_CONFLICT_VALUE_MAX;
+    struct hf_version_id id = hf__version_id(found->value, 0);
+    struct hf_staged staged;
+    struct hf_entry entry = {.op = HF_ENTRY_DELETE,
+                             .type = HF_TYPE_STRING,
+                             .flags = HF_ENTRY_LOCAL,
+                             .key = key,
+                             .made_ms = hf__now_ms(store)};
+
+    if (hf__overlay_stage(&store->overlay, &entry, HF_VERSION_SETTLED, &staged) != 0 ||
+        hf__journal_append(store->journal, &entry, 1) != 0)
+        return false;
+    row->id = entry.lsn;
+    row->key = key;
+    row->ours =
+        (struct hf_conflict_side){.present = true,
+                                  .too_long = too_long,
+                                  .value = too_long ? hf__slice(id.digest, sizeof(id.digest)) : found->value,
+                                  .len = found->value.len,
+                                  .deadline_ms = found->deadline_ms,
+                                  .made_ms = found->made_ms};
+    hf__overlay_insert(&store->overlay, &staged, entry.lsn);
+    atomic_store_explicit(&store->visible_lsn, entry.lsn, memory_order_release);
+    hf__checkpoint_note_write(store);
+    return hf__settle_verdict(store, key, entry.lsn, &verdict);
+}
+
+bool hf__write_adopted(struct hf *store, struct hf_slice key, uint64_t lsn, struct hf_conflict_row *row)
+{
+    enum hf_owed owed = HF_OWED_NOTHING;
+    struct hf_found found;
+    struct hf_look look;
+    bool done = true;
+
+    pthread_mutex_lock(&store->write_mutex);
+    if (hf__look_begin(store, &look) == 0) {
+        if (hf__look_up(&look, key, &found) == 0 && hf__look_owed(&look, key, &found, &owed) == 0 && found.live &&
+            owed == HF_OWED_NOTHING && found.lsn == lsn)
+            done = give_up(store, key, &found, row);
+        hf__look_end(&look);
+    }
+    pthread_mutex_unlock(&store->write_mutex);
+    return done;
 }

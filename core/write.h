@@ -22,6 +22,19 @@ struct hf_seen {
 void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_slice *value, int64_t deadline_ms,
                        const struct hf_seen *seen);
 
+/* A copy that Redis has lost enters the journal once more, as a change that waits (`why`: HF_ENTRY_RESEED or
+ * HF_ENTRY_RESEND), unless the key is owed in any case. `deleted`: the key is not held, and its delete is meant. */
+int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, bool deleted);
+
+/* A copy that Redis has lost is given up here, too, if it is still the one with `lsn` and owes nothing; the row, whose ours
+ * is filled in here, goes to the conflict log. False without memory or room: the copy stays. */
+bool hf__write_adopted(struct hf *store, struct hf_slice key, uint64_t lsn, struct hf_conflict_row *row);
+
+/* Our changes of the key up to `lsn` have ended with this verdict, and the copy here becomes what it says. False when the
+ * key has been written since, or without memory: nothing was done, and the key is still owed. */
+struct hf_verdict;
+bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_verdict *verdict);
+
 /* A decimal integer as Redis takes it: no blanks, no plus sign, no leading zeros, within 64 bits. */
 bool hf__parse_counter(struct hf_slice text, int64_t *ret_number);
 

@@ -23,9 +23,11 @@ enum hf_entry_op {
 };
 
 enum {
-    HF_ENTRY_LANE = 1,  /* keeps its own place in the lane */
-    HF_ENTRY_MORE = 2,  /* the next entry belongs to the same atomic batch */
-    HF_ENTRY_LOCAL = 4, /* never shared */
+    HF_ENTRY_LANE = 1,    /* keeps its own place in the lane */
+    HF_ENTRY_MORE = 2,    /* the next entry belongs to the same atomic batch */
+    HF_ENTRY_LOCAL = 4,   /* never shared */
+    HF_ENTRY_RESEED = 32, /* a copy that Redis has lost: given back if nothing is there */
+    HF_ENTRY_RESEND = 64, /* an acknowledged change that a rollback of Redis took: sent again */
 };
 
 struct hf_entry {

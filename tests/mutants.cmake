@@ -8,13 +8,15 @@ hf_mutant(18_no_limit_by_the_owners_durable_lsn_and_oldest integration/test_hist
 hf_mutant(18_snapshot_before_overlay integration/test_histories.c *18_a_reader_in_the_process* core/lookup.c
           "    hf__view_pin(&store->overlay, &ret_look->view);\n    return 0;"
           "    int rc = store->local->ops->snap_begin(store->local, &ret_look->snap);\n    for (volatile int i = 0; i < 100000; i++)\n        ;\n    hf__view_pin(&store->overlay, &ret_look->view);\n    return rc;")
-hf_mutant(21_no_isolation_of_what_kills_the_link integration/test_histories.c *21_* core/link_group.c
+hf_mutant(21_no_isolation_of_what_kills_the_link integration/test_histories.c *21_* core/link_send.c
           "    return link->suspect_losses > 1 ? 1 : max;" "    (void)link;\n    return max;")
 hf_mutant(1_no_watch_over_the_session_token integration/test_redis_link.c *fence__late_group_of* backends/redis/groups.c
           "    hf__command(w, 2, \"WATCH\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");"
           "    hf__command(w, 2, \"EXISTS\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");")
 hf_mutant(20_no_script_that_frees_first integration/test_redis_link.c *oom__sets_are_a_state* backends/redis/groups.c
-          "    if (is_oom(run) && is_freeing(run->group)) {" "    if (false) {")
+          "    if (is_oom(run) && is_freeing(run->group) &&" "    if (false &&")
+hf_mutant(no_watch_over_examined_keys integration/test_examine.c *watch__what_another* backends/redis/examine.c
+          "hf__command(w, 1 + examine->n_keys, \"WATCH\")" "hf__command(w, 1 + examine->n_keys, \"EXISTS\")")
 hf_mutant(23_short_keys_before_long_ones unit/test_lmdb_tier.c *exact_order* backends/lmdb/iterator.c
           "    return hf__slice_cmp(a->key, b->key) < 0 ? a : b;" "    return a;")
 hf_mutant(3_numbering_goes_on_behind_the_last_entry unit/test_journal.c *gives_no_lsn_twice* journal/journal.c
@@ -36,3 +38,7 @@ hf_mutant(17_one_answer_ends_the_unknown_time unit/test_clock.c *redis_ends_the_
           "    if (!hf__shared_clock_confirm(&t->shared, sample))\n        return false;" "    (void)hf__shared_clock_confirm(&t->shared, sample);")
 hf_mutant(17_the_link_waits_for_no_second_answer unit/test_clock.c *slower_clock* core/link.c
           "    return link->asks_time || hf__time_is_unknown(link->store);" "    return hf__time_is_unknown(link->store);")
+hf_mutant(lmdb_no_seal_of_conflicts unit/test_lmdb_logs.c *every_wrong_byte* backends/lmdb/conflict.c
+          "!hf__lmdb_sealed(table_key, stored)" "false")
+hf_mutant(lmdb_short_gaps_before_long_ones unit/test_lmdb_logs.c *any_operations* backends/lmdb/gaps.c
+          "hf__slice_cmp(a.key, b.key) < 0" "true")

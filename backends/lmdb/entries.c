@@ -1,8 +1,10 @@
-/* What lanes and the parked list have in common: tables of entries, ordered by LSN. */
+/* What lanes, the parked list and the retained entries have in common: tables of entries, ordered by LSN. */
 #include "entry.h"
 #include "ops.h"
 #include "table.h"
 #include "fail.h"
+
+#include <stdlib.h>
 
 struct lsn_key {
     uint8_t bytes[8];
@@ -47,15 +49,20 @@ int hf__lmdb_entry_next(struct hf_local_snap *snap, enum hf__lmdb_table table, u
     return rc == 0 ? hf__lmdb_entry_decode(key, stored, ret_row) : rc;
 }
 
+/* The bytes are made before LMDB changes anything: what the row points to may be borrowed from this transaction. */
 int hf__lmdb_entry_put(struct hf_local_txn *txn, enum hf__lmdb_table table, const struct hf_parked_row *row)
 {
-    struct lsn_key bytes;
-    struct hf_slice key = lsn_key(row->entry.lsn, &bytes);
-    void *to;
-    int rc = hf__lmdb_reserve(txn, table, key, hf__lmdb_entry_size(row), &to);
+    struct lsn_key lsn;
+    struct hf_slice key = lsn_key(row->entry.lsn, &lsn);
+    size_t len = hf__lmdb_entry_size(row);
+    void *bytes = malloc(len);
+    int rc;
 
-    if (rc == 0)
-        hf__lmdb_entry_encode(key, row, to);
+    if (!bytes)
+        return hf__fail(HF_ENOMEM, "out of memory: an entry of %zu bytes", len);
+    hf__lmdb_entry_encode(key, row, bytes);
+    rc = hf__lmdb_put(txn, table, key, hf__slice(bytes, len));
+    free(bytes);
     return rc;
 }
 

@@ -1,12 +1,13 @@
-/* Entries of lanes and of the parked list as bytes. The layout is in docs/local-tier-format.md. */
+/* Entries of lanes, of the parked list and retained ones as bytes. The layout is in docs/local-tier-format.md. */
 #include "entry.h"
 
 #include "seal.h"
+#include "version.h"
 #include "fail.h"
 
 #include <assert.h>
 
-#define FORMAT 1
+#define FORMAT 2
 
 enum {
     AT_FORMAT = 8,
@@ -18,9 +19,11 @@ enum {
     AT_DELTA = 16,
     AT_MADE = 24,
     AT_DEADLINE = 32,
-    AT_REASON = 40
+    AT_BASE = 40,
+    AT_REASON = 77
 };
 static_assert(AT_REASON == HF__LMDB_ENTRY_HEAD, "the reason follows the header");
+static_assert(AT_REASON == AT_BASE + HF__LMDB_VERSION_BYTES, "the base fills its place");
 static_assert(HF_KEY_MAX <= UINT16_MAX, "the length of a key fits its field");
 
 size_t hf__lmdb_entry_size(const struct hf_parked_row *row)
@@ -49,6 +52,7 @@ void hf__lmdb_entry_encode(struct hf_slice table_key, const struct hf_parked_row
     hf__put64(at + AT_DELTA, (uint64_t)entry->delta);
     hf__put64(at + AT_MADE, (uint64_t)entry->made_ms);
     hf__put64(at + AT_DEADLINE, (uint64_t)entry->deadline_ms);
+    (void)hf__lmdb_version_encode(&entry->base, at + AT_BASE); /* where it ends is known */
     at = append(at + AT_REASON, row->reason);
     at = append(at, entry->key);
     (void)append(at, entry->value); /* the end is known */
@@ -59,7 +63,7 @@ static int damaged(struct hf_slice table_key)
 {
     unsigned long long lsn = table_key.len == 8 ? hf__get64be(table_key.data) : 0;
 
-    return hf__fail(HF_ECORRUPT, "the local tier's lane or parked entry of LSN %llu is damaged", lsn);
+    return hf__fail(HF_ECORRUPT, "the local tier's lane, parked or retained entry of LSN %llu is damaged", lsn);
 }
 
 int hf__lmdb_entry_decode(struct hf_slice table_key, struct hf_slice stored, struct hf_parked_row *ret_row)
@@ -94,5 +98,6 @@ int hf__lmdb_entry_decode(struct hf_slice table_key, struct hf_slice stored, str
         .value = hf__slice(at + AT_REASON + reason_len + key_len,
                            stored.len - HF__LMDB_ENTRY_HEAD - reason_len - key_len),
     };
+    (void)hf__lmdb_version_decode(at + AT_BASE, &ret_row->entry.base);
     return 0;
 }

@@ -1,11 +1,11 @@
-/* Entries of lanes and of the parked list as bytes: one layout, a lane's entry has no reason. */
+/* Entries as bytes: one layout for lanes, the parked list and the retained entries; only a parked one has a reason. */
 #ifndef HF_LMDB_ENTRY_H
 #define HF_LMDB_ENTRY_H
 
 #include "bytes.h"
 #include "local_tier.h"
 
-#define HF__LMDB_ENTRY_HEAD 40u
+#define HF__LMDB_ENTRY_HEAD 77u
 #define HF__LMDB_REASON_MAX 65535u
 
 size_t hf__lmdb_entry_size(const struct hf_parked_row *row);

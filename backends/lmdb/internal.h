@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define HF__LMDB_FORMAT 1u
+#define HF__LMDB_FORMAT 2u
 
 /* The longest key that `data` holds itself. LMDB allows 511 bytes in a key; an expiry entry adds 8 bytes of
  * deadline and 1 byte of reference tag. It is also the length of a full chunk of a long key. */
@@ -26,13 +26,17 @@
     X(HF__LMDB_PENDING_ORDER, "pending_order")                                                                     \
     X(HF__LMDB_LANE, "lane")                                                                                       \
     X(HF__LMDB_LANE_KEYS, "lane_keys")                                                                             \
-    X(HF__LMDB_PARKED, "parked")
+    X(HF__LMDB_PARKED, "parked")                                                                                   \
+    X(HF__LMDB_CONFLICTS, "conflicts")                                                                             \
+    X(HF__LMDB_GAPS, "gaps")                                                                                       \
+    X(HF__LMDB_GAP_CHUNKS, "gap_chunks")                                                                           \
+    X(HF__LMDB_RETAINED, "retained")
 enum hf__lmdb_table {
 #define X(name, text) name,
     HF__LMDB_TABLE_MAP(X)
 #undef X
 };
-#define HF__LMDB_TABLES (HF__LMDB_PARKED + 1)
+#define HF__LMDB_TABLES (HF__LMDB_RETAINED + 1)
 
 struct hf__lmdb_env {
     MDB_env *mdb;
@@ -70,6 +74,9 @@ struct hf__lmdb_state {
     uint64_t next_node; /* id of the next node of a long key; 0 is the root */
     uint64_t pending_bytes;
     uint64_t in_doubt;
+    uint64_t parked_bytes;
+    uint64_t conflict_bytes;
+    uint64_t blind_conflicts;
 };
 
 struct hf_local_snap {

@@ -56,7 +56,7 @@ int hf__lmdb_iter_open(struct hf_local_snap *snap, struct hf_slice from, struct 
     iter->snap = snap;
     rc = open_shorts(iter, from);
     if (rc == 0)
-        rc = hf__lmdb_long_walk_open(&iter->walk, snap, from);
+        rc = hf__lmdb_long_walk_open(&iter->walk, snap, HF__LMDB_USE_RECORD, from);
     if (rc != 0) {
         hf__lmdb_iter_close(iter);
         return rc;

@@ -38,6 +38,9 @@ static const struct hf_local_ops operations = {
     .lane_next = hf__lmdb_lane_next,
     .lane_last = hf__lmdb_lane_last,
     .parked_next = hf__lmdb_parked_next,
+    .conflict_next = hf__lmdb_conflict_next,
+    .gap_next = hf__lmdb_gap_next,
+    .retained_next = hf__lmdb_retained_next,
     .meta_get = hf__lmdb_meta_get,
 
     .txn_begin = hf__lmdb_txn_begin,
@@ -53,6 +56,12 @@ static const struct hf_local_ops operations = {
     .lane_remove = hf__lmdb_lane_remove,
     .parked_put = hf__lmdb_parked_put,
     .parked_remove = hf__lmdb_parked_remove,
+    .conflict_put = hf__lmdb_conflict_put,
+    .conflict_remove = hf__lmdb_conflict_remove,
+    .gap_put = hf__lmdb_gap_put,
+    .gap_remove = hf__lmdb_gap_remove,
+    .retained_put = hf__lmdb_retained_put,
+    .retained_remove = hf__lmdb_retained_remove,
     .meta_put = hf__lmdb_meta_put,
 };
 

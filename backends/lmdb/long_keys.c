@@ -36,19 +36,21 @@ int hf__lmdb_node_decode(struct hf_slice link, struct hf_slice stored, struct hf
     return 0;
 }
 
-static int node_put(struct hf_local_txn *txn, const struct hf__lmdb_link *link, const struct hf__lmdb_node *node)
+static int node_put(struct hf_local_txn *txn, enum hf__lmdb_table table, const struct hf__lmdb_link *link,
+                    const struct hf__lmdb_node *node)
 {
     uint8_t bytes[NODE_BYTES];
 
     hf__put64(bytes + 8, node->id);
     bytes[16] = node->uses;
     hf__lmdb_seal(link_slice(link), bytes, sizeof(bytes));
-    return hf__lmdb_put(txn, HF__LMDB_CHUNKS, link_slice(link), hf__slice(bytes, sizeof(bytes)));
+    return hf__lmdb_put(txn, table, link_slice(link), hf__slice(bytes, sizeof(bytes)));
 }
 
 /* ---- the way to a key ---- */
 
 struct path {
+    enum hf__lmdb_table table;
     struct hf_slice key;
     size_t n_levels; /* chunks of the key */
     size_t n_found;  /* nodes that are there, from the root's side */
@@ -66,8 +68,9 @@ static void path_link(const struct path *path, size_t level, struct hf__lmdb_lin
 }
 
 /* Follow the chain of `key` as far as it goes. */
-static int path_find(struct hf_local_snap *snap, struct hf_slice key, struct path *path)
+static int path_find(struct hf_local_snap *snap, struct hf_slice key, enum hf__lmdb_use use, struct path *path)
 {
+    path->table = hf__lmdb_chunks_of(use);
     path->key = key;
     path->n_levels = (key.len + HF__LMDB_CHUNK - 1) / HF__LMDB_CHUNK;
     for (path->n_found = 0; path->n_found < path->n_levels; path->n_found++) {
@@ -76,7 +79,7 @@ static int path_find(struct hf_local_snap *snap, struct hf_slice key, struct pat
         int rc;
 
         path_link(path, path->n_found, &link);
-        rc = hf__lmdb_get(snap, HF__LMDB_CHUNKS, link_slice(&link), &stored);
+        rc = hf__lmdb_get(snap, path->table, link_slice(&link), &stored);
         if (rc == HF_NOT_FOUND)
             return 0;
         if (rc == 0)
@@ -96,7 +99,7 @@ int hf__lmdb_long_find(struct hf_local_snap *snap, struct hf_slice key, enum hf_
 {
     struct path path;
     const struct hf__lmdb_node *end;
-    int rc = path_find(snap, key, &path);
+    int rc = path_find(snap, key, use, &path);
 
     if (rc != 0)
         return rc;
@@ -114,7 +117,7 @@ static int path_put(struct hf_local_txn *txn, const struct path *path, size_t le
     struct hf__lmdb_link link;
 
     path_link(path, level, &link);
-    return node_put(txn, &link, &path->nodes[level]);
+    return node_put(txn, path->table, &link, &path->nodes[level]);
 }
 
 /* Make the nodes of the path that are missing. */
@@ -136,7 +139,7 @@ int hf__lmdb_long_hold(struct hf_local_txn *txn, struct hf_slice key, enum hf__l
 {
     struct path path;
     struct hf__lmdb_node *end;
-    int rc = path_find(&txn->snap, key, &path);
+    int rc = path_find(&txn->snap, key, use, &path);
 
     if (rc == 0)
         rc = path_extend(txn, &path);
@@ -164,7 +167,7 @@ static int has_children(struct hf_local_snap *snap, const struct path *path, siz
     if (path->key.len < (level + 1) * HF__LMDB_CHUNK)
         return 0;
     hf__lmdb_link_init(&first, path->nodes[level].id, hf__slice(NULL, 0));
-    rc = hf__lmdb_seek(snap, HF__LMDB_CHUNKS, link_slice(&first), &link, &stored);
+    rc = hf__lmdb_seek(snap, path->table, link_slice(&first), &link, &stored);
     if (rc == 0)
         *ret_has = hf__slice_starts_with(link, link_slice(&first));
     return rc < 0 ? rc : 0;
@@ -181,7 +184,7 @@ static int path_prune(struct hf_local_txn *txn, const struct path *path)
         if (rc != 0 || has)
             return rc;
         path_link(path, level, &link);
-        rc = hf__lmdb_del(txn, HF__LMDB_CHUNKS, link_slice(&link));
+        rc = hf__lmdb_del(txn, path->table, link_slice(&link));
         if (rc < 0)
             return rc;
     }
@@ -192,7 +195,7 @@ int hf__lmdb_long_drop(struct hf_local_txn *txn, struct hf_slice key, enum hf__l
 {
     struct path path;
     struct hf__lmdb_node *end;
-    int rc = path_find(&txn->snap, key, &path);
+    int rc = path_find(&txn->snap, key, use, &path);
 
     if (rc != 0)
         return rc;

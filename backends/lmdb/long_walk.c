@@ -1,4 +1,4 @@
-/* A walk over the long keys that have a record.
+/* A walk over the long keys that a use refers to.
  *
  * It visits a node, then its children, then its next sibling. The current node is known by the bytes that lead to
  * it and the ids of its parents; the cursor is found again from them whenever it had to look elsewhere. */
@@ -116,18 +116,20 @@ static int place(struct hf__lmdb_long_walk *walk, struct hf_slice from)
     }
 }
 
-int hf__lmdb_long_walk_open(struct hf__lmdb_long_walk *walk, struct hf_local_snap *snap, struct hf_slice from)
+int hf__lmdb_long_walk_open(struct hf__lmdb_long_walk *walk, struct hf_local_snap *snap, enum hf__lmdb_use use,
+                            struct hf_slice from)
 {
     int rc;
 
     walk->snap = snap;
+    walk->use = use;
     walk->level = 0;
     walk->parents[0] = HF__LMDB_ROOT;
     walk->placed = false;
     walk->yielded = false;
     walk->at_cursor = false;
     walk->cursor = NULL;
-    rc = hf__lmdb_cursor_open(snap, HF__LMDB_CHUNKS, &walk->cursor);
+    rc = hf__lmdb_cursor_open(snap, hf__lmdb_chunks_of(use), &walk->cursor);
     if (rc != 0)
         return rc;
     rc = place(walk, from.len > 0 ? from : hf__slice("", 0));
@@ -139,7 +141,7 @@ int hf__lmdb_long_walk_next(struct hf__lmdb_long_walk *walk, uint64_t *ret_id, s
 {
     int rc = walk->placed ? 0 : HF_NOT_FOUND;
 
-    while (rc == 0 && (walk->yielded || !(walk->node.uses & HF__LMDB_USE_RECORD))) {
+    while (rc == 0 && (walk->yielded || !(walk->node.uses & walk->use))) {
         rc = move_on(walk);
         walk->yielded = false;
     }

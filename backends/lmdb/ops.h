@@ -50,7 +50,22 @@ int hf__lmdb_parked_next(struct hf_local_snap *snap, uint64_t from_lsn, struct h
 int hf__lmdb_parked_put(struct hf_local_txn *txn, const struct hf_parked_row *row);
 int hf__lmdb_parked_remove(struct hf_local_txn *txn, uint64_t lsn);
 
-/* ---- entries.c: what lane and parked list have in common, `table` being one of the two ---- */
+/* ---- retained.c ---- */
+int hf__lmdb_retained_next(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_lane_entry *ret_entry);
+int hf__lmdb_retained_put(struct hf_local_txn *txn, const struct hf_lane_entry *entry);
+int hf__lmdb_retained_remove(struct hf_local_txn *txn, uint64_t lsn);
+
+/* ---- conflicts.c ---- */
+int hf__lmdb_conflict_next(struct hf_local_snap *snap, uint64_t from_id, struct hf_conflict_row *ret_row);
+int hf__lmdb_conflict_put(struct hf_local_txn *txn, const struct hf_conflict_row *row);
+int hf__lmdb_conflict_remove(struct hf_local_txn *txn, uint64_t id);
+
+/* ---- gaps.c ---- */
+int hf__lmdb_gap_next(struct hf_local_snap *snap, struct hf_slice from, struct hf_gap *ret_gap);
+int hf__lmdb_gap_put(struct hf_local_txn *txn, const struct hf_gap *gap);
+int hf__lmdb_gap_remove(struct hf_local_txn *txn, struct hf_slice key);
+
+/* ---- entries.c: what lane, parked list and retained entries have in common, `table` being one of the three ---- */
 int hf__lmdb_entry_check(const struct hf_parked_row *row); /* 0, or HF_EINVAL for lengths out of bounds */
 int hf__lmdb_entry_get(struct hf_local_snap *snap, enum hf__lmdb_table table, uint64_t lsn,
                        struct hf_parked_row *ret_row);

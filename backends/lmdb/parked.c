@@ -4,6 +4,11 @@
 #include "state.h"
 #include "fail.h"
 
+static uint64_t bytes_of(const struct hf_parked_row *row)
+{
+    return row->entry.key.len + row->entry.value.len;
+}
+
 int hf__lmdb_parked_next(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_parked_row *ret_row)
 {
     return hf__lmdb_entry_next(snap, HF__LMDB_PARKED, from_lsn, ret_row);
@@ -22,9 +27,11 @@ int hf__lmdb_parked_put(struct hf_local_txn *txn, const struct hf_parked_row *ro
     if (rc != 0)
         return rc;
     rc = hf__lmdb_entry_put(txn, HF__LMDB_PARKED, row);
-    if (rc == 0)
-        txn->snap.state.in_doubt += (uint64_t)row->in_doubt - (uint64_t)old.in_doubt;
-    return rc;
+    if (rc != 0)
+        return rc;
+    txn->snap.state.in_doubt += (uint64_t)row->in_doubt - (uint64_t)old.in_doubt;
+    txn->snap.state.parked_bytes += bytes_of(row) - bytes_of(&old);
+    return 0;
 }
 
 int hf__lmdb_parked_remove(struct hf_local_txn *txn, uint64_t lsn)
@@ -38,5 +45,6 @@ int hf__lmdb_parked_remove(struct hf_local_txn *txn, uint64_t lsn)
     if (rc < 0)
         return rc;
     txn->snap.state.in_doubt -= old.in_doubt;
+    txn->snap.state.parked_bytes -= bytes_of(&old);
     return 0;
 }

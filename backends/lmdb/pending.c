@@ -2,13 +2,16 @@
 #include "ops.h"
 #include "room.h"
 #include "row.h"
+#include "seal.h"
 #include "state.h"
 #include "table.h"
 #include "fail.h"
 
+#include <stdlib.h>
+
 static uint64_t bytes_of(const struct hf_pending_row *row)
 {
-    return row->key.len + row->value_len;
+    return row->key.len + row->value_len + (row->has_base_value ? row->base_value.len : 0);
 }
 
 static int row_at(struct hf_local_snap *snap, const struct hf__lmdb_ref *ref, struct hf_pending_row *ret_row)
@@ -73,6 +76,9 @@ static int check_row(const struct hf_pending_row *row)
     if (row->n_own > HF_PENDING_OWN_MAX)
         return hf__fail(HF_EINVAL, "local tier: a pending row with %u own versions, where at most %d are allowed",
                         row->n_own, HF_PENDING_OWN_MAX);
+    if (row->has_base_value && row->base_value.len > HF_VALUE_MAX)
+        return hf__fail(HF_EINVAL, "local tier: a base value of %zu bytes, where at most %u are allowed",
+                        row->base_value.len, HF_VALUE_MAX);
     return hf__lmdb_check_key(row->key);
 }
 
@@ -80,17 +86,18 @@ static int check_row(const struct hf_pending_row *row)
 static int insert(struct hf_local_txn *txn, const struct hf_pending_row *row, struct hf__lmdb_ref *ret_ref)
 {
     uint8_t order[8];
-    struct hf_slice place = hf__slice(order, sizeof(order));
+    struct hf_slice place;
     struct hf_slice taken;
     int rc;
 
     hf__put64be(order, row->first_lsn);
+    place = hf__slice(order, sizeof(order));
     rc = hf__lmdb_get(&txn->snap, HF__LMDB_PENDING_ORDER, place, &taken);
     if (rc == 0)
         return hf__fail(HF_EINVAL, "local tier: another pending row already begins with LSN %llu",
                         (unsigned long long)row->first_lsn);
     if (rc == HF_NOT_FOUND)
-        rc = hf__lmdb_room_check(txn, HF__LMDB_KEEP_HALF, HF__LMDB_ROW_MAX);
+        rc = hf__lmdb_room_check(txn, HF__LMDB_KEEP_HALF, hf__lmdb_row_size(row));
     if (rc == 0)
         rc = hf__lmdb_ref_hold(txn, row->key, HF__LMDB_USE_PENDING, ret_ref);
     if (rc == 0)
@@ -98,31 +105,54 @@ static int insert(struct hf_local_txn *txn, const struct hf_pending_row *row, st
     return rc;
 }
 
-int hf__lmdb_pending_put(struct hf_local_txn *txn, const struct hf_pending_row *row)
+/* A row that is there may grow only by a base value, and only that needs room. */
+static int check_growth(struct hf_local_txn *txn, const struct hf_pending_row *row,
+                        const struct hf_pending_row *old)
 {
-    struct hf_pending_row fresh = *row;
-    struct hf_pending_row old = {0};
-    struct hf__lmdb_ref ref;
-    uint8_t bytes[HF__LMDB_ROW_MAX];
-    uint64_t old_bytes = 0;
-    size_t len;
-    int rc = check_row(row);
+    if (!row->has_base_value || row->base_value.len <= old->base_value.len)
+        return 0;
+    return hf__lmdb_room_check(txn, HF__LMDB_KEEP_HALF, hf__lmdb_row_size(row));
+}
+
+/* Store the encoded row, giving it a place if it has none. `old` is the row that is there, NULL: none. */
+static int store(struct hf_local_txn *txn, const struct hf_pending_row *row, const struct hf_pending_row *old,
+                 struct hf__lmdb_ref *ref, uint8_t *bytes)
+{
+    size_t len = hf__lmdb_row_size(row);
+    int rc = old ? check_growth(txn, row, old) : insert(txn, row, ref);
 
     if (rc != 0)
         return rc;
-    rc = get(&txn->snap, row->key, &ref, &old);
-    if (rc == 0) {
-        fresh.first_lsn = old.first_lsn;
-        old_bytes = bytes_of(&old);
-    } else if (rc == HF_NOT_FOUND) {
-        rc = insert(txn, row, &ref);
-    }
-    if (rc != 0)
-        return rc;
-    len = hf__lmdb_row_encode(hf__lmdb_ref_slice(&ref), &fresh, bytes);
-    rc = hf__lmdb_put(txn, HF__LMDB_PENDING, hf__lmdb_ref_slice(&ref), hf__slice(bytes, len));
+    hf__lmdb_seal(hf__lmdb_ref_slice(ref), bytes, len);
+    rc = hf__lmdb_put(txn, HF__LMDB_PENDING, hf__lmdb_ref_slice(ref), hf__slice(bytes, len));
     if (rc == 0)
-        txn->snap.state.pending_bytes += bytes_of(&fresh) - old_bytes;
+        txn->snap.state.pending_bytes += bytes_of(row) - (old ? bytes_of(old) : 0);
+    return rc;
+}
+
+int hf__lmdb_pending_put(struct hf_local_txn *txn, const struct hf_pending_row *row)
+{
+    struct hf_pending_row fresh = *row;
+    struct hf_pending_row old;
+    struct hf__lmdb_ref ref;
+    uint8_t *bytes;
+    bool is_new;
+    int rc = check_row(row);
+
+    if (rc == 0)
+        rc = get(&txn->snap, row->key, &ref, &old);
+    if (rc < 0)
+        return rc;
+    is_new = rc == HF_NOT_FOUND;
+    if (!is_new)
+        fresh.first_lsn = old.first_lsn;
+    bytes = malloc(hf__lmdb_row_size(&fresh));
+    if (!bytes)
+        return hf__fail(HF_ENOMEM, "out of memory: a pending row of %zu bytes", hf__lmdb_row_size(&fresh));
+    /* First of all: a row that was read, changed and is put back points into what LMDB is about to change. */
+    hf__lmdb_row_encode(&fresh, bytes);
+    rc = store(txn, &fresh, is_new ? NULL : &old, &ref, bytes);
+    free(bytes);
     return rc;
 }
 

@@ -2,8 +2,6 @@
 #include "reference.h"
 #include "fail.h"
 
-enum { TAG_SHORT = 0, TAG_LONG = 1 };
-
 int hf__lmdb_check_key(struct hf_slice key)
 {
     if (key.len >= 1 && key.len <= HF_KEY_MAX)
@@ -18,14 +16,14 @@ static bool is_short(struct hf_slice key)
 
 static void set_short(struct hf__lmdb_ref *ref, struct hf_slice key)
 {
-    ref->bytes[0] = TAG_SHORT;
+    ref->bytes[0] = HF__LMDB_REF_SHORT;
     memcpy(ref->bytes + 1, key.data, key.len);
     ref->len = (uint16_t)(1 + key.len);
 }
 
 static void set_long(struct hf__lmdb_ref *ref, uint64_t id)
 {
-    ref->bytes[0] = TAG_LONG;
+    ref->bytes[0] = HF__LMDB_REF_LONG;
     hf__put64be(ref->bytes + 1, id);
     ref->len = 9;
 }
@@ -73,7 +71,7 @@ int hf__lmdb_ref_parse(struct hf_slice stored, struct hf__lmdb_ref *ret_ref)
 {
     const uint8_t *at = stored.data;
     bool ok = stored.len >= 2 && stored.len <= HF__LMDB_REF_MAX &&
-              (at[0] == TAG_SHORT || (at[0] == TAG_LONG && stored.len == 9));
+              (at[0] == HF__LMDB_REF_SHORT || (at[0] == HF__LMDB_REF_LONG && stored.len == 9));
 
     if (!ok)
         return hf__fail(HF_ECORRUPT, "a key reference of %zu bytes in the local tier is damaged", stored.len);

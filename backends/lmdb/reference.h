@@ -8,6 +8,8 @@
 
 #define HF__LMDB_REF_MAX (1 + HF__LMDB_SHORT_MAX)
 
+enum { HF__LMDB_REF_SHORT = 0, HF__LMDB_REF_LONG = 1 };
+
 /* 0x00 and a short key, or 0x01 and the big-endian id of the node where a long key ends. */
 struct hf__lmdb_ref {
     uint16_t len;
@@ -22,7 +24,7 @@ static inline struct hf_slice hf__lmdb_ref_slice(const struct hf__lmdb_ref *ref)
 /* The table and the table key of the record. */
 static inline enum hf__lmdb_table hf__lmdb_ref_table(const struct hf__lmdb_ref *ref)
 {
-    return ref->bytes[0] == 0 ? HF__LMDB_DATA : HF__LMDB_LONG;
+    return ref->bytes[0] == HF__LMDB_REF_SHORT ? HF__LMDB_DATA : HF__LMDB_LONG;
 }
 
 static inline struct hf_slice hf__lmdb_ref_key(const struct hf__lmdb_ref *ref)

@@ -6,8 +6,8 @@
 
 /* What must be left after a change. */
 enum hf__lmdb_keep {
-    HF__LMDB_KEEP_RESERVE, /* records */
-    HF__LMDB_KEEP_HALF,    /* new rows of the pending table, lane entries, parked entries */
+    HF__LMDB_KEEP_RESERVE, /* records, retained entries */
+    HF__LMDB_KEEP_HALF,    /* new rows of the pending table, lane entries, parked entries, conflicts, gaps */
 };
 
 /* Whether little is obtainable and the last commit freed more than that, which one more commit would release. */

@@ -5,14 +5,14 @@
 #include "bytes.h"
 #include "local_tier.h"
 
-#define HF__LMDB_VERSION_BYTES 37u
-#define HF__LMDB_ROW_HEAD 64u
-#define HF__LMDB_ROW_MAX (HF__LMDB_ROW_HEAD + (1 + HF_PENDING_OWN_MAX) * HF__LMDB_VERSION_BYTES + HF_KEY_MAX)
+#define HF__LMDB_ROW_HEAD 88u
 
-/* Write the row, sealed under `table_key`, to `to` (HF__LMDB_ROW_MAX bytes); returns its length. */
-size_t hf__lmdb_row_encode(struct hf_slice table_key, const struct hf_pending_row *row, uint8_t *to);
+size_t hf__lmdb_row_size(const struct hf_pending_row *row);
 
-/* Check and read a stored row, whose key then points into `stored`. Returns 0, HF_ECORRUPT, HF_EVERSION. */
+/* Write the row to `to`, which has room for hf__lmdb_row_size bytes; the caller seals it. */
+void hf__lmdb_row_encode(const struct hf_pending_row *row, uint8_t *to);
+
+/* Check and read a stored row, whose slices then point into `stored`. Returns 0, HF_ECORRUPT, HF_EVERSION. */
 int hf__lmdb_row_decode(struct hf_slice table_key, struct hf_slice stored, struct hf_pending_row *ret_row);
 
 #endif

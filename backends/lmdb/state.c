@@ -16,6 +16,9 @@ void hf__lmdb_state_encode(const struct hf__lmdb_state *state, uint8_t *to)
     hf__put64(to + 16, state->next_node);
     hf__put64(to + 24, state->pending_bytes);
     hf__put64(to + 32, state->in_doubt);
+    hf__put64(to + 40, state->parked_bytes);
+    hf__put64(to + 48, state->conflict_bytes);
+    hf__put64(to + 56, state->blind_conflicts);
     hf__lmdb_seal(state_name(), to, HF__LMDB_STATE_BYTES);
 }
 
@@ -38,6 +41,9 @@ int hf__lmdb_state_load(struct hf_local_snap *snap)
         .next_node = hf__get64(at + 16),
         .pending_bytes = hf__get64(at + 24),
         .in_doubt = hf__get64(at + 32),
+        .parked_bytes = hf__get64(at + 40),
+        .conflict_bytes = hf__get64(at + 48),
+        .blind_conflicts = hf__get64(at + 56),
     };
     snap->state_known = true;
     return 0;

@@ -5,7 +5,7 @@
 #include "internal.h"
 
 #define HF__LMDB_STATE_NAME "state"
-#define HF__LMDB_STATE_BYTES 40u
+#define HF__LMDB_STATE_BYTES 64u
 
 /* Bytes only: `to` has room for HF__LMDB_STATE_BYTES. */
 void hf__lmdb_state_encode(const struct hf__lmdb_state *state, uint8_t *to);

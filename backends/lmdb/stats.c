@@ -46,6 +46,9 @@ static int count(struct hf_local_snap *snap, struct hf_local_stats *stats)
     stats->lane_entries = entries[HF__LMDB_LANE];
     stats->lane_keys = entries[HF__LMDB_LANE_KEYS];
     stats->parked = entries[HF__LMDB_PARKED];
+    stats->conflicts = entries[HF__LMDB_CONFLICTS];
+    stats->gaps = entries[HF__LMDB_GAPS];
+    stats->retained = entries[HF__LMDB_RETAINED];
     stats->used_bytes = pages * snap->tier->env.page_bytes;
     stats->max_bytes = snap->tier->env.map_pages * snap->tier->env.page_bytes;
     return 0;
@@ -85,6 +88,9 @@ int hf__lmdb_stats(struct hf_local_snap *snap, struct hf_local_stats *ret_stats)
         return rc;
     stats.pending_bytes = snap->state.pending_bytes;
     stats.in_doubt = snap->state.in_doubt;
+    stats.parked_bytes = snap->state.parked_bytes;
+    stats.conflict_bytes = snap->state.conflict_bytes;
+    stats.blind_conflicts = snap->state.blind_conflicts;
     *ret_stats = stats;
     return 0;
 }

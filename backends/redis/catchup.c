@@ -1,13 +1,11 @@
-/* Catching up: whose history Redis holds (epoch, mark, the log's last id), and what happened in it (log pages).
+/* Catching up: whose history Redis holds (epoch, mark, the log's last id).
  *
- *   epoch:     GET epoch, GET mark
- *              absent: a script that makes epoch and log together, unless another node was faster
- *              with a log: EXISTS log, XREVRANGE log + - COUNT 1
- *              log gone although its epoch is there: XADD log * n <node> l 0
- *   log page:  XRANGE log (after + COUNT n, XRANGE log - + COUNT 1
+ *   GET epoch, GET mark
+ *   absent: a script that makes epoch and log together, unless another node was faster
+ *   with a log: EXISTS log, XREVRANGE log + - COUNT 1
+ *   log gone although its epoch is there: XADD log * n <node> l 0
  *
- * The page is read before the log's first id is: a trim in between is then reported as a gap that was none, and
- * never the other way round. */
+ * Who only looks gets no further than reading. */
 #include "tier.h"
 
 #include "fail.h"
@@ -16,7 +14,6 @@
 #include <sys/random.h>
 
 #define PREFIX_MAX HF_KEY_MAX
-#define NODE_MAX 64
 
 enum step { STEP_LOOK, STEP_MAKE, STEP_LOG, STEP_REMAKE_LOG };
 
@@ -184,7 +181,7 @@ static void look_answer(struct hf__redis *tier, const redisReply *reply, size_t 
         fail_epoch(tier, HF_SHARED_ENTRY, "the namespace's epoch key holds something that is no epoch");
     else if (run->there && run->epoch->with_log)
         go_on(tier, send_log);
-    else if (run->there)
+    else if (run->there || run->epoch->look_only)
         finish_epoch(tier);
     else if (!make_fresh(run->fresh))
         fail_epoch(tier, HF_SHARED_STATE, "the system gives no random numbers");
@@ -203,16 +200,6 @@ static void make_refused(struct hf__redis *tier, const redisReply *reply)
     finish_epoch(tier);
 }
 
-/* The id of the first entry in a range, "" for an empty one; false for something else. */
-static bool first_id(const redisReply *range, char *id, size_t size)
-{
-    id[0] = '\0';
-    if (!hf__reply_is_array(range, 0))
-        return false;
-    return range->elements == 0 ||
-           (hf__reply_is_array(range->element[0], 1) && hf__reply_copy(range->element[0]->element[0], id, size));
-}
-
 static void log_answer(struct hf__redis *tier, const redisReply *reply, size_t index)
 {
     struct hf_shared_epoch *epoch = tier->epoch.epoch;
@@ -222,13 +209,13 @@ static void log_answer(struct hf__redis *tier, const redisReply *reply, size_t i
         epoch->log_missing = hf__reply_i64(reply, &exists) && exists == 0;
         return;
     }
-    if (!first_id(reply, epoch->log_last_id, sizeof(epoch->log_last_id))) {
+    if (!hf__page_first_id(reply, epoch->log_last_id, sizeof(epoch->log_last_id))) {
         fail_epoch(tier, HF_SHARED_LINK, "the server does not answer XREVRANGE as Redis does");
         return;
     }
     if (epoch->log_last_id[0] == '\0')
         strcpy(epoch->log_last_id, "0-0");
-    if (epoch->log_missing)
+    if (epoch->log_missing && !epoch->look_only)
         go_on(tier, send_remake_log);
     else
         finish_epoch(tier);
@@ -292,201 +279,6 @@ int hf__redis_send_epoch(struct hf_shared_tier *base, struct hf_shared_epoch *ep
         .wave = {.reply = epoch_reply, .lost = epoch_lost, .ctx = tier},
     };
     rc = send_look(tier);
-    tier->busy = rc == 0;
-    return rc;
-}
-
-/* ---- log pages: parsing ---- */
-
-static bool parse_id(const char *text, uint64_t id[2])
-{
-    const char *dash = strchr(text, '-');
-
-    return dash && hf__parse_u64(hf__slice(text, (size_t)(dash - text)), &id[0]) &&
-           hf__parse_u64(hf__slice_str(dash + 1), &id[1]);
-}
-
-static bool id_is_after(const char *text, const char *other)
-{
-    uint64_t a[2], b[2];
-
-    if (!parse_id(text, a) || !parse_id(other, b))
-        return false;
-    return a[0] > b[0] || (a[0] == b[0] && a[1] > b[1]);
-}
-
-static enum hf_shared_op op_of(char letter)
-{
-    switch (letter) {
-    case 's': return HF_SHARED_SET;
-    case 'd': return HF_SHARED_DELETE;
-    case 'e': return HF_SHARED_EXPIRE;
-    case 'p': return HF_SHARED_PERSIST;
-    case 'i': return HF_SHARED_INCR;
-    default: return 0;
-    }
-}
-
-/* "s3" or "s3@1700000000000": operation and LSN. False for anything else, which is passed over. */
-static bool parse_name(struct hf_slice name, uint64_t last, struct hf_shared_change *change)
-{
-    const char *text = name.data;
-    const char *at = name.len ? memchr(text, '@', name.len) : NULL;
-    uint64_t behind;
-
-    if (name.len < 2)
-        return false;
-    change->op = op_of(text[0]);
-    if (change->op == 0 ||
-        !hf__parse_u64(hf__slice(text + 1, (at ? (size_t)(at - text) : name.len) - 1), &behind) || behind > last)
-        return false;
-    change->lsn = last - behind;
-    return true;
-}
-
-static const redisReply *field(const redisReply *fields, const char *name)
-{
-    for (size_t i = 0; i + 1 < fields->elements; i += 2) {
-        if (hf__reply_is_text(fields->element[i], name))
-            return fields->element[i + 1];
-    }
-    return NULL;
-}
-
-/* An entry that no Holdfast wrote names no change. */
-static void tell_changes(struct hf_shared_log_page *page, const char *id, const redisReply *fields)
-{
-    struct hf_shared_change change = {.id = id};
-    char node[NODE_MAX];
-    uint64_t last;
-
-    if (!hf__reply_is_array(fields, 4) || !hf__reply_copy(field(fields, "n"), node, sizeof(node)) ||
-        !hf__parse_u64(hf__reply_text(field(fields, "l")), &last))
-        return;
-    change.node = node;
-    for (size_t i = 0; i + 1 < fields->elements; i += 2) {
-        change.key = hf__reply_text(fields->element[i + 1]);
-        if (change.key.len > 0 && parse_name(hf__reply_text(fields->element[i]), last, &change))
-            page->each(page->ctx, &change);
-    }
-}
-
-/* ---- log pages: requests ---- */
-
-static void finish_page(struct hf__redis *tier)
-{
-    struct hf_shared_log_page *page = tier->page.page;
-    struct hf_shared_error error = page->error;
-    uint64_t attempt = tier->conn.attempt;
-
-    tier->busy = false;
-    page->done(page->ctx, page);
-    hf__redis_settle(tier, attempt, &error);
-}
-
-static void page_lost(struct hf__wave *wave, const struct hf_shared_error *error)
-{
-    struct hf__redis *tier = wave->ctx;
-
-    tier->page.page->error = *error;
-    finish_page(tier);
-}
-
-static void read_entries(struct hf__redis *tier, const redisReply *range)
-{
-    struct hf_shared_log_page *page = tier->page.page;
-    uint64_t attempt = tier->conn.attempt;
-    char id[sizeof(page->after_id)];
-
-    for (size_t i = 0; i < range->elements && attempt == tier->conn.attempt; i++) {
-        const redisReply *entry = range->element[i];
-
-        if (!hf__reply_is_array(entry, 2) || !hf__reply_copy(entry->element[0], id, sizeof(id)))
-            continue;
-        memcpy(page->after_id, id, sizeof(id));
-        page->n_entries++;
-        tell_changes(page, id, entry->element[1]);
-    }
-}
-
-static void read_gap(struct hf__redis *tier, const redisReply *range)
-{
-    struct hf_shared_log_page *page = tier->page.page;
-    char id[sizeof(page->after_id)];
-
-    if (!first_id(range, id, sizeof(id)))
-        hf__redis_error(&page->error, HF_SHARED_LINK, "the server does not answer XRANGE as Redis does");
-    else if (strcmp(tier->page.after_id, "0-0") != 0)
-        page->gap = id[0] == '\0' || id_is_after(id, tier->page.after_id);
-}
-
-static void page_reply(struct hf__wave *wave, const redisReply *reply, size_t index)
-{
-    struct hf__redis *tier = wave->ctx;
-    struct hf_shared_log_page *page = tier->page.page;
-
-    if (page->error.class == HF_SHARED_OK && !hf__reply_error(reply, &page->error)) {
-        if (index == 0 && hf__reply_is_array(reply, 0))
-            read_entries(tier, reply);
-        else
-            read_gap(tier, reply);
-    }
-    if (index == 1)
-        finish_page(tier);
-}
-
-static int send_page(struct hf__redis *tier)
-{
-    const struct hf_shared_log_page *page = tier->page.page;
-    struct hf__command_writer w = hf__conn_begin(&tier->conn);
-    char from[sizeof(page->after_id) + 1];
-
-    snprintf(from, sizeof(from), "(%s", tier->page.after_id);
-    hf__command(&w, 6, "XRANGE");
-    hf__arg(&w, page->log_key);
-    hf__arg_str(&w, from);
-    hf__arg_str(&w, "+");
-    hf__arg_str(&w, "COUNT");
-    hf__arg_u64(&w, page->count);
-    hf__command(&w, 6, "XRANGE");
-    hf__arg(&w, page->log_key);
-    hf__arg_str(&w, "-");
-    hf__arg_str(&w, "+");
-    hf__arg_str(&w, "COUNT");
-    hf__arg_str(&w, "1");
-    return hf__conn_send(&tier->conn, &w, &tier->page.wave);
-}
-
-static int check_page(const struct hf_shared_log_page *page)
-{
-    uint64_t id[2];
-
-    if (page->count == 0)
-        return hf__fail(HF_EINVAL, "a page of the change log of 0 entries; expected at least 1");
-    if (!memchr(page->after_id, '\0', sizeof(page->after_id)) ||
-        (page->after_id[0] && !parse_id(page->after_id, id)))
-        return hf__fail(HF_EINVAL, "a page of the change log begins behind something that is no stream id");
-    return 0;
-}
-
-int hf__redis_send_log_page(struct hf_shared_tier *base, struct hf_shared_log_page *page)
-{
-    struct hf__redis *tier = hf__redis_of(base);
-    int rc = hf__redis_may_send(tier, false);
-
-    if (rc == 0)
-        rc = check_page(page);
-    if (rc != 0)
-        return rc;
-    page->n_entries = 0;
-    page->gap = false;
-    page->error = (struct hf_shared_error){0};
-    tier->page = (struct hf__page_run){
-        .page = page,
-        .wave = {.reply = page_reply, .lost = page_lost, .ctx = tier},
-    };
-    strcpy(tier->page.after_id, page->after_id[0] ? page->after_id : "0-0");
-    rc = send_page(tier);
     tier->busy = rc == 0;
     return rc;
 }

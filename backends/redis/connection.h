@@ -76,7 +76,10 @@ struct hf__conn_settings {
     int connect_timeout_ms;
     int reply_timeout_ms;
     int heartbeat_ms;
-    SSL_CTX *tls; /* for rediss:// */
+    SSL_CTX *tls;            /* for rediss:// */
+    struct hf_buf *prefixes; /* to be tracked; none overlaps with another */
+    size_t n_prefixes;
+    bool track; /* somebody listens to what is told */
     struct hf__scripts scripts;
 };
 
@@ -86,6 +89,8 @@ struct hf__conn_events {
     void (*clock)(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answered_ms);
     /* All `lost`s have run. Not called after hf__conn_close, nor when a `lost` closed or opened the connection. */
     void (*down)(void *ctx, const struct hf_shared_error *error);
+    /* Others changed these keys, n == 0: all; only between `ready` and the end. */
+    void (*invalidated)(void *ctx, const struct hf_slice *keys, size_t n);
 };
 
 struct hf__poll; /* a libuv watcher, which outlives its socket by a turn of the loop */
@@ -181,7 +186,7 @@ void hf__dial_event(struct hf__conn *conn);  /* the socket is ready, in DIALLING
 void hf__dial_late(struct hf__conn *conn);   /* this address had its time */
 void hf__dial_secure(struct hf__conn *conn); /* the socket is ready, in SECURING */
 
-/* greet.c: HELLO, SELECT, TIME, and our token; ends in READY or a failure. */
+/* greet.c: HELLO, SELECT, tracking, TIME, and our token; ends in READY or a failure. */
 void hf__greet(struct hf__conn *conn);
 
 /* wire.c: bytes in and out. Each may end the connection. */

@@ -28,8 +28,9 @@ static const struct row {
     {"NOAUTH", HF_SHARED_AUTH},
     {"WRONGPASS", HF_SHARED_AUTH},
     {"NOPERM", HF_SHARED_AUTH},
-    {"DENIED", HF_SHARED_AUTH},   /* protected mode */
-    {"ERR AUTH", HF_SHARED_AUTH}, /* a password was sent and none is set */
+    {"ERR The user executing the script can't run", HF_SHARED_AUTH}, /* NOPERM from inside a script, in 7.0 */
+    {"DENIED", HF_SHARED_AUTH},                                      /* protected mode */
+    {"ERR AUTH", HF_SHARED_AUTH},                                    /* a password was sent and none is set */
     {"ERR invalid password", HF_SHARED_AUTH},
     {"ERR Protocol error", HF_SHARED_LINK},
     {"Protocol error", HF_SHARED_LINK},

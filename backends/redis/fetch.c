@@ -105,7 +105,6 @@ static void script_answer(struct fetch_run *run, const redisReply *reply)
     } else if (run->how == BY_DIGEST && hf__redis_is_noscript(hf__slice(reply->str, reply->len))) {
         go_on(run, BY_TEXT);
     } else if (error.class == HF_SHARED_AUTH) {
-        run->tier->no_scripts = true;
         go_on(run, PLAINLY);
     } else {
         run->fetch->error = error;
@@ -145,6 +144,7 @@ static void judge_plain(struct fetch_run *run, const redisReply *reply)
         fetch->found = run->found;
         fetch->value = hf__slice(run->value.data, run->value.len);
         fetch->ttl_ms = after_ms < 0 ? -1 : after_ms;
+        run->tier->no_scripts = true; /* it was not this key that was refused */
         finish(run);
     } else if (run->how == PLAINLY) {
         go_on(run, PLAINLY_AGAIN);

@@ -1,12 +1,12 @@
 /* The handshake on a connected socket: who we are, which database, what time it is there, and our fence.
  *
- *   wave 1:  HELLO 3 [AUTH user password], [SELECT db]
+ *   wave 1:  HELLO 3 [AUTH user password], [SELECT db], [CLIENT TRACKING ...]
  *   wave 2:  TIME, SET session token, WATCH session, GET session      (on a replica: TIME only)
  *   wave 3:  only when SET was refused with OOM: UNWATCH, EVAL (DEL, SET), WATCH session, GET session
  *
  * Two waves, because nothing may be written before the right user and the right database are known to be set. The
  * token of an earlier connection is overwritten here, and that is what makes its late EXEC return nil. */
-#include "connection.h"
+#include "tracking.h"
 
 #include "fail.h"
 
@@ -73,6 +73,8 @@ static void send_hello(struct hf__conn *conn)
         hf__command(&w, 2, "SELECT");
         hf__arg_i64(&w, address->db);
     }
+    if (hf__tracking_wanted(conn))
+        hf__tracking_ask(conn, &w);
     send_step(conn, &w, STEP_HELLO);
 }
 
@@ -241,17 +243,20 @@ static void token_got(struct hf__conn *conn, const redisReply *reply)
 
 static void hello_answer(struct hf__conn *conn, const redisReply *reply, size_t index)
 {
+    bool last = index + 1 == conn->greeting.n_replies;
     struct hf_shared_error error;
 
     if (index == 0 && !learn_hello(conn, reply))
         return;
-    if (index == 1 && hf__reply_error(reply, &error)) {
+    if (index == 1 && conn->settings->address.db != 0 && hf__reply_error(reply, &error)) {
         if (error.class == HF_SHARED_ENTRY)
             error.class = HF_SHARED_STATE; /* no such database */
         hf__conn_fail(conn, &error);
         return;
     }
-    if (index + 1 == conn->greeting.n_replies)
+    if (last && hf__tracking_wanted(conn))
+        conn->hello.tracking = hf__tracking_accepted(reply);
+    if (last)
         send_token(conn);
 }
 

@@ -2,14 +2,17 @@
  *
  *   checking (replay):  per item  WATCH key, TYPE key
  *   storing:            MULTI, a command per item, one XADD per log, EXEC, WATCH session, GET session
- *   settling:           UNWATCH, WATCH session, GET session           (nothing was left to store)
+ *   settling:           UNWATCH, WATCH session, GET session           (nothing is, or was left, to store)
  *   freeing:            one script                                     (deletes and expiries, refused with OOM)
  *
  *   checking ---> storing ---> done           EXEC runs only if our session key is as it was when the group before
  *       |            |                        ended; so a group that is executed late, from the buffers of a dead
  *       +-> settling +---> freeing ---> done  connection, finds the token of the next one there and does nothing.
  *
- * A group is finished when GET has answered with our token: only then is the next one guarded. */
+ * A group is finished when GET has answered with our token: only then is the next one guarded.
+ *
+ * Behind an examination that watches (examine.c) the group's keys are watched, too: EXEC does nothing when one of
+ * them was touched since. Such a group is never freed by the script, which would not see that. */
 #include "tier.h"
 
 #include "fail.h"
@@ -167,16 +170,17 @@ static uint64_t last_lsn(const struct hf_shared_group *group, const struct hf_sh
     return last;
 }
 
-/* "s3" or "s3@1700000000000": the operation, how far its LSN is behind the entry's, when a replay was made. */
+/* "s3", "s3@1700000000000" or "s3@1700000000000~12": the operation, how far its LSN is behind the entry's, when a
+ * replayed one was made, and how far that may be wrong. */
 static void write_name(struct hf__command_writer *w, const struct hf_shared_item *item, uint64_t last)
 {
-    char name[2 * HF__DECIMAL_MAX + 4];
+    char name[3 * HF__DECIMAL_MAX + 4];
+    int n = snprintf(name, sizeof(name), "%c%" PRIu64, op_letters[item->op], last - item->lsn);
 
-    if (item->made_ms != 0)
-        snprintf(name, sizeof(name), "%c%" PRIu64 "@%" PRId64, op_letters[item->op], last - item->lsn,
-                 item->made_ms);
-    else
-        snprintf(name, sizeof(name), "%c%" PRIu64, op_letters[item->op], last - item->lsn);
+    if (item->made_ms > 0)
+        n += snprintf(name + n, sizeof(name) - (size_t)n, "@%" PRId64, item->made_ms);
+    if (item->made_ms > 0 && item->uncertainty_ms > 0)
+        snprintf(name + n, sizeof(name) - (size_t)n, "~%" PRId64, item->uncertainty_ms);
     hf__arg_str(w, name);
 }
 
@@ -499,13 +503,19 @@ static void free_instead(struct hf__redis *tier)
     go_on(tier, send_free);
 }
 
+/* Keys were watched besides our session: EXEC may have refused because of them. */
+static bool watches_keys(const struct hf_shared_group *group)
+{
+    return group->check_type || group->watched;
+}
+
 /* EXEC was refused as a whole. The guilty have their errors; without any, it is the server's state. */
 static void aborted(struct hf__redis *tier)
 {
     struct hf__group_run *run = &tier->group;
     struct hf_shared_error rest;
 
-    if (is_oom(run) && is_freeing(run->group)) {
+    if (is_oom(run) && is_freeing(run->group) && !run->group->watched) {
         free_instead(tier);
         return;
     }
@@ -532,7 +542,7 @@ static void stored(struct hf__redis *tier, bool ours)
     } else if (run->no_multi) {
         run->group->error = run->abort;
         finish(tier);
-    } else if (!ours || (run->refused && !run->group->check_type)) {
+    } else if (!ours || (run->refused && !watches_keys(run->group))) {
         finish_fenced(tier);
     } else if (run->refused) {
         hf__redis_error(&error, HF_SHARED_RETRY, "a key of this group was changed by another meanwhile");
@@ -637,7 +647,7 @@ static void group_reply(struct hf__wave *wave, const redisReply *reply, size_t i
 
 static int check_group(const struct hf_shared_group *group)
 {
-    if (group->n_items == 0 || group->n_items > ITEMS_MAX)
+    if ((group->n_items == 0 && !group->watched) || group->n_items > ITEMS_MAX)
         return hf__fail(HF_EINVAL, "a group of %zu changes; expected 1 to %u", group->n_items, ITEMS_MAX);
     for (size_t i = 0; i < group->n_items; i++) {
         if (group->items[i].op < HF_SHARED_SET || group->items[i].op > HF_SHARED_PERSIST)
@@ -677,7 +687,10 @@ int hf__redis_send_group(struct hf_shared_tier *base, struct hf_shared_group *gr
         .group = group,
         .wave = {.reply = group_reply, .lost = group_lost, .ctx = tier},
     };
-    rc = group->check_type ? send_check(tier) : send_store(tier);
+    if (group->n_items == 0)
+        rc = send_settle(tier);
+    else
+        rc = group->check_type ? send_check(tier) : send_store(tier);
     tier->busy = rc == 0;
     return rc;
 }

@@ -5,6 +5,7 @@
 #include "tier.h"
 
 #include "fail.h"
+#include "tracking.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -35,7 +36,15 @@ static void on_down(void *ctx, const struct hf_shared_error *error)
     tier->handler->lost(tier->handler_ctx, error);
 }
 
-static const struct hf__conn_events conn_events = {.ready = on_ready, .clock = on_clock, .down = on_down};
+static void on_invalidated(void *ctx, const struct hf_slice *keys, size_t n)
+{
+    struct hf__redis *tier = ctx;
+
+    tier->handler->invalidated(tier->handler_ctx, keys, n);
+}
+
+static const struct hf__conn_events conn_events = {
+    .ready = on_ready, .clock = on_clock, .down = on_down, .invalidated = on_invalidated};
 
 static void shut_down(struct hf__redis *tier)
 {
@@ -129,6 +138,7 @@ static int redis_start(struct hf_shared_tier *base, const struct hf_shared_handl
         return rc;
     tier->handler = handler;
     tier->handler_ctx = ctx;
+    tier->settings.track = handler->invalidated != NULL;
     atomic_store(&tier->wake_sent, true); /* `woken` is called once first */
     uv_async_send(&tier->waker);
     rc = create_thread(tier);
@@ -154,6 +164,9 @@ static void free_tier(struct hf__redis *tier)
     hf__redis_address_release(&tier->settings.address);
     hf__scripts_release(&tier->settings.scripts);
     SSL_CTX_free(tier->settings.tls);
+    for (size_t i = 0; i < tier->settings.n_prefixes; i++)
+        hf_buf_release(&tier->settings.prefixes[i]);
+    free(tier->settings.prefixes);
     free(tier);
 }
 
@@ -235,6 +248,8 @@ static const struct hf_shared_ops redis_ops = {
     .send_epoch = hf__redis_send_epoch,
     .send_log_page = hf__redis_send_log_page,
     .send_fetch = hf__redis_send_fetch,
+    .send_facts = hf__redis_send_facts,
+    .send_examine = hf__redis_send_examine,
 };
 
 /* ---- making one ---- */
@@ -279,6 +294,34 @@ static int set_node(char node[33], const char *text)
     return 0;
 }
 
+static int copy_prefixes(struct hf__conn_settings *settings, struct hf_slice *cover, size_t n)
+{
+    int rc = 0;
+
+    settings->prefixes = calloc(n, sizeof(*settings->prefixes));
+    if (!settings->prefixes)
+        return hf__fail(HF_ENOMEM, "out of memory: the prefixes to be tracked");
+    for (; settings->n_prefixes < n && rc == 0; settings->n_prefixes++)
+        rc = hf__buf_copy(cover[settings->n_prefixes], &settings->prefixes[settings->n_prefixes]);
+    return rc;
+}
+
+static int set_prefixes(struct hf__conn_settings *settings, const struct hf_redis_options *opts)
+{
+    struct hf_slice *cover;
+    int rc;
+
+    if (opts->n_prefixes == 0)
+        return 0;
+    cover = calloc(opts->n_prefixes, sizeof(*cover));
+    if (!cover)
+        return hf__fail(HF_ENOMEM, "out of memory: the prefixes to be tracked");
+    memcpy(cover, opts->prefixes, opts->n_prefixes * sizeof(*cover));
+    rc = copy_prefixes(settings, cover, hf__tracking_cover(cover, opts->n_prefixes));
+    free(cover);
+    return rc;
+}
+
 static int pick(int value, int otherwise)
 {
     return value > 0 ? value : otherwise;
@@ -292,6 +335,8 @@ static int configure(struct hf__conn_settings *settings, const struct hf_redis_o
         rc = hf__redis_address_parse(opts->address ? opts->address : "", &settings->address);
     if (rc == 0)
         rc = set_credentials(&settings->address, opts);
+    if (rc == 0)
+        rc = set_prefixes(settings, opts);
     if (rc == 0 && settings->address.tls)
         rc = hf__tls_context_new(given(opts->ca_file) ? opts->ca_file : NULL, &settings->tls);
     settings->connect_timeout_ms = pick(opts->connect_timeout_ms, HF_REDIS_CONNECT_TIMEOUT_DEFAULT_MS);

@@ -1,6 +1,9 @@
 /* The Lua scripts, as text, and their digests. */
 #include "scripts.h"
 
+#include "shared_tier.h"
+
+#include <assert.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,6 +202,63 @@ static const char fetch_script[] = "local value = redis.pcall('GET', KEYS[1])\n"
                                    "if type(value) == 'table' and value.err then return value end\n"
                                    "return {value, redis.call('PTTL', KEYS[1])}\n";
 
+/* What is under each key: '' (nothing), 'v' and the value (a short one is sooner sent than hashed), 'd' with digest and
+ * length, 'l' with the length of one that is not hashed unless asked for, or 't' with another type; 'o' before that
+ * when the budget was used up. Where something is wanted of a string: {that, deadline or '', value or false}.
+ * KEYS: keys. ARGV: a digit per key, what is wanted (1 digest, 2 value, 4 deadline), '' for nothing of any; the
+ * budget. Writes nothing. One answer tells most: GETRANGE refuses other types and hands out short values whole. The
+ * deadline is PEXPIRETIME's where there is that (Redis 7) and the user may. */
+static const char examine_script[] =
+    "local call, pcall, sha = redis.call, redis.pcall, redis.sha1hex\n"
+    "local wants, left, served = ARGV[1], tonumber(ARGV[2]), false\n"
+    "local absolute\n"
+    "local function deadline(key)\n"
+    "  if absolute == nil then\n"
+    "    absolute = redis.acl_check_cmd and redis.acl_check_cmd('PEXPIRETIME', key) or false\n"
+    "  end\n"
+    "  if absolute then return call('PEXPIRETIME', key) end\n"
+    "  local ttl = call('PTTL', key)\n"
+    "  if ttl < 0 then return ttl end\n"
+    "  local t = call('TIME')\n"
+    "  return t[1] * 1000 + math.floor(t[2] / 1000) + ttl\n"
+    "end\n"
+    "local function more(key, head, s, n, want)\n"
+    "  local at, value = '', false\n"
+    "  if want >= 4 then at, want = deadline(key), want - 4 end\n"
+    "  if want >= 2 or (want == 1 and n > 4096) then\n"
+    "    if served and n > left then return {'o' .. head, at, false} end\n"
+    "    served, left = true, left - n\n"
+    "    if n > 4096 then s = call('GET', key) end\n"
+    "    if want >= 2 then value = s else head = 'd' .. sha(s) .. n end\n"
+    "  end\n"
+    "  return {head, at, value}\n"
+    "end\n"
+    "local out = {}\n"
+    "for i = 1, #KEYS do\n"
+    "  local key = KEYS[i]\n"
+    "  local s = pcall('GETRANGE', key, 0, 4096)\n"
+    "  local head, n\n"
+    "  if type(s) == 'table' then\n"
+    "    if not string.find(s.err, '^WRONGTYPE') then return s end\n"
+    "    head = 't' .. call('TYPE', key).ok\n"
+    "  else\n"
+    "    n = #s\n"
+    "    if n > 4096 then\n"
+    "      n = call('STRLEN', key)\n"
+    "      head = 'l' .. n\n"
+    "    elseif n > 128 then head = 'd' .. sha(s) .. n\n"
+    "    elseif n > 0 or call('EXISTS', key) == 1 then head = 'v' .. s\n"
+    "    else head, n = '', nil end\n"
+    "  end\n"
+    "  if n and wants ~= '' then\n"
+    "    local want = tonumber(string.sub(wants, i, i))\n"
+    "    if want > 0 then head = more(key, head, s, n, want) end\n"
+    "  end\n"
+    "  out[i] = head\n"
+    "end\n"
+    "return out\n";
+static_assert(HF_EXAMINE_SMALL == 4096, "the script says it in figures");
+
 /* So that no epoch is ever there without its log, unless the log was lost.
  * KEYS: epoch, log of the fresh epoch. ARGV: fresh epoch, node, '1' to make a log. Answers the epoch in force. */
 static const char epoch_script[] =
@@ -215,6 +275,7 @@ static const char *const parts[HF__N_SCRIPTS][4] = {
     [HF__SCRIPT_FREE] = {log_function, free_script},
     [HF__SCRIPT_FETCH] = {fetch_script},
     [HF__SCRIPT_EPOCH] = {epoch_script},
+    [HF__SCRIPT_EXAMINE] = {examine_script},
 };
 
 static char *join(const char *const from[4])

@@ -40,10 +40,16 @@ struct hf__epoch_run {
     bool there; /* an epoch key was found */
     char fresh[33];
 };
-struct hf__page_run {
-    struct hf__wave wave;
+
+/* log_page.c */
+struct hf__page_read {
     struct hf_shared_log_page *page;
     char after_id[48]; /* as asked: the page's own moves on */
+    bool there;        /* an entry of this id was found */
+};
+struct hf__page_run {
+    struct hf__wave wave;
+    struct hf__page_read read;
 };
 
 struct hf__redis {
@@ -65,8 +71,8 @@ struct hf__redis {
     uv_async_t waker;
     uv_timer_t timer;
     struct hf__conn conn;
-    bool busy;       /* a request other than a fetch is out */
-    bool no_scripts; /* this user may not run scripts: fetch without */
+    bool busy;       /* a request is out that nothing but fetches and unwatched examinations may run beside */
+    bool no_scripts; /* this user may not run scripts that read: fetch and examine without */
     struct hf__group_run group;
     struct hf__lane_run lane;
     struct hf__epoch_run epoch;
@@ -78,7 +84,7 @@ static inline struct hf__redis *hf__redis_of(struct hf_shared_tier *tier)
     return (struct hf__redis *)tier;
 }
 
-/* 0 when a request other than a fetch may be sent now, else HF_EOFFLINE or HF_EBUSY.
+/* 0 when a request that makes the tier busy may be sent now, else HF_EOFFLINE or HF_EBUSY.
  * `writes`: also refuse on a replica, where there is no fence. */
 int hf__redis_may_send(const struct hf__redis *tier, bool writes);
 
@@ -87,11 +93,24 @@ int hf__redis_may_send(const struct hf__redis *tier, bool writes);
 void hf__redis_settle(struct hf__redis *tier, uint64_t attempt, const struct hf_shared_error *error);
 #define HF__FENCED_TEXT "our session token was gone from Redis: nothing was applied"
 
+/* A page of a change log, alone or behind an examination: check what is asked, begin, write the commands, and take
+ * their answers, index 0 to HF__PAGE_REPLIES - 1. While the first is taken `each` runs and may end the connection:
+ * whatever waited for the answers may be gone after it. */
+#define HF__PAGE_REPLIES 3
+int hf__page_check(const struct hf_shared_log_page *page);
+void hf__page_begin(struct hf__page_read *read, struct hf_shared_log_page *page);
+void hf__page_write(struct hf__command_writer *w, const struct hf__page_read *read);
+void hf__page_answer(struct hf__redis *tier, struct hf__page_read *read, const redisReply *reply, size_t index);
+/* The id of the first entry in a range, "" for an empty one; false for something else. */
+bool hf__page_first_id(const redisReply *range, char *id, size_t size);
+
 /* The operations of the seam, one file each. */
 int hf__redis_send_group(struct hf_shared_tier *tier, struct hf_shared_group *group);
 int hf__redis_send_lane(struct hf_shared_tier *tier, struct hf_shared_lane *lane);
 int hf__redis_send_epoch(struct hf_shared_tier *tier, struct hf_shared_epoch *epoch);
 int hf__redis_send_log_page(struct hf_shared_tier *tier, struct hf_shared_log_page *page);
 int hf__redis_send_fetch(struct hf_shared_tier *tier, struct hf_shared_fetch *fetch);
+int hf__redis_send_facts(struct hf_shared_tier *tier, struct hf_shared_facts *facts);
+int hf__redis_send_examine(struct hf_shared_tier *tier, struct hf_shared_examine *examine);
 
 #endif

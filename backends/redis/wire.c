@@ -1,5 +1,5 @@
 /* Bytes in and out of the socket through hiredis, and answers to the waves they belong to. */
-#include "connection.h"
+#include "tracking.h"
 
 #include <stdio.h>
 
@@ -29,8 +29,10 @@ static void dispatch(struct hf__conn *conn, const redisReply *reply)
     struct hf__wave *wave = conn->first;
     size_t index;
 
-    if (reply->type == REDIS_REPLY_PUSH)
-        return; /* tracking comes later */
+    if (reply->type == REDIS_REPLY_PUSH) {
+        hf__tracking_push(conn, reply);
+        return;
+    }
     if (!wave) {
         unasked(conn, reply);
         return;

@@ -191,7 +191,7 @@ struct hf_conflict;   /* one conflict, see "conflicts" below */
 struct hf_settlement; /* the end of one change, see "settling" below */
 
 /* Decide a conflict of a namespace with HF_CONFLICT_CALLBACK. Called on the link's thread with no lock held; it must not call
- * the library and should be quick. Returns 0 with `*ret_winner` set; for HF_WINNER_MERGED, `*ret_value` is a value made with
+ * the library, but for hf_merge_json, and should be quick. Returns 0 with `*ret_winner` set; for HF_WINNER_MERGED, `*ret_value` is a value made with
  * malloc, which the library frees. Anything else: it could not decide; the change stays pending and is offered again.
  * The answer is applied only if Redis still holds what was judged. */
 enum hf_winner { HF_WINNER_OURS = 1, HF_WINNER_THEIRS, HF_WINNER_MERGED };
@@ -615,10 +615,12 @@ HF_API int hf_conflict_resolve(struct hf *store, uint64_t id);
  * log. HF_NOT_FOUND; HF_EINVAL when the value was too long to be kept. */
 HF_API int hf_conflict_restore(struct hf *store, uint64_t id, struct hf_result *ret_result);
 
-/* The shipped resolver, also for use in a callback: a three-way merge of JSON values. Members that only one side changed
- * are taken from it; members that both changed alike stay; where both changed differently, objects are merged member by
- * member, and anything else is taken from the side that `prefer` names. Without base every differing member counts as
- * changed by both. HF_EINVAL: a side is no JSON object. `*ret_merged` is the caller's. */
+/* The shipped resolver, also for use in a callback: a three-way merge of JSON objects. Members that only one side changed
+ * are taken from it, a removal being a change; members that both changed alike stay; where both changed differently, objects
+ * are merged member by member, and anything else is taken from the side that `prefer` names. Without base every differing
+ * member counts as changed by both, also one that only one side has. Numbers keep their text, and are compared by it.
+ * Members come in ours' order, then theirs' new ones; the result has no spaces. HF_EINVAL: a side, or base, is no JSON
+ * object in UTF-8, has a member twice, or holds U+0000. `*ret_merged` is the caller's. */
 HF_API int hf_merge_json(const struct hf_slice *base, struct hf_slice ours, struct hf_slice theirs,
                          enum hf_winner prefer, struct hf_buf *ret_merged);
 
@@ -692,6 +694,9 @@ struct hf_finding {
     const char *found;  /* "7.0.15" */
     const char *advice; /* what to do; "" when nothing is */
 };
+/* Call `each` for every finding, borrowed during the call, until it returns non-zero, which is then returned. Works without
+ * Redis, and on a reader's handle: what could not be asked is a finding of level unknown. Waits at most redis_timeout_ms
+ * for the link to ask, and as long again for the answer. Nothing is changed. */
 HF_API int hf_doctor(struct hf *store, int (*each)(void *ctx, const struct hf_finding *finding), void *ctx);
 
 /* Bring the local tier up to date with the journal and wait for it. */

@@ -90,7 +90,8 @@ struct hf_pending_row {
 enum hf_lane_op { HF_LANE_SET = 1, HF_LANE_DELETE, HF_LANE_EXPIRE, HF_LANE_PERSIST, HF_LANE_INCR };
 enum {
     HF_LANE_MORE = 1, /* the next entry in LSN order belongs to the same atomic batch */
-    HF_LANE_SENT = 2  /* it was handed to the shared tier and not answered */
+    HF_LANE_SENT = 2, /* it was handed to the shared tier and not answered */
+    HF_LANE_PLAIN = 4 /* retained: it was a plain change, in no lane */
 };
 struct hf_lane_entry {
     uint64_t lsn;
@@ -125,10 +126,10 @@ enum hf_conflict_rule {
     HF_RULE_MERGED,     /* merge-json: neither as it was */
     HF_RULE_BLIND,      /* our write did not know what it replaced; kept for information */
     HF_RULE_OVERTURNED, /* a tentative decision that Redis did not confirm */
-    HF_RULE_GONE,       /* a TTL change of a key that is no longer there */
     HF_RULE_ADOPTED,    /* Redis lost it, and the namespace adopts what Redis has */
     HF_RULE_DROPPED,    /* taken off a full pending table */
 };
+#define HF_CONFLICT_VALUE_MAX (1u << 20) /* a longer value is not kept */
 struct hf_conflict_side {
     bool present;  /* false: absent, or deleted */
     bool too_long; /* the value was not kept; its length and digest say what it was */
@@ -170,7 +171,7 @@ struct hf_local_txn;  /* the write transaction */
 struct hf_local_stats {
     uint64_t records; /* stored keys, expired ones included */
     uint64_t pending_rows;
-    uint64_t pending_bytes; /* keys plus values that pending rows stand for */
+    uint64_t pending_bytes; /* keys plus values that pending rows stand for, plus the base values that they keep */
     uint64_t lane_entries;
     uint64_t lane_keys; /* keys that they name */
     uint64_t parked;
@@ -229,7 +230,8 @@ struct hf_local_ops {
     int (*parked_next)(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_parked_row *ret_row);
     /* The conflict with the lowest id >= from_id, or HF_NOT_FOUND. */
     int (*conflict_next)(struct hf_local_snap *snap, uint64_t from_id, struct hf_conflict_row *ret_row);
-    /* The first gap with a key >= `from` in key order, or HF_NOT_FOUND. */
+    /* The first gap with a key >= `from` in key order, or HF_NOT_FOUND. `from` has at most HF_KEY_MAX + 1 bytes, so that
+     * a key with a 0 byte behind it asks for the next one. */
     int (*gap_next)(struct hf_local_snap *snap, struct hf_slice from, struct hf_gap *ret_gap);
     /* The retained entry with the lowest LSN >= from_lsn, or HF_NOT_FOUND. */
     int (*retained_next)(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_lane_entry *ret_entry);

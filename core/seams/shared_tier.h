@@ -36,6 +36,7 @@ struct hf_shared_error {
 /* What the handshake found. */
 struct hf_shared_hello {
     bool master;      /* from HELLO */
+    bool tracking;    /* changes by others are told: see `invalidated` */
     char version[24]; /* "7.0.15" */
     int64_t redis_ms; /* TIME, milliseconds since 1970 ... */
     int64_t asked_ms; /* ... asked and answered at these times of the clock seam */
@@ -286,8 +287,9 @@ struct hf_shared_decide {
 /* ---- facts: what an operator should know of the server; whatever this user may not read is left unknown ---- */
 
 struct hf_shared_facts {
-    bool has_info;   /* INFO was answered: the fields up to `connected_replicas` hold */
-    char run_id[48]; /* of this life of the server */
+    char version[24]; /* "7.0.15", from the handshake */
+    bool has_info;    /* INFO was answered: the fields up to `connected_replicas` hold */
+    char run_id[48];  /* of this life of the server */
     int64_t uptime_s;
     bool loading;
     bool aof_enabled;

@@ -1,8 +1,11 @@
 /* The one place where the engine meets the real parts: files, clock, LMDB, Redis. */
+#include "bytes.h"
 #include "fail.h"
 #include "lmdb_tier.h"
 #include "redis_tier.h"
 #include "store.h"
+
+#include <stdlib.h>
 
 static int open_local(const char *dir, const struct hf_options *opts, struct hf_local_tier **ret_tier)
 {
@@ -11,21 +14,47 @@ static int open_local(const char *dir, const struct hf_options *opts, struct hf_
     return hf__lmdb_open(dir, &lmdb, ret_tier);
 }
 
+/* The prefixes of the namespaces that are shared; "" is a namespace in any case. Returns how many. */
+static size_t shared_prefixes(const struct hf_options *opts, struct hf_slice *prefixes)
+{
+    bool named = false;
+    size_t n = 0;
+
+    for (size_t i = 0; i < opts->n_namespaces; i++) {
+        const struct hf_namespace *ns = &opts->namespaces[i];
+        struct hf_slice prefix = hf__slice_str(ns->prefix ? ns->prefix : "");
+        named |= prefix.len == 0;
+        if (ns->write_mode != HF_WRITE_LOCAL)
+            prefixes[n++] = prefix;
+    }
+    if (!named)
+        prefixes[n++] = hf__slice_str("");
+    return n;
+}
+
 static int open_shared(const struct hf_options *opts, const char *node, struct hf_clock *clock,
                        struct hf_shared_tier **ret_tier)
 {
+    struct hf_slice *prefixes = calloc(opts->n_namespaces + 1, sizeof(*prefixes));
     struct hf_redis_options redis = {
         .address = opts->redis,
         .user = opts->redis_user,
         .password = opts->redis_password,
         .ca_file = opts->redis_ca_file,
         .node = node,
+        .prefixes = prefixes,
+        .n_prefixes = prefixes ? shared_prefixes(opts, prefixes) : 0,
         .connect_timeout_ms = opts->redis_connect_timeout_ms,
         .reply_timeout_ms = opts->redis_timeout_ms,
         .heartbeat_ms = opts->redis_heartbeat_ms,
     };
+    int rc;
 
-    return hf__redis_new(&redis, clock, ret_tier);
+    if (!prefixes)
+        return hf__fail(HF_ENOMEM, "out of memory: %zu namespaces", opts->n_namespaces);
+    rc = hf__redis_new(&redis, clock, ret_tier);
+    free(prefixes);
+    return rc;
 }
 
 /* A bad address or unreadable authorities are told before a directory is made. */

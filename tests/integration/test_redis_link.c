@@ -541,6 +541,7 @@ static void test_errors__classes(void **state)
         {"EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.",
          HF_SHARED_STATE, true},
         {"EXECABORT Transaction discarded because of previous errors.", HF_SHARED_RETRY, false},
+        {"ERR The user executing the script can't run this command or subcommand", HF_SHARED_AUTH, false},
         {"ERR Error running script (call to f_6b1bf486c81ceb7edf3c093f4c48582e38c0e791): @user_script:4: "
          "@user_script: "
          "4: -OOM command not allowed when used memory > 'maxmemory'.",
@@ -1903,9 +1904,10 @@ static void test_log__foreign_entries_are_passed_over(void **state)
 /* The rule of docs/redis-bookkeeping.md, with a password; what it says is enough must be enough. */
 static const char documented_acl[] =
     "ACL SETUSER limited on >pw resetkeys ~app:* ~_hf:app::* ~_hf:session:* -@all +hello +auth +select +ping +time "
-    "+multi +exec +watch +unwatch +get +set +del +pexpireat +persist +incrby +strlen +type +exists +pttl +xadd "
+    "+multi +exec +watch +unwatch +get +set +del +pexpireat +persist +incrby +strlen +type +exists +pttl +getrange "
+    "+xadd "
     "+xrange "
-    "+xrevrange +eval +evalsha";
+    "+xrevrange +eval +evalsha +client|tracking";
 
 static void test_acl__documented_rights_are_enough(void **state)
 {

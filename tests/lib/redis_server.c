@@ -184,7 +184,10 @@ void redis_server_stop(struct redis_server *server)
 
 void redis_server_pause(struct redis_server *server)
 {
+    int status;
+
     kill(server->pid, SIGSTOP);
+    (void)waitpid(server->pid, &status, WUNTRACED); /* it goes on for a moment otherwise */
     server->paused = true;
 }
 

@@ -118,6 +118,10 @@ static void test_config__every_setting_arrives(void **state)
         "  \"durability\": \"interval:200\",\n"
         "  \"limits\": {\"max_disk\": \"16 GiB\", \"max_value\": 1000, \"segment\": \"32MiB\",\n"
         "    \"checkpoint_bytes\": \"8MiB\", \"checkpoint_interval\": \"5s\"},\n"
+        "  \"pending\": {\"max\": 5000, \"max_bytes\": \"1GiB\", \"max_age\": \"7d\", \"policy\": \"block\"},\n"
+        "  \"conflict_log\": {\"max\": 9007199254740992, \"max_bytes\": \"2GiB\"},\n"
+        "  \"parked\": {\"max\": 77},\n"
+        "  \"replay\": {\"ops_per_s\": 2500, \"bytes_per_s\": \"4MiB\", \"delay_max\": \"30s\"},\n"
         "  \"namespaces\": [\n"
         "    {\"prefix\": \"session:\", \"default_ttl\": \"2h\", \"write_mode\": \"behind\", \"read_mode\": "
         "\"shared\",\n"
@@ -141,6 +145,16 @@ static void test_config__every_setting_arrives(void **state)
     assert_int_equal(o->segment_bytes, 32u << 20);
     assert_int_equal(o->checkpoint_bytes, 8u << 20);
     assert_int_equal(o->checkpoint_interval_ms, 5000);
+    assert_int_equal(o->pending_max, 5000);
+    assert_int_equal(o->pending_max_bytes, 1u << 30);
+    assert_int_equal(o->pending_max_age_ms, 604800000);
+    assert_int_equal(o->pending_policy, HF_PENDING_BLOCK);
+    assert_int_equal(o->conflict_log_max, 1ull << 53);
+    assert_int_equal(o->conflict_log_max_bytes, 2ull << 30);
+    assert_int_equal(o->parked_max, 77);
+    assert_int_equal(o->replay_ops_per_s, 2500);
+    assert_int_equal(o->replay_bytes_per_s, 4u << 20);
+    assert_int_equal(o->replay_delay_max_ms, 30000);
     assert_int_equal(o->n_namespaces, 3);
     assert_string_equal(o->namespaces[0].prefix, "session:");
     assert_int_equal(o->namespaces[0].default_ttl_ms, 7200000);
@@ -153,6 +167,119 @@ static void test_config__every_setting_arrives(void **state)
     assert_true(o->namespaces[1].change_log_off);
     assert_int_equal(o->namespaces[2].write_mode, HF_WRITE_THROUGH);
     assert_false(o->namespaces[2].change_log_off);
+}
+
+/* A word of a setting, and the value of its enum. */
+struct word {
+    const char *setting;
+    const char *text;
+    int value;
+};
+static const struct word words[] = {
+    {"write_mode", "through", HF_WRITE_THROUGH},
+    {"write_mode", "behind", HF_WRITE_BEHIND},
+    {"write_mode", "local", HF_WRITE_LOCAL},
+    {"read_mode", "local", HF_READ_LOCAL},
+    {"read_mode", "shared", HF_READ_SHARED},
+    {"conflict", "newest", HF_CONFLICT_NEWEST},
+    {"conflict", "remote", HF_CONFLICT_REMOTE},
+    {"conflict", "local", HF_CONFLICT_LOCAL},
+    {"conflict", "park", HF_CONFLICT_PARK},
+    {"conflict", "merge-json", HF_CONFLICT_MERGE_JSON},
+    {"conflict", "callback", HF_CONFLICT_CALLBACK},
+    {"writers", "any", HF_WRITERS_ANY},
+    {"writers", "holdfast", HF_WRITERS_HOLDFAST},
+    {"writers", "this-node", HF_WRITERS_THIS_NODE},
+    {"outage", "journal", HF_OUTAGE_JOURNAL},
+    {"outage", "refuse", HF_OUTAGE_REFUSE},
+    {"outage", "local", HF_OUTAGE_LOCAL},
+    {"on_loss", "evidence", HF_LOSS_BY_EVIDENCE},
+    {"on_loss", "reseed", HF_LOSS_RESEED},
+    {"on_loss", "adopt", HF_LOSS_ADOPT},
+    {"on_loss", "hold", HF_LOSS_HOLD},
+    {"unknown_time", "serve", HF_UNKNOWN_TIME_SERVE},
+    {"unknown_time", "hide", HF_UNKNOWN_TIME_HIDE},
+};
+
+static int setting_of(const struct hf_namespace *ns, const char *setting)
+{
+    const struct {
+        const char *name;
+        int value;
+    } all[] = {
+        {"write_mode", (int)ns->write_mode},     {"read_mode", (int)ns->read_mode}, {"conflict", (int)ns->conflict},
+        {"writers", (int)ns->writers},           {"outage", (int)ns->outage},       {"on_loss", (int)ns->on_loss},
+        {"unknown_time", (int)ns->unknown_time},
+    };
+
+    for (size_t i = 0; i < LENGTH(all); i++) {
+        if (strcmp(all[i].name, setting) == 0)
+            return all[i].value;
+    }
+    return -1;
+}
+
+/* Each word arrives where it belongs, and nothing beside it is touched. */
+static void test_config__every_word_of_a_namespace_arrives(void **state)
+{
+    struct fixture *f = *state;
+    const struct hf_namespace *ns;
+    char json[128];
+
+    for (size_t i = 0; i < LENGTH(words); i++) {
+        snprintf(json, sizeof(json), "{\"namespaces\": [{\"prefix\": \"p\", \"%s\": \"%s\"}]}", words[i].setting,
+                 words[i].text);
+        ns = load(f, json)->namespaces;
+        assert_int_equal(setting_of(ns, words[i].setting), words[i].value);
+        for (size_t k = 0; k < LENGTH(words); k++) {
+            if (strcmp(words[k].setting, words[i].setting) != 0)
+                assert_int_equal(setting_of(ns, words[k].setting), 0);
+        }
+        assert_int_equal(ns->default_ttl_ms, 0);
+        assert_int_equal(ns->change_log_max, 0);
+        assert_false(ns->change_log_off || ns->tentative || ns->keep_no_replaced);
+        hf_config_free(f->config);
+        f->config = NULL;
+    }
+}
+
+static void test_config__every_pending_policy_arrives(void **state)
+{
+    static const char *const policies[] = {"reject", "block", "drop-oldest"};
+    struct fixture *f = *state;
+    char json[64];
+
+    for (unsigned i = 0; i < LENGTH(policies); i++) {
+        snprintf(json, sizeof(json), "{\"pending\": {\"policy\": \"%s\"}}", policies[i]);
+        assert_int_equal(load(f, json)->pending_policy, i);
+        hf_config_free(f->config);
+        f->config = NULL;
+    }
+}
+
+static void test_config__yes_and_no_arrive_and_replaced_values_are_kept_by_default(void **state)
+{
+    const struct hf_options *o =
+        load(*state, "{\"namespaces\": [{\"prefix\": \"a\"},"
+                     "{\"prefix\": \"b\", \"tentative\": true, \"keep_replaced\": false},"
+                     "{\"prefix\": \"c\", \"tentative\": false, \"keep_replaced\": true}]}");
+
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(o->namespaces[i].tentative, i == 1);
+        assert_int_equal(o->namespaces[i].keep_no_replaced, i == 1);
+    }
+}
+
+static void test_config__zero_bounds_of_the_replay_are_none(void **state)
+{
+    const struct hf_options *o =
+        load(*state, "{\"replay\": {\"ops_per_s\": 0, \"bytes_per_s\": 0, \"delay_max\": 0},"
+                     " \"pending\": {\"max_age\": 0}}");
+
+    assert_int_equal(o->replay_ops_per_s, 0);
+    assert_int_equal(o->replay_bytes_per_s, 0);
+    assert_int_equal(o->replay_delay_max_ms, 0);
+    assert_int_equal(o->pending_max_age_ms, 0);
 }
 
 static void test_config__password_comes_from_a_file_without_its_line_end(void **state)
@@ -227,22 +354,89 @@ static void test_config__bad_value_names_path_found_and_expected(void **state)
          "namespaces[0].change_log: found \"on\", expected true, false or {\"max\": N}"},
         {"{\"namespaces\": [{\"prefix\": \"b\", \"change_log\": {\"max\": 4294967296}}]}",
          "namespaces[0].change_log.max: found 4294967296, expected a number of entries from 1 to 4294967295"},
+        {"{\"pending\": 5}", "pending: found 5, expected an object"},
+        {"{\"pending\": {\"max\": 0}}", "pending.max: found 0, expected a whole number from 1 to 9007199254740992"},
+        {"{\"pending\": {\"max\": \"1\"}}",
+         "pending.max: found \"1\", expected a whole number from 1 to 9007199254740992"},
+        {"{\"pending\": {\"max_bytes\": \"1MB\"}}", "pending.max_bytes: found \"1MB\", expected a size from 1 to "
+                                                    "9223372036854775807 bytes, such as \"64MiB\""},
+        {"{\"pending\": {\"max_age\": \"1w\"}}",
+         "pending.max_age: found \"1w\", expected a duration from 0 to 3155760000000 ms, such as \"10s\" or 250"},
+        {"{\"pending\": {\"policy\": \"drop\"}}",
+         "pending.policy: found \"drop\", expected \"reject\", \"block\" or \"drop-oldest\""},
+        {"{\"conflict_log\": []}", "conflict_log: found an array, expected an object"},
+        {"{\"conflict_log\": {\"max\": 9007199254740994}}",
+         "conflict_log.max: found 9007199254740994, expected a whole number from 1 to 9007199254740992"},
+        {"{\"conflict_log\": {\"max_bytes\": 0}}",
+         "conflict_log.max_bytes: found 0, expected a size from 1 to 9223372036854775807 bytes, such as \"64MiB\""},
+        {"{\"parked\": true}", "parked: found true, expected an object"},
+        {"{\"parked\": {\"max\": 2.5}}",
+         "parked.max: found 2.5, expected a whole number from 1 to 9007199254740992"},
+        {"{\"replay\": null}", "replay: found null, expected an object"},
+        {"{\"replay\": {\"ops_per_s\": -1}}",
+         "replay.ops_per_s: found -1, expected a whole number from 0 to 9007199254740992"},
+        {"{\"replay\": {\"bytes_per_s\": \"fast\"}}", "replay.bytes_per_s: found \"fast\", expected a size from 0 "
+                                                      "to 9223372036854775807 bytes, such as \"64MiB\""},
+        {"{\"replay\": {\"delay_max\": \"30d\"}}",
+         "replay.delay_max: found \"30d\", expected a duration from 0 to 2147483647 ms, such as \"10s\" or 250"},
+        {"{\"namespaces\": [{\"prefix\": \"b\", \"tentative\": \"yes\"}]}",
+         "namespaces[0].tentative: found \"yes\", expected true or false"},
+        {"{\"namespaces\": [{\"prefix\": \"b\", \"keep_replaced\": 0}]}",
+         "namespaces[0].keep_replaced: found 0, expected true or false"},
     };
 
     all_refused(*state, mistakes, LENGTH(mistakes));
+}
+
+static void test_config__bad_word_of_a_namespace_names_all_that_are_good(void **state)
+{
+    static const struct {
+        const char *setting;
+        const char *expected;
+    } settings[] = {
+        {"write_mode", "\"through\", \"behind\" or \"local\""},
+        {"read_mode", "\"local\" or \"shared\""},
+        {"conflict", "\"newest\", \"remote\", \"local\", \"park\", \"merge-json\" or \"callback\""},
+        {"writers", "\"any\", \"holdfast\" or \"this-node\""},
+        {"outage", "\"journal\", \"refuse\" or \"local\""},
+        {"on_loss", "\"evidence\", \"reseed\", \"adopt\" or \"hold\""},
+        {"unknown_time", "\"serve\" or \"hide\""},
+    };
+    static const char *const wrong[] = {"\"\"", "\"Newest\"", "\"any \"", "\"callbac\"", "7",
+                                        "true", "null",       "[]",       "{}"};
+    static const char *const described[] = {"\"\"", "\"Newest\"", "\"any \"", "\"callbac\"", "7",
+                                            "true", "null",       "an array", "an object"};
+    char json[160], sentence[320];
+
+    for (size_t i = 0; i < LENGTH(settings); i++) {
+        for (size_t k = 0; k < LENGTH(wrong); k++) {
+            snprintf(json, sizeof(json), "{\"namespaces\": [{\"prefix\": \"b\", \"%s\": %s}]}", settings[i].setting,
+                     wrong[k]);
+            snprintf(sentence, sizeof(sentence), "namespaces[0].%s: found %s, expected %s", settings[i].setting,
+                     described[k], settings[i].expected);
+            refused(*state, json, strlen(json), sentence);
+        }
+    }
 }
 
 static void test_config__unknown_and_repeated_keys_are_refused(void **state)
 {
     static const struct mistake mistakes[] = {
         {"{\"Dir\": \"x\"}",
-         "Dir: found an unknown key, expected one of: dir, redis, durability, limits, namespaces"},
+         "Dir: found an unknown key, expected one of: dir, redis, durability, limits, pending, conflict_log, "
+         "parked, replay, namespaces"},
         {"{\"redis\": {\"adress\": \"x\"}}", "redis.adress: found an unknown key, expected one of: address, user, "
                                              "password_file, password_env, ca_file, "
                                              "timeout, connect_timeout, heartbeat, backoff_max"},
         {"{\"namespaces\": [{\"prefix\": \"a\", \"ttl\": 1}]}",
          "namespaces[0].ttl: found an unknown key, expected one of: prefix, default_ttl, write_mode, read_mode, "
-         "change_log"},
+         "change_log, conflict, writers, outage, on_loss, unknown_time, tentative, keep_replaced"},
+        {"{\"pending\": {\"ops\": 1}}",
+         "pending.ops: found an unknown key, expected one of: max, max_bytes, max_age, policy"},
+        {"{\"replay\": {\"ops\": 1}}",
+         "replay.ops: found an unknown key, expected one of: ops_per_s, bytes_per_s, delay_max"},
+        {"{\"namespaces\": [{\"prefix\": \"a\", \"conflict\": \"park\", \"conflict\": \"park\"}]}",
+         "namespaces[0].conflict: found the key twice, expected it once"},
         {"{\"dir\": \"x\", \"dir\": \"y\"}", "dir: found the key twice, expected it once"},
     };
 
@@ -411,10 +605,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_config__empty_object_leaves_every_default),
         CASE(test_config__every_setting_arrives),
+        CASE(test_config__every_word_of_a_namespace_arrives),
+        CASE(test_config__every_pending_policy_arrives),
+        CASE(test_config__yes_and_no_arrive_and_replaced_values_are_kept_by_default),
+        CASE(test_config__zero_bounds_of_the_replay_are_none),
         CASE(test_config__password_comes_from_a_file_without_its_line_end),
         CASE(test_config__password_comes_from_the_environment),
         CASE(test_config__syntax_error_names_line_and_column),
         CASE(test_config__bad_value_names_path_found_and_expected),
+        CASE(test_config__bad_word_of_a_namespace_names_all_that_are_good),
         CASE(test_config__unknown_and_repeated_keys_are_refused),
         CASE(test_config__passwords_in_the_file_are_refused_and_not_shown),
         CASE(test_config__password_file_must_be_private_and_one_line),

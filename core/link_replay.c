@@ -1,0 +1,764 @@
+/* Replaying rows of the pending table: collect, examine, judge, store, settle (docs/reconcile.md).
+ *
+ *   collect ──► examine ──► judge ──┬─► group ──► each row settled by its verdict
+ *                 ▲                 │
+ *                 └─ more is needed ┘          touched in between: collected again, at half the size
+ *
+ * Rows go in order of their first LSN. A row stands for the key's state of the moment in which it is collected. */
+#include "link_state.h"
+
+#include "checkpoint.h"
+#include "digest.h"
+#include "fail.h"
+#include "lookup.h"
+#include "settle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ROWS_MAX 512u /* of one group: bounds the time that Redis is held up */
+#define ROWS_MIN 16u
+#define SLOW_MS 100               /* an answer that takes longer says that Redis has enough to do */
+#define LEFT_MAX 50000u           /* what is left for the next checkpoint, before the replay waits for it */
+
+void hf__trial_free(struct hf_trial *trial)
+{
+    if (!trial)
+        return;
+    hf_buf_release(&trial->base_value);
+    hf_buf_release(&trial->theirs);
+    hf_buf_release(&trial->merged);
+    free(trial);
+}
+
+/* ---- pacing ---- */
+
+void hf__link_restart_pacing(struct hf_link *link)
+{
+    link->rows_budget = ROWS_MIN;
+    link->contended = 0;
+}
+
+/* Replay ramps up from a few rows and halves when answers take long; live traffic has every other turn in any case. */
+void hf__link_pace(struct hf_link *link, bool touched)
+{
+    int64_t took_ms = hf__now_ms(link->store) - link->rows_sent_ms;
+    unsigned floor = touched ? 1 : ROWS_MIN;
+
+    if (touched)
+        link->rows_budget = (unsigned)link->sends.n;
+    if (touched || took_ms > SLOW_MS)
+        link->rows_budget = link->rows_budget / 2 > floor ? link->rows_budget / 2 : floor;
+    else
+        link->rows_budget = 2 * link->rows_budget < ROWS_MAX ? 2 * link->rows_budget : ROWS_MAX;
+    link->contended = touched && link->sends.n == 1 ? link->contended + 1 : 0;
+    if (touched && link->rows_from_cursor) { /* they come again at once */
+        link->row_cursor = link->sends.sends[0].trial->row.first_lsn;
+        link->rows_done = false;
+    }
+}
+
+/* ---- beginning a trial ---- */
+
+static int copy_row(struct hf_send *s, const struct hf_pending_row *row)
+{
+    struct hf_trial *trial = calloc(1, sizeof(*trial));
+
+    s->trial = trial;
+    if (!trial || hf__buf_copy(row->key, &s->key) != 0)
+        return HF_ENOMEM;
+    trial->row = *row;
+    trial->row.key = hf__slice(s->key.data, s->key.len);
+    if (!row->has_base_value)
+        return 0;
+    if (hf__buf_copy(row->base_value, &trial->base_value) != 0)
+        return HF_ENOMEM;
+    trial->row.base_value = hf__slice(trial->base_value.data, trial->base_value.len);
+    return 0;
+}
+
+/* The later of what the row and this pass know. */
+static struct hf_foreign known_foreign(struct hf_link *link, const struct hf_trial *trial)
+{
+    const struct hf_note *note = hf__notes_find(&link->notes, trial->row.key);
+    struct hf_foreign foreign = trial->row.foreign;
+
+    if (note && note->foreign.op != 0 && (foreign.op == 0 || note->foreign.made_ms >= foreign.made_ms))
+        foreign = note->foreign;
+    foreign.made_ms = hf__link_from_redis_ms(link, foreign.made_ms);
+    return foreign;
+}
+
+/* The case as far as it is known here. `found` is the key's state of now. */
+static void begin_case(struct hf_link *link, struct hf_send *s, const struct hf_found *found)
+{
+    struct hf_trial *trial = s->trial;
+    bool only_ttl = trial->row.op == HF_PENDING_TTL && (!found->top || found->only_ttl);
+    bool deleted = found->top ? found->top->op == HF_ENTRY_DELETE : trial->row.op == HF_PENDING_DELETE;
+
+    trial->c = (struct hf_case){
+        .op = only_ttl  ? HF_PENDING_TTL
+              : deleted ? HF_PENDING_DELETE
+                        : HF_PENDING_SET,
+        .why = trial->row.why,
+        .live = found->live,
+        .dead = !found->live && !deleted,
+        .value = hf__slice(s->value.data, s->value.len),
+        .deadline_ms = found->live ? found->deadline_ms : 0,
+        .made_ms = s->made_ms,
+        .uncertainty_ms = hf__link_uncertainty_ms(link, s->made_ms),
+        .base = &trial->row.base,
+        .own = trial->row.own,
+        .n_own = trial->row.n_own,
+        .foreign = known_foreign(link, trial),
+        .policy = s->ns->conflict,
+        .keep_replaced = s->ns->keep_replaced,
+        .now_ms = hf__now_ms(link->store),
+        .clock_uncertainty_ms = hf__link_uncertainty_ms(link, hf__now_ms(link->store)),
+    };
+    trial->examined = s->ns->writers == HF_WRITERS_ANY ||
+                      (s->ns->writers == HF_WRITERS_HOLDFAST && trial->c.foreign.op != 0) ||
+                      trial->row.why != HF_PENDING_WRITE;
+    trial->want = hf__judge_first_want(&trial->c);
+}
+
+/* Nobody else writes here: what it is now is what Redis shall hold. */
+static void judge_unexamined(struct hf_trial *trial)
+{
+    const struct hf_case *c = &trial->c;
+
+    trial->verdict = (struct hf_judgement){.send = HF_SHARED_SET,
+                                           .deadline_ms = c->deadline_ms,
+                                           .outcome = c->dead ? HF_OUTCOME_EXPIRED : HF_OUTCOME_APPLIED};
+    if (!c->live)
+        trial->verdict.send = HF_SHARED_DELETE;
+    else if (c->op == HF_PENDING_TTL)
+        trial->verdict.send = c->deadline_ms ? HF_SHARED_EXPIRE : HF_SHARED_PERSIST;
+    trial->judged = true;
+}
+
+/* A row that was acknowledged, or whose key has joined its lane, only waits for a checkpoint to clear it. */
+static bool row_is_owed(struct hf_link *link, const struct hf_pending_row *row, const struct hf_found *found)
+{
+    if (!found->top)
+        return true;
+    if (hf__version_is_settled(found->top)) {
+        hf__settle_key(link->store, row->key, found->top->lsn > row->last_lsn ? found->top->lsn : row->last_lsn);
+        return false;
+    }
+    return !(found->top->flags & HF_ENTRY_LANE);
+}
+
+/* What may not be sent now is looked at again in the next pass. */
+static bool may_send_now(struct hf_link *link, const struct hf_send *s)
+{
+    if (link->only_deletes && s->trial->c.live)
+        return false;
+    return s->ns->with_log || s->lsn <= hf__journal_durable_lsn(link->store->journal);
+}
+
+static int fill_send(struct hf_link *link, struct hf_send *s, const struct hf_pending_row *row,
+                     const struct hf_found *found)
+{
+    int rc = copy_row(s, row);
+
+    s->ns = hf__ns_of(&link->store->namespaces, row->key);
+    s->lsn = found->lsn > row->last_lsn ? found->lsn : row->last_lsn;
+    s->replayed = true;
+    s->made_ms = found->held && found->made_ms ? found->made_ms : row->made_ms;
+    if (rc == 0 && found->live)
+        rc = hf__buf_copy(found->value, &s->value);
+    return rc;
+}
+
+int hf__replay_add_row(struct hf_link *link, struct hf_look *look, const struct hf_pending_row *row)
+{
+    struct hf_found found;
+    struct hf_send *s;
+    int rc = hf__look_up(look, row->key, &found);
+
+    if (rc == HF_ECORRUPT) { /* the copy is damaged: nothing true can be sent; the row stays, and says so */
+        link->again = true;
+        return 0;
+    }
+    if (rc != 0 || !row_is_owed(link, row, &found))
+        return rc;
+    s = hf__send_add(&link->sends);
+    rc = s ? fill_send(link, s, row, &found) : HF_ENOMEM;
+    if (rc != 0)
+        return rc;
+    begin_case(link, s, &found);
+    if (!may_send_now(link, s)) {
+        link->again = true;
+        hf__send_drop_last(&link->sends);
+        return 0;
+    }
+    link->sends.bytes += s->key.len + s->value.len;
+    return 0;
+}
+
+/* ---- examining ---- */
+
+static bool wants_examination(const struct hf_send *s)
+{
+    return s->trial && s->trial->examined && !s->trial->judged;
+}
+
+static struct hf_shared_seen *add_seen(struct hf_link *link, struct hf_send *s)
+{
+    struct hf_shared_seen *seen = &link->examine.keys[link->examine.n_keys++];
+
+    *seen = (struct hf_shared_seen){.key = hf__send_key(s), .want = s->trial->want, .owner = s};
+    return seen;
+}
+
+static void on_change(void *ctx, const struct hf_shared_change *change)
+{
+    struct hf_link *link = ctx;
+
+    if (strcmp(change->node, link->store->node) != 0)
+        hf__link_foreign_change(link, change);
+}
+
+#define LOG_ENTRIES 100u /* of a change log in one examination; more are read as at catch-up */
+
+/* Read on the logs of the namespaces whose keys are examined. */
+static void add_logs(struct hf_link *link)
+{
+    struct hf_ns_table *table = &link->store->namespaces;
+
+    link->examine.logs = link->log_pages;
+    for (size_t k = 0; k < table->n; k++) {
+        struct hf_ns *ns = &table->all[k];
+        bool used = false;
+        for (size_t i = 0; i < link->examine.n_keys && !used; i++)
+            used = ((struct hf_send *)link->examine.keys[i].owner)->ns == ns;
+        if (!used || !ns->with_log || !ns->log_unread)
+            continue;
+        link->log_namespaces[link->examine.n_logs] = ns;
+        link->log_pages[link->examine.n_logs] =
+            (struct hf_shared_log_page){.log_key = hf__slice(ns->log_key.data, ns->log_key.len),
+                                        .count = LOG_ENTRIES,
+                                        .each = on_change,
+                                        .ctx = link};
+        snprintf(link->log_pages[link->examine.n_logs].after_id, HF_STREAM_ID_MAX, "%s", ns->log_id);
+        link->examine.n_logs++;
+    }
+}
+
+static int grow_examination(struct hf_link *link)
+{
+    size_t n = link->store->namespaces.n;
+    struct hf_shared_seen *seen = realloc(link->seen, link->sends.n * sizeof(*seen));
+
+    if (!seen)
+        return HF_ENOMEM;
+    link->seen = seen;
+    if (!link->log_pages) {
+        link->log_pages = calloc(n, sizeof(*link->log_pages));
+        link->log_namespaces = calloc(n, sizeof(struct hf_ns *));
+    }
+    return link->log_pages && link->log_namespaces ? 0 : HF_ENOMEM;
+}
+
+static void examined(void *ctx, struct hf_shared_examine *examine);
+
+static bool send_examination(struct hf_link *link)
+{
+    struct hf_shared_error error = {.class = HF_SHARED_STATE, .reason = "out of memory"};
+
+    link->examine = (struct hf_shared_examine){.keys = link->seen, .watch = true, .done = examined, .ctx = link};
+    if (grow_examination(link) == 0) {
+        link->examine.keys = link->seen;
+        for (size_t i = 0; i < link->sends.n; i++) {
+            if (wants_examination(&link->sends.sends[i]))
+                add_seen(link, &link->sends.sends[i]);
+        }
+        add_logs(link);
+        hf__link_out(link, true);
+        if (link->tier->ops->send_examine(link->tier, &link->examine) == 0)
+            return true;
+        hf__link_out(link, false);
+    }
+    for (size_t i = 0; i < link->sends.n; i++)
+        hf__send_leave(link, &link->sends.sends[i]);
+    hf__send_list_clear(&link->sends);
+    hf__link_fail(link, &error); /* what is watched must not stay so */
+    return true;
+}
+
+/* ---- judging ---- */
+
+static void take_seen(struct hf_link *link, struct hf_trial *trial, const struct hf_shared_seen *seen)
+{
+    struct hf_case *c = &trial->c;
+
+    c->kind = seen->kind;
+    c->len = seen->len;
+    c->has_digest |= seen->has_digest;
+    if (seen->has_digest)
+        memcpy(c->digest, seen->digest, sizeof(c->digest));
+    if (seen->left_out)
+        return;
+    if (seen->want & HF_WANT_DEADLINE) {
+        c->has_deadline = true;
+        c->found_deadline_ms = hf__link_from_redis_ms(link, seen->deadline_ms);
+    }
+    if ((seen->want & HF_WANT_VALUE) && seen->kind == HF_SHARED_STRING && !trial->theirs.data)
+        c->has_value = hf__buf_copy(seen->value, &trial->theirs) == 0; /* without memory it is asked for again */
+}
+
+static struct hf_slice theirs_of(const struct hf_trial *trial)
+{
+    return hf__slice(trial->theirs.data, trial->theirs.len);
+}
+
+static struct hf_conflict offered_conflict(const struct hf_send *s)
+{
+    const struct hf_trial *trial = s->trial;
+    const struct hf_case *c = &trial->c;
+
+    return (struct hf_conflict){
+        .id = s->lsn,
+        .key = hf__send_key(s),
+        .kind = c->live ? HF_OP_SET : HF_OP_DELETE,
+        .rule = "",
+        .decided_ms = c->now_ms,
+        .ours = {.present = c->live,
+                 .value = c->value,
+                 .deadline_ms = c->deadline_ms,
+                 .made_ms = c->made_ms,
+                 .uncertainty_ms = c->uncertainty_ms},
+        .theirs = {.present = c->kind == HF_SHARED_STRING,
+                   .value = theirs_of(trial),
+                   .deadline_ms = c->found_deadline_ms,
+                   .made_ms = c->foreign.op ? c->foreign.made_ms : 0,
+                   .uncertainty_ms = c->foreign.uncertainty_ms},
+        .has_base = trial->row.has_base_value,
+        .base = trial->row.base_value,
+    };
+}
+
+/* The resolver could not: it is offered again, a bounded number of times. */
+static void resolver_failed(struct hf_link *link, struct hf_trial *trial)
+{
+    struct hf_note *note = hf__notes_of(&link->notes, trial->row.key);
+
+    if (note)
+        note->failures++;
+    trial->verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PENDING};
+    if (note && note->failures >= HF_LINK_CONTENDED_MAX)
+        trial->verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PARKED,
+                                               .reason = "the resolver of conflicts failed each time"};
+}
+
+static void ask_callback(struct hf_link *link, struct hf_send *s)
+{
+    struct hf_conflict conflict = offered_conflict(s);
+    struct hf_trial *trial = s->trial;
+    enum hf_winner winner = 0;
+    int rc = link->store->opts.resolve(link->store->opts.resolve_ctx, &conflict, &winner, &trial->merged);
+
+    if (rc != 0 || winner < HF_WINNER_OURS || winner > HF_WINNER_MERGED ||
+        (winner == HF_WINNER_MERGED && trial->merged.len > link->store->opts.max_value_bytes)) {
+        hf_buf_release(&trial->merged);
+        resolver_failed(link, trial);
+        return;
+    }
+    if (winner != HF_WINNER_MERGED)
+        hf_buf_release(&trial->merged);
+    else if (!trial->merged.data)
+        (void)hf__buf_copy(hf__slice("", 0), &trial->merged);
+    hf__judge_answer(&trial->c, winner, HF_RULE_CALLBACK, &trial->verdict);
+}
+
+/* Where there is no merge to be had (a delete, no JSON object), it is as `newest` says. */
+static void merge_json(struct hf_send *s)
+{
+    struct hf_trial *trial = s->trial;
+    struct hf_judgement newest;
+    struct hf_slice base = trial->row.base_value;
+    int rc = HF_EINVAL;
+
+    hf__judge_newest(&trial->c, &newest);
+    if (newest.want == 0 && trial->c.live && trial->c.kind == HF_SHARED_STRING)
+        rc = hf_merge_json(trial->row.has_base_value ? &base : NULL, trial->c.value, theirs_of(trial),
+                           newest.winner, &trial->merged);
+    if (rc == 0)
+        hf__judge_answer(&trial->c, HF_WINNER_MERGED, HF_RULE_MERGED, &trial->verdict);
+    else
+        trial->verdict = newest;
+}
+
+static void resolve(struct hf_link *link, struct hf_send *s)
+{
+    if (s->trial->c.policy == HF_CONFLICT_MERGE_JSON)
+        merge_json(s);
+    else
+        ask_callback(link, s);
+}
+
+static uint64_t conflict_bytes(const struct hf_send *s)
+{
+    return s->key.len + s->value.len + s->trial->theirs.len;
+}
+
+/* A full conflict log keeps no blind rows; other changes stay pending until there is room. */
+static void check_conflict_room(struct hf_link *link, struct hf_send *s)
+{
+    struct hf *store = link->store;
+    struct hf_judgement *verdict = &s->trial->verdict;
+    uint64_t n = atomic_load(&store->conflicts) + atomic_load(&store->conflicts_left);
+    uint64_t bytes = atomic_load(&store->conflict_bytes) + atomic_load(&store->conflict_bytes_left);
+
+    if (verdict->rule == 0 ||
+        (n < store->opts.conflict_log_max && bytes + conflict_bytes(s) <= store->opts.conflict_log_max_bytes))
+        return;
+    if (verdict->rule == HF_RULE_BLIND) {
+        verdict->rule = 0;
+        atomic_fetch_add(&store->lost_conflicts, 1);
+        return;
+    }
+    *verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PENDING};
+    hf__link_note_full_log(link);
+}
+
+static void judge_one(struct hf_link *link, struct hf_send *s)
+{
+    struct hf_trial *trial = s->trial;
+
+    trial->c.foreign = known_foreign(link, trial);
+    hf__judge(&trial->c, &trial->verdict);
+    trial->want = trial->verdict.want;
+    if (trial->want != 0)
+        return;
+    if (trial->verdict.ask)
+        resolve(link, s);
+    trial->want = trial->verdict.want;
+    if (trial->want != 0)
+        return;
+    check_conflict_room(link, s);
+    trial->judged = true;
+}
+
+/* True when something has to be examined further. */
+static bool judge_all(struct hf_link *link)
+{
+    bool more = false;
+
+    for (size_t i = 0; i < link->sends.n; i++) {
+        struct hf_send *s = &link->sends.sends[i];
+        if (!wants_examination(s))
+            continue;
+        judge_one(link, s);
+        more |= !s->trial->judged;
+    }
+    return more;
+}
+
+/* ---- from verdicts to a group ---- */
+
+/* What is not to be sent is taken out of the list, or stays in it with nothing to send, to be settled with the rest. */
+static void prepare_sends(struct hf_link *link)
+{
+    for (size_t i = 0; i < link->sends.n; i++) {
+        struct hf_send *s = &link->sends.sends[i];
+        s->op = s->trial->verdict.send;
+        s->deadline_ms = s->trial->verdict.deadline_ms;
+    }
+}
+
+static bool store_all(struct hf_link *link)
+{
+    bool watched = false;
+
+    prepare_sends(link);
+    for (size_t i = 0; i < link->sends.n; i++)
+        watched |= link->sends.sends[i].trial->examined;
+    return hf__send_group(link, watched);
+}
+
+/* The log has more than one page: it is read as at catch-up, and the rows come again. */
+static bool log_has_more(const struct hf_shared_examine *examine)
+{
+    for (size_t i = 0; i < examine->n_logs; i++) {
+        if (examine->logs[i].n_entries >= LOG_ENTRIES || examine->logs[i].gap || examine->logs[i].missing)
+            return true;
+    }
+    return false;
+}
+
+static void take_logs(struct hf_link *link, const struct hf_shared_examine *examine)
+{
+    for (size_t i = 0; i < examine->n_logs; i++) {
+        struct hf_ns *ns = link->log_namespaces[i];
+        snprintf(ns->log_id, sizeof(ns->log_id), "%s", examine->logs[i].after_id);
+        ns->log_unread = !link->tracking || examine->logs[i].n_entries >= LOG_ENTRIES;
+    }
+}
+
+/* Nothing is sent; the rows are looked at again. */
+static void leave_undecided(struct hf_link *link)
+{
+    for (size_t i = 0; i < link->sends.n; i++)
+        link->sends.sends[i].trial->verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PENDING};
+}
+
+static void leave_all(struct hf_link *link)
+{
+    for (size_t i = 0; i < link->sends.n; i++)
+        hf__send_leave(link, &link->sends.sends[i]);
+    hf__send_list_clear(&link->sends);
+}
+
+/* A key that this user may not even look at is held up by nobody but the operator. */
+static void park_forbidden(struct hf_link *link, const struct hf_shared_examine *examine)
+{
+    (void)link;
+    for (size_t i = 0; i < examine->n_keys; i++) {
+        struct hf_trial *trial = ((struct hf_send *)examine->keys[i].owner)->trial;
+        if (examine->keys[i].error.class == HF_SHARED_OK)
+            continue;
+        trial->verdict =
+            (struct hf_judgement){.outcome = HF_OUTCOME_PARKED, .reason = examine->keys[i].error.reason};
+        trial->judged = true;
+    }
+}
+
+static void take_examination(struct hf_link *link, struct hf_shared_examine *examine)
+{
+    for (size_t i = 0; i < examine->n_keys; i++)
+        take_seen(link, ((struct hf_send *)examine->keys[i].owner)->trial, &examine->keys[i]);
+    take_logs(link, examine);
+    park_forbidden(link, examine);
+    if (judge_all(link))
+        send_examination(link);
+    else
+        store_all(link);
+}
+
+static void examined(void *ctx, struct hf_shared_examine *examine)
+{
+    struct hf_link *link = ctx;
+    struct hf_shared_error error = examine->error;
+
+    hf__link_out(link, false);
+    if (error.class == HF_SHARED_LINK) {
+        leave_all(link); /* nothing was sent; `lost` follows */
+    } else if (error.class != HF_SHARED_OK) {
+        leave_all(link);
+        hf__link_fail(link, &error);
+    } else if (log_has_more(examine)) {
+        link->log_behind = true;
+        leave_undecided(link);
+        store_all(link); /* ends the watching */
+    } else {
+        take_examination(link, examine);
+    }
+}
+
+bool hf__replay_try(struct hf_link *link)
+{
+    bool examine = false;
+
+    for (size_t i = 0; i < link->sends.n; i++) {
+        struct hf_trial *trial = link->sends.sends[i].trial;
+        if (trial->examined)
+            examine = true;
+        else
+            judge_unexamined(trial);
+    }
+    link->rows_sent_ms = hf__now_ms(link->store);
+    return examine ? send_examination(link) : store_all(link);
+}
+
+/* ---- settling ---- */
+
+/* A value that the conflict log does not take is kept as its digest. */
+static struct hf_conflict_side kept_side(bool present, struct hf_slice value, uint64_t len, const uint8_t *digest)
+{
+    bool too_long = present && len > HF_CONFLICT_VALUE_MAX;
+
+    if (!present)
+        return (struct hf_conflict_side){0};
+    return (struct hf_conflict_side){.present = true,
+                                     .too_long = too_long,
+                                     .value = too_long ? hf__slice(digest, HF_DIGEST_BYTES) : value,
+                                     .len = len};
+}
+
+/* `ours`: room for our digest, which lives as long as the row. */
+static void fill_conflict(const struct hf_send *s, struct hf_version_id *ours, struct hf_conflict_row *row)
+{
+    const struct hf_trial *trial = s->trial;
+    const struct hf_case *c = &trial->c;
+
+    if (c->value.len > HF_CONFLICT_VALUE_MAX)
+        *ours = hf__version_id(c->value, 0);
+    *row = (struct hf_conflict_row){
+        .id = s->lsn,
+        .rule = trial->verdict.rule,
+        .winner = (uint8_t)trial->verdict.winner,
+        .op = c->op,
+        .decided_ms = c->now_ms,
+        .key = hf__send_key(s),
+        .ours = kept_side(c->live, c->value, c->value.len, ours->digest),
+        .theirs = kept_side(c->kind == HF_SHARED_STRING, theirs_of(trial), c->len, c->digest),
+    };
+    row->ours.deadline_ms = c->deadline_ms;
+    row->ours.made_ms = c->made_ms;
+    row->ours.uncertainty_ms = c->uncertainty_ms;
+    row->theirs.deadline_ms = c->found_deadline_ms;
+    row->theirs.made_ms = c->foreign.op ? c->foreign.made_ms : 0;
+    row->theirs.uncertainty_ms = c->foreign.uncertainty_ms;
+}
+
+/* The copy here becomes something else than what it is. */
+static void fill_copy(const struct hf_send *s, struct hf_slice *value, struct hf_verdict *verdict)
+{
+    const struct hf_trial *trial = s->trial;
+    const struct hf_judgement *j = &trial->verdict;
+
+    if (j->take_theirs) {
+        *value = theirs_of(trial);
+        verdict->take_theirs = true;
+        verdict->theirs = trial->c.kind == HF_SHARED_STRING ? value : NULL;
+        verdict->theirs_deadline_ms = trial->c.found_deadline_ms;
+    } else if (trial->c.live && !j->refresh &&
+               (j->winner == HF_WINNER_MERGED || j->deadline_ms != trial->c.deadline_ms)) {
+        *value = hf__send_value(s);
+        verdict->take_theirs = true;
+        verdict->theirs = value;
+        verdict->theirs_deadline_ms = j->deadline_ms;
+    }
+}
+
+static bool settle(struct hf_link *link, struct hf_send *s)
+{
+    struct hf_verdict verdict = {0};
+    struct hf_conflict_row row;
+    struct hf_version_id ours;
+    struct hf_slice value;
+
+    fill_copy(s, &value, &verdict);
+    if (s->trial->verdict.rule != 0) {
+        fill_conflict(s, &ours, &row);
+        verdict.conflict = &row;
+    }
+    if (!verdict.conflict && !verdict.take_theirs) {
+        hf__settle_key(link->store, hf__send_key(s), s->lsn);
+        return true;
+    }
+    return hf__write_verdict(link->store, hf__send_key(s), s->lsn, &verdict);
+}
+
+void hf__replay_applied(struct hf_link *link, struct hf_send *s)
+{
+    const struct hf_judgement *j = &s->trial->verdict;
+
+    if (j->outcome == HF_OUTCOME_PARKED) {
+        s->op = s->trial->c.live ? HF_SHARED_SET : HF_SHARED_DELETE;
+        hf__send_park(link, s, j->reason);
+        return;
+    }
+    if (j->outcome == HF_OUTCOME_PENDING ||
+        !settle(link, s)) { /* or written again: the newer change is judged anew */
+        hf__send_leave(link, s);
+        return;
+    }
+    if (j->refresh && hf__refresh_add(link, hf__send_key(s)) != 0)
+        link->refresh_failed = true;
+    atomic_fetch_add(&link->store->shared_ops, 1);
+    atomic_fetch_add(&link->store->replayed_ops, 1);
+    hf__send_ended(link, s, j->outcome, "");
+}
+
+/* ---- collecting ---- */
+
+/* A key that others write to all the time is tried alone, and at last given to the operator. */
+static void park_contended(struct hf_link *link)
+{
+    if (link->contended < HF_LINK_CONTENDED_MAX || link->sends.n != 1)
+        return;
+    link->contended = 0;
+    link->sends.sends[0].op = link->sends.sends[0].trial->c.live ? HF_SHARED_SET : HF_SHARED_DELETE;
+    hf__send_park(link, &link->sends.sends[0],
+                  "others changed the key each time between looking at it and storing it");
+    hf__send_list_clear(&link->sends);
+}
+
+static int collect_rows(struct hf_link *link, struct hf_look *look)
+{
+    const struct hf_local_ops *ops = link->store->local->ops;
+    struct hf_local_snap *snap;
+    struct hf_pending_row row;
+    int rc = hf__look_snap(look, &snap);
+
+    while (rc == 0 && !hf__send_list_full(link, link->rows_budget)) {
+        rc = ops->pending_next(snap, link->row_cursor, &row);
+        if (rc == HF_NOT_FOUND || (rc == 0 && row.first_lsn >= link->live_from)) {
+            link->rows_done = true;
+            return 0;
+        }
+        if (rc == 0) {
+            link->row_cursor = row.first_lsn + 1;
+            rc = hf__replay_add_row(link, look, &row);
+        }
+    }
+    return rc;
+}
+
+static void collecting_failed(struct hf_link *link)
+{
+    struct hf_shared_error error = {.class = HF_SHARED_STATE};
+
+    snprintf(error.reason, sizeof(error.reason), "the local tier cannot be read: %.100s", hf_errmsg());
+    hf__send_list_clear(&link->sends);
+    link->again = true;
+    hf__link_pause(link, &error);
+}
+
+/* The checkpoint is to store what was settled before more is: its list stays short. */
+static bool too_much_is_left(struct hf_link *link)
+{
+    struct hf_checkpointer *cp = &link->store->checkpoint;
+    bool too_much;
+
+    pthread_mutex_lock(&cp->mutex);
+    too_much = cp->n_settled >= LEFT_MAX;
+    pthread_mutex_unlock(&cp->mutex);
+    if (too_much)
+        hf__checkpoint_request(link->store); /* its end wakes the link */
+    return too_much;
+}
+
+static int collect(struct hf_link *link)
+{
+    struct hf_look look;
+    int rc = hf__look_begin(link->store, &look);
+
+    if (rc == 0) {
+        rc = collect_rows(link, &look);
+        hf__look_end(&look);
+    }
+    return rc;
+}
+
+bool hf__link_send_rows(struct hf_link *link)
+{
+    int rc = 0;
+
+    while (rc == 0 && link->sends.n == 0 && !link->rows_done && !too_much_is_left(link)) {
+        rc = collect(link);
+        if (rc == 0)
+            park_contended(link);
+    }
+    if (rc != 0) {
+        collecting_failed(link);
+        return true;
+    }
+    if (link->sends.n == 0)
+        return false;
+    link->rows_from_cursor = true;
+    return hf__replay_try(link);
+}

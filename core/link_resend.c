@@ -1,0 +1,220 @@
+/* Giving back what Redis has lost: copies become changes again, which wait and are judged like any other
+ * (docs/reconcile.md, "Evidence of loss").
+ *
+ *   checkpoint ──► retained entries (a rollback only) ──► copies, some hundred a turn ──► live writes begin anew
+ *
+ * Each copy enters the journal once more with the time it was made and the reason why, so a crash in between loses
+ * nothing: the cursors still say what was lost, and what was noted twice is sent once. */
+#include "link_state.h"
+
+#include "checkpoint.h"
+#include "fail.h"
+#include "settle.h"
+
+#include <stdio.h>
+
+#define KEYS_A_TURN 256u
+
+void hf__resend_release(struct hf_link *link)
+{
+    hf_buf_release(&link->resend.after);
+    hf__notes_release(&link->resend.in_lane);
+    link->resend = (struct hf_resend){0};
+}
+
+void hf__resend_begin(struct hf_link *link, const struct hf_resend *what)
+{
+    hf__resend_release(link);
+    link->resend = *what;
+    link->resend.ticket = hf__checkpoint_ticket(link->store); /* then the local tier knows every copy */
+}
+
+static bool overlay_is_full(struct hf_link *link)
+{
+    struct hf_view view;
+    size_t bytes;
+
+    hf__view_pin(&link->store->overlay, &view);
+    bytes = hf__generation_bytes(view.active);
+    hf__view_unpin(&link->store->overlay, &view);
+    return bytes >= link->store->opts.checkpoint_bytes;
+}
+
+/* ---- retained entries ---- */
+
+/* A lane entry goes back to its lane, under its own LSN: the mark says that Redis does not have it. A delete of a key that
+ * is not there now is made again. */
+static int take_retained(struct hf_link *link, const struct hf_lane_entry *entry)
+{
+    struct hf_resend *r = &link->resend;
+    bool plain = entry->flags & HF_LANE_PLAIN;
+
+    if (hf__ns_of(&link->store->namespaces, entry->key) != r->ns)
+        return 0;
+    if (!plain && entry->lsn <= r->mark)
+        return 0;
+    if (plain)
+        return entry->lsn > r->above_lsn ? hf__write_again(link->store, entry->key, HF_ENTRY_RESEND, true) : 0;
+    if (!hf__notes_of(&r->in_lane, entry->key) || !hf__settle_relane(link->store, entry))
+        return HF_ENOMEM;
+    atomic_fetch_add(&link->store->resent, 1);
+    return 0;
+}
+
+/* The first entries behind the cursor, copied out. 0, HF_NOT_FOUND at the end. */
+static int next_retained(struct hf_link *link, struct hf_lane_entry *entry, struct hf_bytes *bytes)
+{
+    const struct hf_local_ops *ops = link->store->local->ops;
+    struct hf_local_snap *snap;
+    int rc = ops->snap_begin(link->store->local, &snap);
+
+    if (rc != 0)
+        return rc;
+    rc = ops->retained_next(snap, link->resend.retained_from, entry);
+    hf__bytes_reset(bytes);
+    if (rc == 0)
+        rc = hf__bytes_append(bytes, entry->key.data, entry->key.len);
+    if (rc == 0)
+        rc = hf__bytes_append(bytes, entry->value.data, entry->value.len);
+    ops->snap_end(snap);
+    if (rc != 0)
+        return rc;
+    entry->key = hf__slice(bytes->bytes, entry->key.len);
+    entry->value = hf__slice(bytes->bytes + entry->key.len, entry->value.len);
+    link->resend.retained_from = entry->lsn + 1;
+    return 0;
+}
+
+static int resend_retained(struct hf_link *link)
+{
+    struct hf_bytes bytes = {0};
+    struct hf_lane_entry entry;
+    int rc = 0;
+
+    for (unsigned i = 0; i < KEYS_A_TURN && rc == 0; i++) {
+        rc = next_retained(link, &entry, &bytes);
+        if (rc == 0)
+            rc = take_retained(link, &entry);
+    }
+    hf__bytes_release(&bytes);
+    if (rc != HF_NOT_FOUND)
+        return rc;
+    link->resend.retained_done = true;
+    return 0;
+}
+
+/* ---- copies ---- */
+
+static bool is_wanted(const struct hf_link *link, struct hf_slice key, const struct hf_record *record)
+{
+    const struct hf_resend *r = &link->resend;
+
+    if (hf__ns_of(&link->store->namespaces, key) != r->ns || !(record->flags & HF_RECORD_SHARED) ||
+        hf__is_expired(record->deadline_ms, hf__now_ms(link->store)))
+        return false;
+    if (r->why == HF_ENTRY_RESEED)
+        return !(record->flags & HF_RECORD_UNVERIFIED);
+    if (record->lsn == 0 || hf__notes_find(&r->in_lane, key))
+        return false; /* another node's, or its lane brings it */
+    return r->above_made_ms != 0 ? record->made_ms >= r->above_made_ms : record->lsn > r->above_lsn;
+}
+
+/* The keys of one turn: found first, written after the snapshot has ended. */
+struct turn {
+    struct hf_buf keys[KEYS_A_TURN];
+    size_t n;
+};
+
+static int find_copies(struct hf_link *link, struct hf_local_iter *iter, struct turn *turn)
+{
+    struct hf_resend *r = &link->resend;
+    struct hf_slice key, prefix = hf__slice(r->ns->prefix.data, r->ns->prefix.len);
+    struct hf_record record;
+    int rc = 0;
+
+    for (unsigned seen = 0; rc == 0 && turn->n < KEYS_A_TURN && seen < 16 * KEYS_A_TURN; seen++) {
+        rc = link->store->local->ops->iter_next(iter, &key, &record);
+        if (rc != 0)
+            return rc;
+        if (!hf__slice_starts_with(key, prefix))
+            return HF_NOT_FOUND;
+        if (hf__slice_eq(key, hf__slice(r->after.data, r->after.len)))
+            continue;
+        if (is_wanted(link, key, &record))
+            rc = hf__buf_copy(key, &turn->keys[turn->n++]);
+        hf_buf_release(&r->after);
+        if (rc == 0)
+            rc = hf__buf_copy(key, &r->after);
+    }
+    return rc;
+}
+
+static int find_turn(struct hf_link *link, struct turn *turn)
+{
+    const struct hf_local_ops *ops = link->store->local->ops;
+    const struct hf_resend *r = &link->resend;
+    struct hf_slice from =
+        r->after.data ? hf__slice(r->after.data, r->after.len) : hf__slice(r->ns->prefix.data, r->ns->prefix.len);
+    struct hf_local_iter *iter = NULL;
+    struct hf_local_snap *snap;
+    int rc = ops->snap_begin(link->store->local, &snap);
+
+    if (rc != 0)
+        return rc;
+    rc = ops->iter_open(snap, from, &iter);
+    if (rc == 0)
+        rc = find_copies(link, iter, turn);
+    ops->iter_close(iter);
+    ops->snap_end(snap);
+    return rc;
+}
+
+static int resend_copies(struct hf_link *link)
+{
+    struct turn turn = {.n = 0};
+    int found = find_turn(link, &turn);
+    int rc = found == HF_NOT_FOUND ? 0 : found;
+
+    for (size_t i = 0; i < turn.n; i++) {
+        struct hf_slice key = hf__slice(turn.keys[i].data, turn.keys[i].len);
+        if (rc == 0)
+            rc = hf__write_again(link->store, key, link->resend.why, false);
+        if (rc == 0)
+            atomic_fetch_add(&link->store->resent, 1);
+        hf_buf_release(&turn.keys[i]);
+    }
+    if (rc == 0 && found == HF_NOT_FOUND)
+        link->resend.copies_done = true;
+    return rc;
+}
+
+/* ---- turns ---- */
+
+bool hf__resend_step(struct hf_link *link)
+{
+    struct hf_resend *r = &link->resend;
+    struct hf_shared_error error = {.class = HF_SHARED_STATE};
+    int rc = 0;
+
+    if (!hf__checkpoint_ended(link->store, r->ticket))
+        return false; /* its end wakes the link */
+    if (overlay_is_full(link)) {
+        r->ticket = hf__checkpoint_ticket(link->store);
+        return false;
+    }
+    if (r->why == HF_ENTRY_RESEND && !r->retained_done)
+        rc = resend_retained(link);
+    else if (!r->copies_done)
+        rc = resend_copies(link);
+    if (rc != 0) {
+        snprintf(error.reason, sizeof(error.reason), "what Redis lost cannot be given back: %.100s", hf_errmsg());
+        hf__link_fail(link, &error);
+        return false;
+    }
+    if (r->copies_done) {
+        hf__resend_release(link);
+        return true;
+    }
+    hf__link_wake(link->store);
+    return false;
+}

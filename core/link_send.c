@@ -1,0 +1,322 @@
+/* Groups: the list of what is to be sent, the request, and what its answer means. What goes into the list is chosen by
+ * link_group.c (live writes) and link_replay.c (rows). */
+#include "link_state.h"
+
+#include "done.h"
+#include "fail.h"
+#include "settle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BYTES_MAX (1u << 20) /* of one group: bounds the time that Redis is held up */
+
+/* ---- the list ---- */
+
+/* After losses with the same head, entries go one by one, so that the one that kills the link is found. */
+static size_t group_max(const struct hf_link *link, size_t max)
+{
+    return link->suspect_losses > 1 ? 1 : max;
+}
+
+bool hf__send_list_full(const struct hf_link *link, size_t max)
+{
+    return link->sends.n >= group_max(link, max) || link->sends.bytes >= BYTES_MAX;
+}
+
+struct hf_send *hf__send_add(struct hf_send_list *list)
+{
+    if (list->n == list->capacity) {
+        size_t capacity = list->capacity ? 2 * list->capacity : 64;
+        struct hf_send *grown = realloc(list->sends, capacity * sizeof(*grown));
+        if (!grown)
+            return NULL;
+        list->sends = grown;
+        list->capacity = capacity;
+    }
+    list->sends[list->n] = (struct hf_send){0};
+    return &list->sends[list->n++];
+}
+
+void hf__send_drop_last(struct hf_send_list *list)
+{
+    struct hf_send *s = &list->sends[--list->n];
+
+    hf_buf_release(&s->key);
+    hf_buf_release(&s->value);
+    hf__trial_free(s->trial);
+}
+
+void hf__send_list_clear(struct hf_send_list *list)
+{
+    while (list->n > 0)
+        hf__send_drop_last(list);
+    list->bytes = 0;
+}
+
+struct hf_slice hf__send_key(const struct hf_send *s)
+{
+    return s->live ? s->live->key : hf__slice(s->key.data, s->key.len);
+}
+
+struct hf_slice hf__send_value(const struct hf_send *s)
+{
+    if (s->trial && s->trial->merged.data)
+        return hf__slice(s->trial->merged.data, s->trial->merged.len);
+    return s->live ? s->live->version->value : hf__slice(s->value.data, s->value.len);
+}
+
+/* ---- results ---- */
+
+static void finish_live(struct hf_link *link, struct hf_send *s, enum hf_share share, const char *reason)
+{
+    if (s->live)
+        hf__live_finish(link, s->live, share, reason);
+    s->live = NULL;
+}
+
+void hf__send_ended(struct hf_link *link, struct hf_send *s, enum hf_outcome outcome, const char *reason)
+{
+    struct hf_settlement settlement = {
+        .key = hf__send_key(s),
+        .first_lsn = s->trial ? s->trial->row.first_lsn : s->lsn,
+        .last_lsn = s->lsn,
+        .outcome = outcome,
+        .reason = reason,
+    };
+
+    if (outcome == HF_OUTCOME_EXPIRED)
+        atomic_fetch_add(&link->store->expired_in_queue, 1);
+    hf__done_settled(link->store, &settlement);
+    finish_live(link, s, outcome == HF_OUTCOME_PARKED ? HF_SHARE_REFUSED : HF_SHARE_DONE, reason);
+}
+
+static void applied(struct hf_link *link, struct hf_send *s)
+{
+    if (s->trial) {
+        hf__replay_applied(link, s);
+        return;
+    }
+    atomic_fetch_add(&link->store->shared_ops, 1);
+    hf__settle_key(link->store, hf__send_key(s), s->lsn);
+    hf__send_ended(link, s, HF_OUTCOME_APPLIED, "");
+}
+
+static struct hf_lane_entry parked_entry(const struct hf_send *s)
+{
+    static const uint8_t ops[] = {[0] = HF_LANE_SET,
+                                  [HF_SHARED_SET] = HF_LANE_SET,
+                                  [HF_SHARED_DELETE] = HF_LANE_DELETE,
+                                  [HF_SHARED_EXPIRE] = HF_LANE_EXPIRE,
+                                  [HF_SHARED_PERSIST] = HF_LANE_PERSIST};
+
+    return (struct hf_lane_entry){
+        .lsn = s->lsn,
+        .op = ops[s->op],
+        .made_ms = s->made_ms,
+        .deadline_ms = s->deadline_ms,
+        .key = hf__send_key(s),
+        .value = s->op == HF_SHARED_SET ? hf__send_value(s) : hf__slice(NULL, 0),
+    };
+}
+
+void hf__send_park(struct hf_link *link, struct hf_send *s, const char *reason)
+{
+    struct hf_lane_entry entry = parked_entry(s);
+
+    if (hf__settle_park(link->store, &entry, false, false, reason))
+        hf__send_ended(link, s, HF_OUTCOME_PARKED, reason);
+    else
+        hf__send_leave(link, s);
+}
+
+void hf__send_leave(struct hf_link *link, struct hf_send *s)
+{
+    if (s->live)
+        hf__link_note_overflow(link);
+    link->again = true;
+    finish_live(link, s, HF_SHARE_PENDING, "");
+}
+
+static void take_result(struct hf_link *link, struct hf_send *s, const struct hf_shared_error *error)
+{
+    if (error->class == HF_SHARED_OK)
+        applied(link, s);
+    else if (error->class == HF_SHARED_ENTRY)
+        hf__send_park(link, s, error->reason);
+    else
+        hf__send_leave(link, s);
+}
+
+void hf__send_lost(struct hf_link *link)
+{
+    struct hf_send_list *list = &link->sends;
+    uint64_t head = list->sends[0].lsn;
+
+    link->suspect_losses = link->suspect_lsn == head ? link->suspect_losses + 1 : 1;
+    link->suspect_lsn = head;
+    if (list->n == 1 && link->suspect_losses >= HF_LINK_SUSPECT_LOSSES) {
+        hf__send_park(link, &list->sends[0], "the connection broke each time that this entry was sent");
+    } else {
+        for (size_t i = 0; i < list->n; i++) {
+            struct hf_send *s = &list->sends[i];
+            hf__settle_mark_sent(link->store, hf__send_key(s), s->lsn);
+            finish_live(link, s, HF_SHARE_PENDING, "");
+        }
+    }
+    hf__send_list_clear(list);
+}
+
+static bool was_answered(const struct hf_shared_group *group)
+{
+    return group->error.class == HF_SHARED_OK || group->error.class == HF_SHARED_ENTRY;
+}
+
+/* Items of the group are sorted by namespace; `owner` leads back. What had nothing to send is done with the rest. */
+static void take_results(struct hf_link *link, struct hf_shared_group *group)
+{
+    for (size_t i = 0; i < link->sends.n; i++) {
+        struct hf_send *s = &link->sends.sends[i];
+        if (s->op == 0 && was_answered(group))
+            applied(link, s);
+        else if (s->op == 0)
+            hf__send_leave(link, s);
+    }
+    for (size_t i = 0; i < group->n_items; i++)
+        take_result(link, group->items[i].owner, &group->items[i].error);
+    for (size_t i = 0; i < group->n_logs; i++) {
+        struct hf_ns *ns = ((struct hf_send *)group->items[group->logs[i].first_item].owner)->ns;
+        if (group->logs[i].last_id[0] && !ns->log_unread)
+            snprintf(ns->log_id, sizeof(ns->log_id), "%s", group->logs[i].last_id);
+        hf__link_publish_cursor(link, ns);
+    }
+    link->suspect_losses = 0;
+}
+
+static bool a_log_is_missing(const struct hf_shared_group *group)
+{
+    for (size_t i = 0; i < group->n_logs; i++) {
+        if (group->logs[i].missing)
+            return true;
+    }
+    return false;
+}
+
+static void go_on(struct hf_link *link, const struct hf_shared_error *error, bool log_missing)
+{
+    if (error->class == HF_SHARED_FENCE || error->class == HF_SHARED_AUTH ||
+        (error->class == HF_SHARED_STATE && !error->oom)) {
+        hf__link_fail(link, error);
+    } else if (log_missing) {
+        hf__link_set_state(link, HF_LINK_CATCHING_UP, "the change log is gone");
+        hf__link_restart_catch_up(link);
+        hf__link_pump(link);
+    } else {
+        if (error->class == HF_SHARED_STATE)
+            hf__link_note_out_of_memory(link, error);
+        hf__link_pump(link);
+    }
+}
+
+static void group_done(void *ctx, struct hf_shared_group *group)
+{
+    struct hf_link *link = ctx;
+    struct hf_shared_error error = group->error;
+    bool log_missing = a_log_is_missing(group);
+
+    if (error.class == HF_SHARED_LINK) {
+        hf__send_lost(link);
+        hf__link_out(link, false);
+        return; /* `lost` follows */
+    }
+    if (group->watched)
+        hf__link_pace(link, error.class == HF_SHARED_RETRY);
+    take_results(link, group);
+    hf__send_list_clear(&link->sends);
+    hf__link_out(link, false);
+    go_on(link, &error, log_missing);
+}
+
+/* ---- sending ---- */
+
+static int grow_request(struct hf_link *link)
+{
+    size_t n = link->sends.n, logs = link->store->namespaces.n;
+    struct hf_shared_item *items = realloc(link->items, n * sizeof(*items));
+    struct hf_shared_log *all_logs;
+
+    if (!items)
+        return HF_ENOMEM;
+    link->items = items;
+    all_logs = realloc(link->logs, logs * sizeof(*all_logs));
+    if (!all_logs)
+        return HF_ENOMEM;
+    link->logs = all_logs;
+    return 0;
+}
+
+/* When it was made is told of what is late: the log's own id says only when it arrived. */
+#define LATE_MS 50
+
+static struct hf_shared_item make_item(const struct hf_link *link, struct hf_send *s, int64_t now_ms)
+{
+    bool late = s->replayed || now_ms - s->made_ms > LATE_MS;
+
+    return (struct hf_shared_item){
+        .op = s->op,
+        .key = hf__send_key(s),
+        .value = s->op == HF_SHARED_SET ? hf__send_value(s) : hf__slice(NULL, 0),
+        .deadline_ms = hf__link_to_redis_ms(link, s->deadline_ms),
+        .lsn = s->lsn,
+        .made_ms = late ? hf__link_to_redis_ms(link, s->made_ms) : 0,
+        .uncertainty_ms = late ? hf__link_uncertainty_ms(link, s->made_ms) : 0,
+        .owner = s,
+    };
+}
+
+/* Items in runs by namespace, each run with its log. */
+static void fill_request(struct hf_link *link)
+{
+    struct hf_ns_table *table = &link->store->namespaces;
+    struct hf_shared_group *group = &link->group;
+    int64_t now_ms = hf__now_ms(link->store);
+
+    group->n_items = group->n_logs = 0;
+    for (size_t k = 0; k < table->n; k++) {
+        struct hf_ns *ns = &table->all[k];
+        size_t first = group->n_items;
+        for (size_t i = 0; i < link->sends.n; i++) {
+            if (link->sends.sends[i].ns == ns && link->sends.sends[i].op != 0)
+                group->items[group->n_items++] = make_item(link, &link->sends.sends[i], now_ms);
+        }
+        if (group->n_items > first && ns->with_log)
+            group->logs[group->n_logs++] = (struct hf_shared_log){
+                .key = hf__slice(ns->log_key.data, ns->log_key.len),
+                .max_entries = ns->log_max,
+                .first_item = first,
+                .n_items = group->n_items - first,
+            };
+    }
+}
+
+bool hf__send_group(struct hf_link *link, bool watched)
+{
+    struct hf_shared_error no_memory = {.class = HF_SHARED_STATE, .reason = "out of memory"};
+
+    if (grow_request(link) == 0) {
+        link->group = (struct hf_shared_group){
+            .items = link->items, .logs = link->logs, .watched = watched, .done = group_done, .ctx = link};
+        fill_request(link);
+        for (size_t i = 0; i < link->sends.n; i++)
+            hf__link_note_sent(link, link->sends.sends[i].lsn);
+        hf__link_out(link, true);
+        if (link->tier->ops->send_group(link->tier, &link->group) == 0)
+            return true;
+        hf__link_out(link, false);
+    }
+    for (size_t i = 0; i < link->sends.n; i++)
+        hf__send_leave(link, &link->sends.sends[i]);
+    hf__send_list_clear(&link->sends);
+    hf__link_pause(link, &no_memory);
+    return true;
+}

@@ -1,0 +1,366 @@
+/* Comparing copies with Redis, in paced batches, where neither the log nor pushes can tell what changed: after a lost
+ * connection where others write plainly, after a trimmed or lost log, after a loss; and the keys of gaps first
+ * (docs/reconcile.md, "Copies").
+ *
+ *   gaps ──► namespace by namespace: a batch of copies ──► examined beside other requests ──► those that differ are fetched
+ *
+ * A copy that owes anything is left alone: its row's judge looks at Redis. */
+#include "link_state.h"
+
+#include "checkpoint.h"
+#include "digest.h"
+#include "fail.h"
+#include "lookup.h"
+#include "settle.h"
+
+#include <stdlib.h>
+
+#define PAUSE_MS 4 /* between batches: about a hundred thousand keys a second, at the most */
+
+void hf__sweep_release(struct hf_link *link)
+{
+    struct hf_sweep *sweep = &link->sweep;
+
+    hf_buf_release(&sweep->after);
+    for (size_t i = 0; i < sweep->n; i++)
+        hf_buf_release(&sweep->copies[i].key);
+    *sweep = (struct hf_sweep){0};
+}
+
+void hf__sweep_begin(struct hf_link *link)
+{
+    hf__sweep_release(link);
+    link->sweep.active = true;
+    link->sweep.ticket = hf__checkpoint_ticket(link->store); /* then the local tier knows every copy */
+}
+
+/* ---- which copies ---- */
+
+static int add_copy(struct hf_sweep *sweep, struct hf_slice key, bool is_gap)
+{
+    struct hf_copy *copy = &sweep->copies[sweep->n];
+    int rc;
+
+    *copy = (struct hf_copy){.is_gap = is_gap};
+    rc = hf__buf_copy(key, &copy->key);
+    if (rc == 0)
+        sweep->n++;
+    return rc;
+}
+
+static void set_after(struct hf_sweep *sweep, struct hf_slice key)
+{
+    hf_buf_release(&sweep->after);
+    if (hf__buf_copy(key, &sweep->after) != 0)
+        sweep->after = (struct hf_buf){0}; /* from the beginning again */
+}
+
+static int collect_gaps(struct hf_link *link, struct hf_local_snap *snap)
+{
+    struct hf_sweep *sweep = &link->sweep;
+    uint8_t from[HF_KEY_MAX + 1];
+    struct hf_gap gap;
+    int rc = 0;
+
+    while (rc == 0 && sweep->n < HF_SWEEP_KEYS) {
+        size_t len = sweep->after.len;
+        if (len > 0)
+            memcpy(from, sweep->after.data, len);
+        from[len] = 0; /* the next key in byte order */
+        rc = link->store->local->ops->gap_next(snap, hf__slice(from, sweep->after.data ? len + 1 : 0), &gap);
+        if (rc == 0)
+            rc = add_copy(sweep, gap.key, true);
+        if (rc == 0)
+            set_after(sweep, gap.key);
+    }
+    return rc;
+}
+
+static int collect_records(struct hf_link *link, struct hf_local_snap *snap, const struct hf_ns *ns)
+{
+    const struct hf_local_ops *ops = link->store->local->ops;
+    struct hf_sweep *sweep = &link->sweep;
+    struct hf_slice key, prefix = hf__slice(ns->prefix.data, ns->prefix.len);
+    struct hf_slice from = sweep->after.data ? hf__slice(sweep->after.data, sweep->after.len) : prefix;
+    struct hf_local_iter *iter;
+    struct hf_record record;
+    int rc = ops->iter_open(snap, from, &iter);
+
+    for (size_t seen = 0; rc == 0 && sweep->n < HF_SWEEP_KEYS && seen < 16 * HF_SWEEP_KEYS; seen++) {
+        rc = ops->iter_next(iter, &key, &record);
+        if (rc == 0 && !hf__slice_starts_with(key, prefix))
+            rc = HF_NOT_FOUND;
+        if (rc != 0 || (sweep->after.data && hf__slice_eq(key, from) && seen == 0))
+            continue;
+        if (hf__ns_of(&link->store->namespaces, key) == ns)
+            rc = add_copy(sweep, key, false);
+        if (rc == 0)
+            set_after(sweep, key);
+    }
+    ops->iter_close(iter);
+    return rc;
+}
+
+/* On with the next namespace that is to be swept; false when there is none. */
+static bool next_ns(struct hf_link *link)
+{
+    struct hf_sweep *sweep = &link->sweep;
+    struct hf_ns_table *table = &link->store->namespaces;
+
+    while (sweep->ns_index < table->n && !table->all[sweep->ns_index].sweep)
+        sweep->ns_index++;
+    return sweep->ns_index < table->n;
+}
+
+static void end_gaps(struct hf_sweep *sweep)
+{
+    sweep->gaps_done = true;
+    hf_buf_release(&sweep->after);
+}
+
+static void end_ns(struct hf_link *link)
+{
+    struct hf_sweep *sweep = &link->sweep;
+    struct hf_ns *ns = &link->store->namespaces.all[sweep->ns_index];
+
+    ns->sweep = ns->adopt = false;
+    atomic_store(&ns->verified, link->tracking);
+    hf_buf_release(&sweep->after);
+    sweep->ns_index++;
+}
+
+/* Fill the batch. HF_NOT_FOUND: the sweep is through. */
+static int collect(struct hf_link *link)
+{
+    const struct hf_local_ops *ops = link->store->local->ops;
+    struct hf_sweep *sweep = &link->sweep;
+    struct hf_local_snap *snap;
+    int rc = ops->snap_begin(link->store->local, &snap);
+
+    while (rc == 0 && sweep->n == 0) {
+        if (!sweep->gaps_done) {
+            rc = collect_gaps(link, snap);
+            if (rc == HF_NOT_FOUND && sweep->n == 0)
+                end_gaps(sweep);
+        } else if (!next_ns(link)) {
+            break;
+        } else {
+            rc = collect_records(link, snap, &link->store->namespaces.all[sweep->ns_index]);
+            if (rc == HF_NOT_FOUND && sweep->n == 0)
+                end_ns(link);
+        }
+        rc = rc == HF_NOT_FOUND ? 0 : rc;
+    }
+    ops->snap_end(snap);
+    return rc != 0 ? rc : sweep->n > 0 ? 0 : HF_NOT_FOUND;
+}
+
+/* ---- what is held of them ---- */
+
+/* The copy's identity of now; false when there is nothing to compare. */
+static bool identify(struct hf_link *link, struct hf_copy *copy)
+{
+    struct hf_slice key = hf__slice(copy->key.data, copy->key.len);
+    enum hf_owed owed = HF_OWED_NOTHING;
+    struct hf_found found;
+    struct hf_look look;
+    int rc = hf__look_begin(link->store, &look);
+
+    if (rc == 0)
+        rc = hf__look_up(&look, key, &found);
+    if (rc == 0)
+        rc = hf__look_owed(&look, key, &found, &owed);
+    if (rc == 0 && owed == HF_OWED_NOTHING) {
+        copy->lsn = found.lsn;
+        copy->made_ms = found.made_ms;
+        copy->held = found.held;
+        copy->id = found.live ? hf__version_id(found.value, found.deadline_ms)
+                              : (struct hf_version_id){.kind = HF_VERSION_ABSENT};
+    }
+    hf__look_end(&look);
+    return rc == 0 && owed == HF_OWED_NOTHING;
+}
+
+/* ---- what Redis holds ---- */
+
+static bool is_same(struct hf_link *link, const struct hf_copy *copy, const struct hf_shared_seen *seen)
+{
+    int64_t deadline_ms = hf__link_from_redis_ms(link, seen->deadline_ms);
+    int64_t slack = HF_JUDGE_DEADLINE_SLACK_MS + 2 * hf__link_uncertainty_ms(link, hf__now_ms(link->store));
+
+    if (seen->kind == HF_SHARED_ABSENT)
+        return copy->id.kind == HF_VERSION_ABSENT;
+    if (seen->kind != HF_SHARED_STRING || copy->id.kind != HF_VERSION_DIGEST || seen->len != copy->id.len ||
+        !seen->has_digest || memcmp(seen->digest, copy->id.digest, HF_DIGEST_BYTES) != 0)
+        return false;
+    if (deadline_ms == 0 || copy->id.deadline_ms == 0)
+        return deadline_ms == copy->id.deadline_ms;
+    return deadline_ms - copy->id.deadline_ms <= slack && copy->id.deadline_ms - deadline_ms <= slack;
+}
+
+/* The namespace adopts what Redis has: the copy is lost, and the conflict log keeps it. */
+static bool adopt(struct hf_link *link, const struct hf_copy *copy, const struct hf_shared_seen *seen)
+{
+    struct hf_conflict_row row = {
+        .rule = HF_RULE_ADOPTED,
+        .winner = HF_WINNER_THEIRS,
+        .op = HF_PENDING_SET,
+        .decided_ms = hf__now_ms(link->store),
+        .theirs = {.present = seen->kind != HF_SHARED_ABSENT,
+                   .too_long = seen->kind != HF_SHARED_ABSENT,
+                   .value = seen->has_digest ? hf__slice(seen->digest, HF_DIGEST_BYTES) : hf__slice(NULL, 0),
+                   .len = seen->kind == HF_SHARED_STRING ? seen->len : 0,
+                   .deadline_ms = hf__link_from_redis_ms(link, seen->deadline_ms)},
+    };
+
+    return hf__write_adopted(link->store, hf__slice(copy->key.data, copy->key.len), copy->lsn, &row);
+}
+
+static void compare(struct hf_link *link, struct hf_copy *copy, const struct hf_shared_seen *seen)
+{
+    struct hf_slice key = hf__slice(copy->key.data, copy->key.len);
+    bool same = is_same(link, copy, seen), done = true;
+
+    if (seen->error.class != HF_SHARED_OK)
+        return; /* not even to be looked at: it stays as it is, unverified */
+    atomic_fetch_add(&link->store->revalidated, 1);
+    if (!same && copy->id.kind == HF_VERSION_DIGEST && hf__ns_of(&link->store->namespaces, key)->adopt)
+        done = adopt(link, copy, seen);
+    if (!same && copy->held)
+        done = hf__refresh_add(link, key) == 0 && done;
+    link->refresh_failed |= !done;
+    if (copy->is_gap && done)
+        copy->compared = true;
+}
+
+/* A gap is closed when its copy has been fetched, or was right. */
+static void close_gaps(struct hf_link *link)
+{
+    for (size_t i = 0; i < link->sweep.n; i++) {
+        struct hf_copy *copy = &link->sweep.copies[i];
+        if (copy->compared)
+            hf__settle_gap(link->store, hf__slice(copy->key.data, copy->key.len));
+        hf_buf_release(&copy->key);
+    }
+    link->sweep.n = 0;
+}
+
+/* What is wanted and was left out for its size is asked for in the next round. */
+static bool ask_again(struct hf_sweep *sweep)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < sweep->request.n_keys; i++) {
+        struct hf_shared_seen *seen = &sweep->seen[i];
+        const struct hf_copy *copy = seen->owner;
+        bool too_long = seen->kind == HF_SHARED_STRING && !seen->has_digest &&
+                        copy->id.kind == HF_VERSION_DIGEST && copy->id.len == seen->len;
+        if ((!seen->left_out && !too_long) || seen->error.class != HF_SHARED_OK)
+            continue;
+        sweep->seen[n++] = (struct hf_shared_seen){
+            .key = seen->key, .want = HF_WANT_DIGEST | HF_WANT_DEADLINE, .owner = seen->owner};
+    }
+    sweep->request.n_keys = n;
+    return n > 0;
+}
+
+static void examined(void *ctx, struct hf_shared_examine *examine)
+{
+    struct hf_link *link = ctx;
+    struct hf_sweep *sweep = &link->sweep;
+
+    sweep->out = false;
+    if (examine->error.class != HF_SHARED_OK || !sweep->active) {
+        sweep->failed = true; /* not again before the next connection */
+        return;
+    }
+    for (size_t i = 0; i < examine->n_keys; i++) {
+        struct hf_copy *copy = examine->keys[i].owner;
+        bool too_long = examine->keys[i].kind == HF_SHARED_STRING && !examine->keys[i].has_digest &&
+                        copy->id.kind == HF_VERSION_DIGEST && copy->id.len == examine->keys[i].len;
+        if (!examine->keys[i].left_out && !too_long)
+            compare(link, copy, &examine->keys[i]);
+    }
+    if (!ask_again(sweep)) {
+        sweep->awaits_refresh = true;
+        sweep->not_before_ms = hf__now_ms(link->store) + PAUSE_MS;
+    }
+    hf__link_pump(link);
+}
+
+/* ---- turns ---- */
+
+static bool send(struct hf_link *link)
+{
+    struct hf_sweep *sweep = &link->sweep;
+
+    sweep->request.keys = sweep->seen;
+    sweep->request.done = examined;
+    sweep->request.ctx = link;
+    sweep->out = true;
+    if (link->tier->ops->send_examine(link->tier, &sweep->request) == 0)
+        return true;
+    sweep->out = false;
+    return false;
+}
+
+static void fill_request(struct hf_link *link)
+{
+    struct hf_sweep *sweep = &link->sweep;
+
+    sweep->request = (struct hf_shared_examine){0};
+    for (size_t i = 0; i < sweep->n; i++) {
+        struct hf_copy *copy = &sweep->copies[i];
+        if (identify(link, copy))
+            sweep->seen[sweep->request.n_keys++] =
+                (struct hf_shared_seen){.key = hf__slice(copy->key.data, copy->key.len),
+                                        .want = HF_WANT_DEADLINE,
+                                        .owner = copy};
+        else
+            copy->compared = copy->is_gap; /* the judge of what it owes looks */
+    }
+}
+
+/* True when this turn has nothing more to do. */
+static bool turn(struct hf_link *link)
+{
+    struct hf_sweep *sweep = &link->sweep;
+    int rc;
+
+    if (sweep->awaits_refresh) {
+        if (!hf__refresh_is_done(link))
+            return true; /* its end comes back here */
+        close_gaps(link);
+        sweep->awaits_refresh = false;
+    }
+    if (hf__now_ms(link->store) < sweep->not_before_ms) {
+        hf__link_wake_in(link, (int)(sweep->not_before_ms - hf__now_ms(link->store)));
+        return true;
+    }
+    if (sweep->request.n_keys == 0 || sweep->n == 0) {
+        rc = collect(link);
+        if (rc != 0) { /* through, or the local tier cannot be read: its errors are told elsewhere */
+            hf__sweep_release(link);
+            hf__link_swept(link);
+            return true;
+        }
+        fill_request(link);
+        if (sweep->request.n_keys == 0) {
+            close_gaps(link);
+            return false;
+        }
+    }
+    if (!send(link))
+        sweep->failed = true;
+    return true;
+}
+
+void hf__sweep_send(struct hf_link *link)
+{
+    struct hf_sweep *sweep = &link->sweep;
+
+    if (!sweep->active || sweep->out || sweep->failed || !hf__checkpoint_ended(link->store, sweep->ticket))
+        return;
+    while (!turn(link))
+        ;
+}
