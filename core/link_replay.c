@@ -18,8 +18,8 @@
 
 #define ROWS_MAX 512u /* of one group: bounds the time that Redis is held up */
 #define ROWS_MIN 16u
-#define SLOW_MS 100               /* an answer that takes longer says that Redis has enough to do */
-#define LEFT_MAX 50000u           /* what is left for the next checkpoint, before the replay waits for it */
+#define SLOW_MS 100     /* an answer that takes longer says that Redis has enough to do */
+#define LEFT_MAX 50000u /* what is left for the next checkpoint, before the replay waits for it */
 
 void hf__trial_free(struct hf_trial *trial)
 {

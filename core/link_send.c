@@ -261,8 +261,7 @@ static int grow_request(struct hf_link *link)
 static struct hf_shared_item make_item(const struct hf_link *link, struct hf_send *s, int64_t now_ms)
 {
     bool late = s->replayed || now_ms - s->made_ms > LATE_MS;
-
-    return (struct hf_shared_item){
+    struct hf_shared_item item = {
         .op = s->op,
         .key = hf__send_key(s),
         .value = s->op == HF_SHARED_SET ? hf__send_value(s) : hf__slice(NULL, 0),
@@ -272,6 +271,13 @@ static struct hf_shared_item make_item(const struct hf_link *link, struct hf_sen
         .uncertainty_ms = late ? hf__link_uncertainty_ms(link, s->made_ms) : 0,
         .owner = s,
     };
+
+    if (s->trial && s->trial->c.kind == HF_SHARED_STRING && s->trial->c.has_digest) {
+        item.has_guard = true;
+        item.guard.len = s->trial->c.len;
+        memcpy(item.guard.digest, s->trial->c.digest, sizeof(item.guard.digest));
+    }
+    return item;
 }
 
 /* Items in runs by namespace, each run with its log. */

@@ -253,8 +253,8 @@ static bool ask_again(struct hf_sweep *sweep)
     for (size_t i = 0; i < sweep->request.n_keys; i++) {
         struct hf_shared_seen *seen = &sweep->seen[i];
         const struct hf_copy *copy = seen->owner;
-        bool too_long = seen->kind == HF_SHARED_STRING && !seen->has_digest &&
-                        copy->id.kind == HF_VERSION_DIGEST && copy->id.len == seen->len;
+        bool too_long = seen->kind == HF_SHARED_STRING && !seen->has_digest && copy->id.kind == HF_VERSION_DIGEST &&
+                        copy->id.len == seen->len;
         if ((!seen->left_out && !too_long) || seen->error.class != HF_SHARED_OK)
             continue;
         sweep->seen[n++] = (struct hf_shared_seen){
@@ -312,10 +312,8 @@ static void fill_request(struct hf_link *link)
     for (size_t i = 0; i < sweep->n; i++) {
         struct hf_copy *copy = &sweep->copies[i];
         if (identify(link, copy))
-            sweep->seen[sweep->request.n_keys++] =
-                (struct hf_shared_seen){.key = hf__slice(copy->key.data, copy->key.len),
-                                        .want = HF_WANT_DEADLINE,
-                                        .owner = copy};
+            sweep->seen[sweep->request.n_keys++] = (struct hf_shared_seen){
+                .key = hf__slice(copy->key.data, copy->key.len), .want = HF_WANT_DEADLINE, .owner = copy};
         else
             copy->compared = copy->is_gap; /* the judge of what it owes looks */
     }

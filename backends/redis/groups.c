@@ -304,6 +304,22 @@ static void find_log(const struct hf_shared_group *group, size_t item, struct lo
     *at = (struct log_at){item, item + 1, 0, 0};
 }
 
+/* "100:a9993e36...": what the item's key must still hold; "" for anything. */
+static void write_free_guard(struct hf__command_writer *w, const struct hf_shared_item *item)
+{
+    char text[HF__DECIMAL_MAX + 2 + 2 * sizeof(item->guard.digest)];
+    int n;
+
+    if (!item->has_guard) {
+        hf__arg_str(w, "");
+        return;
+    }
+    n = snprintf(text, sizeof(text), "%" PRIu64 ":", item->guard.len);
+    for (size_t i = 0; i < sizeof(item->guard.digest); i++)
+        n += snprintf(text + n, sizeof(text) - (size_t)n, "%02x", item->guard.digest[i]);
+    hf__arg_str(w, text);
+}
+
 static void write_free_items(struct hf__command_writer *w, const struct hf_shared_group *group)
 {
     struct log_at at = {0};
@@ -323,6 +339,7 @@ static void write_free_items(struct hf__command_writer *w, const struct hf_share
         else
             hf__arg_str(w, "");
         hf__arg_u64(w, at.which);
+        write_free_guard(w, item);
     }
 }
 
@@ -366,7 +383,7 @@ static int send_free(struct hf__redis *tier)
 
     run->n_logs_sent = n_logs;
     hf__script_begin(&w, &tier->settings.scripts, HF__SCRIPT_FREE, run->whole_script, 1 + n + n_logs,
-                     4 + 4 * n + 2 * n_logs);
+                     4 + 5 * n + 2 * n_logs);
     hf__arg_str(&w, tier->conn.session_key);
     write_free_keys(&w, run->group);
     hf__arg_str(&w, tier->conn.token);
@@ -475,7 +492,9 @@ static bool is_freeing(const struct hf_shared_group *group)
     for (size_t i = 0; i < group->n_items; i++) {
         const struct hf_shared_item *item = &group->items[i];
 
-        if ((in(item) || item->error.oom) && item->op == HF_SHARED_SET)
+        if (!in(item) && !item->error.oom)
+            continue;
+        if (item->op == HF_SHARED_SET || (group->watched && !item->has_guard))
             return false;
     }
     return true;
@@ -515,7 +534,7 @@ static void aborted(struct hf__redis *tier)
     struct hf__group_run *run = &tier->group;
     struct hf_shared_error rest;
 
-    if (is_oom(run) && is_freeing(run->group) && !run->group->watched) {
+    if (is_oom(run) && is_freeing(run->group)) {
         free_instead(tier);
         return;
     }
@@ -597,6 +616,23 @@ static void read_free_log(struct hf_shared_log *log, const redisReply *reply)
         hf__reply_copy(reply, log->last_id, sizeof(log->last_id));
 }
 
+/* The indexes are those of the items that were sent. */
+static void read_changed(struct hf_shared_group *group, const redisReply *reply, size_t from)
+{
+    size_t sent = 0;
+
+    for (size_t i = 0; i < group->n_items && from < reply->elements; i++) {
+        int64_t changed;
+        if (!in(&group->items[i]))
+            continue;
+        if (hf__reply_i64(reply->element[from], &changed) && changed == (int64_t)sent) {
+            hf__redis_error(&group->items[i].error, HF_SHARED_RETRY, "the key was changed by another meanwhile");
+            from++;
+        }
+        sent++;
+    }
+}
+
 static void read_free_results(struct hf__redis *tier, const redisReply *reply)
 {
     struct hf_shared_group *group = tier->group.group;
@@ -606,6 +642,7 @@ static void read_free_results(struct hf__redis *tier, const redisReply *reply)
         if (log_count(group, &group->logs[i]) > 0)
             read_free_log(&group->logs[i], reply->element[at++]);
     }
+    read_changed(group, reply, at);
     judge_group(group, true);
     finish(tier);
 }

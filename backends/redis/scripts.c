@@ -31,17 +31,24 @@ static const char log_function[] =
 
 /* KEYS: session, one per item, one per log.
  * ARGV: token, node, number of items, number of logs; per item: letter, deadline, name in the log ('' for none),
- * which log (0: none); per log: max, last LSN.
- * Answers {'F'} (not our token) or {'A', per log: id | '' | 'missing'}. */
+ * which log (0: none), what it must hold ('' for anything, else length:digest); per log: max, last LSN.
+ * Answers {'F'} (not our token) or {'A', per log: id | '' | 'missing', per item that was changed meanwhile: its index}. */
 static const char free_script[] =
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'F'} end\n"
     "local n, n_logs = tonumber(ARGV[3]), tonumber(ARGV[4])\n"
-    "local fields = {}\n"
+    "local fields, changed = {}, {}\n"
     "for i = 1, n_logs do fields[i] = {} end\n"
+    "local function holds(key, guard)\n"
+    "  local s = redis.pcall('GET', key)\n"
+    "  return type(s) == 'string' and #s .. ':' .. redis.sha1hex(s) == guard\n"
+    "end\n"
     "for i = 1, n do\n"
-    "  local key, at = KEYS[1 + i], 1 + 4 * i\n"
-    "  local op, which = ARGV[at], tonumber(ARGV[at + 3])\n"
-    "  if op == 'd' then redis.call('DEL', key)\n"
+    "  local key, at = KEYS[1 + i], 5 * i\n"
+    "  local op, which, guard = ARGV[at], tonumber(ARGV[at + 3]), ARGV[at + 4]\n"
+    "  if guard ~= '' and not holds(key, guard) then\n"
+    "    changed[#changed + 1] = i - 1\n"
+    "    which = 0\n"
+    "  elseif op == 'd' then redis.call('DEL', key)\n"
     "  elseif op == 'e' then redis.call('PEXPIREAT', key, ARGV[at + 1])\n"
     "  else redis.call('PERSIST', key) end\n"
     "  if which > 0 then\n"
@@ -52,9 +59,10 @@ static const char free_script[] =
     "end\n"
     "local out = {'A'}\n"
     "for i = 1, n_logs do\n"
-    "  local at = 3 + 4 * n + 2 * i\n"
+    "  local at = 3 + 5 * n + 2 * i\n"
     "  out[1 + i] = log(KEYS[1 + n + i], ARGV[at], ARGV[2], ARGV[at + 1], fields[i])\n"
     "end\n"
+    "for i = 1, #changed do out[1 + n_logs + i] = changed[i] end\n"
     "return out\n";
 
 /* Whole numbers of 64 bits as two parts of the same sign, hi * 10^10 + lo, each exact in a double.

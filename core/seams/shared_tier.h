@@ -61,6 +61,13 @@ struct hf_shared_handler {
     void (*clock)(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answered_ms);
 };
 
+/* What a key must hold. */
+struct hf_shared_guard {
+    bool absent;
+    uint8_t digest[20]; /* unless absent: SHA-1 of the value */
+    uint64_t len;
+};
+
 /* One plain, idempotent change. */
 enum hf_shared_op {
     HF_SHARED_SET = 1, /* SET key value [PXAT deadline] */
@@ -74,8 +81,11 @@ struct hf_shared_item {
     struct hf_slice key, value;
     int64_t deadline_ms; /* on Redis's clock; 0: none */
     uint64_t lsn;
-    int64_t made_ms;              /* on Redis's clock, for a replayed write; 0: just now */
-    int64_t uncertainty_ms;       /* of made_ms */
+    int64_t made_ms;        /* on Redis's clock, for a replayed write; 0: just now */
+    int64_t uncertainty_ms; /* of made_ms */
+    struct hf_shared_guard
+        guard; /* in a watched group: what was found; checked once more where the watch has ended */
+    bool has_guard;
     void *owner;                  /* the link's own */
     struct hf_shared_error error; /* filled in before `done`; class HF_SHARED_OK: applied */
 };
@@ -156,13 +166,6 @@ struct hf_shared_examine {
 };
 
 /* ---- lanes ---- */
-
-/* What a key must hold. */
-struct hf_shared_guard {
-    bool absent;
-    uint8_t digest[20]; /* unless absent: SHA-1 of the value */
-    uint64_t len;
-};
 
 /* One lane entry, or a member of an atomic unit. */
 struct hf_shared_lane_op {
