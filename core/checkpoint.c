@@ -6,6 +6,7 @@
  *                                                                active one is full as well                          */
 #include "checkpoint.h"
 
+#include "clock_meta.h"
 #include "control.h"
 #include "deadline.h"
 #include "drain.h"
@@ -219,6 +220,8 @@ static int sweep(struct run *run)
     size_t len;
     int rc = 0, n = 0;
 
+    if (hf__time_is_unknown(run->store))
+        return 0; /* what is removed cannot come back */
     hf__view_pin(&run->store->overlay, &view);
     for (; n < SWEEP_MAX; n++) {
         rc = run->ops->expired_next(run->txn, hf__now_ms(run->store), &cursor, key, &len);
@@ -300,7 +303,7 @@ static int write_meta(struct run *run)
     int rc = put_number(run, HF_META_RESERVED, hf__journal_reserved_lsn(store->journal));
 
     if (rc == 0)
-        rc = put_number(run, HF_META_TIME, (uint64_t)hf__now_ms(store));
+        rc = hf__clock_meta_write(store->local, run->txn, &store->time);
     if (rc == 0 && store->link)
         rc = hf__link_store_cursors(store, run->txn);
     return rc;
@@ -438,6 +441,8 @@ static bool has_expired(struct hf *store)
     struct hf_local_snap *snap;
     uint64_t n = 0;
 
+    if (hf__time_is_unknown(store))
+        return false;
     if (store->local->ops->snap_begin(store->local, &snap) != 0)
         return false;
     (void)store->local->ops->count_expired(snap, hf__now_ms(store), &n); /* an error shows at the next checkpoint */
@@ -465,7 +470,7 @@ static bool wait_ms(struct hf_checkpointer *cp, int ms)
     return pthread_cond_timedwait(&cp->wake, &cp->mutex, &ts) == ETIMEDOUT;
 }
 
-/* An idle store still has keys that die. Called with the lock, which is given up meanwhile. */
+/* An idle store still has keys that die, and may learn the time. Called with the lock, which is given up meanwhile. */
 static bool idle_until_expiry(struct hf *store)
 {
     struct hf_checkpointer *cp = &store->checkpoint;
@@ -474,7 +479,7 @@ static bool idle_until_expiry(struct hf *store)
     if (!wait_ms(cp, IDLE_WAKE_MS))
         return false;
     pthread_mutex_unlock(&cp->mutex);
-    expired = has_expired(store);
+    expired = has_expired(store) || atomic_load(&store->time.unsaved);
     pthread_mutex_lock(&cp->mutex);
     return expired;
 }

@@ -75,7 +75,6 @@ int hf__link_fetch(struct hf *store, struct hf_slice key, struct hf_fetched *ret
 struct hf_link_status {
     enum hf_link_state state;
     char reason[HF_SHARED_REASON_MAX];
-    int64_t clock_offset_ms, clock_uncertainty_ms;
 };
 void hf__link_status(struct hf *store, struct hf_link_status *ret_status);
 /* Wait until everything up to `lsn` is shared, expired or parked. */

@@ -180,7 +180,6 @@ struct hf_link {
     struct hf_cursor *published;       /* per namespace: after what they speak of was settled */
     struct hf_cursor *saved;           /* ... and as of the last freeze */
     char run_id[48], saved_run_id[48]; /* of the server that they speak of; "": not known */
-    int64_t offset_ms, uncertainty_ms; /* Redis's clock minus the timeline */
     struct hf_operator by_operator;    /* what the operator has set */
 
     /* what the request out consists of; the live ones also count as outstanding (mutex) */
@@ -205,6 +204,7 @@ struct hf_link {
     bool begun;            /* the first attempt to connect was made */
     bool taking_from_open; /* live writes have been taken since the store was opened, not since a connect */
     bool connected;
+    bool asks_time; /* the first answer on this connection was not believed: nothing is sent before the second */
     _Atomic bool waits_for_sync; /* the head of a queue is not durable yet: wake when the journal moves on */
 
     /* catching up */
@@ -266,9 +266,10 @@ void hf__link_begin_pass(struct hf_link *link);
 void hf__link_out(struct hf_link *link, bool out);
 /* Pause sending for a while because of the server's state, keeping the connection. */
 void hf__link_pause(struct hf_link *link, const struct hf_shared_error *error);
+/* A time on the timeline as one on Redis's clock, and back; 0 stays 0. */
 int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms);
 int64_t hf__link_from_redis_ms(const struct hf_link *link, int64_t redis_ms);
-/* Of a time on the timeline, when it is told in Redis's. */
+/* How far a time on the timeline may be off when it is told in Redis's. */
 int64_t hf__link_uncertainty_ms(const struct hf_link *link, int64_t timeline_ms);
 /* Entries up to this LSN are about to be handed to Redis. */
 void hf__link_note_sent(struct hf_link *link, uint64_t lsn);

@@ -173,8 +173,9 @@ int hf_status(struct hf *store, struct hf_status *ret_status)
     hf__link_status(store, &link);
     s.link = link.state;
     snprintf(s.link_reason, sizeof(s.link_reason), "%s", link.reason);
-    s.clock_offset_ms = link.clock_offset_ms;
-    s.clock_uncertainty_ms = link.clock_uncertainty_ms;
+    s.time_unknown = hf__time_is_unknown(store);
+    s.clock_known = hf__timeline_shared(&store->time, &s.clock_offset_ms, &s.clock_uncertainty_ms);
+    s.clock_jumps = hf__timeline_jumps(&store->time);
     memcpy(s.node, store->node, sizeof(s.node));
     s.quarantined = store->n_quarantined;
     *ret_status = s;

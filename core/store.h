@@ -132,6 +132,12 @@ int hf__check_handle(const struct hf *store, bool writing);
 /* Length 1 to HF_KEY_MAX and not `_hf:`. */
 int hf__check_key(struct hf_slice key);
 
+/* Whether it is not known what has expired: nothing is removed for good while that is so. Ask before the time. */
+static inline bool hf__time_is_unknown(struct hf *store)
+{
+    return hf__timeline_is_unknown(&store->time);
+}
+
 static inline int64_t hf__now_ms(const struct hf *store)
 {
     return hf__timeline_now_ms(&store->time);

@@ -98,8 +98,8 @@ static void on_invalidated(void *ctx, const struct hf_slice *keys, size_t n)
         say(ctx, s_("*"));
 }
 
-static const struct hf_shared_handler listening = {on_connected, on_lost, on_woken, on_timer, on_invalidated};
-static const struct hf_shared_handler deaf = {on_connected, on_lost, on_woken, on_timer, NULL};
+static const struct hf_shared_handler listening = {on_connected, on_lost, on_woken, on_timer, on_invalidated, NULL};
+static const struct hf_shared_handler deaf = {on_connected, on_lost, on_woken, on_timer, NULL, NULL};
 
 static void wait_flag(struct fixture *f, bool *flag)
 {
