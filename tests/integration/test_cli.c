@@ -1082,7 +1082,7 @@ static void test_cli__what_redis_refuses_is_parked_and_status_2(void **state)
     run(f, "reconcile", NULL);
     assert_status(f, 2);
     assert_non_null(strstr(f->out, "parked   k (LSN "));
-    assert_non_null(strstr(f->err, "1 entries are parked"));
+    assert_non_null(strstr(f->err, "holdfast: 1 entry is parked, 0 of them in doubt"));
     assert_int_equal(redis_server_number(&f->server, "HLEN k"), 1);
     run(f, "reconcile", "--json", NULL);
     assert_status(f, 2);
