@@ -14,7 +14,8 @@
 #define LOOK_EVERY_MS 10  /* while there is nothing to wait for but the link */
 #define PARKED_SHOWN 20
 #define DRY_RUN_SHOWN 10
-#define DECIDED_MS 2000 /* for the link to go on after the operator's decision */
+#define RATE_FROM_MS 100 /* a shorter run tells nothing about the rate */
+#define DECIDED_MS 2000  /* for the link to go on after the operator's decision */
 
 const char cmd_reconcile_help[] =
     "  --timeout DURATION wait at most so long for everything to be shared; default: 30s\n"
@@ -239,8 +240,6 @@ static int parked_plain(void *ctx, const struct hf_parked *entry)
 {
     unsigned *shown = ctx;
 
-    if (*shown == 0)
-        puts("parked");
     if (++*shown > PARKED_SHOWN)
         return 0;
     printf("  %s ", entry->in_doubt ? "in doubt" : "parked  ");
@@ -278,7 +277,7 @@ static void print_first_line(const struct reconcile *r)
     uint64_t rate = per_second(r);
 
     printf("%s after %" PRId64 " ms", hf_link_text(r->after.link), r->took_ms);
-    if (rate > 0)
+    if (rate > 0 && r->took_ms >= RATE_FROM_MS)
         printf(", %" PRIu64 " %s a second", rate, cli_plural(rate, "change", "changes"));
     putchar('\n');
 }
@@ -302,10 +301,10 @@ static int report_plain(const struct reconcile *r)
     print_number("parked", r->after.parked);
     print_number("  of them in doubt", r->after.in_doubt);
     print_number("keys still pending", r->after.pending_keys);
-    print_outcomes(&r->after);
     rc = hf_parked_list(r->cli->store, parked_plain, &shown);
     if (shown > PARKED_SHOWN)
         printf("  ... and %u more\n", shown - PARKED_SHOWN);
+    print_outcomes(&r->after);
     return rc;
 }
 

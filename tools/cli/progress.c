@@ -49,22 +49,22 @@ void cli_progress_at(struct cli_progress *progress, uint64_t records, uint64_t b
     fflush(stderr);
 }
 
-/* What is left takes as long as what was done did, from the moment on when the first of it was done. */
+/* What is left takes as long as what was done did. */
 static void draw_rate(const struct cli_progress *progress, uint64_t done, uint64_t total)
 {
-    int64_t took_ms = progress->drawn_ms - progress->moving_ms;
+    int64_t took_ms = progress->drawn_ms - progress->begun_ms;
     double per_s = took_ms > 0 ? (double)done * 1000 / (double)took_ms : 0;
 
     if (per_s > 0)
-        fprintf(stderr, ", %.0f/s, %.0f s left", per_s, (double)(total - done) / per_s);
+        fprintf(stderr, ", %.0f a second, %.0f s left", per_s, (double)(total - done) / per_s + 0.5);
 }
 
 void cli_progress_towards(struct cli_progress *progress, uint64_t done, uint64_t total)
 {
     if (!progress->on)
         return;
-    if (done == 0)
-        progress->moving_ms = cli_now_ms();
+    if (progress->begun_ms == 0)
+        progress->begun_ms = cli_now_ms();
     if (!is_due(progress))
         return;
     fprintf(stderr, "\r%s", progress->what);
