@@ -29,6 +29,7 @@ struct run {
     const struct hf_local_ops *ops;
     struct hf_local_txn *txn;
     uint64_t covered_lsn;
+    uint64_t count;   /* of this checkpoint */
     size_t n_settled; /* of the checkpointer's list, stored by this one */
     bool inherited;   /* the generation was frozen by an attempt that failed */
     bool more_expired;
@@ -133,7 +134,11 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
 {
     int rc = 0;
 
-    if (s->what & HF_LEFT_PARKED)
+    if (s->what & HF_LEFT_UNPARK)
+        rc = run->ops->parked_remove(run->txn, s->listed);
+    if (rc == 0 && (s->what & HF_LEFT_RESOLVE))
+        rc = run->ops->conflict_remove(run->txn, s->listed);
+    if (rc == 0 && (s->what & HF_LEFT_PARKED))
         rc = run->ops->parked_put(run->txn, &s->more->parked);
     if (rc == 0 && (s->what & HF_LEFT_CONFLICT))
         rc = run->ops->conflict_put(run->txn, &s->more->conflict);
@@ -151,6 +156,8 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
         rc = store_theirs(run, s);
     if (rc == 0 && (s->what & HF_LEFT_ROW))
         rc = clear_row(run, s);
+    if (rc == 0 && (s->what & HF_LEFT_GAP))
+        rc = run->ops->gap_remove(run->txn, settled_key(s));
     if (rc == 0 && (s->what & HF_LEFT_FOREIGN))
         rc = note_foreign(run, s);
     return rc;
@@ -177,8 +184,8 @@ static int apply_all_settled(struct run *run)
     pthread_mutex_unlock(&cp->mutex);
     for (size_t i = 0; i < run->n_settled && rc == 0; i++) {
         struct hf_settled settled = settled_at(cp, i);
-        if ((settled.what & HF_LEFT_FOREIGN) && settled.lsn > run->covered_lsn)
-            run->n_settled = i; /* its row may come with the next commit */
+        if (settled.not_before > (run->inherited ? 0 : run->count))
+            run->n_settled = i; /* and those behind it: they come with the next commit */
         else
             rc = apply_settled(run, &settled);
     }
@@ -192,8 +199,10 @@ static void finish_settled(struct run *run)
 
     pthread_mutex_lock(&cp->mutex);
     for (size_t i = 0; i < run->n_settled; i++) {
-        if (cp->settled[i].what & (HF_LEFT_PARKED | HF_LEFT_CONFLICT))
+        if (cp->settled[i].what & HF_LEFT_LISTS)
             atomic_fetch_sub(&run->store->unsaved, 1);
+        if (cp->settled[i].what & HF_LEFT_PARKED)
+            atomic_fetch_sub(&run->store->parked_left, 1);
         if (cp->settled[i].what & HF_LEFT_CONFLICT) {
             atomic_fetch_sub(&run->store->conflicts_left, 1);
             atomic_fetch_sub(&run->store->conflict_bytes_left, cp->settled[i].more->bytes.len);
@@ -404,7 +413,7 @@ int hf__checkpoint_run(struct hf *store)
     int rc;
 
     pthread_mutex_lock(&cp->mutex);
-    cp->started++;
+    run.count = ++cp->started;
     cp->requested = false;
     pthread_mutex_unlock(&cp->mutex);
     rc = run_once(&run);
@@ -418,8 +427,7 @@ int hf__checkpoint_run(struct hf *store)
     cp->requested |= run.more_expired || rc != 0;
     pthread_cond_broadcast(&cp->finished);
     pthread_mutex_unlock(&cp->mutex);
-    if (store->link)
-        hf__link_wake(store);
+    hf__link_note_checkpoint(store);
     return rc;
 }
 
