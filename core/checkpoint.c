@@ -135,7 +135,11 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
 {
     int rc = 0;
 
-    if (s->what & HF_LEFT_PARKED)
+    if (s->what & HF_LEFT_UNPARK)
+        rc = run->ops->parked_remove(run->txn, s->listed);
+    if (rc == 0 && (s->what & HF_LEFT_RESOLVE))
+        rc = run->ops->conflict_remove(run->txn, s->listed);
+    if (rc == 0 && (s->what & HF_LEFT_PARKED))
         rc = run->ops->parked_put(run->txn, &s->more->parked);
     if (rc == 0 && (s->what & HF_LEFT_CONFLICT))
         rc = run->ops->conflict_put(run->txn, &s->more->conflict);
@@ -196,8 +200,10 @@ static void finish_settled(struct run *run)
 
     pthread_mutex_lock(&cp->mutex);
     for (size_t i = 0; i < run->n_settled; i++) {
-        if (cp->settled[i].what & (HF_LEFT_PARKED | HF_LEFT_CONFLICT))
+        if (cp->settled[i].what & HF_LEFT_LISTS)
             atomic_fetch_sub(&run->store->unsaved, 1);
+        if (cp->settled[i].what & HF_LEFT_PARKED)
+            atomic_fetch_sub(&run->store->parked_left, 1);
         if (cp->settled[i].what & HF_LEFT_CONFLICT) {
             atomic_fetch_sub(&run->store->conflicts_left, 1);
             atomic_fetch_sub(&run->store->conflict_bytes_left, cp->settled[i].more->bytes.len);
@@ -424,8 +430,7 @@ int hf__checkpoint_run(struct hf *store)
     cp->requested |= run.more_expired || rc != 0;
     pthread_cond_broadcast(&cp->finished);
     pthread_mutex_unlock(&cp->mutex);
-    if (store->link)
-        hf__link_wake(store);
+    hf__link_note_checkpoint(store);
     return rc;
 }
 

@@ -29,13 +29,20 @@ static const unsigned allowed[] = {
     [HF_LINK_HELD] = TO(HF_LINK_CONNECTING) | TO(HF_LINK_OFFLINE),
 };
 
+/* With the mutex. */
+static void tell_moved(struct hf_link *link)
+{
+    link->moved++;
+    pthread_cond_broadcast(&link->changed);
+}
+
 void hf__link_set_state(struct hf_link *link, enum hf_link_state state, const char *reason)
 {
     pthread_mutex_lock(&link->mutex);
     assert((link->state == state || (allowed[link->state] & TO(state))) && "a move that the drawing does not have");
     link->state = state;
     snprintf(link->reason, sizeof(link->reason), "%s", reason);
-    pthread_cond_broadcast(&link->changed);
+    tell_moved(link);
     pthread_mutex_unlock(&link->mutex);
 }
 
@@ -55,7 +62,7 @@ void hf__link_out(struct hf_link *link, bool out)
     pthread_mutex_lock(&link->mutex);
     link->out = out;
     link->busy = out;
-    pthread_cond_broadcast(&link->changed);
+    tell_moved(link);
     pthread_mutex_unlock(&link->mutex);
 }
 
@@ -287,6 +294,17 @@ void hf__link_note_full_log(struct hf_link *link)
     pthread_mutex_unlock(&link->mutex);
 }
 
+bool hf__link_may_park(struct hf_link *link, size_t n)
+{
+    if (hf__settle_may_park(link->store, n))
+        return true;
+    pthread_mutex_lock(&link->mutex);
+    snprintf(link->reason, sizeof(link->reason),
+             "the parked list is full: requeue or drop entries, or raise parked_max");
+    pthread_mutex_unlock(&link->mutex);
+    return false;
+}
+
 static bool has_overflowed(struct hf_link *link)
 {
     bool overflowed;
@@ -325,7 +343,7 @@ static void set_picking(struct hf_link *link, bool picking)
     pthread_mutex_lock(&link->mutex);
     link->picking = picking;
     if (!picking)
-        pthread_cond_broadcast(&link->changed);
+        tell_moved(link);
     pthread_mutex_unlock(&link->mutex);
 }
 
@@ -617,6 +635,18 @@ void hf__link_wake(struct hf *store)
     pthread_mutex_unlock(&link->mutex);
 }
 
+void hf__link_note_checkpoint(struct hf *store)
+{
+    struct hf_link *link = store->link;
+
+    if (!link)
+        return;
+    pthread_mutex_lock(&link->mutex);
+    tell_moved(link);
+    pthread_mutex_unlock(&link->mutex);
+    hf__link_wake(store);
+}
+
 void hf__link_operator(struct hf *store, const struct hf_operator *settings)
 {
     struct hf_link *link = store->link;
@@ -646,6 +676,7 @@ void hf__link_status(struct hf *store, struct hf_link_status *ret_status)
         return;
     pthread_mutex_lock(&link->mutex);
     ret_status->state = link->state;
+    ret_status->by_operator = link->by_operator;
     memcpy(ret_status->reason, link->reason, sizeof(ret_status->reason));
     pthread_mutex_unlock(&link->mutex);
 }

@@ -124,7 +124,8 @@ void hf__send_park(struct hf_link *link, struct hf_send *s, const char *reason)
 {
     struct hf_lane_entry entry = parked_entry(s);
 
-    if (hf__settle_park(link->store, &entry, false, false, reason))
+    if (hf__link_may_park(link, 1) &&
+        hf__settle_park(link->store, &entry, 1, &(struct hf_parking){.reason = reason}))
         hf__send_ended(link, s, HF_OUTCOME_PARKED, reason);
     else
         hf__send_leave(link, s);

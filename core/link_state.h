@@ -170,6 +170,7 @@ struct hf_link {
     bool stopping;      /* the transport is going away: no more wakes */
     bool picking;       /* the link thread is choosing what to send: it may hold what no queue shows */
     bool overflowed;    /* writes since live_from were left pending: another pass is needed */
+    uint64_t moved;     /* counts what may have ended changes: answers, states, checkpoints */
     uint64_t live_from; /* LSNs from here on went to the live queue, if accepting */
     uint64_t last_enqueued;
     struct hf_live_queue plain, lane;
@@ -279,6 +280,8 @@ void hf__link_note_overflow(struct hf_link *link);
 void hf__link_note_out_of_memory(struct hf_link *link, const struct hf_shared_error *error);
 /* The conflict log has no room: a change stays pending. */
 void hf__link_note_full_log(struct hf_link *link);
+/* Whether the parked list takes so many more; if not, the status says why they stay pending. */
+bool hf__link_may_park(struct hf_link *link, size_t n);
 /* Note what the journal's headers should say of sharing. */
 void hf__link_note_shared(struct hf_link *link);
 

@@ -550,6 +550,7 @@ static int store_free(struct hf *store)
     checkpoint_rc = hf__checkpoint_stop(store);
     rc = hf__journal_close(store->journal);
     hf__link_free(store);
+    hf__done_free(store);
     if (store->local)
         store->local->ops->close(store->local);
     for (size_t i = 0; i < store->checkpoint.n_settled; i++)
