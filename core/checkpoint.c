@@ -516,6 +516,7 @@ static void *checkpoint_main(void *arg)
 
     pthread_setname_np(pthread_self(), "hf-checkpoint");
     while (wait_until_due(store)) {
+        hf__link_check_operator(store);
         if (hf__checkpoint_run(store) != 0) {
             pthread_mutex_lock(&store->checkpoint.mutex);
             if (!store->checkpoint.closing)

@@ -231,6 +231,10 @@ struct hf_link {
     unsigned contended;         /* times in a row that a single row was touched between examination and store */
     int64_t rows_sent_ms;
     int64_t rows_not_before_ms; /* the throttle, and the random delay: timeline */
+    int64_t wake_due_ms;        /* of the timer, while connected and not paused: timeline; 0: not set */
+    struct hf_ns *log_read;     /* whose log the page under way is of, while online */
+    bool held_back;             /* connected, and nothing is sent: the operator's will */
+    bool decided;               /* what a held link waits for; mutex */
     bool no_scripts;            /* this user may run none: rows are examined by single commands */
     bool rows_from_cursor; /* the rows that are out came from the cursor, which goes back to the first of them */
     bool log_behind;       /* an examination found more in a change log than it reads: catch up first */
@@ -298,7 +302,27 @@ void hf__resend_release(struct hf_link *link);
 void hf__sweep_begin(struct hf_link *link); /* gaps, and the namespaces that are marked */
 void hf__sweep_send(struct hf_link *link);  /* the next batch, if it is time; runs beside other requests */
 void hf__sweep_release(struct hf_link *link);
-void hf__link_swept(struct hf_link *link); /* link.c: all copies are compared */
+
+/* link_copies.c */
+void hf__link_distrust_copies(struct hf_link *link); /* the link is lost, or all may have been changed */
+void hf__link_swept(struct hf_link *link);           /* all copies are compared */
+void hf__link_invalidated(void *ctx, const struct hf_slice *keys, size_t n); /* of the transport's handler */
+bool hf__link_read_log(struct hf_link *link); /* while online, if it is time: true when a request went out */
+
+/* link_operator.c */
+/* Whether nothing may be sent, by the operator's will; goes into that state and out of it between two requests. */
+bool hf__link_is_held_back(struct hf_link *link);
+void hf__link_delay_replay(struct hf_link *link); /* a new connection: not all nodes at once */
+/* Rows that may be sent now; 0: the link will be woken when it is time. */
+unsigned hf__link_rows_allowed(struct hf_link *link);
+void hf__link_spend(struct hf_link *link, size_t n_ops, size_t n_bytes);
+/* The operator has decided what a held link waits for. */
+bool hf__link_take_decision(struct hf_link *link);
+
+/* A random part of it, at least half. */
+int hf__link_jittered(struct hf_link *link, int ms);
+/* Live writes become pending at once; what is queued does, too. */
+void hf__link_leave_live(struct hf_link *link);
 /* Come back in so many milliseconds, if nothing else does before. */
 void hf__link_wake_in(struct hf_link *link, int ms);
 
@@ -322,6 +346,8 @@ void hf__refresh_release(struct hf_link *link);
 struct hf_note *hf__notes_of(struct hf_notes *notes, struct hf_slice key);
 const struct hf_note *hf__notes_find(const struct hf_notes *notes, struct hf_slice key); /* or NULL */
 void hf__notes_release(struct hf_notes *notes);
+/* A copy that others may have changed is fetched again, unless it owes anything or is not held. */
+void hf__link_doubt_copy(struct hf_link *link, struct hf_slice key);
 /* Another node's change, from the log: noted where it is owed, else its copy is refreshed. */
 void hf__link_foreign_change(struct hf_link *link, const struct hf_shared_change *change);
 
