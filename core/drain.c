@@ -16,6 +16,7 @@ struct drained {
     uint32_t n_plain;          /* unsettled plain versions that fold */
     bool has_lane;
     bool only_ttl; /* the unsettled plain ones change only the deadline */
+    const struct hf_version *value; /* the newest of them that does more; NULL: none */
 };
 
 static bool is_ttl_op(const struct hf_version *v)
@@ -39,6 +40,8 @@ static void classify(struct drained *d)
             d->n_plain++;
             d->oldest = v;
             d->only_ttl &= is_ttl_op(v);
+            if (!d->value && !is_ttl_op(v))
+                d->value = v;
         }
     }
 }
@@ -119,6 +122,10 @@ static void fill_row(const struct drained *d, bool is_new, struct hf_pending_row
         row->op = HF_PENDING_DELETE;
     else if (!d->only_ttl || row->op == HF_PENDING_DELETE)
         row->op = HF_PENDING_SET;
+    /* What is owed is the last value written: it is tentative if that was decided here, and an application's plain
+     * write, which depends on nothing, takes its place. A TTL change keeps the value, and what it hangs on. */
+    if (d->value)
+        row->why = d->value->flags & HF_ENTRY_TENTATIVE ? HF_PENDING_TENTATIVE : HF_PENDING_WRITE;
     for (const struct hf_version *v = d->head; v != d->base; v = v->older) {
         if (atomic_load(&v->sent) && !is_ttl_op(v))
             add_own(row, v);

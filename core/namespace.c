@@ -54,8 +54,11 @@ static int fill(struct hf_ns *ns, const struct hf_namespace *options, const char
     ns->read_mode = options->read_mode;
     ns->with_log = !options->change_log_off;
     ns->log_max = options->change_log_max ? options->change_log_max : HF_CHANGE_LOG_MAX_DEFAULT;
+    ns->tentative = options->tentative;
     if (rc == 0)
         rc = bookkeeping_key(ns, ":mark:", node, &ns->mark_key);
+    if (rc == 0)
+        rc = bookkeeping_key(ns, ":fence", "", &ns->fence_key);
     return rc;
 }
 
@@ -111,6 +114,7 @@ void hf__ns_table_release(struct hf_ns_table *table)
         hf_buf_release(&table->all[i].prefix);
         hf_buf_release(&table->all[i].log_key);
         hf_buf_release(&table->all[i].mark_key);
+        hf_buf_release(&table->all[i].fence_key);
     }
     free(table->all);
     *table = (struct hf_ns_table){0};

@@ -13,6 +13,8 @@ struct hf_ns {
     enum hf_read_mode read_mode;
     bool with_log;
     uint32_t log_max;
+    bool tentative;
+    struct hf_buf fence_key;
 
     /* Owned by the link thread. */
     char epoch[33];

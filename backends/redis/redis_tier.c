@@ -227,6 +227,7 @@ static const struct hf_shared_ops redis_ops = {
     .send_epoch = hf__redis_send_epoch,
     .send_log_page = hf__redis_send_log_page,
     .send_fetch = hf__redis_send_fetch,
+    .send_decide = hf__redis_send_decide,
 };
 
 /* ---- making one ---- */
