@@ -120,7 +120,8 @@ static bool poll_sleep(struct poll *poll, int64_t ttl_left_ms)
     int64_t ms, left_ms;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    left_ms = (poll->deadline.tv_sec - now.tv_sec) * 1000 + (poll->deadline.tv_nsec - now.tv_nsec) / 1000000;
+    left_ms = (poll->deadline.tv_sec - now.tv_sec) * 1000 +
+              (poll->deadline.tv_nsec - now.tv_nsec + 999999) / 1000000; /* not before the deadline */
     if (left_ms <= 0)
         return false;
     poll->random = poll->random * 6364136223846793005u + 1442695040888963407u;

@@ -174,10 +174,13 @@ static int tentative_value(const struct hf_version *v)
 
 int hf__look_tentative(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_tentative)
 {
+    struct hf_node *frozen = look->view.frozen ? hf__generation_find(look->view.frozen, key) : NULL;
     struct hf_local_snap *snap = NULL;
     struct hf_pending_row row;
     int rc, tentative = tentative_value(found->top);
 
+    if (tentative < 0)
+        tentative = tentative_value(visible(look, frozen));
     *ret_tentative = tentative == 1;
     if (tentative >= 0)
         return 0;
