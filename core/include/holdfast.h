@@ -389,7 +389,7 @@ HF_API int hf_batch_commit(struct hf_batch *batch, struct hf_result *ret_result)
  * and the decision is checked at replay; if Redis does not confirm it, it is overturned: theirs holds, ours is in the
  * conflict log, and the settlement says so. In a store without a shared tier, and in a namespace that is never shared,
  * they are decided here for good. HF_EUNKNOWN: the connection broke before the answer came; the change log tells at the
- * next reconcile, and the copy here is compared again.
+ * next reconcile, and the copy here is compared again. While the answer is awaited, other writes of the key wait with it.
  * HF_NOT_DONE: the condition did not hold. */
 
 /* Set the key if it does not exist. */
