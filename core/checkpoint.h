@@ -41,6 +41,6 @@ int hf__checkpoint_run(struct hf *store);
 #define HF_META_TIME "time_ms"
 #define HF_META_SHARED "shared"
 #define HF_META_INTENTS "intents" /* each: u64 LSN, u16 length, key */
-#define HF_META_CURSOR "cursor:" /* and the prefix: epoch, log id, mark */
+#define HF_META_CURSOR "cursor:"  /* and the prefix: epoch, log id, mark */
 
 #endif

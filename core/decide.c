@@ -173,8 +173,10 @@ static int no_link(struct hf_slice key)
 {
     char shown[80];
 
-    return hf__fail(HF_EOFFLINE, "this store shares its keys and was opened without the shared tier: nobody can decide "
-                                 "on '%s'", hf__printable(key, shown, sizeof(shown)));
+    return hf__fail(HF_EOFFLINE,
+                    "this store shares its keys and was opened without the shared tier: nobody can decide "
+                    "on '%s'",
+                    hf__printable(key, shown, sizeof(shown)));
 }
 
 int hf__decide(struct hf *store, struct hf_decision *d)

@@ -12,12 +12,12 @@ struct hf_decision {
     bool lock;                            /* never tentative */
 
     /* Filled in by hf__decide. */
-    bool decided;     /* it was done */
+    bool decided; /* it was done */
     bool by_redis, tentative;
-    bool has_found;      /* the key held a value before */
-    struct hf_buf found; /* it, for HF_DECIDE_GET_DELETE that was done */
-    int64_t ttl_left_ms; /* of what the key holds now; -1: none, or no key */
-    uint64_t fence;      /* HF_DECIDE_ACQUIRE that was done */
+    bool has_found;        /* the key held a value before */
+    struct hf_buf found;   /* it, for HF_DECIDE_GET_DELETE that was done */
+    int64_t ttl_left_ms;   /* of what the key holds now; -1: none, or no key */
+    uint64_t fence;        /* HF_DECIDE_ACQUIRE that was done */
     int64_t asked_boot_ms; /* on the clock that never jumps, before anybody was asked */
     struct hf_result result;
 

@@ -15,7 +15,8 @@ struct drained {
     struct hf_version *oldest; /* the oldest unsettled plain version */
     uint32_t n_plain;          /* unsettled plain versions that fold */
     bool has_lane;
-    bool only_ttl; /* the unsettled plain ones change only the deadline */
+    bool undecided;                 /* hf__intent_is_left */
+    bool only_ttl;                  /* the unsettled plain ones change only the deadline */
     const struct hf_version *value; /* the newest of them that does more; NULL: none */
 };
 
@@ -107,9 +108,11 @@ static void add_own(struct hf_pending_row *row, const struct hf_version *v)
 
 static void fill_row(const struct drained *d, bool is_new, struct hf_pending_row *row)
 {
-    if (is_new) {
+    if (is_new) { /* a decision that nobody heard may have changed what Redis held */
         *row = (struct hf_pending_row){
             .first_lsn = d->oldest->lsn, .first_made_ms = d->oldest->made_ms, .base = base_id(d)};
+        if (d->undecided)
+            row->base = (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
         row->op = HF_PENDING_TTL;
     }
     row->key = d->key;
@@ -185,7 +188,8 @@ int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_n
 {
     const struct hf_local_ops *ops = store->local->ops;
     struct hf_look timeless = {.visible_lsn = UINT64_MAX, .now_ms = INT64_MIN}; /* nothing expires */
-    struct drained d = {.key = node->key, .head = atomic_load(&node->head)};
+    struct drained d = {
+        .key = node->key, .head = atomic_load(&node->head), .undecided = hf__intent_is_left(store, node->key)};
     int rc = load_old(txn, ops, &d, scratch);
 
     if (rc != 0 || !d.head)

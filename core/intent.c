@@ -98,6 +98,20 @@ void hf__intent_leave(struct hf *store, struct hf_intent *intent)
     pthread_mutex_unlock(&store->write_mutex);
 }
 
+bool hf__intent_is_left(struct hf *store, struct hf_slice key)
+{
+    const struct hf_intent *intent;
+
+    if (atomic_load(&store->intents.n_left) == 0)
+        return false;
+    pthread_mutex_lock(&store->write_mutex);
+    intent = store->intents.first;
+    while (intent && !(intent->left && hf__slice_eq(key, hf__slice(intent->key.data, intent->key.len))))
+        intent = intent->next;
+    pthread_mutex_unlock(&store->write_mutex);
+    return intent != NULL;
+}
+
 void hf__intent_go_out(struct hf *store, struct hf_intent *intent)
 {
     intent->out = true;

@@ -45,6 +45,8 @@ int hf__intent_begin(struct hf *store, struct hf_slice key, struct hf_intent **r
 /* These take the lock themselves. The first ends one that is not out; accepts NULL. */
 void hf__intent_drop(struct hf *store, struct hf_intent *intent);
 void hf__intent_leave(struct hf *store, struct hf_intent *intent);
+/* Whether a decision on this key was not heard, and the key not fetched since: what Redis holds is not known. */
+bool hf__intent_is_left(struct hf *store, struct hf_slice key);
 
 /* With the lock. */
 void hf__intent_go_out(struct hf *store, struct hf_intent *intent);

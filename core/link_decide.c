@@ -189,8 +189,8 @@ static void fill_request(struct hf_link *link, struct hf_decide_wait *wait)
         .ctx = wait,
     };
     if (ns->with_log)
-        wait->request.log = (struct hf_shared_log){.key = hf__slice(ns->log_key.data, ns->log_key.len),
-                                                   .max_entries = ns->log_max};
+        wait->request.log =
+            (struct hf_shared_log){.key = hf__slice(ns->log_key.data, ns->log_key.len), .max_entries = ns->log_max};
     wait->asked_ms = hf__now_ms(link->store);
 }
 

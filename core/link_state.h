@@ -113,7 +113,7 @@ struct hf_link {
     struct hf_live_queue plain, lane;
     size_t queued_bytes;
     struct hf_fetch_wait *fetches;
-    struct hf_decide_wait *decides; /* oldest first */
+    struct hf_decide_wait *decides;    /* oldest first */
     struct hf_cursor *published;       /* per namespace: after what they speak of was settled */
     struct hf_cursor *saved;           /* ... and as of the last freeze */
     int64_t offset_ms, uncertainty_ms; /* Redis's clock minus the timeline */

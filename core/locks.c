@@ -150,7 +150,8 @@ static int take(struct hf_lock *lock, struct hf_decision *d, int64_t wait_ms)
         if (rc != 0 && !unknown)
             return rc;
     } while (poll_sleep(&poll, d->ttl_left_ms));
-    return rc == 0 ? HF_NOT_DONE : hf__fail(HF_EUNKNOWN, "whether the lock is held is not known; it ends with its TTL");
+    return rc == 0 ? HF_NOT_DONE
+                   : hf__fail(HF_EUNKNOWN, "whether the lock is held is not known; it ends with its TTL");
 }
 
 int hf_lock_acquire(struct hf *store, struct hf_slice key, int64_t ttl_ms, int64_t wait_ms,

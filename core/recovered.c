@@ -4,14 +4,15 @@
 int hf__recovered_entry(void *ctx, const struct hf_entry *entry)
 {
     struct hf *store = ctx;
-    bool never_shared = (entry->flags & (HF_ENTRY_LOCAL | HF_ENTRY_DECIDED)) || entry->op == HF_ENTRY_RESULT || !store->sharing;
+    bool never_shared =
+        (entry->flags & (HF_ENTRY_LOCAL | HF_ENTRY_DECIDED)) || entry->op == HF_ENTRY_RESULT || !store->sharing;
     struct hf_staged staged;
     int rc;
 
     if (entry->op == HF_ENTRY_INTENT)
         return store->read_only ? 0 : hf__intent_recovered(store, entry->lsn, entry->key);
     rc = hf__overlay_stage(&store->overlay, entry, never_shared ? HF_VERSION_SETTLED : HF_VERSION_UNSETTLED,
-                               &staged);
+                           &staged);
 
     if (rc != 0)
         return rc;

@@ -356,8 +356,10 @@ static int check_tentative(struct change *c, const struct hf_found *found)
         return hf__fail(HF_EOFFLINE, "the shared tier has just come back");
     rc = hf__look_owed(&c->look, c->ops[0].key, found, &owed);
     if (rc == 0 && owed == HF_OWED_LANE)
-        rc = hf__fail(HF_EOFFLINE, "'%s' has increments or batches that the shared tier has not seen: nobody else "
-                                   "can decide on it", hf__printable(c->ops[0].key, shown, sizeof(shown)));
+        rc = hf__fail(HF_EOFFLINE,
+                      "'%s' has increments or batches that the shared tier has not seen: nobody else "
+                      "can decide on it",
+                      hf__printable(c->ops[0].key, shown, sizeof(shown)));
     c->result.tentative = rc == 0;
     return rc;
 }

@@ -414,7 +414,8 @@ struct hf_lock;
 struct hf_lock_info {
     const char *token; /* 32 hexadecimal digits; borrowed from the lock */
     uint64_t fence;    /* fencing number */
-    int64_t safe_ms; /* for how long it is certainly still held, on this machine's clock that runs on while suspended:
+    int64_t
+        safe_ms; /* for how long it is certainly still held, on this machine's clock that runs on while suspended:
                            its life counted from before Redis was asked, less a hundredth and HF_LOCK_ALLOWANCE_MS;
                            at most 0: stop using what it protects */
     bool lost;   /* Redis has said that it is another's, or nobody's */

@@ -34,7 +34,7 @@ struct fixture {
     char dirs[N_STORES][96];
     char proxy_path[96], proxy_address[128];
     struct hf *stores[N_STORES];
-    struct hf *a, *b; /* the same */
+    struct hf *a, *b;      /* the same */
     const char *undecided; /* the key that a child asks Redis to decide on */
 };
 
@@ -417,7 +417,8 @@ static void test_decide__lives_are_given_kept_and_taken_away(void **state)
     assert_in_range(redis_server_number(&f->redis, "PTTL k"), 55000, 60000);
     assert_ok(hf_ttl(f->a, s_("k"), &ttl, NULL));
     assert_in_range(ttl, 55000, 60000);
-    assert_ok(hf_compare_and_set(f->a, s_("k"), s_("v"), s_("w"), &(struct hf_set_options){.keep_ttl = true}, NULL));
+    assert_ok(
+        hf_compare_and_set(f->a, s_("k"), s_("v"), s_("w"), &(struct hf_set_options){.keep_ttl = true}, NULL));
     assert_in_range(redis_server_number(&f->redis, "PTTL k"), 50000, 60000);
     assert_ok(hf_ttl(f->a, s_("k"), &ttl, NULL));
     assert_in_range(ttl, 50000, 60000);
@@ -425,7 +426,8 @@ static void test_decide__lives_are_given_kept_and_taken_away(void **state)
     assert_int_equal(redis_server_number(&f->redis, "PTTL k"), -1);
     assert_ok(hf_ttl(f->a, s_("k"), &ttl, NULL));
     assert_int_equal(ttl, -1);
-    assert_code(HF_EINVAL, hf_set_if_absent(f->a, s_("p"), s_("v"), &(struct hf_set_options){.deadline_ms = 1}, NULL));
+    assert_code(HF_EINVAL,
+                hf_set_if_absent(f->a, s_("p"), s_("v"), &(struct hf_set_options){.deadline_ms = 1}, NULL));
     assert_sentence("which has passed");
 }
 
@@ -492,6 +494,14 @@ static void test_decide__without_a_shared_tier_the_store_decides_for_good(void *
 
 /* ---- answers that are lost ---- */
 
+static bool has_lost_its_link(void *ctx)
+{
+    struct hf_status status;
+
+    assert_ok(hf_status(ctx, &status));
+    return status.link_losses == 1;
+}
+
 /* The answer to the next decision with this token is lost after Redis has acted on it. */
 static void lose_answer(struct fixture *f, const char *token)
 {
@@ -523,6 +533,26 @@ static void test_decide__a_lost_answer_is_unknown_and_the_copy_is_right_afterwar
     }
 }
 
+static void test_decide__what_is_written_after_an_unheard_decision_is_no_conflict_with_it(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_status status;
+
+    through_proxy(f);
+    put(f->a, "canary-k", "old");
+    lose_answer(f, "canary-3");
+    assert_code(HF_EUNKNOWN, hf_compare_and_set(f->a, s_("canary-k"), s_("old"), s_("canary-3"), NULL, NULL));
+    stop_redis(f);
+    put(f->a, "canary-k", "mine");
+    assert_ok(hf_checkpoint(f->a));
+    start_redis(f);
+    assert_ok(hf_drain(f->a, BOUND_MS));
+    assert_redis(f, "canary-k", "mine");
+    assert_value(f->a, "canary-k", "mine");
+    assert_ok(hf_status(f->a, &status));
+    assert_int_equal(status.conflicts, 0);
+}
+
 static void test_decide__a_late_request_of_a_dead_connection_decides_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -532,7 +562,8 @@ static void test_decide__a_late_request_of_a_dead_connection_decides_nothing(voi
     assert_code(HF_NOT_DONE, hf_compare_and_delete(f->a, s_("warm"), s_("up"), NULL));
     proxy_hold_at(f->proxy, "canary-2");
     assert_code(HF_EUNKNOWN, hf_compare_and_set(f->a, s_("k"), s_("old"), s_("canary-2"), NULL, NULL));
-    assert_true(wait_link(f->a, HF_LINK_ONLINE, BOUND_MS));
+    assert_true(wait_until(has_lost_its_link, f->a, BOUND_MS));
+    assert_true(wait_link(f->a, HF_LINK_ONLINE, BOUND_MS)); /* another token is in force */
     proxy_release(f->proxy);
     assert_true(proxy_wait_unheard(f->proxy, 1, BOUND_MS)); /* it has been answered */
     assert_redis(f, "k", "old");
@@ -1072,6 +1103,7 @@ int main(void)
         T(decide__a_decision_is_named_in_the_change_log),
         T(decide__without_a_shared_tier_the_store_decides_for_good),
         T(decide__a_lost_answer_is_unknown_and_the_copy_is_right_afterwards),
+        T(decide__what_is_written_after_an_unheard_decision_is_no_conflict_with_it),
         T(decide__a_late_request_of_a_dead_connection_decides_nothing),
         T(decide__offline_a_decision_fails_at_once_and_leaves_nothing),
         T(decide__a_tentative_namespace_decides_by_what_is_held_here_and_says_so),

@@ -18,7 +18,7 @@
 struct pipe {
     int client, server; /* -1: closed */
     bool held;
-    bool mute; /* answers are not passed on */
+    bool mute;   /* answers are not passed on */
     char *bytes; /* requests not passed on */
     size_t len;
 };
