@@ -194,6 +194,18 @@ static void assert_copy_becomes(struct hf *store, const char *key, const char *v
     assert_true(wait_until(copy_is, &copy, BOUND_MS));
 }
 
+static void ignore(void *ctx, const struct hf_result *result)
+{
+    (void)ctx;
+    (void)result;
+}
+
+static bool never(void *ctx)
+{
+    (void)ctx;
+    return false;
+}
+
 /* ---- many at once ---- */
 
 struct racer {
@@ -203,7 +215,7 @@ struct racer {
     int number;
     pthread_barrier_t *start;
     int rounds;
-    int won[64]; /* by round */
+    int won[32]; /* by round */
     int unexpected;
 };
 
@@ -341,23 +353,24 @@ static void test_decide__a_ticket_is_handed_out_once(void **state)
     }
 }
 
-/* Writes and decisions on one key, in one store: the copy must end as Redis does. */
+/* Writes and decisions on one key at once, in one store, key after key. */
 static void *write_and_decide(void *arg)
 {
     struct racer *r = arg;
-    char value[32];
+    char key[16], value[32];
 
-    pthread_barrier_wait(r->start);
+    snprintf(value, sizeof(value), "by %d", r->number);
     for (int i = 0; i < r->rounds; i++) {
         struct hf_buf taken = {0};
         int rc;
-        snprintf(value, sizeof(value), "%d.%d", r->number, i);
+        snprintf(key, sizeof(key), "m%d", i);
+        pthread_barrier_wait(r->start);
         if (r->number < 2)
-            rc = hf_set(r->f->a, s_("mixed"), s_(value), NULL, NULL);
+            rc = hf_set(r->f->a, s_(key), s_(value), NULL, NULL);
         else if (r->number < 4)
-            rc = hf_set_if_absent(r->f->a, s_("mixed"), s_(value), NULL, NULL);
+            rc = hf_set_if_absent(r->f->a, s_(key), s_(value), NULL, NULL);
         else
-            rc = hf_get_and_delete(r->f->a, s_("mixed"), &taken, NULL);
+            rc = hf_get_and_delete(r->f->a, s_(key), &taken, NULL);
         hf_buf_release(&taken);
         r->unexpected += rc < 0;
     }
@@ -366,17 +379,20 @@ static void *write_and_decide(void *arg)
 
 static void test_decide__plain_writes_and_decisions_on_a_key_keep_both_tiers_alike(void **state)
 {
+    enum { KEYS = 300 };
     struct fixture *f = *state;
     struct racer racers[N_THREADS];
-    char there[64];
-    bool absent;
+    char there[KEYS][16], key[16];
 
-    race(f, racers, 40, write_and_decide);
+    race(f, racers, KEYS, write_and_decide);
     assert_ok(hf_drain(f->a, BOUND_MS));
-    redis_server_text(&f->redis, there, sizeof(there), "GET mixed");
-    absent = strcmp(there, "(nil)") == 0;
-    stop_redis(f); /* now only the copy answers */
-    assert_value(f->a, "mixed", absent ? NULL : there);
+    for (int i = 0; i < KEYS; i++)
+        redis_server_text(&f->redis, there[i], sizeof(there[i]), "GET m%d", i);
+    stop_redis(f); /* now only the copies answer */
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof(key), "m%d", i);
+        assert_value(f->a, key, strcmp(there[i], "(nil)") == 0 ? NULL : there[i]);
+    }
 }
 
 /* ---- one at a time ---- */
@@ -462,6 +478,65 @@ static void test_decide__a_decision_is_named_in_the_change_log(void **state)
     assert_string_equal(reply->element[0]->element[1]->element[4]->str, "s0");
     assert_string_equal(reply->element[0]->element[1]->element[5]->str, "k");
     freeReplyObject(reply);
+}
+
+/* The rights of docs/redis-bookkeeping.md, but for the keys. */
+#define RIGHTS                                                                                                     \
+    "~* -@all +hello +auth +select +ping +time +multi +exec +watch +unwatch +get +set +del +pexpireat +persist "   \
+    "+incrby +strlen +type +exists +pttl +xadd +xrange +xrevrange"
+
+static void reopen_as(struct fixture *f, const char *rights)
+{
+    char command[512], text[64];
+
+    close_store(f, 0);
+    snprintf(command, sizeof(command), "ACL SETUSER clerk reset on >pw %s", rights);
+    redis_server_text(&f->redis, text, sizeof(text), command);
+    assert_string_equal(text, "OK");
+    f->opts.redis_user = "clerk";
+    f->opts.redis_password = "pw";
+    open_online(f, 0, f->redis.address);
+}
+
+static void test_decide__the_documented_rights_suffice_and_without_scripts_only_decisions_fail(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_lock *lock;
+    struct hf_status status;
+
+    reopen_as(f, RIGHTS " +eval +evalsha");
+    assert_ok(hf_set_if_absent(f->a, s_("k"), s_("v"), &(struct hf_set_options){.ttl_ms = 60000}, NULL));
+    assert_ok(
+        hf_compare_and_set(f->a, s_("k"), s_("v"), s_("w"), &(struct hf_set_options){.keep_ttl = true}, NULL));
+    assert_ok(hf_compare_and_delete(f->a, s_("k"), s_("w"), NULL));
+    assert_ok(hf_lock_acquire(f->a, s_("lock"), 60000, 0, &lock));
+    assert_ok(hf_lock_extend(lock, 60000));
+    assert_ok(hf_lock_release(lock));
+    reopen_as(f, RIGHTS);
+    assert_code(HF_EAUTH, hf_set_if_absent(f->a, s_("k"), s_("v"), NULL, NULL));
+    assert_code(HF_EAUTH, hf_lock_acquire(f->a, s_("lock"), 60000, 1000, &lock));
+    put(f->a, "k", "v");
+    assert_redis(f, "k", "v");
+    assert_ok(hf_status(f->a, &status));
+    assert_int_equal(status.link, HF_LINK_ONLINE);
+    assert_int_equal(status.link_losses, 0);
+}
+
+static void test_decide__out_of_memory_redis_decides_nothing_but_what_frees(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_buf value = {0};
+
+    put(f->a, "k", "v");
+    redis_server_text(&f->redis, (char[64]){0}, 64, "CONFIG SET maxmemory 1");
+    assert_code(HF_EOFFLINE, hf_set_if_absent(f->a, s_("n"), s_("v"), NULL, NULL));
+    assert_sentence("OOM");
+    assert_ok(hf_get_and_delete(f->a, s_("k"), &value, NULL));
+    assert_string_equal(value.data, "v");
+    hf_buf_release(&value);
+    redis_server_text(&f->redis, (char[64]){0}, 64, "CONFIG SET maxmemory 0");
+    assert_ok(hf_set_if_absent(f->a, s_("n"), s_("v"), NULL, NULL));
+    assert_redis(f, "k", NULL);
 }
 
 static void test_decide__without_a_shared_tier_the_store_decides_for_good(void **state)
@@ -569,6 +644,110 @@ static void test_decide__a_late_request_of_a_dead_connection_decides_nothing(voi
     assert_redis(f, "k", "old");
     assert_copy_becomes(f->a, "k", "old");
     assert_ok(hf_compare_and_set(f->a, s_("k"), s_("old"), s_("new"), NULL, NULL));
+}
+
+/* ---- order ---- */
+
+/* A call on a thread of its own. */
+struct caller {
+    pthread_t thread;
+    struct hf *store;
+    char key[24];
+    const char *expected, *value; /* expected NULL: a plain write */
+    int rc;
+};
+
+static void *call(void *arg)
+{
+    struct caller *c = arg;
+
+    c->rc = c->expected ? hf_compare_and_set(c->store, s_(c->key), s_(c->expected), s_(c->value), NULL, NULL)
+                        : hf_set(c->store, s_(c->key), s_(c->value), NULL, NULL);
+    return NULL;
+}
+
+static void start_call(struct caller *c, struct hf *store, const char *key, const char *expected, const char *value)
+{
+    *c = (struct caller){.store = store, .expected = expected, .value = value};
+    snprintf(c->key, sizeof(c->key), "%s", key);
+    assert_int_equal(pthread_create(&c->thread, NULL, call, c), 0);
+}
+
+struct lsn_is {
+    struct hf *store;
+    uint64_t at_least;
+};
+
+static bool lsn_reached(void *ctx)
+{
+    struct lsn_is *is = ctx;
+
+    return last_lsn(is->store) >= is->at_least;
+}
+
+static void test_decide__a_write_of_the_key_waits_for_the_answer(void **state)
+{
+    struct fixture *f = *state;
+    struct caller decider, writer;
+    struct lsn_is next;
+
+    f->opts.redis_timeout_ms = BOUND_MS;
+    through_proxy(f);
+    put(f->a, "k", "old");
+    assert_code(HF_NOT_DONE, hf_compare_and_delete(f->a, s_("warm"), s_("up"), NULL));
+    proxy_hold_at(f->proxy, "canary-4");
+    start_call(&decider, f->a, "k", "old", "canary-4");
+    assert_true(proxy_wait_held(f->proxy, 1, BOUND_MS));
+    next = (struct lsn_is){.store = f->a, .at_least = last_lsn(f->a) + 1};
+    start_call(&writer, f->a, "k", NULL, "plain");
+    assert_false(wait_until(lsn_reached, &next, 100));
+    assert_ok(
+        hf_submit(f->a, &(struct hf_op){.kind = HF_OP_SET, .key = s_("other"), .value = s_("v")}, ignore, NULL));
+    assert_true(lsn_reached(&next)); /* other keys do not */
+    proxy_release(f->proxy);
+    pthread_join(decider.thread, NULL);
+    pthread_join(writer.thread, NULL);
+    assert_int_equal(decider.rc, 0);
+    assert_int_equal(writer.rc, 0);
+    assert_redis(f, "k", "plain");
+    stop_redis(f);
+    assert_value(f->a, "k", "plain");
+}
+
+static void test_decide__a_keys_own_earlier_changes_go_first(void **state)
+{
+    enum { ROUNDS = 8 };
+    struct fixture *f = *state;
+    struct caller decider;
+    char key[24], marker[24];
+
+    f->opts.redis_timeout_ms = BOUND_MS;
+    through_proxy(f);
+    assert_code(HF_NOT_DONE, hf_compare_and_delete(f->a, s_("warm"), s_("up"), NULL));
+    for (int i = 0; i < ROUNDS; i++) {
+        struct hf_op first = {.kind = HF_OP_SET, .key = s_("busy")},
+                     second = {.kind = HF_OP_SET, .value = s_("v1")};
+        struct lsn_is next;
+        snprintf(key, sizeof(key), "o%d", i);
+        snprintf(marker, sizeof(marker), "canary-5-%d", i);
+        if (i % 2)
+            assert_value(f->a, "unheld", NULL); /* one more turn of the link: whose is next differs */
+        first.value = s_(marker);
+        second.key = s_(key);
+        proxy_hold_at(f->proxy, marker);
+        assert_ok(hf_submit(f->a, &first, ignore, NULL));
+        assert_true(proxy_wait_held(f->proxy, 1, BOUND_MS));
+        assert_ok(hf_submit(f->a, &second, ignore, NULL)); /* waits behind it */
+        next = (struct lsn_is){.store = f->a, .at_least = last_lsn(f->a) + 1};
+        start_call(&decider, f->a, key, "v1", "v2");
+        assert_true(wait_until(lsn_reached, &next, BOUND_MS));
+        (void)wait_until(never, NULL, 20); /* its intent is synced, too */
+        proxy_release(f->proxy);
+        pthread_join(decider.thread, NULL);
+        assert_int_equal(decider.rc, 0);
+        assert_redis(f, key, "v2");
+        assert_value(f->a, key, "v2");
+    }
 }
 
 /* ---- offline ---- */
@@ -1065,27 +1244,58 @@ static void test_locks__a_wait_ends_when_the_holder_lets_go_and_at_its_deadline(
     assert_code(HF_NOT_DONE, hf_lock_release(lock));
 }
 
+struct taker {
+    pthread_t thread;
+    struct hf *store;
+    struct hf_lock *lock;
+    int rc;
+};
+
+static void *take_lock(void *arg)
+{
+    struct taker *t = arg;
+
+    t->rc = hf_lock_acquire(t->store, s_("canary-lock"), 60000, BOUND_MS, &t->lock);
+    return NULL;
+}
+
 static void test_locks__a_lost_answer_is_asked_for_again_and_gives_the_same_number(void **state)
 {
     struct fixture *f = *state;
-    struct hf_lock *warm, *lock;
+    struct hf_lock *lock;
+    struct taker taker;
     char counter[64], holder[96], expected[96];
 
     through_proxy(f);
-    assert_ok(hf_lock_acquire(f->a, s_("warm"), 1000, 0, &warm));
+    taker = (struct taker){.store = f->a};
+    assert_ok(hf_lock_acquire(f->a, s_("warm"), 1000, 0, &lock));
+    assert_ok(hf_lock_release(lock));
     proxy_swallow_at(f->proxy, "canary-lock");
-    assert_ok(hf_lock_acquire(f->a, s_("canary-lock"), 60000, BOUND_MS, &lock));
-    redis_server_text(&f->redis, counter, sizeof(counter), "GET _hf::fence");
-    assert_int_equal(strtoull(counter, NULL, 10), info_of(lock).fence); /* drawn once */
+    assert_int_equal(pthread_create(&taker.thread, NULL, take_lock, &taker), 0);
+    assert_true(proxy_wait_unheard(f->proxy, 1, BOUND_MS));
+    redis_server_text(&f->redis, counter, sizeof(counter), "GET _hf::fence"); /* as drawn, and not heard */
+    pthread_join(taker.thread, NULL);
+    assert_int_equal(taker.rc, 0);
+    assert_int_equal(strtoull(counter, NULL, 10), info_of(taker.lock).fence);
     redis_server_text(&f->redis, holder, sizeof(holder), "GET _hf::fence:canary-lock");
-    snprintf(expected, sizeof(expected), "%s %s", counter, info_of(lock).token);
+    snprintf(expected, sizeof(expected), "%s %s", counter, info_of(taker.lock).token);
     assert_string_equal(holder, expected);
     assert_in_range(redis_server_number(&f->redis, "PTTL _hf::fence:canary-lock"), 1, 60000);
-    assert_true(info_of(lock).safe_ms > 0);
+    assert_true(info_of(taker.lock).safe_ms > 0);
+    assert_ok(hf_lock_release(taker.lock));
+}
+
+static void test_locks__a_lost_answer_and_no_time_to_ask_again_is_unknown(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_lock *lock;
+
+    through_proxy(f);
+    assert_ok(hf_lock_acquire(f->a, s_("warm"), 1000, 0, &lock));
     assert_ok(hf_lock_release(lock));
-    (void)hf_lock_release(warm);
     proxy_swallow_at(f->proxy, "canary-lock");
     assert_code(HF_EUNKNOWN, hf_lock_acquire(f->a, s_("canary-lock"), 60000, 0, &lock));
+    assert_int_equal(redis_server_number(&f->redis, "EXISTS canary-lock"), 1); /* until its TTL ends */
 }
 
 int main(void)
@@ -1101,10 +1311,14 @@ int main(void)
         T(decide__lives_are_given_kept_and_taken_away),
         T(decide__a_key_of_another_type_is_an_error_and_stays),
         T(decide__a_decision_is_named_in_the_change_log),
+        T(decide__the_documented_rights_suffice_and_without_scripts_only_decisions_fail),
+        T(decide__out_of_memory_redis_decides_nothing_but_what_frees),
         T(decide__without_a_shared_tier_the_store_decides_for_good),
         T(decide__a_lost_answer_is_unknown_and_the_copy_is_right_afterwards),
         T(decide__what_is_written_after_an_unheard_decision_is_no_conflict_with_it),
         T(decide__a_late_request_of_a_dead_connection_decides_nothing),
+        T(decide__a_write_of_the_key_waits_for_the_answer),
+        T(decide__a_keys_own_earlier_changes_go_first),
         T(decide__offline_a_decision_fails_at_once_and_leaves_nothing),
         T(decide__a_tentative_namespace_decides_by_what_is_held_here_and_says_so),
         T(decide__tentative_cannot_stand_in_a_lane),
@@ -1119,6 +1333,7 @@ int main(void)
         T(locks__what_is_safe_falls_and_ends_before_redis_lets_go),
         T(locks__a_wait_ends_when_the_holder_lets_go_and_at_its_deadline),
         T(locks__a_lost_answer_is_asked_for_again_and_gives_the_same_number),
+        T(locks__a_lost_answer_and_no_time_to_ask_again_is_unknown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
