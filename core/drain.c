@@ -15,7 +15,9 @@ struct drained {
     struct hf_version *oldest; /* the oldest unsettled plain version */
     uint32_t n_plain;          /* unsettled plain versions that fold */
     bool has_lane;
-    bool only_ttl; /* the unsettled plain ones change only the deadline */
+    bool undecided;                 /* hf__intent_is_left */
+    bool only_ttl;                  /* the unsettled plain ones change only the deadline */
+    const struct hf_version *value; /* the newest of them that does more; NULL: none */
 };
 
 static bool is_ttl_op(const struct hf_version *v)
@@ -39,6 +41,8 @@ static void classify(struct drained *d)
             d->n_plain++;
             d->oldest = v;
             d->only_ttl &= is_ttl_op(v);
+            if (!d->value && !is_ttl_op(v))
+                d->value = v;
         }
     }
 }
@@ -96,7 +100,9 @@ static uint8_t why_of(const struct hf_version *v)
 {
     if (v->flags & HF_ENTRY_RESEED)
         return HF_PENDING_RESEED;
-    return v->flags & HF_ENTRY_RESEND ? HF_PENDING_RESEND : HF_PENDING_WRITE;
+    if (v->flags & HF_ENTRY_RESEND)
+        return HF_PENDING_RESEND;
+    return v->flags & HF_ENTRY_TENTATIVE ? HF_PENDING_TENTATIVE : HF_PENDING_WRITE;
 }
 
 /* The value that the base's digest is of, where it is at hand. */
@@ -126,7 +132,7 @@ static void begin_row(const struct hf *store, const struct drained *d, struct hf
     *row = (struct hf_pending_row){
         .first_lsn = d->oldest->lsn, .first_made_ms = d->oldest->made_ms, .op = HF_PENDING_TTL};
     row->base =
-        d->oldest->flags & HF_ENTRY_RESEND ? (struct hf_version_id){.kind = HF_VERSION_UNKNOWN} : base_id(d);
+        d->undecided || d->oldest->flags & HF_ENTRY_RESEND ? (struct hf_version_id){.kind = HF_VERSION_UNKNOWN} : base_id(d);
     if (row->base.kind == HF_VERSION_DIGEST && keeps_base_value(store, d->key))
         row->has_base_value = base_value(d, &row->base_value);
 }
@@ -155,8 +161,10 @@ static void fill_row(const struct hf *store, const struct drained *d, bool is_ne
         row->op = HF_PENDING_DELETE;
     else if (!d->only_ttl || row->op == HF_PENDING_DELETE)
         row->op = HF_PENDING_SET;
-    if (!d->only_ttl)
-        row->why = why_of(d->head);
+    /* What is owed is the last value written: it is tentative if that was decided here, and an application's plain
+     * write, which depends on nothing, takes its place. A TTL change keeps the value, and what it hangs on. */
+    if (d->value)
+        row->why = why_of(d->value);
     for (const struct hf_version *v = d->head; v != d->base; v = v->older) {
         if (atomic_load(&v->sent) && !is_ttl_op(v))
             add_own(row, v);
@@ -217,7 +225,8 @@ int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_n
 {
     const struct hf_local_ops *ops = store->local->ops;
     struct hf_look timeless = {.visible_lsn = UINT64_MAX, .now_ms = INT64_MIN}; /* nothing expires */
-    struct drained d = {.key = node->key, .head = atomic_load(&node->head)};
+    struct drained d = {
+        .key = node->key, .head = atomic_load(&node->head), .undecided = hf__intent_is_left(store, node->key)};
     int rc = load_old(txn, ops, &d, scratch);
 
     if (rc != 0 || !d.head)

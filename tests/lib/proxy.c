@@ -18,6 +18,7 @@
 struct pipe {
     int client, server; /* -1: closed */
     bool held;
+    bool mute;   /* answers are not passed on */
     char *bytes; /* requests not passed on */
     size_t len;
 };
@@ -29,7 +30,7 @@ struct proxy {
     int listener;
     int wake[2];
     bool stop;
-    const char *hold_at;
+    const char *hold_at, *swallow_at;
     struct pipe pipes[PIPES_MAX];
     size_t n_pipes;
     size_t unheard; /* bytes answered to clients that are gone */
@@ -100,6 +101,10 @@ static void read_client(struct proxy *proxy, struct pipe *pipe)
         pipe->held = true;
         proxy->hold_at = NULL;
     }
+    if (proxy->swallow_at && memmem(bytes, (size_t)n, proxy->swallow_at, strlen(proxy->swallow_at))) {
+        pipe->mute = true;
+        proxy->swallow_at = NULL;
+    }
     if (pipe->held)
         keep(pipe, bytes, (size_t)n);
     else if (!send_all(pipe->server, bytes, (size_t)n))
@@ -114,7 +119,7 @@ static void read_server(struct proxy *proxy, struct pipe *pipe)
     if (n <= 0) {
         close_end(&pipe->server);
         close_end(&pipe->client);
-    } else if (pipe->client < 0) {
+    } else if (pipe->client < 0 || pipe->mute) {
         proxy->unheard += (size_t)n;
     } else if (!send_all(pipe->client, bytes, (size_t)n)) {
         close_end(&pipe->client);
@@ -239,6 +244,13 @@ void proxy_hold_at(struct proxy *proxy, const char *text)
 {
     pthread_mutex_lock(&proxy->lock);
     proxy->hold_at = text;
+    pthread_mutex_unlock(&proxy->lock);
+}
+
+void proxy_swallow_at(struct proxy *proxy, const char *text)
+{
+    pthread_mutex_lock(&proxy->lock);
+    proxy->swallow_at = text;
     pthread_mutex_unlock(&proxy->lock);
 }
 
