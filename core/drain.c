@@ -96,6 +96,33 @@ static struct hf_version_id base_id(const struct drained *d)
     return (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
 }
 
+/* What a tentative decision saw: the copy, whether Redis is known to hold it or not, and no copy as an absent key. */
+static struct hf_version_id seen_id(const struct drained *d)
+{
+    struct hf_version_id id = base_id(d);
+
+    if (id.kind != HF_VERSION_UNKNOWN)
+        return id;
+    return d->has_old ? hf__version_id(d->old.value, d->base ? d->base->deadline_ms : d->old.deadline_ms)
+                      : (struct hf_version_id){.kind = HF_VERSION_ABSENT};
+}
+
+/* A decision that nobody heard may have changed what Redis held. */
+static struct hf_version_id first_base(const struct drained *d)
+{
+    if (d->oldest->flags & HF_ENTRY_TENTATIVE)
+        return seen_id(d);
+    return d->undecided ? (struct hf_version_id){.kind = HF_VERSION_UNKNOWN} : base_id(d);
+}
+
+/* What is owed is the last value written. A plain write depends on nothing and takes the place of what was decided here;
+ * a decision on top of a write that did not know what it replaces has nothing else to hang on. */
+static uint8_t why_of(const struct hf_version *value, const struct hf_version_id *base)
+{
+    return value->flags & HF_ENTRY_TENTATIVE && base->kind != HF_VERSION_UNKNOWN ? HF_PENDING_TENTATIVE
+                                                                                 : HF_PENDING_WRITE;
+}
+
 static void add_own(struct hf_pending_row *row, const struct hf_version *v)
 {
     if (row->n_own == HF_PENDING_OWN_MAX) { /* the oldest is the least likely to be there still */
@@ -108,11 +135,9 @@ static void add_own(struct hf_pending_row *row, const struct hf_version *v)
 
 static void fill_row(const struct drained *d, bool is_new, struct hf_pending_row *row)
 {
-    if (is_new) { /* a decision that nobody heard may have changed what Redis held */
+    if (is_new) {
         *row = (struct hf_pending_row){
-            .first_lsn = d->oldest->lsn, .first_made_ms = d->oldest->made_ms, .base = base_id(d)};
-        if (d->undecided)
-            row->base = (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
+            .first_lsn = d->oldest->lsn, .first_made_ms = d->oldest->made_ms, .base = first_base(d)};
         row->op = HF_PENDING_TTL;
     }
     row->key = d->key;
@@ -125,10 +150,8 @@ static void fill_row(const struct drained *d, bool is_new, struct hf_pending_row
         row->op = HF_PENDING_DELETE;
     else if (!d->only_ttl || row->op == HF_PENDING_DELETE)
         row->op = HF_PENDING_SET;
-    /* What is owed is the last value written: it is tentative if that was decided here, and an application's plain
-     * write, which depends on nothing, takes its place. A TTL change keeps the value, and what it hangs on. */
-    if (d->value)
-        row->why = d->value->flags & HF_ENTRY_TENTATIVE ? HF_PENDING_TENTATIVE : HF_PENDING_WRITE;
+    if (d->value) /* a change of the TTL keeps the value, and what it hangs on */
+        row->why = why_of(d->value, &row->base);
     for (const struct hf_version *v = d->head; v != d->base; v = v->older) {
         if (atomic_load(&v->sent) && !is_ttl_op(v))
             add_own(row, v);
