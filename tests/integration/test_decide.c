@@ -72,7 +72,9 @@ static int set_up_closed(void **state)
     f->namespaces[0] = (struct hf_namespace){.prefix = "tent:", .tentative = true};
     f->namespaces[1] = (struct hf_namespace){.prefix = "local:", .write_mode = HF_WRITE_LOCAL};
     f->namespaces[2] = (struct hf_namespace){.prefix = "nolog:", .change_log_off = true};
-    f->namespaces[3] = (struct hf_namespace){.prefix = "", .on_loss = HF_LOSS_ADOPT};
+    f->namespaces[3] = (struct hf_namespace){.prefix = ""};
+    for (int i = 0; i < 4; i++)
+        f->namespaces[i].on_loss = HF_LOSS_ADOPT; /* a flush is none of what is tested here */
     f->opts = (struct hf_options){
         .redis = f->redis.address,
         .segment_bytes = 1 << 20,
@@ -847,6 +849,12 @@ static void test_decide__a_tentative_namespace_decides_by_what_is_held_here_and_
     assert_ok(hf_set(f->a, s_("tent:k"), s_("plain"), NULL, NULL));
     assert_ok(hf_exists(f->a, s_("tent:k"), &r));
     assert_true(r.pending && !r.tentative);
+    assert_ok(hf_checkpoint(f->a));
+    assert_tentative(f->a, "tent:n", "1"); /* now the row says so */
+    assert_tentative(f->a, "tent:t", NULL);
+    close_store(f, 0);
+    open_store(f, 0, f->redis.address);
+    assert_tentative(f->a, "tent:n", "1");
     start_redis(f);
     assert_ok(hf_drain(f->a, BOUND_MS));
     assert_redis(f, "tent:n", "1");
