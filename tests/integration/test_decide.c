@@ -849,17 +849,70 @@ static void test_decide__a_tentative_namespace_decides_by_what_is_held_here_and_
     assert_ok(hf_set(f->a, s_("tent:k"), s_("plain"), NULL, NULL));
     assert_ok(hf_exists(f->a, s_("tent:k"), &r));
     assert_true(r.pending && !r.tentative);
-    assert_ok(hf_checkpoint(f->a));
-    assert_tentative(f->a, "tent:n", "1"); /* now the row says so */
-    assert_tentative(f->a, "tent:t", NULL);
-    close_store(f, 0);
-    open_store(f, 0, f->redis.address);
-    assert_tentative(f->a, "tent:n", "1");
     start_redis(f);
     assert_ok(hf_drain(f->a, BOUND_MS));
     assert_redis(f, "tent:n", "1");
     assert_redis(f, "tent:k", "plain");
     assert_redis(f, "tent:t", NULL);
+}
+
+static void test_decide__what_was_decided_tentatively_says_so_over_checkpoints_and_restarts(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_buf value = {0};
+    struct hf_result r;
+
+    put(f->a, "tent:t", "ticket");
+    stop_redis(f);
+    assert_ok(hf_set_if_absent(f->a, s_("tent:n"), s_("1"), NULL, NULL));
+    assert_ok(hf_get_and_delete(f->a, s_("tent:t"), &value, NULL));
+    hf_buf_release(&value);
+    for (int i = 0; i < 2; i++) {
+        assert_ok(hf_checkpoint(f->a));
+        assert_tentative(f->a, "tent:n", "1"); /* now the row says so */
+        assert_tentative(f->a, "tent:t", NULL);
+        assert_ok(hf_expire(f->a, s_("tent:n"), 60000, NULL)); /* and a new life changes nothing of it */
+        close_store(f, 0);
+        open_store(f, 0, f->redis.address);
+        assert_tentative(f->a, "tent:n", "1");
+    }
+    assert_ok(hf_set(f->a, s_("tent:n"), s_("plain"), NULL, NULL));
+    assert_ok(hf_checkpoint(f->a));
+    assert_ok(hf_exists(f->a, s_("tent:n"), &r));
+    assert_true(r.pending && !r.tentative);
+}
+
+static void test_decide__what_redis_does_not_confirm_is_overturned(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_buf value = {0};
+    struct hf_status status;
+
+    put(f->a, "tent:k", "v");
+    put(f->a, "tent:t", "ticket");
+    stop_redis(f);
+    assert_ok(hf_set_if_absent(f->a, s_("tent:n"), s_("1"), NULL, NULL));
+    assert_ok(hf_compare_and_set(f->a, s_("tent:k"), s_("v"), s_("w"), NULL, NULL));
+    assert_ok(hf_get_and_delete(f->a, s_("tent:t"), &value, NULL));
+    hf_buf_release(&value);
+    assert_ok(hf_set_if_absent(f->a, s_("tent:holds"), s_("1"), NULL, NULL));
+    close_store(f, 0);
+    assert_int_equal(redis_server_restart(&f->redis), 0);
+    set_redis(f, "tent:n", "theirs");
+    set_redis(f, "tent:k", "theirs");
+    set_redis(f, "tent:t", "another ticket");
+    open_online(f, 0, f->redis.address);
+    assert_ok(hf_drain(f->a, BOUND_MS));
+    assert_redis(f, "tent:n", "theirs");
+    assert_redis(f, "tent:k", "theirs");
+    assert_redis(f, "tent:t", "another ticket");
+    assert_redis(f, "tent:holds", "1");
+    assert_value(f->a, "tent:n", "theirs");
+    assert_value(f->a, "tent:k", "theirs");
+    assert_value(f->a, "tent:t", "another ticket");
+    assert_ok(hf_status(f->a, &status));
+    assert_int_equal(status.conflicts, 3);
+    assert_int_equal(status.settled_by[HF_OUTCOME_OVERTURNED], 3);
 }
 
 static void test_decide__tentative_cannot_stand_in_a_lane(void **state)
@@ -1329,6 +1382,8 @@ int main(void)
         T(decide__a_keys_own_earlier_changes_go_first),
         T(decide__offline_a_decision_fails_at_once_and_leaves_nothing),
         T(decide__a_tentative_namespace_decides_by_what_is_held_here_and_says_so),
+        T(decide__what_was_decided_tentatively_says_so_over_checkpoints_and_restarts),
+        T(decide__what_redis_does_not_confirm_is_overturned),
         T(decide__tentative_cannot_stand_in_a_lane),
         T_CLOSED(decide__what_was_decided_tentatively_says_so_after_kill_9),
         T_CLOSED(decide__kill_9_before_the_outcome_shows_nothing_and_is_made_good),
