@@ -110,7 +110,6 @@ static int by_redis(struct hf *store, struct hf_decision *d)
         rc = hf__journal_wait(store->journal, d->result.lsn);
     if (rc != 0)
         return rc;
-    d->by_redis = true;
     d->result.durable = d->result.lsn != 0 && d->result.lsn <= hf__journal_durable_lsn(store->journal);
     d->result.shared = true;
     d->result.origin = HF_ORIGIN_SHARED;
@@ -156,7 +155,6 @@ static int here(struct hf *store, struct hf_decision *d, bool tentative, bool *r
 
     *ret_came_back = condition.came_back;
     d->decided = rc == 0;
-    d->tentative = tentative && rc == 0;
     d->fence = d->result.lsn;
     if (d->ttl_left_ms > 0) {
         int64_t left_ms = d->ttl_left_ms - hf__now_ms(store);

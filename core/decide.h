@@ -12,8 +12,7 @@ struct hf_decision {
     bool lock;                            /* never tentative */
 
     /* Filled in by hf__decide. */
-    bool decided; /* it was done */
-    bool by_redis, tentative;
+    bool decided;          /* it was done */
     bool has_found;        /* the key held a value before */
     struct hf_buf found;   /* it, for HF_DECIDE_GET_DELETE that was done */
     int64_t ttl_left_ms;   /* of what the key holds now; -1: none, or no key */

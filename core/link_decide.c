@@ -4,6 +4,7 @@
  * answer nobody writes the key here (intent.h). So the order in the journal is the order in Redis. */
 #include "link_state.h"
 
+#include "checkpoint.h"
 #include "deadline.h"
 #include "decide.h"
 #include "fail.h"
@@ -313,6 +314,8 @@ int hf__link_decide(struct hf *store, struct hf_decision *d)
     int rc = refuse(link, d->key);
 
     hf__deadline_in(&deadline, store->opts.redis_timeout_ms);
+    if (rc == 0)
+        rc = hf__checkpoint_throttle(store);
     if (rc == 0 && !d->intent)
         rc = hf__intent_begin(store, d->key, &d->intent);
     if (rc != 0)
