@@ -92,7 +92,7 @@ static void take_answer(struct hf_link *link, struct hf_decide_wait *wait)
 
 static void take_log(struct hf_link *link, struct hf_ns *ns, const struct hf_shared_log *log)
 {
-    if (log->last_id[0])
+    if (log->last_id[0] && !ns->log_unread)
         snprintf(ns->log_id, sizeof(ns->log_id), "%s", log->last_id);
     hf__link_publish_cursor(link, ns);
 }
