@@ -313,13 +313,13 @@ int hf__link_decide(struct hf *store, struct hf_decision *d)
     struct timespec deadline;
     int rc = refuse(link, d->key);
 
-    hf__deadline_in(&deadline, store->opts.redis_timeout_ms);
     if (rc == 0)
         rc = hf__checkpoint_throttle(store);
     if (rc == 0 && !d->intent)
         rc = hf__intent_begin(store, d->key, &d->intent);
     if (rc != 0)
         return rc;
+    hf__deadline_in(&deadline, store->opts.redis_timeout_ms); /* a slow disk here is not Redis's time */
     pthread_mutex_lock(&link->mutex);
     append(link, &wait);
     if (!link->accepting)
