@@ -139,6 +139,7 @@ static void gone(struct hf_link *link, const struct hf_shared_error *error)
     hf__link_leave_live(link);
     hf__fetch_fail_all(link, error->reason);
     hf__ask_fail_all(link, error->reason);
+    hf__decide_fail_all(link, error->reason);
     hf__link_set_state(link, refused ? HF_LINK_HELD : HF_LINK_OFFLINE, error->reason);
     schedule_connect(link, refused);
 }
@@ -360,7 +361,9 @@ static void send_next(struct hf_link *link)
         hf__link_catch_up(link);
         return;
     }
-    if (send_something(link) || hf__link_read_log(link))
+    link->decide_turn = !link->decide_turn;
+    if ((link->decide_turn && hf__link_send_decide(link)) || send_something(link) || hf__link_send_decide(link) ||
+        hf__link_read_log(link))
         return;
     if (link->state == HF_LINK_REPLAYING && link->rows_done && (link->lanes_done || link->lane_again))
         end_pass(link);
@@ -381,6 +384,7 @@ void hf__link_pump(struct hf_link *link)
     if (waits_for_time(link) || hf__link_is_held_back(link))
         return;
     if (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE) {
+        hf__decide_note_left(link);
         hf__refresh_send(link);
         hf__sweep_send(link);
     }
@@ -578,6 +582,7 @@ void hf__link_stop(struct hf *store)
     hf__link_leave_live(link);
     hf__fetch_fail_all(link, "the store is closing");
     hf__ask_fail_all(link, "the store is closing");
+    hf__decide_fail_all(link, "the store is closing");
 }
 
 void hf__link_free(struct hf *store)

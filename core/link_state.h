@@ -51,6 +51,19 @@ struct hf_trial {
     struct hf_buf base_value, theirs, merged;
 };
 
+/* A caller that waits for a decision; on the caller's stack. */
+struct hf_decide_wait {
+    struct hf_decide_wait *next;
+    struct hf *store;
+    struct hf_ns *ns;
+    struct hf_decision *decision;
+    struct hf_shared_decide request;
+    int64_t asked_ms; /* timeline */
+    bool out, done;
+    int rc;
+    char reason[HF_SHARED_REASON_MAX];
+};
+
 /* Something to be sent in a group: a live write, or a replayed row with copies of its key and value. */
 struct hf_send {
     struct hf_live *live;   /* NULL: a row */
@@ -178,6 +191,7 @@ struct hf_link {
     struct hf_fetch_wait *fetches;
     struct hf_ask *asks;               /* link_ask.h */
     bool asking;                       /* the connection stands: questions are taken */
+    struct hf_decide_wait *decides;    /* oldest first */
     struct hf_cursor *published;       /* per namespace: after what they speak of was settled */
     struct hf_cursor *saved;           /* ... and as of the last freeze */
     char run_id[48], saved_run_id[48]; /* of the server that they speak of; "": not known */
@@ -225,6 +239,7 @@ struct hf_link {
     bool rows_done, lanes_done; /* in this pass */
     bool again;                 /* something of this pass has to be sent again */
     bool lane_again;            /* lane entries were left: the rest of the lane waits for the next pass */
+    bool decide_turn;           /* decisions, or all else */
     bool live_turn;             /* whose turn it is when both have work */
     bool checking;              /* the pass is through; the checkpoint that clears its rows is awaited */
     unsigned rows_budget;       /* rows in the next group of the replay */
@@ -334,6 +349,11 @@ void hf__live_finish(struct hf_link *link, struct hf_live *live, enum hf_share s
 void hf__live_drop_all(struct hf_link *link);
 void hf__fetch_send_all(struct hf_link *link);
 void hf__fetch_fail_all(struct hf_link *link, const char *reason);
+
+/* link_decide.c */
+bool hf__link_send_decide(struct hf_link *link);
+void hf__decide_fail_all(struct hf_link *link, const char *reason);
+void hf__decide_note_left(struct hf_link *link); /* keys whose decision nobody heard are fetched again */
 
 /* link_refresh.c */
 int hf__refresh_add(struct hf_link *link, struct hf_slice key);

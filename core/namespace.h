@@ -22,6 +22,7 @@ struct hf_ns {
     enum hf_unknown_time_policy unknown_time;
     bool tentative;
     bool keep_replaced;
+    struct hf_buf fence_key;
 
     /* Owned by the link thread. */
     char epoch[33];

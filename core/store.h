@@ -10,6 +10,7 @@
 #ifndef HF_STORE_H
 #define HF_STORE_H
 
+#include "intent.h"
 #include "journal.h"
 #include "local_tier.h"
 #include "namespace.h"
@@ -103,6 +104,7 @@ struct hf {
     struct hf_link *link; /* NULL: no shared tier */
     struct hf_done_queue *done;
     struct hf_operator_seen operator_seen; /* the link thread's */
+    struct hf_intents intents;             /* write_mutex */
     bool sharing; /* changes are owed to a shared tier, present or not: there is one, or there was */
     bool read_only;
     uint64_t recovered_lsn; /* of the last entry that the journal held at open */
