@@ -40,7 +40,7 @@ struct change {
     struct hf_entry *entries;
     struct hf_staged *staged;
     char (*numbers)[COUNTER_TEXT_MAX];
-    size_t n, n_promoted; /* entries; of them, in front: keys that join the lane */
+    size_t n, n_promoted;           /* entries; of them, in front: keys that join the lane */
     const struct hf_unlist *unlist; /* of a single operation: what it takes the place of; NULL: nothing */
     struct hf_entry few_entries[3];
     struct hf_staged few_staged[2];
