@@ -11,6 +11,7 @@
 #include "drain.h"
 #include "fail.h"
 #include "link.h"
+#include "pending_bounds.h"
 #include "settle.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ struct run {
     const struct hf_local_ops *ops;
     struct hf_local_txn *txn;
     uint64_t covered_lsn;
+    struct hf_drops drops;
     size_t n_settled; /* of the checkpointer's list, stored by this one */
     bool inherited;   /* the generation was frozen by an attempt that failed */
     bool more_expired;
@@ -328,6 +330,8 @@ int hf__checkpoint_count(struct hf *store)
         atomic_store(&store->conflict_bytes, stats.conflict_bytes);
         atomic_store(&store->parked, stats.parked);
         atomic_store(&store->gaps, stats.gaps);
+        atomic_store(&store->pending.stored_bytes, stats.pending_bytes);
+        atomic_store(&store->pending.stored_oldest_ms, stats.oldest_pending_made_ms);
         atomic_store(&store->room_bytes, room_for_overlay(&stats));
     }
     return rc;
@@ -368,6 +372,8 @@ static int run_once(struct run *run)
     if (rc == 0)
         rc = apply_all_settled(run);
     if (rc == 0)
+        rc = hf__pending_trim(store, run->txn, &run->drops);
+    if (rc == 0)
         rc = trim_retained(run);
     if (rc == 0)
         rc = trim_conflicts(run);
@@ -390,6 +396,8 @@ static int run_once(struct run *run)
         atomic_store(&store->lane_entries, 1);
     }
     retire_lanes(store);
+    hf__pending_stored(store);
+    hf__drops_tell(store, &run->drops);
     atomic_store(&store->covered_lsn, run->covered_lsn);
     hf__overlay_drop_frozen(&store->overlay);
     hf__control_note_oldest(store->control, run->covered_lsn + 1);
@@ -408,8 +416,11 @@ int hf__checkpoint_run(struct hf *store)
     cp->requested = false;
     pthread_mutex_unlock(&cp->mutex);
     rc = run_once(&run);
-    if (rc == 0 && run.inherited) /* what was written since that attempt is not in it */
+    hf__drops_release(&run.drops);
+    if (rc == 0 && run.inherited) { /* what was written since that attempt is not in it */
         rc = run_once(&run);
+        hf__drops_release(&run.drops);
+    }
     pthread_mutex_lock(&cp->mutex);
     cp->ended = cp->started;
     cp->rc = rc;

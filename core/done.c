@@ -37,12 +37,12 @@ static bool complete(struct hf *store, struct hf_submission *s)
         r->error = "the journal could not write or sync the entry, and has stopped";
         return true;
     }
-    if (s->ticket)
+    if (s->ticket && !s->alone)
         share = hf__ticket_share(store, s->ticket, hf__deadline_passed(&s->deadline));
     if (share == HF_SHARE_WAITING)
         return false;
     r->durable = hf__journal_durable_lsn(store->journal) >= r->lsn;
-    r->shared = !s->may_share || share == HF_SHARE_DONE;
+    r->shared = (!s->may_share && !s->alone) || share == HF_SHARE_DONE;
     r->pending = s->may_share && share == HF_SHARE_PENDING;
     if (share == HF_SHARE_DONE && s->ticket->has_number) {
         r->number = s->ticket->number;
@@ -51,6 +51,10 @@ static bool complete(struct hf *store, struct hf_submission *s)
     if (share == HF_SHARE_REFUSED) {
         r->code = HF_EREFUSED;
         r->error = s->ticket->reason;
+    }
+    if (s->must_share && share == HF_SHARE_PENDING) {
+        r->code = HF_EUNKNOWN;
+        r->error = HF_UNANSWERED;
     }
     return true;
 }
@@ -124,10 +128,15 @@ void hf__done_settled(struct hf *store, const struct hf_settlement *settlement)
     struct told *told;
 
     atomic_fetch_add(&store->settled_by[settlement->outcome], 1);
-    told = store->opts.settled ? told_new(settlement) : NULL; /* without memory it is counted and not told */
+    told = q && store->opts.settled ? told_new(settlement) : NULL; /* without memory it is counted and not told */
     if (!told)
         return;
     pthread_mutex_lock(&q->mutex);
+    if (q->closing) { /* nobody is left to tell it */
+        pthread_mutex_unlock(&q->mutex);
+        free(told);
+        return;
+    }
     if (q->told_last)
         q->told_last->next = told;
     else
@@ -208,6 +217,14 @@ void hf__done_stop(struct hf *store)
     pthread_cond_signal(&q->wake);
     pthread_mutex_unlock(&q->mutex);
     pthread_join(q->thread, NULL);
+}
+
+void hf__done_free(struct hf *store)
+{
+    struct hf_done_queue *q = store->done;
+
+    if (!q)
+        return;
     pthread_mutex_destroy(&q->mutex);
     pthread_cond_destroy(&q->wake);
     free(q);

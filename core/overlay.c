@@ -66,6 +66,7 @@ static struct hf_node *node_new(struct hf_generation *g, struct hf_slice key, ui
     if (key.len > 0)
         memcpy((uint8_t *)node + head, key.data, key.len);
     atomic_init(&node->head, NULL);
+    atomic_init(&node->pending_bytes, 0);
     node->height = height;
     for (uint8_t i = 0; i < height; i++)
         atomic_init(&node->next[i], NULL);

@@ -46,6 +46,7 @@ static inline bool hf__version_is_settled(const struct hf_version *v)
 struct hf_node {
     struct hf_slice key;
     _Atomic(struct hf_version *) head;
+    _Atomic uint64_t pending_bytes; /* counted as pending with so many bytes (pending_bounds.h); 0: not counted */
     uint8_t height;
     _Atomic(struct hf_node *) next[];
 };

@@ -3,6 +3,7 @@
 
 #include "checkpoint.h"
 #include "fail.h"
+#include "pending_bounds.h"
 
 #include <stdlib.h>
 
@@ -70,6 +71,8 @@ static unsigned each_version(struct hf *store, const struct hf_generation *g, st
         changed += mark(store, v, lsn);
         *any = true;
     }
+    if (changed > 0)
+        hf__pending_settled(store, node);
     return changed;
 }
 

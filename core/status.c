@@ -105,6 +105,7 @@ static int tally_all(struct hf *store, struct hf_status *s)
         s->oldest_pending_ms = oldest == 0 ? 0 : t.look.now_ms > oldest ? t.look.now_ms - oldest : 1;
         s->parked = stats.parked;
         s->in_doubt = stats.in_doubt;
+        s->gaps = stats.gaps;
         s->disk_used_bytes = stats.used_bytes;
         s->max_disk_bytes = stats.max_bytes;
     }
@@ -131,6 +132,7 @@ static void owner_part(struct hf *store, struct hf_status *s)
     s->expired_in_queue = atomic_load(&store->expired_in_queue);
     s->refreshed = atomic_load(&store->refreshed);
     s->link_losses = atomic_load(&store->link_losses);
+    s->dropped = atomic_load(&store->dropped);
 }
 
 static int reader_part(struct hf *store, struct hf_status *s)

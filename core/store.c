@@ -8,6 +8,7 @@
 #include "fail.h"
 #include "link.h"
 #include "lock.h"
+#include "pending_bounds.h"
 #include "recovered.h"
 #include "seed.h"
 #include "settle.h"
@@ -415,11 +416,12 @@ static int open_journal(struct hf *store, const struct remembered *was)
     if (r.written_ms > hf__now_ms(store)) /* time never runs backwards, also not over a restart */
         hf__timeline_start(&store->time, store->parts.clock, r.written_ms);
     hf__recovered_settle(store, &r);
+    rc = hf__pending_recovered(store);
     store->recovered_lsn = r.last_lsn;
     store->n_quarantined += r.n_damage > 0;
     atomic_store(&store->visible_lsn, hf__journal_last_lsn(store->journal));
     hf__recovery_release(&r);
-    return 0;
+    return rc;
 }
 
 /* ---- opening ---- */
@@ -430,6 +432,7 @@ static void init_locks(struct hf *store)
     pthread_mutex_init(&store->checkpoint.mutex, NULL);
     hf__cond_init(&store->checkpoint.wake);
     pthread_cond_init(&store->checkpoint.finished, NULL);
+    hf__cond_init(&store->pending.room);
 }
 
 static struct hf *store_new(const char *dir, const struct hf_options *opts, const struct hf_parts *parts)
@@ -534,6 +537,7 @@ static int store_free(struct hf *store)
         hf__link_stop(store);
     checkpoint_rc = hf__checkpoint_stop(store);
     rc = hf__journal_close(store->journal);
+    hf__done_free(store);
     hf__link_free(store);
     if (store->local)
         store->local->ops->close(store->local);
@@ -554,6 +558,7 @@ static int store_free(struct hf *store)
     pthread_mutex_destroy(&store->checkpoint.mutex);
     pthread_cond_destroy(&store->checkpoint.wake);
     pthread_cond_destroy(&store->checkpoint.finished);
+    pthread_cond_destroy(&store->pending.room);
     explicit_bzero(store->redis, strlen(store->redis)); /* it may hold a password */
     free(store->redis);
     free(store->dir);

@@ -78,6 +78,16 @@ struct hf_checkpointer {
     size_t n_settled, settled_capacity;
 };
 
+/* What waits for the shared tier (pending_bounds.h). */
+struct hf_pending_count {
+    _Atomic int64_t keys, bytes; /* with a plain change in the overlay, and no row */
+    /* Of rows and lane entries, as of the last commit of the local tier. */
+    _Atomic uint64_t stored_bytes;
+    _Atomic int64_t stored_oldest_ms; /* when the oldest one was made; 0: none */
+    _Atomic uint64_t cleared;         /* times that something has ended */
+    pthread_cond_t room;              /* ... which is signalled; checkpoint.mutex */
+};
+
 struct hf {
     unsigned fork_count; /* of this process when the handle was made */
     char *dir;
@@ -109,6 +119,7 @@ struct hf {
     _Atomic int64_t oldest_unsaved_ms; /* boot clock of the first write since the last checkpoint; 0: none */
     /* Rows and entries in the local tier, as of its last commit: with none, the online path does not look. */
     _Atomic uint64_t pending_rows, lane_entries;
+    struct hf_pending_count pending;
     _Atomic int64_t lane_open;   /* unsettled lane entries in the overlay */
     _Atomic uint64_t unsaved;    /* parked entries and conflicts that no checkpoint has stored yet */
     _Atomic uint64_t room_bytes; /* that the overlay may take before the local tier could be full */
