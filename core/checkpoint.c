@@ -357,6 +357,24 @@ static void retire_lanes(struct hf *store)
     pthread_mutex_unlock(&store->checkpoint.mutex);
 }
 
+/* What waited in the frozen generation waits in the local tier: for a writer, all at once, so that it counts once. */
+static void count_as_stored(struct hf *store, uint64_t covered_lsn)
+{
+    pthread_mutex_lock(&store->write_mutex);
+    /* Before readers lose the frozen generation: with rows they look into the local tier. */
+    if (hf__checkpoint_count(store) != 0) {
+        atomic_store(&store->pending_rows, 1); /* not known: look */
+        atomic_store(&store->lane_entries, 1);
+    }
+    retire_lanes(store);
+    atomic_store(&store->covered_lsn, covered_lsn);
+    hf__overlay_drop_frozen(&store->overlay);
+    pthread_mutex_unlock(&store->write_mutex);
+    pthread_mutex_lock(&store->checkpoint.mutex);
+    hf__pending_signal(store);
+    pthread_mutex_unlock(&store->checkpoint.mutex);
+}
+
 /* From freezing to recycling. */
 static int run_once(struct run *run)
 {
@@ -390,16 +408,8 @@ static int run_once(struct run *run)
     if (rc != 0)
         return hf__fail_prefix(rc, "checkpoint");
     finish_settled(run);
-    /* Before readers lose the frozen generation: with rows they look into the local tier. */
-    if (hf__checkpoint_count(store) != 0) {
-        atomic_store(&store->pending_rows, 1); /* not known: look */
-        atomic_store(&store->lane_entries, 1);
-    }
-    retire_lanes(store);
-    hf__pending_stored(store);
+    count_as_stored(store, run->covered_lsn);
     hf__drops_tell(store, &run->drops);
-    atomic_store(&store->covered_lsn, run->covered_lsn);
-    hf__overlay_drop_frozen(&store->overlay);
     hf__control_note_oldest(store->control, run->covered_lsn + 1);
     hf__journal_release(store->journal, run->covered_lsn);
     return 0;

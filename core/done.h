@@ -32,7 +32,8 @@ void hf__done_settled(struct hf *store, const struct hf_settlement *settlement);
 
 /* The sentence for a change that a namespace with outage policy `refuse` had accepted, and that was not answered. */
 #define HF_UNANSWERED                                                                                              \
-    "the shared tier did not answer in time: the change may have been done there, and is judged at the next reconcile"
+    "the shared tier did not answer in time: the change may have been done there, and is judged at the next "      \
+    "reconcile"
 
 /* The journal has moved on, or a ticket was answered; any thread, any lock but the queue's own. */
 void hf__done_poke(struct hf *store);

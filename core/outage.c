@@ -58,8 +58,8 @@ bool hf__reach_sends_nothing(struct hf *store)
     if (!link)
         return true;
     pthread_mutex_lock(&link->mutex);
-    nothing = !link->accepting && (link->state == HF_LINK_OFFLINE || link->state == HF_LINK_HELD ||
-                                   link->state == HF_LINK_CONNECTING);
+    nothing = !link->accepting &&
+              (link->state == HF_LINK_OFFLINE || link->state == HF_LINK_HELD || link->state == HF_LINK_CONNECTING);
     pthread_mutex_unlock(&link->mutex);
     return nothing;
 }

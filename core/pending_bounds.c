@@ -24,31 +24,34 @@ static bool waits(const struct hf_node *node)
     return v && !(v->flags & HF_ENTRY_LANE) && !hf__version_is_settled(v);
 }
 
-static void add(struct hf *store, int64_t keys, int64_t bytes)
+static void add(struct hf_generation *g, int64_t keys, int64_t bytes)
 {
-    atomic_fetch_add(&store->pending.keys, keys);
-    atomic_fetch_add(&store->pending.bytes, bytes);
+    struct hf_waiting *waiting = hf__generation_waiting(g);
+
+    atomic_fetch_add(&waiting->keys, keys);
+    atomic_fetch_add(&waiting->bytes, bytes);
 }
 
-static void count(struct hf *store, struct hf_node *node, uint64_t bytes)
+static void count(struct hf_generation *g, struct hf_node *node, uint64_t bytes)
 {
-    uint64_t before = atomic_exchange(&node->pending_bytes, bytes);
+    uint64_t before = atomic_exchange(&node->waiting_bytes, bytes);
 
-    add(store, before == 0, (int64_t)bytes - (int64_t)before);
+    add(g, before == 0, (int64_t)bytes - (int64_t)before);
 }
 
 /* Returns the bytes that the node was counted with; 0: it was not. */
-static uint64_t uncount(struct hf *store, struct hf_node *node)
+static uint64_t uncount(struct hf_generation *g, struct hf_node *node)
 {
-    uint64_t before = atomic_exchange(&node->pending_bytes, 0);
+    uint64_t before = atomic_exchange(&node->waiting_bytes, 0);
 
     if (before != 0)
-        add(store, -1, -(int64_t)before);
+        add(g, -1, -(int64_t)before);
     return before;
 }
 
-/* The bytes of a key that counts already, in the overlay or by its row. */
-static int counted_bytes(struct hf_look *look, struct hf_slice key, const struct hf_generation *g, uint64_t *ret_bytes)
+/* The bytes of a key that counts already, in the generation (NULL: none) or by its row; 0: it does not. */
+static int counted_bytes(struct hf_look *look, struct hf_slice key, const struct hf_generation *g,
+                         uint64_t *ret_bytes)
 {
     struct hf *store = look->store;
     const struct hf_node *node = g ? hf__generation_find(g, key) : NULL;
@@ -56,7 +59,7 @@ static int counted_bytes(struct hf_look *look, struct hf_slice key, const struct
     struct hf_pending_row row;
     int rc;
 
-    *ret_bytes = node ? atomic_load(&node->pending_bytes) : 0;
+    *ret_bytes = node ? atomic_load(&node->waiting_bytes) : 0;
     if (*ret_bytes != 0 || atomic_load(&store->pending_rows) == 0)
         return 0;
     rc = hf__look_snap(look, &snap);
@@ -79,53 +82,40 @@ int hf__pending_is_counted(struct hf_look *look, struct hf_slice key, bool *ret_
 
 void hf__pending_inserted(struct hf *store, const struct hf_staged *staged, bool counted)
 {
+    struct hf_generation *active = store->overlay.view.active;
     const struct hf_version *v = staged->version;
-    uint64_t before = atomic_load(&staged->node->pending_bytes), bytes = staged->node->key.len + v->value.len;
+    uint64_t before = atomic_load(&staged->node->waiting_bytes), bytes = staged->node->key.len + v->value.len;
 
     if (v->flags & HF_ENTRY_LANE)
-        (void)uncount(store, staged->node); /* what it owed has joined the lane */
+        (void)uncount(active, staged->node); /* what it owed has joined the lane */
     else if (!counted)
-        count(store, staged->node, changes_only_ttl(v) && before != 0 ? before : bytes);
+        count(active, staged->node, changes_only_ttl(v) && before != 0 ? before : bytes);
 }
 
 /* A change may be inserted meanwhile by a writer who still saw the count: it is given back then. */
-void hf__pending_settled(struct hf *store, struct hf_node *node)
+void hf__pending_settled(struct hf *store, struct hf_generation *g, struct hf_node *node)
 {
     uint64_t before, none = 0;
 
     if (waits(node))
         return;
-    before = uncount(store, node);
-    if (before != 0 && waits(node) && atomic_compare_exchange_strong(&node->pending_bytes, &none, before))
-        add(store, 1, (int64_t)before);
+    before = uncount(g, node);
+    if (before != 0 && waits(node) && atomic_compare_exchange_strong(&node->waiting_bytes, &none, before))
+        add(g, 1, (int64_t)before);
     hf__pending_signal(store);
 }
 
-void hf__pending_stored(struct hf *store)
+/* A row that cannot be read does not keep its key from being counted. */
+static void count_recovered(struct hf *store, struct hf_local_snap *snap)
 {
-    struct hf_node *node = hf__generation_seek(store->overlay.view.frozen, hf__slice(NULL, 0));
-
-    for (; node && atomic_load(&store->pending.keys) > 0; node = hf__node_next(node))
-        (void)uncount(store, node);
-    pthread_mutex_lock(&store->checkpoint.mutex);
-    hf__pending_signal(store);
-    pthread_mutex_unlock(&store->checkpoint.mutex);
-}
-
-static int count_recovered(struct hf *store, struct hf_local_snap *snap)
-{
-    struct hf_node *node = hf__generation_seek(store->overlay.view.active, hf__slice(NULL, 0));
+    struct hf_generation *active = store->overlay.view.active;
+    struct hf_node *node = hf__generation_seek(active, hf__slice(NULL, 0));
     struct hf_pending_row row;
-    int rc = 0;
 
-    for (; node && rc >= 0; node = hf__node_next(node)) {
-        if (!waits(node))
-            continue;
-        rc = store->local->ops->pending_get(snap, node->key, &row);
-        if (rc == HF_NOT_FOUND)
-            count(store, node, node->key.len + atomic_load(&node->head)->value.len);
+    for (; node; node = hf__node_next(node)) {
+        if (waits(node) && store->local->ops->pending_get(snap, node->key, &row) != 0)
+            count(active, node, node->key.len + atomic_load(&node->head)->value.len);
     }
-    return rc < 0 ? rc : 0;
 }
 
 int hf__pending_recovered(struct hf *store)
@@ -135,10 +125,12 @@ int hf__pending_recovered(struct hf *store)
 
     if (rc != 0)
         return rc;
-    rc = count_recovered(store, snap);
+    count_recovered(store, snap);
     store->local->ops->snap_end(snap);
-    return rc;
+    return 0;
 }
+
+/* ---- sums ---- */
 
 static uint64_t at_least_0(int64_t n)
 {
@@ -150,15 +142,44 @@ static uint64_t stored_keys(const struct hf *store)
     return atomic_load(&store->pending_rows) + atomic_load(&store->lane_entries);
 }
 
-uint64_t hf__pending_keys(const struct hf *store)
+static uint64_t sum_keys(const struct hf *store, const struct hf_view *view)
 {
-    return stored_keys(store) + at_least_0(atomic_load(&store->pending.keys)) +
-           at_least_0(atomic_load(&store->lane_open));
+    int64_t n = atomic_load(&hf__generation_waiting(view->active)->keys);
+
+    if (view->frozen)
+        n += atomic_load(&hf__generation_waiting(view->frozen)->keys);
+    return stored_keys(store) + at_least_0(n) + at_least_0(atomic_load(&store->lane_open));
 }
 
-uint64_t hf__pending_bytes(const struct hf *store)
+static uint64_t sum_bytes(const struct hf *store, const struct hf_view *view)
 {
-    return atomic_load(&store->pending.stored_bytes) + at_least_0(atomic_load(&store->pending.bytes));
+    int64_t n = atomic_load(&hf__generation_waiting(view->active)->bytes);
+
+    if (view->frozen)
+        n += atomic_load(&hf__generation_waiting(view->frozen)->bytes);
+    return atomic_load(&store->pending.stored_bytes) + at_least_0(n);
+}
+
+uint64_t hf__pending_keys(struct hf *store)
+{
+    struct hf_view view;
+    uint64_t n;
+
+    hf__view_pin(&store->overlay, &view);
+    n = sum_keys(store, &view);
+    hf__view_unpin(&store->overlay, &view);
+    return n;
+}
+
+uint64_t hf__pending_bytes(struct hf *store)
+{
+    struct hf_view view;
+    uint64_t n;
+
+    hf__view_pin(&store->overlay, &view);
+    n = sum_bytes(store, &view);
+    hf__view_unpin(&store->overlay, &view);
+    return n;
 }
 
 /* ---- at the bound ---- */
@@ -196,7 +217,7 @@ static int demand_of(struct hf_look *look, const struct hf_pending_claim *claim,
     return rc;
 }
 
-/* Give up what is too old or too much: the next checkpoint does, unless it has not been able to. */
+/* The next checkpoint gives up what is too much, unless the last one has not been able to. */
 static bool can_be_dropped(struct hf *store)
 {
     return stored_keys(store) <= store->opts.pending_max &&
@@ -212,10 +233,10 @@ static bool is_too_old(const struct hf *store)
 }
 
 /* The bound that the demand would break, as a sentence, or 0. */
-static int check_bounds(struct hf *store, const struct demand *d)
+static int check_bounds(const struct hf_look *look, const struct demand *d)
 {
-    const struct hf_options *o = &store->opts;
-    uint64_t keys = hf__pending_keys(store), bytes = hf__pending_bytes(store);
+    const struct hf_options *o = &look->store->opts;
+    uint64_t keys = sum_keys(look->store, &look->view), bytes = sum_bytes(look->store, &look->view);
 
     if (d->keys > 0 && keys + d->keys > o->pending_max)
         return hf__fail(HF_EBUSY,
@@ -227,7 +248,7 @@ static int check_bounds(struct hf *store, const struct demand *d)
                         "%" PRIu64 " bytes wait for the shared tier, and %" PRIu64
                         " more would pass pending_max_bytes, which is %" PRIu64,
                         bytes, d->bytes, o->pending_max_bytes);
-    if (d->keys > 0 && is_too_old(store))
+    if (d->keys > 0 && is_too_old(look->store))
         return hf__fail(HF_EBUSY,
                         "a change has waited for the shared tier for longer than pending_max_age, which is %" PRId64
                         " ms",
@@ -261,7 +282,7 @@ int hf__pending_admit(struct hf_look *look, struct hf_pending_claim *claim)
         return 0;
     rc = demand_of(look, claim, &demand);
     if (rc == 0)
-        rc = check_bounds(store, &demand);
+        rc = check_bounds(look, &demand);
     if (rc != HF_EBUSY || hf__reach_is_healthy(store))
         return rc == HF_EBUSY ? 0 : rc;
     return apply_policy(store, claim, rc);

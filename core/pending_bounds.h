@@ -4,8 +4,8 @@
  *   - rows and lane entries in the local tier, as of its last commit;
  *   - keys with a plain change in the overlay that no row speaks of, and open lane entries.
  * A key is counted once: by its row, else by its node in the frozen generation, else by its node in the active one. A node
- * is counted from the insertion of a change that waits until the newest one is settled, or a checkpoint has made rows of the
- * generation. A change that is acknowledged while a newer one of its key waits may take the key's count with its row: the
+ * is counted by its generation from the insertion of a change that waits until the newest one is settled; the counts go with
+ * the generation, whose keys have rows then. A change that is acknowledged while a newer one of its key waits may take the key's count with its row: the
  * next checkpoint, which gives the newer one a row, counts it again. */
 #ifndef HF_PENDING_BOUNDS_H
 #define HF_PENDING_BOUNDS_H
@@ -18,16 +18,14 @@
 int hf__pending_is_counted(struct hf_look *look, struct hf_slice key, bool *ret_counted);
 /* A change that waits was inserted; `counted`: as told by hf__pending_is_counted. With the write lock. */
 void hf__pending_inserted(struct hf *store, const struct hf_staged *staged, bool counted);
-/* Versions of the node were settled. With checkpoint.mutex. */
-void hf__pending_settled(struct hf *store, struct hf_node *node);
-/* The frozen generation has its rows, and the local tier was counted. */
-void hf__pending_stored(struct hf *store);
+/* Versions of the node, in this pinned generation, were settled. With checkpoint.mutex. */
+void hf__pending_settled(struct hf *store, struct hf_generation *generation, struct hf_node *node);
 /* Count what the journal's tail has put into the overlay. */
 int hf__pending_recovered(struct hf *store);
 
 /* Keys and lane entries that wait; bytes of the keys. */
-uint64_t hf__pending_keys(const struct hf *store);
-uint64_t hf__pending_bytes(const struct hf *store);
+uint64_t hf__pending_keys(struct hf *store);
+uint64_t hf__pending_bytes(struct hf *store);
 
 /* ---- at the bound ---- */
 
@@ -35,11 +33,11 @@ uint64_t hf__pending_bytes(const struct hf *store);
 struct hf_pending_claim {
     const struct hf_entry *entries;
     size_t n;
-    size_t n_void;     /* of them, in front: their rows go when they are applied */
-    bool lane;         /* each is an entry of its own */
-    bool counted;      /* a plain one's: hf__pending_is_counted */
-    uint64_t cleared;  /* filled in: for hf__pending_await ... */
-    bool may_wait;     /* ... when waiting may help */
+    size_t n_void;    /* of them, in front: their rows go when they are applied */
+    bool lane;        /* each is an entry of its own */
+    bool counted;     /* a plain one's: hf__pending_is_counted */
+    uint64_t cleared; /* filled in: for hf__pending_await ... */
+    bool may_wait;    /* ... when waiting may help */
 };
 /* Whether it may be left pending, should it come to that: 0, or HF_EBUSY with the bound and its value. With the write lock. */
 int hf__pending_admit(struct hf_look *look, struct hf_pending_claim *claim);

@@ -43,12 +43,14 @@ static bool is_over(struct trim *t)
 
     t->by_bytes = t->by_age = false;
     if (t->stats.pending_rows + t->stats.lane_entries > o->pending_max)
-        snprintf(t->reason, sizeof(t->reason), "given up as the oldest one: pending_max is %" PRIu64, o->pending_max);
+        snprintf(t->reason, sizeof(t->reason), "given up as the oldest one: pending_max is %" PRIu64,
+                 o->pending_max);
     else if ((t->by_bytes = t->stats.pending_bytes > o->pending_max_bytes))
         snprintf(t->reason, sizeof(t->reason), "given up as the oldest one: pending_max_bytes is %" PRIu64,
                  o->pending_max_bytes);
     else if ((t->by_age = is_too_old(t, t->stats.oldest_pending_made_ms)))
-        snprintf(t->reason, sizeof(t->reason), "given up: pending_max_age is %" PRId64 " ms", o->pending_max_age_ms);
+        snprintf(t->reason, sizeof(t->reason), "given up: pending_max_age is %" PRId64 " ms",
+                 o->pending_max_age_ms);
     else
         return false;
     return true;
@@ -182,11 +184,12 @@ static int give_up_entry(struct trim *t, const struct hf_lane_entry *entry)
 {
     bool in_doubt = (entry->flags & HF_LANE_SENT) || entry->lsn <= t->maybe_sent_lsn;
     struct hf_parked_row parked = {.entry = *entry, .in_doubt = in_doubt, .reason = hf__slice_str(t->reason)};
-    int rc = note(t->drops, (struct hf_settlement){.key = entry->key,
-                                                   .first_lsn = entry->lsn,
-                                                   .last_lsn = entry->lsn,
-                                                   .outcome = in_doubt ? HF_OUTCOME_IN_DOUBT : HF_OUTCOME_PARKED,
-                                                   .reason = "given up as the oldest one at a bound of what waits"});
+    int rc =
+        note(t->drops, (struct hf_settlement){.key = entry->key,
+                                              .first_lsn = entry->lsn,
+                                              .last_lsn = entry->lsn,
+                                              .outcome = in_doubt ? HF_OUTCOME_IN_DOUBT : HF_OUTCOME_PARKED,
+                                              .reason = "given up as the oldest one at a bound of what waits"});
 
     if (rc == 0)
         rc = t->ops->parked_put(t->txn, &parked);

@@ -78,12 +78,10 @@ struct hf_checkpointer {
     size_t n_settled, settled_capacity;
 };
 
-/* What waits for the shared tier (pending_bounds.h). */
+/* What waits for the shared tier, as of the last commit of the local tier (pending_bounds.h). */
 struct hf_pending_count {
-    _Atomic int64_t keys, bytes; /* with a plain change in the overlay, and no row */
-    /* Of rows and lane entries, as of the last commit of the local tier. */
-    _Atomic uint64_t stored_bytes;
-    _Atomic int64_t stored_oldest_ms; /* when the oldest one was made; 0: none */
+    _Atomic uint64_t stored_bytes;    /* of rows */
+    _Atomic int64_t stored_oldest_ms; /* when the oldest row or lane entry was made; 0: none */
     _Atomic uint64_t cleared;         /* times that something has ended */
     pthread_cond_t room;              /* ... which is signalled; checkpoint.mutex */
 };

@@ -421,8 +421,8 @@ static int admit(struct change *c)
 {
     int rc = 0;
 
-    c->claim = (struct hf_pending_claim){
-        .entries = c->entries, .n = c->n, .n_void = c->n_promoted, .lane = c->lane};
+    c->claim =
+        (struct hf_pending_claim){.entries = c->entries, .n = c->n, .n_void = c->n_promoted, .lane = c->lane};
     if (!c->shares)
         return 0;
     if (!c->lane)
@@ -614,7 +614,8 @@ int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_res
         pthread_cond_destroy(&answered);
     hf__ticket_release_ref(store, ticket);
     c.result.code = rc;
-    if (ret_result && (rc == 0 || rc == HF_EREFUSED || rc == HF_NOT_FOUND || (rc == HF_EUNKNOWN && c.result.pending)))
+    if (ret_result &&
+        (rc == 0 || rc == HF_EREFUSED || rc == HF_NOT_FOUND || (rc == HF_EUNKNOWN && c.result.pending)))
         *ret_result = c.result;
     return rc;
 }
