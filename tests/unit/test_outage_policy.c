@@ -523,38 +523,45 @@ static void test_outage_policy__local_joins_what_the_key_owes(void **state)
     close_store(f);
 }
 
-static bool was_asked_for_a_group(void *ctx)
+static bool was_asked_for_an_epoch(void *ctx)
 {
-    return fake_redis_asked(FAKE_GROUP) > *(unsigned *)ctx;
+    return fake_redis_asked(FAKE_EPOCH) > *(unsigned *)ctx;
 }
 
-/* The row of what is written next must not take the local value for what Redis held. */
+/* The row of what is written next must not take the local value for what Redis held, also when both wait for the same
+ * checkpoint: the write was made while the shared tier was coming back, and it went again. */
 static void test_outage_policy__what_follows_a_local_write_knows_no_base(void **state)
 {
+    static const enum hf_op_kind kinds[] = {HF_OP_SET, HF_OP_EXPIRE_AT}; /* of the local write */
     struct fixture *f = *state;
-    const struct hf_local_ops *ops;
     struct hf_local_snap *snap;
     struct hf_pending_row row;
-    unsigned groups;
+    struct hf_result result;
+    unsigned asked;
 
     open_store(f);
-    come_online(f);
-    put(f->store, "loc:a", "shared");
-    assert_ok(hf_checkpoint(f->store));
-    go_away(f);
-    put(f->store, "loc:a", "mine");
-    come_online(f);
-    groups = fake_redis_asked(FAKE_GROUP);
-    fake_redis_script(FAKE_GROUP, FAKE_LOSE, 1);
-    put(f->store, "loc:a", "next");
-    assert_true(wait_until(was_asked_for_a_group, &groups, SOON_MS));
-    assert_true(wait_until(is_offline, f->store, SOON_MS));
-    assert_ok(hf_checkpoint(f->store));
-    ops = f->store->local->ops;
-    assert_ok(ops->snap_begin(f->store->local, &snap));
-    assert_ok(ops->pending_get(snap, s_("loc:a"), &row));
-    assert_int_equal(row.base.kind, HF_VERSION_UNKNOWN);
-    ops->snap_end(snap);
+    for (unsigned i = 0; i < 2; i++) {
+        come_online(f);
+        put(f->store, "loc:a", "shared");
+        go_away(f);
+        if (kinds[i] == HF_OP_SET)
+            put(f->store, "loc:a", "mine");
+        else
+            assert_ok(hf_expire(f->store, s_("loc:a"), NEVER_MS, NULL));
+        asked = fake_redis_asked(FAKE_EPOCH);
+        fake_redis_freeze(FAKE_EPOCH);
+        fake_redis_set_away(false);
+        assert_true(wait_until(was_asked_for_an_epoch, &asked, SOON_MS));
+        assert_ok(hf_set(f->store, s_("loc:a"), s_("next"), NULL, &result));
+        assert_true(result.pending);
+        go_away(f);
+        fake_redis_thaw(FAKE_EPOCH);
+        assert_ok(hf_checkpoint(f->store));
+        assert_ok(f->store->local->ops->snap_begin(f->store->local, &snap));
+        assert_ok(f->store->local->ops->pending_get(snap, s_("loc:a"), &row));
+        assert_int_equal(row.base.kind, HF_VERSION_UNKNOWN);
+        f->store->local->ops->snap_end(snap);
+    }
     close_store(f);
 }
 
