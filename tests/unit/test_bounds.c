@@ -839,6 +839,95 @@ static void test_bounds__counts_return_to_nothing_after_concurrent_writes(void *
     close_store(f);
 }
 
+/* ---- dropping beside a link that comes and goes ---- */
+
+#define WRITERS 3
+#define KEYS_EACH 150
+
+struct writer {
+    pthread_t thread;
+    struct fixture *f;
+    unsigned number;
+    atomic_uint *running;
+    bool taken[KEYS_EACH];
+};
+
+static void key_of(char *key, unsigned writer, unsigned i)
+{
+    snprintf(key, 24, "w%u:%03u", writer, i);
+}
+
+static void *write_keys(void *arg)
+{
+    struct writer *w = arg;
+    char key[24];
+
+    for (unsigned i = 0; i < KEYS_EACH; i++) {
+        key_of(key, w->number, i);
+        w->taken[i] = hf_set(w->f->store, s_(key), s_("v"), NULL, NULL) == 0;
+        if (i % 10 == 0)
+            hf__checkpoint_request(w->f->store);
+    }
+    atomic_fetch_sub(w->running, 1);
+    return NULL;
+}
+
+static bool was_dropped(struct hf *store, const char *key)
+{
+    const struct hf_local_ops *ops = store->local->ops;
+    struct hf_local_snap *snap;
+    struct hf_conflict_row row;
+    bool found = false;
+
+    assert_ok(ops->snap_begin(store->local, &snap));
+    for (uint64_t id = 0; !found && ops->conflict_next(snap, id, &row) == 0; id = row.id + 1)
+        found = hf__slice_eq(row.key, s_(key)) && hf__slice_eq(row.ours.value, s_("v"));
+    ops->snap_end(snap);
+    return found;
+}
+
+static void check_writer(struct writer *w)
+{
+    char key[24];
+
+    for (unsigned i = 0; i < KEYS_EACH; i++) {
+        key_of(key, w->number, i);
+        if (w->taken[i] && !fake_redis_holds(key, "v") && !was_dropped(w->f->store, key))
+            fail_msg("'%s' was taken, and is neither in Redis nor in the conflict log", key);
+    }
+}
+
+static void test_bounds__drop_oldest_beside_a_flapping_link_loses_nothing_without_a_record(void **state)
+{
+    static struct writer writers[WRITERS];
+    struct fixture *f = *state;
+    atomic_uint running = WRITERS;
+
+    f->opts.pending_policy = HF_PENDING_DROP_OLDEST;
+    f->opts.pending_max = 10;
+    f->opts.redis_timeout_ms = 20;
+    f->opts.redis_backoff_max_ms = 5;
+    open_store(f);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        writers[i] = (struct writer){.f = f, .number = i, .running = &running};
+        assert_int_equal(pthread_create(&writers[i].thread, NULL, write_keys, &writers[i]), 0);
+    }
+    for (bool away = true; atomic_load(&running) > 0; away = !away) {
+        fake_redis_set_away(away);
+        assert_ok(hf_checkpoint(f->store));
+    }
+    for (unsigned i = 0; i < WRITERS; i++)
+        pthread_join(writers[i].thread, NULL);
+    come_online(f);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    assert_true(status_of(f->store).dropped > 0);
+    assert_int_equal(hf__pending_keys(f->store), 0);
+    for (unsigned i = 0; i < WRITERS; i++)
+        check_writer(&writers[i]);
+    close_store(f);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_bounds__##name, setup, teardown)
 
 int main(void)
@@ -862,6 +951,7 @@ int main(void)
         TEST(a_key_written_again_is_not_the_one_to_give_up),
         TEST(any_operations_are_counted_as_in_a_model),
         TEST(counts_return_to_nothing_after_concurrent_writes),
+        TEST(drop_oldest_beside_a_flapping_link_loses_nothing_without_a_record),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
