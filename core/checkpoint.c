@@ -30,10 +30,10 @@ struct run {
     const struct hf_local_ops *ops;
     struct hf_local_txn *txn;
     uint64_t covered_lsn;
-    struct hf_drops drops;
     size_t n_settled; /* of the checkpointer's list, stored by this one */
     bool inherited;   /* the generation was frozen by an attempt that failed */
     bool more_expired;
+    struct hf_drops drops;
 };
 
 bool hf__checkpoint_is_draining(const struct hf *store)

@@ -128,15 +128,10 @@ void hf__done_settled(struct hf *store, const struct hf_settlement *settlement)
     struct told *told;
 
     atomic_fetch_add(&store->settled_by[settlement->outcome], 1);
-    told = q && store->opts.settled ? told_new(settlement) : NULL; /* without memory it is counted and not told */
+    told = store->opts.settled ? told_new(settlement) : NULL; /* without memory it is counted and not told */
     if (!told)
         return;
     pthread_mutex_lock(&q->mutex);
-    if (q->closing) { /* nobody is left to tell it */
-        pthread_mutex_unlock(&q->mutex);
-        free(told);
-        return;
-    }
     if (q->told_last)
         q->told_last->next = told;
     else
@@ -225,6 +220,7 @@ void hf__done_free(struct hf *store)
 
     if (!q)
         return;
+    tell_all(store);
     pthread_mutex_destroy(&q->mutex);
     pthread_cond_destroy(&q->wake);
     free(q);

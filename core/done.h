@@ -4,10 +4,10 @@
 
 #include "link.h"
 
-/* Start and end the completion thread ("hf-done"). The end waits for every submission; settlements after it are counted and
- * not told. The queue is freed when no other thread runs any more. */
+/* Start and end the completion thread ("hf-done"). The end waits for every submission; settlements are taken on. */
 int hf__done_start(struct hf *store);
 void hf__done_stop(struct hf *store);
+/* Tell the last settlements, on this thread. No other thread of the store runs any more. */
 void hf__done_free(struct hf *store);
 
 /* A submission waits for its entry to be safe and, with a ticket, for its share. Takes over the ticket's reference
@@ -26,8 +26,8 @@ struct hf_submission {
 /* With the write lock, so that the order is that of the LSNs. */
 void hf__done_submit(struct hf *store, struct hf_submission *submission);
 
-/* A change has found its end on the shared tier: it is counted, and the application's callback is called. Copied. Any
- * thread. */
+/* A change has found its end on the shared tier: it is counted, and the application's callback is called. Copied. The link
+ * thread, also after the completion thread's end. */
 void hf__done_settled(struct hf *store, const struct hf_settlement *settlement);
 
 /* The sentence for a change that a namespace with outage policy `refuse` had accepted, and that was not answered. */

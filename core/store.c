@@ -431,8 +431,8 @@ static void init_locks(struct hf *store)
     pthread_mutex_init(&store->write_mutex, NULL);
     pthread_mutex_init(&store->checkpoint.mutex, NULL);
     hf__cond_init(&store->checkpoint.wake);
-    pthread_cond_init(&store->checkpoint.finished, NULL);
     hf__cond_init(&store->pending.room);
+    pthread_cond_init(&store->checkpoint.finished, NULL);
 }
 
 static struct hf *store_new(const char *dir, const struct hf_options *opts, const struct hf_parts *parts)
@@ -537,8 +537,8 @@ static int store_free(struct hf *store)
         hf__link_stop(store);
     checkpoint_rc = hf__checkpoint_stop(store);
     rc = hf__journal_close(store->journal);
-    hf__done_free(store);
     hf__link_free(store);
+    hf__done_free(store);
     if (store->local)
         store->local->ops->close(store->local);
     for (size_t i = 0; i < store->checkpoint.n_settled; i++)

@@ -110,6 +110,7 @@ struct hf {
     uint64_t n_quarantined;
     uint64_t read_covered_lsn, read_limit_lsn; /* a reader's overlay holds the journal between these; write_mutex */
 
+    struct hf_pending_count pending;
     pthread_mutex_t write_mutex;
     _Atomic bool closing;
     _Atomic uint64_t visible_lsn;      /* readers see versions up to here: a batch becomes visible as a whole */
@@ -117,7 +118,6 @@ struct hf {
     _Atomic int64_t oldest_unsaved_ms; /* boot clock of the first write since the last checkpoint; 0: none */
     /* Rows and entries in the local tier, as of its last commit: with none, the online path does not look. */
     _Atomic uint64_t pending_rows, lane_entries;
-    struct hf_pending_count pending;
     _Atomic int64_t lane_open;   /* unsettled lane entries in the overlay */
     _Atomic uint64_t unsaved;    /* parked entries and conflicts that no checkpoint has stored yet */
     _Atomic uint64_t room_bytes; /* that the overlay may take before the local tier could be full */

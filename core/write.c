@@ -281,6 +281,28 @@ static int prepare_op(struct change *c, size_t i, struct hf_entry *ret_entry)
     return hf__fail(HF_EINVAL, "an operation of kind %d; see enum hf_op_kind", (int)c->ops[i].kind);
 }
 
+/* Without the shared tier, and with nothing of these keys owed to it, the change is for this node alone. What is owed goes
+ * on being owed: the change joins it. */
+static int go_alone(struct change *c)
+{
+    int rc = 0;
+
+    if (!c->shares || !hf__outage_is_local(c->store, c->ns))
+        return 0;
+    for (size_t i = 0; i < c->n_ops; i++) {
+        enum hf_owed owed = HF_OWED_NOTHING;
+        struct hf_found found;
+        rc = hf__look_up(&c->look, c->ops[i].key, &found);
+        if (rc == 0)
+            rc = hf__look_owed(&c->look, c->ops[i].key, &found, &owed);
+        if (rc != 0 || owed != HF_OWED_NOTHING)
+            return rc;
+    }
+    c->alone = true;
+    c->shares = c->lane = false;
+    return 0;
+}
+
 /* Is there any lane entry that a plain write could meet? */
 static bool lanes_in_use(const struct hf *store)
 {
@@ -341,28 +363,6 @@ static int promote(struct change *c, struct hf_slice key)
     return 0;
 }
 
-/* Without the shared tier, and with nothing of these keys owed to it, the change is for this node alone. What is owed goes
- * on being owed: the change joins it. */
-static int go_alone(struct change *c)
-{
-    int rc = 0;
-
-    if (!c->shares || !hf__outage_is_local(c->store, c->ns))
-        return 0;
-    for (size_t i = 0; i < c->n_ops; i++) {
-        enum hf_owed owed = HF_OWED_NOTHING;
-        struct hf_found found;
-        rc = hf__look_up(&c->look, c->ops[i].key, &found);
-        if (rc == 0)
-            rc = hf__look_owed(&c->look, c->ops[i].key, &found, &owed);
-        if (rc != 0 || owed != HF_OWED_NOTHING)
-            return rc;
-    }
-    c->alone = true;
-    c->shares = c->lane = false;
-    return 0;
-}
-
 static int prepare(struct change *c)
 {
     int rc = hf__look_begin(c->store, &c->look);
@@ -390,6 +390,20 @@ static int prepare(struct change *c)
 
 /* ---- applying ---- */
 
+/* May it be left pending? */
+static int admit(struct change *c)
+{
+    int rc = 0;
+
+    c->claim =
+        (struct hf_pending_claim){.entries = c->entries, .n = c->n, .n_void = c->n_promoted, .lane = c->lane};
+    if (!c->shares)
+        return 0;
+    if (!c->lane)
+        rc = hf__pending_is_counted(&c->look, c->entries[0].key, &c->claim.counted);
+    return rc == 0 ? hf__pending_admit(&c->look, &c->claim) : rc;
+}
+
 static int stage(struct change *c)
 {
     enum hf_version_state state = c->shares ? HF_VERSION_UNSETTLED : HF_VERSION_SETTLED;
@@ -414,20 +428,6 @@ static void insert(struct change *c)
         hf__pending_inserted(c->store, &c->staged[i], c->claim.counted);
     c->result.lsn = lsn;
     atomic_store_explicit(&c->store->visible_lsn, lsn, memory_order_release);
-}
-
-/* May it be left pending? */
-static int admit(struct change *c)
-{
-    int rc = 0;
-
-    c->claim =
-        (struct hf_pending_claim){.entries = c->entries, .n = c->n, .n_void = c->n_promoted, .lane = c->lane};
-    if (!c->shares)
-        return 0;
-    if (!c->lane)
-        rc = hf__pending_is_counted(&c->look, c->entries[0].key, &c->claim.counted);
-    return rc == 0 ? hf__pending_admit(&c->look, &c->claim) : rc;
 }
 
 /* With the write lock. */
