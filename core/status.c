@@ -103,9 +103,11 @@ static int tally_all(struct hf *store, struct hf_status *s)
         s->pending_bytes = stats.pending_bytes + t.pending_bytes;
         s->pending_ops = stats.lane_entries + t.pending_ops;
         s->oldest_pending_ms = oldest == 0 ? 0 : t.look.now_ms > oldest ? t.look.now_ms - oldest : 1;
+        s->conflicts = stats.conflicts - stats.blind_conflicts;
+        s->blind_conflicts = stats.blind_conflicts;
+        s->gaps = stats.gaps;
         s->parked = stats.parked;
         s->in_doubt = stats.in_doubt;
-        s->gaps = stats.gaps;
         s->disk_used_bytes = stats.used_bytes;
         s->max_disk_bytes = stats.max_bytes;
     }
