@@ -127,8 +127,8 @@ static bool asks_shared(struct hf *store, struct hf_slice key, const struct read
 {
     struct hf_ns *ns = hf__ns_of(&store->namespaces, key);
 
-    if (hf__outage_refuses(store, ns)) /* what either tier denies is denied */
-        return r->result.origin != HF_ORIGIN_LOCAL_VERIFIED && (r->live || !r->result.pending);
+    if (hf__outage_refuses(store, ns)) /* no copy will do; what our own unanswered change denies is denied */
+        return r->live || !r->result.pending;
     if (!store->link || ns->write_mode == HF_WRITE_LOCAL || r->result.pending)
         return false;
     return ns->read_mode == HF_READ_SHARED || !r->result.existed;

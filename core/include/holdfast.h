@@ -142,9 +142,9 @@ enum hf_writers {
 /* What a write does while the shared tier is away. */
 enum hf_outage_policy {
     HF_OUTAGE_JOURNAL = 0, /* it is taken, and shared later */
-    HF_OUTAGE_REFUSE, /* it fails with HF_EOFFLINE, and so does every read that Redis would have to confirm: tokens,
-                         tickets. One that was accepted and not answered in time ends with HF_EUNKNOWN */
-    HF_OUTAGE_LOCAL,  /* it is taken for this node alone; when the shared tier is back, what that holds counts */
+    HF_OUTAGE_REFUSE, /* it fails with HF_EOFFLINE, and so does every read, which only Redis answers: tokens, tickets.
+                         One that was accepted and not answered in time ends with HF_EUNKNOWN */
+    HF_OUTAGE_LOCAL, /* it is taken for this node alone; when the shared tier is back, what that holds counts */
 };
 
 /* What is done when Redis has lost the namespace's data. */
