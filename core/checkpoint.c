@@ -86,24 +86,6 @@ static struct hf_slice settled_key(const struct hf_settled *s)
     return hf__slice(s->key.data, s->key.len);
 }
 
-/* Say of the record whether Redis holds it, where it says otherwise. */
-static int mark_record(struct run *run, const struct hf_settled *s, bool unshared)
-{
-    struct hf_bytes value = {0};
-    struct hf_record record;
-    int rc = run->ops->get(run->ops->txn_snap(run->txn), settled_key(s), &record);
-
-    if (rc != 0 || record.lsn > s->lsn || !(record.flags & HF_RECORD_UNSHARED) == !unshared)
-        return rc == HF_NOT_FOUND ? 0 : rc;
-    rc = hf__bytes_append(&value, record.value.data, record.value.len); /* what is lent ends with the write */
-    record.value = hf__slice(value.bytes, value.len);
-    record.flags = (uint8_t)((record.flags & ~HF_RECORD_UNSHARED) | (unshared ? HF_RECORD_UNSHARED : 0));
-    if (rc == 0)
-        rc = run->ops->put(run->txn, settled_key(s), &record);
-    hf__bytes_release(&value);
-    return rc;
-}
-
 /* The row is for this LSN or an older one: nothing is owed any more. */
 static int clear_row(struct run *run, const struct hf_settled *s)
 {
@@ -113,7 +95,7 @@ static int clear_row(struct run *run, const struct hf_settled *s)
     if (rc == 0 && row.last_lsn <= s->lsn) {
         rc = run->ops->pending_remove(run->txn, settled_key(s));
         if (rc == 0)
-            rc = mark_record(run, s, s->what & HF_LEFT_PARKED);
+            rc = hf__record_mark(run->ops, run->txn, settled_key(s), s->lsn, s->what & HF_LEFT_PARKED);
     }
     return rc == HF_NOT_FOUND ? 0 : rc;
 }

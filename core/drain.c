@@ -320,3 +320,21 @@ int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_n
         rc = write_lane(txn, ops, &d);
     return rc;
 }
+
+int hf__record_mark(const struct hf_local_ops *ops, struct hf_local_txn *txn, struct hf_slice key, uint64_t lsn,
+                    bool unshared)
+{
+    struct hf_bytes value = {0};
+    struct hf_record record;
+    int rc = ops->get(ops->txn_snap(txn), key, &record);
+
+    if (rc != 0 || record.lsn > lsn || !(record.flags & HF_RECORD_UNSHARED) == !unshared)
+        return rc == HF_NOT_FOUND ? 0 : rc;
+    rc = hf__bytes_append(&value, record.value.data, record.value.len); /* what is lent ends with the write */
+    record.value = hf__slice(value.bytes, value.len);
+    record.flags = (uint8_t)((record.flags & ~HF_RECORD_UNSHARED) | (unshared ? HF_RECORD_UNSHARED : 0));
+    if (rc == 0)
+        rc = ops->put(txn, key, &record);
+    hf__bytes_release(&value);
+    return rc;
+}

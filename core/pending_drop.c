@@ -6,6 +6,7 @@
 #include "pending_bounds.h"
 
 #include "done.h"
+#include "drain.h"
 #include "fail.h"
 #include "link_state.h"
 #include "outage.h"
@@ -151,6 +152,8 @@ static int give_up_row(struct trim *t, const struct hf_pending_row *row, const s
         rc = t->ops->conflict_put(t->txn, &conflict);
     if (rc == 0)
         rc = leave_gap(t, row->key, row->last_lsn, row->made_ms);
+    if (rc == 0)
+        rc = hf__record_mark(t->ops, t->txn, row->key, row->last_lsn, true);
     if (rc == 0)
         rc = t->ops->pending_remove(t->txn, row->key);
     t->drops->n_dropped += rc == 0;
