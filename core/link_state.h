@@ -76,6 +76,7 @@ struct hf_note {
     struct hf_buf key; /* NULL: a free place */
     struct hf_foreign foreign;
     unsigned failures;
+    uint64_t number; /* a preview's: the LSN of our own change that the log names; where a lane's key is kept */
 };
 struct hf_notes {
     struct hf_note *places; /* open addressing */
@@ -254,6 +255,8 @@ struct hf_link {
     unsigned suspect_losses;
 };
 
+#define HF_LINK_LANE_MAX 256u /* operations in one script: it holds Redis up as a whole */
+#define HF_LINK_LANE_BYTES_MAX (1u << 20)
 #define HF_LINK_SUSPECT_LOSSES 3
 #define HF_LINK_CONTENDED_MAX 16 /* and of a resolver's failures */
 
@@ -322,6 +325,8 @@ void hf__refresh_release(struct hf_link *link);
 struct hf_note *hf__notes_of(struct hf_notes *notes, struct hf_slice key);
 const struct hf_note *hf__notes_find(const struct hf_notes *notes, struct hf_slice key); /* or NULL */
 void hf__notes_release(struct hf_notes *notes);
+/* The latest change by another node stays. False without memory. */
+bool hf__notes_foreign(struct hf_notes *notes, struct hf_slice key, const struct hf_foreign *foreign);
 /* Another node's change, from the log: noted where it is owed, else its copy is refreshed. */
 void hf__link_foreign_change(struct hf_link *link, const struct hf_shared_change *change);
 
@@ -358,7 +363,28 @@ bool hf__replay_try(struct hf_link *link);
 void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s);
 /* The group with this row was answered, and this row's part is done. */
 void hf__replay_applied(struct hf_link *link, struct hf_send *s);
+
+/* trial.c: one row, from what is known of it to its verdict. */
+/* Copy the row, with the key's state of now, into `s`; then begin its case. `notes`: what other nodes did. */
+int hf__trial_fill(struct hf_link *link, struct hf_send *s, const struct hf_pending_row *row,
+                   const struct hf_found *found);
+void hf__trial_begin(struct hf_link *link, const struct hf_notes *notes, struct hf_send *s,
+                     const struct hf_found *found);
+void hf__trial_take(struct hf_link *link, struct hf_trial *trial, const struct hf_shared_seen *seen);
+struct hf_slice hf__trial_theirs(const struct hf_trial *trial);
+/* Nobody else writes here, or the guards see to it: what it is now is what Redis shall hold. */
+void hf__trial_judge_unexamined(struct hf_trial *trial);
+/* False: `want` says what is to be examined before. A verdict may ask for a resolver. */
+bool hf__trial_judge(struct hf_link *link, const struct hf_notes *notes, struct hf_trial *trial);
+/* Where there is no merge to be had (a delete, no JSON object), it is as `newest` says. */
+void hf__trial_merge_json(struct hf_send *s);
 void hf__trial_free(struct hf_trial *trial); /* accepts NULL */
+
+/* compare.c: what is held here (a digest, or absent) against what was seen; 0: the same. The deadline was examined. */
+enum { HF_DIFFERS_PRESENCE = 1, HF_DIFFERS_TYPE = 2, HF_DIFFERS_VALUE = 4, HF_DIFFERS_DEADLINE = 8 };
+unsigned hf__compare(struct hf_link *link, const struct hf_version_id *here, const struct hf_shared_seen *seen);
+/* What was seen does not tell: examine the key again, with its digest. */
+bool hf__compare_wants_more(const struct hf_version_id *here, const struct hf_shared_seen *seen);
 
 /* link_group.c: true when a request went out */
 bool hf__link_send_live(struct hf_link *link);
