@@ -1,0 +1,446 @@
+/* Looking at both tiers without changing either: a preview equals what the replay then does, an explanation says what holds,
+ * and verifying tells what differs and what merely waits. Against the fake Redis. */
+#include "fake_server.h"
+#include "scratch.h"
+
+#include "explain.h"
+#include "file_layer.h"
+#include "store.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SOON_MS 10000
+#define NEVER_MS 60000
+#define HOUR_MS 3600000
+#define ENDS_MAX 512
+
+/* ---- fixture ---- */
+
+/* How a change ended, or would end. */
+struct end {
+    char key[32];
+    uint64_t last_lsn;
+    enum hf_outcome outcome;
+    char rule[48];
+    size_t theirs_len;
+};
+struct ends {
+    pthread_mutex_t mutex;
+    size_t n;
+    struct end ends[ENDS_MAX];
+};
+
+struct fixture {
+    struct scratch scratch;
+    struct hf_options opts;
+    struct hf *store;
+    struct ends settled, previewed;
+    unsigned resolved;
+    uint64_t random;
+};
+
+static void add_end(struct ends *ends, const struct end *end)
+{
+    pthread_mutex_lock(&ends->mutex);
+    if (ends->n < ENDS_MAX)
+        ends->ends[ends->n++] = *end;
+    pthread_mutex_unlock(&ends->mutex);
+}
+
+static void on_settled(void *ctx, const struct hf_settlement *settlement)
+{
+    struct end end = {.last_lsn = settlement->last_lsn, .outcome = settlement->outcome};
+
+    snprintf(end.key, sizeof(end.key), "%.*s", (int)settlement->key.len, (const char *)settlement->key.data);
+    add_end(ctx, &end);
+}
+
+static int on_preview(void *ctx, const struct hf_preview *preview)
+{
+    struct end end = {
+        .last_lsn = preview->last_lsn, .outcome = preview->outcome, .theirs_len = preview->theirs.value.len};
+
+    snprintf(end.key, sizeof(end.key), "%.*s", (int)preview->key.len, (const char *)preview->key.data);
+    snprintf(end.rule, sizeof(end.rule), "%s", preview->rule);
+    add_end(ctx, &end);
+    return 0;
+}
+
+static int resolve_ours(void *ctx, const struct hf_conflict *conflict, enum hf_winner *ret_winner,
+                        struct hf_buf *ret_value)
+{
+    (void)conflict;
+    (void)ret_value;
+    (*(unsigned *)ctx)++;
+    *ret_winner = HF_WINNER_OURS;
+    return 0;
+}
+
+/* One for each policy; a key is "<letter>:<number>". */
+static const struct hf_namespace namespaces[] = {
+    {.prefix = "n:"},
+    {.prefix = "b:", .keep_no_replaced = true},
+    {.prefix = "l:", .conflict = HF_CONFLICT_LOCAL},
+    {.prefix = "r:", .conflict = HF_CONFLICT_REMOTE},
+    {.prefix = "p:", .conflict = HF_CONFLICT_PARK},
+    {.prefix = "j:", .conflict = HF_CONFLICT_MERGE_JSON},
+    {.prefix = "c:", .conflict = HF_CONFLICT_CALLBACK},
+    {.prefix = "h:", .writers = HF_WRITERS_HOLDFAST},
+    {.prefix = "t:", .writers = HF_WRITERS_THIS_NODE},
+    {.prefix = "o:", .write_mode = HF_WRITE_LOCAL},
+};
+
+static void open_store(struct fixture *f)
+{
+    struct hf_parts parts = {hf__file_layer_real(), hf__clock_real(), fake_local_open, fake_redis_open};
+
+    assert_ok(hf__store_open(f->scratch.store, &f->opts, &parts, &f->store));
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    if (!f)
+        return -1;
+    scratch_make(&f->scratch);
+    pthread_mutex_init(&f->settled.mutex, NULL);
+    pthread_mutex_init(&f->previewed.mutex, NULL);
+    f->opts = (struct hf_options){
+        .redis = "fake",
+        .redis_timeout_ms = 5000,
+        .redis_backoff_max_ms = 20,
+        .checkpoint_interval_ms = NEVER_MS,
+        .max_disk_bytes = 1u << 30,
+        .namespaces = namespaces,
+        .n_namespaces = sizeof(namespaces) / sizeof(namespaces[0]),
+        .resolve = resolve_ours,
+        .resolve_ctx = &f->resolved,
+        .settled = on_settled,
+        .settled_ctx = &f->settled,
+    };
+    fake_redis_start();
+    *state = f;
+    return 0;
+}
+
+static void thaw_all(void)
+{
+    for (int kind = 0; kind < FAKE_REQUESTS; kind++)
+        fake_redis_thaw((enum fake_request)kind);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    thaw_all();
+    (void)hf_close(f->store);
+    fake_redis_stop();
+    scratch_remove(&f->scratch);
+    free(f);
+    return 0;
+}
+
+/* ---- vocabulary ---- */
+
+static void wait_state(struct fixture *f, enum hf_link_state state)
+{
+    struct hf_status status;
+
+    if (wait_link(f->store, state, SOON_MS))
+        return;
+    assert_ok(hf_status(f->store, &status));
+    fail_msg("the link is %s (%s); expected %s", hf_link_text(status.link), status.link_reason,
+             hf_link_text(state));
+}
+
+static void go_online(struct fixture *f)
+{
+    thaw_all();
+    fake_redis_set_away(false);
+    wait_state(f, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+}
+
+static void go_offline(struct fixture *f)
+{
+    fake_redis_set_away(true);
+    wait_state(f, HF_LINK_OFFLINE);
+}
+
+/* Connected again, and nothing is sent that changes anything: either before the catch-up, or in the midst of the replay. */
+static void come_back_frozen(struct fixture *f, bool before_catch_up)
+{
+    if (before_catch_up) {
+        fake_redis_freeze(FAKE_EPOCH);
+    } else {
+        fake_redis_freeze(FAKE_GROUP);
+        fake_redis_freeze(FAKE_LANE);
+    }
+    fake_redis_set_away(false);
+    wait_state(f, before_catch_up ? HF_LINK_CATCHING_UP : HF_LINK_REPLAYING);
+}
+
+static bool can_preview(void *ctx)
+{
+    struct fixture *f = ctx;
+    int rc;
+
+    f->previewed.n = 0;
+    rc = hf_preview(f->store, on_preview, &f->previewed);
+    if (rc != 0 && rc != HF_EOFFLINE)
+        fail_msg("hf_preview returned %d: %s", rc, hf_errmsg());
+    return rc == 0;
+}
+
+static void preview(struct fixture *f)
+{
+    if (!wait_until(can_preview, f, SOON_MS))
+        fail_msg("no preview: %s", hf_errmsg());
+}
+
+static const struct end *find_end(const struct ends *ends, const char *key, uint64_t last_lsn)
+{
+    for (size_t i = 0; i < ends->n; i++) {
+        if (strcmp(ends->ends[i].key, key) == 0 && (last_lsn == 0 || ends->ends[i].last_lsn == last_lsn))
+            return &ends->ends[i];
+    }
+    return NULL;
+}
+
+static const struct end *previewed(const struct fixture *f, const char *key)
+{
+    const struct end *end = find_end(&f->previewed, key, 0);
+
+    if (!end)
+        fail_msg("the preview does not name '%s'", key);
+    return end;
+}
+
+static int64_t now_ms(void)
+{
+    return wall_ms();
+}
+
+/* ---- a preview is what the replay does ---- */
+
+static uint32_t pick(struct fixture *f, uint32_t n)
+{
+    f->random = f->random * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(f->random >> 33) % n;
+}
+
+static const char *random_key(struct fixture *f, char *key)
+{
+    sprintf(key, "%c:%u", "nnbblrpjchtt"[pick(f, 12)], pick(f, 4));
+    return key;
+}
+
+static const char *random_value(struct fixture *f)
+{
+    static const char *const values[] = {
+        "", "a", "b", "7", "{\"x\":1}", "{\"x\":2,\"y\":3}", "{\"z\":[]}", "a longer value that nobody merges"};
+
+    return values[pick(f, sizeof(values) / sizeof(values[0]))];
+}
+
+static void assert_written(int rc)
+{
+    if (rc != 0 && rc != HF_NOT_FOUND && rc != HF_ENOTINT && rc != HF_EREFUSED && rc != HF_EWRONGTYPE)
+        fail_msg("a write returned %d: %s", rc, hf_errmsg());
+}
+
+static void commit_random_batch(struct fixture *f)
+{
+    char prefix = "nblr"[pick(f, 4)], key[16];
+    struct hf_batch *batch;
+
+    assert_ok(hf_batch_new(f->store, &batch));
+    for (uint32_t i = 0, n = 1 + pick(f, 3); i < n; i++) {
+        sprintf(key, "%c:%u", prefix, pick(f, 5));
+        if (pick(f, 4) == 0)
+            assert_ok(hf_batch_delete(batch, s_(key)));
+        else
+            assert_ok(hf_batch_set(batch, s_(key), s_(random_value(f)), NULL));
+    }
+    assert_written(hf_batch_commit(batch, NULL));
+    hf_batch_free(batch);
+}
+
+static void change_here(struct fixture *f)
+{
+    struct hf_set_options shortly = {.ttl_ms = 1}, for_long = {.ttl_ms = HOUR_MS};
+    int64_t number;
+    char key[16];
+
+    random_key(f, key);
+    switch (pick(f, 10)) {
+    case 0: assert_written(hf_delete(f->store, s_(key), NULL)); break;
+    case 1: assert_written(hf_expire(f->store, s_(key), HOUR_MS * (1 + pick(f, 3)), NULL)); break;
+    case 2: assert_written(hf_persist(f->store, s_(key), NULL)); break;
+    case 3: assert_written(hf_set(f->store, s_(key), s_(random_value(f)), &shortly, NULL)); break;
+    case 4: assert_written(hf_set(f->store, s_(key), s_(random_value(f)), &for_long, NULL)); break;
+    case 5: assert_written(hf_incr(f->store, s_(key), 1 + pick(f, 3), &number, NULL)); break;
+    case 6: commit_random_batch(f); break;
+    default: assert_written(hf_set(f->store, s_(key), s_(random_value(f)), NULL, NULL)); break;
+    }
+}
+
+static void change_there(struct fixture *f)
+{
+    char key[16];
+
+    random_key(f, key);
+    if (key[0] == 't') /* nobody else writes there, that is agreed */
+        return;
+    switch (pick(f, key[0] == 'h' ? 4 : 10)) {
+    case 0: fake_redis_other_node(key, NULL, now_ms() - HOUR_MS, 0); break;
+    case 1: fake_redis_other_node(key, random_value(f), now_ms() - HOUR_MS, 0); break;
+    case 2: fake_redis_other_node(key, random_value(f), now_ms() + HOUR_MS, 0); break;
+    case 3: fake_redis_other_node(key, random_value(f), now_ms(), 10 * HOUR_MS); break;
+    case 4: fake_redis_foreign_delete(key); break;
+    case 5: fake_redis_foreign_expire(key, now_ms() + 5 * HOUR_MS); break;
+    case 6: fake_redis_other_type(key, "hash"); break;
+    default: fake_redis_foreign_set(key, random_value(f), pick(f, 2) ? 0 : now_ms() + HOUR_MS); break;
+    }
+}
+
+/* The server as a whole, in one number each. */
+struct server_state {
+    uint64_t touches, next_id;
+    size_t n_log;
+};
+
+static struct server_state server_state(void)
+{
+    struct server_state s;
+
+    pthread_mutex_lock(&fake_server.mutex);
+    s = (struct server_state){fake_server.touches, fake_server.next_id, fake_server.data.n_log};
+    pthread_mutex_unlock(&fake_server.mutex);
+    return s;
+}
+
+/* What a preview tells of a change that another party ends: a resolver, or our own entry in the log, of whose end nobody
+ * is told. */
+static void assert_same_end(struct fixture *f, const struct end *told)
+{
+    const struct end *settled = find_end(&f->settled, told->key, told->last_lsn);
+    enum hf_outcome outcome = HF_OUTCOME_PENDING;
+
+    if (!settled && told->outcome == HF_OUTCOME_ALREADY) {
+        assert_ok(hf_outcome(f->store, s_(told->key), told->last_lsn, &outcome));
+        assert_int_not_equal(outcome, HF_OUTCOME_PENDING);
+        return;
+    }
+    if (!settled)
+        fail_msg("'%s' up to %" PRIu64 " was to end as %s, and has not ended", told->key, told->last_lsn,
+                 hf_outcome_text(told->outcome));
+    if (told->outcome == HF_OUTCOME_PENDING && told->key[0] == 'c')
+        return;
+    if (settled->outcome != told->outcome)
+        fail_msg("'%s' up to %" PRIu64 " was to end as %s, and ended as %s", told->key, told->last_lsn,
+                 hf_outcome_text(told->outcome), hf_outcome_text(settled->outcome));
+}
+
+static void assert_same_ends(struct fixture *f)
+{
+    for (size_t i = 0; i < f->previewed.n; i++)
+        assert_same_end(f, &f->previewed.ends[i]);
+    for (size_t i = 0; i < f->settled.n; i++) {
+        const struct end *end = &f->settled.ends[i];
+        if (!find_end(&f->previewed, end->key, end->last_lsn))
+            fail_msg("'%s' up to %" PRIu64 " ended as %s, and the preview did not say so", end->key, end->last_lsn,
+                     hf_outcome_text(end->outcome));
+    }
+}
+
+static bool is_heard(struct fixture *f, const struct end *told)
+{
+    bool heard;
+
+    pthread_mutex_lock(&f->settled.mutex);
+    heard = told->outcome == HF_OUTCOME_ALREADY || find_end(&f->settled, told->key, told->last_lsn);
+    pthread_mutex_unlock(&f->settled.mutex);
+    return heard;
+}
+
+static bool all_has_ended(void *ctx)
+{
+    struct fixture *f = ctx;
+    struct hf_status status;
+
+    assert_ok(hf_status(f->store, &status));
+    for (size_t i = 0; i < f->previewed.n; i++) {
+        if (!is_heard(f, &f->previewed.ends[i]))
+            return false;
+    }
+    return status.link == HF_LINK_ONLINE && status.pending_keys == 0;
+}
+
+static void do_round(struct fixture *f)
+{
+    bool before_catch_up = pick(f, 2), lost_answers = pick(f, 3) == 0;
+    struct server_state before, after;
+    struct hf_status was, is;
+
+    if (lost_answers) {
+        fake_redis_script(pick(f, 2) ? FAKE_GROUP : FAKE_LANE, FAKE_LOSE_ANSWER, 1);
+        for (int i = 0; i < 3; i++)
+            change_here(f);
+        fake_redis_script(FAKE_GROUP, FAKE_APPLY, 0);
+        fake_redis_script(FAKE_LANE, FAKE_APPLY, 0);
+    }
+    go_offline(f);
+    f->settled.n = 0;
+    for (uint32_t i = 0, n = pick(f, 12); i < n; i++)
+        change_here(f);
+    assert_written(hf_set(f->store, s_("n:0"), s_(random_value(f)), NULL, NULL)); /* so that there is a replay */
+    for (uint32_t i = 0, n = pick(f, 8); i < n; i++)
+        change_there(f);
+    (void)poll(NULL, 0, 3); /* what has a millisecond to live is dead */
+    come_back_frozen(f, before_catch_up);
+    before = server_state();
+    assert_ok(hf_status(f->store, &was));
+    preview(f);
+    preview(f); /* what it told is still so */
+    assert_ok(hf_status(f->store, &is));
+    after = server_state();
+    assert_memory_equal(&before, &after, sizeof(before));
+    assert_int_equal(was.pending_keys, is.pending_keys);
+    assert_int_equal(was.conflicts, is.conflicts);
+    assert_int_equal(was.parked, is.parked);
+    assert_int_equal(f->settled.n, 0);
+    go_online(f);
+    (void)wait_until(all_has_ended, f, 2000); /* what has not ended by then is told by name */
+    assert_same_ends(f);
+}
+
+static void test_look__a_preview_is_what_the_replay_does(void **state)
+{
+    struct fixture *f = *state;
+
+    f->random = getenv("LOOK_SEED") ? strtoull(getenv("LOOK_SEED"), NULL, 10) : (uint64_t)now_ms();
+    print_message("LOOK_SEED=%" PRIu64 "\n", f->random);
+    open_store(f);
+    go_online(f);
+    for (int i = 0; i < 40; i++)
+        do_round(f);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_look__a_preview_is_what_the_replay_does),
+    };
+
+    (void)previewed;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
