@@ -41,7 +41,8 @@ static int copy_bytes(const struct hf_conflict_row *row, struct hf_bytes *copy)
 }
 
 /* One conflict, copied out, so that the callback runs without a snapshot. HF_NOT_FOUND at the end. */
-static int next_conflict(struct hf *store, uint64_t from_id, struct hf_bytes *copy, struct hf_conflict *ret_conflict)
+static int next_conflict(struct hf *store, uint64_t from_id, struct hf_bytes *copy,
+                         struct hf_conflict *ret_conflict)
 {
     const struct hf_local_ops *ops = store->local->ops;
     struct hf_local_snap *snap;
@@ -71,8 +72,8 @@ static int next_conflict(struct hf *store, uint64_t from_id, struct hf_bytes *co
     return 0;
 }
 
-int hf_conflict_list(struct hf *store, uint64_t from_id,
-                     int (*each)(void *ctx, const struct hf_conflict *conflict), void *ctx)
+int hf_conflict_list(struct hf *store, uint64_t from_id, int (*each)(void *ctx, const struct hf_conflict *conflict),
+                     void *ctx)
 {
     struct hf_bytes copy = {0};
     struct hf_conflict conflict;
@@ -90,23 +91,32 @@ int hf_conflict_list(struct hf *store, uint64_t from_id,
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
-/* The conflict with this id. */
-static int find(struct hf *store, uint64_t id, struct hf_bytes *copy, struct hf_conflict *ret_conflict)
-{
-    int rc = hf__check_handle(store, true);
-
-    if (rc == 0)
-        rc = hf__unlist_prepare(store);
-    if (rc == 0)
-        rc = next_conflict(store, id, copy, ret_conflict);
-    if (rc == HF_NOT_FOUND || (rc == 0 && ret_conflict->id != id))
-        return hf__fail(HF_NOT_FOUND, "there is no conflict with the number %" PRIu64, id);
-    return rc;
-}
-
 static struct hf_unlist unlist_of(const struct hf_conflict *conflict)
 {
     return (struct hf_unlist){.what = HF_LEFT_RESOLVE, .listed = conflict->id, .key = conflict->key};
+}
+
+/* 0 when it is stored, HF_NOT_FOUND when not. */
+static int find_stored(struct hf *store, uint64_t id, struct hf_bytes *copy, struct hf_conflict *ret_conflict)
+{
+    int rc = next_conflict(store, id, copy, ret_conflict);
+
+    return rc == 0 && ret_conflict->id != id ? HF_NOT_FOUND : rc;
+}
+
+/* One that is listed, stored or not yet, and that nobody is taking off. */
+static int find(struct hf *store, uint64_t id, struct hf_bytes *copy, struct hf_conflict *ret_conflict)
+{
+    struct hf_unlist unlist = {.what = HF_LEFT_RESOLVE, .listed = id};
+    int rc = hf__check_handle(store, true);
+
+    if (rc == 0)
+        rc = find_stored(store, id, copy, ret_conflict);
+    if (rc == HF_NOT_FOUND && (rc = hf__unlist_prepare(store)) == 0)
+        rc = find_stored(store, id, copy, ret_conflict);
+    if (rc == HF_NOT_FOUND)
+        return hf__unlist_missing(&unlist);
+    return rc == 0 ? hf__unlist_check(store, &unlist) : rc;
 }
 
 int hf_conflict_resolve(struct hf *store, uint64_t id)
@@ -131,7 +141,8 @@ static int check_loser(const struct hf *store, const struct hf_conflict *conflic
     if (conflict->winner == HF_WINNER_MERGED)
         return hf__fail(HF_EINVAL, "conflict %" PRIu64 " was merged: neither side lost as a whole", conflict->id);
     if (loser->present && loser->too_long)
-        return hf__fail(HF_EINVAL, "the value that lost conflict %" PRIu64 " was too long to be kept", conflict->id);
+        return hf__fail(HF_EINVAL, "the value that lost conflict %" PRIu64 " was too long to be kept",
+                        conflict->id);
     if (loser->present && hf__is_expired(loser->deadline_ms, hf__now_ms(store)))
         return hf__fail(HF_EINVAL, "the deadline of the value that lost conflict %" PRIu64 " has passed",
                         conflict->id);

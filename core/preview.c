@@ -9,6 +9,7 @@
 
 #include "checkpoint.h"
 #include "fail.h"
+#include "settle.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,8 +245,10 @@ static void take_own(struct hf_preview_run *run, struct hf_send *s)
     s->trial->judged = true;
 }
 
-static bool is_owed(const struct hf_found *found)
+static bool is_owed(struct hf *store, const struct hf_pending_row *row, const struct hf_found *found)
 {
+    if (hf__settle_acked_lsn(store, row->key) >= row->last_lsn)
+        return false;
     return !found->top || (!hf__version_is_settled(found->top) && !(found->top->flags & HF_ENTRY_LANE));
 }
 
@@ -258,7 +261,7 @@ static int add_row(struct hf_preview_run *run, struct hf_look *look, const struc
 
     if (rc == HF_ECORRUPT) /* the replay leaves it where it is */
         return 0;
-    if (rc != 0 || !is_owed(&found))
+    if (rc != 0 || !is_owed(run->store, row, &found))
         return rc;
     s = hf__send_add(&run->sends);
     rc = s ? hf__trial_fill(link, s, row, &found) : HF_ENOMEM;

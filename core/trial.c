@@ -2,6 +2,7 @@
  * Nothing is sent, settled or noted. On the link thread for the replay; on a caller's own for a preview. */
 #include "link_state.h"
 
+#include "drain.h"
 #include "fail.h"
 
 #include <stdlib.h>
@@ -95,6 +96,16 @@ static bool set_guards(struct hf_trial *trial)
     return trial->n_guards > 0;
 }
 
+/* The row's reason, unless something has been written since. */
+static uint8_t why_of(const struct hf_trial *trial, const struct hf_found *found)
+{
+    const struct hf_version *v = found->of_value;
+
+    if (!v || v->lsn <= trial->row.last_lsn)
+        return trial->row.why;
+    return hf__pending_why(v, &trial->row.base);
+}
+
 void hf__trial_begin(struct hf_link *link, const struct hf_notes *notes, struct hf_send *s,
                      const struct hf_found *found)
 {
@@ -106,7 +117,7 @@ void hf__trial_begin(struct hf_link *link, const struct hf_notes *notes, struct 
         .op = only_ttl  ? HF_PENDING_TTL
               : deleted ? HF_PENDING_DELETE
                         : HF_PENDING_SET,
-        .why = trial->row.why,
+        .why = why_of(trial, found),
         .live = found->live,
         .dead = !found->live && !deleted,
         .value = hf__slice(s->value.data, s->value.len),
@@ -124,7 +135,7 @@ void hf__trial_begin(struct hf_link *link, const struct hf_notes *notes, struct 
     };
     trial->examined = s->ns->writers == HF_WRITERS_ANY ||
                       (s->ns->writers == HF_WRITERS_HOLDFAST && trial->c.foreign.op != 0) ||
-                      trial->row.why != HF_PENDING_WRITE;
+                      trial->c.why != HF_PENDING_WRITE;
     trial->want = hf__judge_first_want(&trial->c);
     trial->guarded = trial->examined && set_guards(trial);
 }
