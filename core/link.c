@@ -560,7 +560,8 @@ int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
     rc = hf__link_load_cursors(store);
     start_live(link); /* what is written while the first attempt is under way waits for it */
     link->taking_from_open = true;
-    hf__link_check_operator(store);
+    if (hf__operator_changed(store)) /* one that cannot be read sets nothing */
+        (void)hf__operator_load(store, &link->by_operator);
     if (rc == 0)
         rc = tier->ops->start(tier, &handler, link);
     if (rc != 0)
