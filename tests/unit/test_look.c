@@ -433,14 +433,473 @@ static void test_look__a_preview_is_what_the_replay_does(void **state)
         do_round(f);
 }
 
+/* ---- a preview, case by case ---- */
+
+static void close_store(struct fixture *f)
+{
+    struct hf *store = f->store;
+
+    f->store = NULL;
+    assert_ok(hf_close(store));
+}
+
+static void reopen_to_look(struct fixture *f)
+{
+    close_store(f);
+    fake_redis_set_away(false);
+    f->opts.look_only = true;
+    open_store(f);
+    wait_state(f, HF_LINK_HELD);
+}
+
+static void make_conflict(struct fixture *f, const char *key)
+{
+    put(f->store, key, "base");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    go_offline(f);
+    put(f->store, key, "ours");
+    fake_redis_foreign_set(key, "their value", 0);
+}
+
+static void test_look__a_store_opened_to_look_shows_a_preview_and_sends_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct server_state before, after;
+    const struct end *end;
+
+    open_store(f);
+    go_online(f);
+    make_conflict(f, "n:1");
+    put(f->store, "l:new", "v");
+    reopen_to_look(f);
+    before = server_state();
+    preview(f);
+    after = server_state();
+    assert_memory_equal(&before, &after, sizeof(before));
+    assert_int_equal(f->previewed.n, 2);
+    end = previewed(f, "n:1");
+    assert_int_equal(end->outcome, HF_OUTCOME_LOST);
+    assert_string_equal(end->rule, "newest: theirs has no known time");
+    assert_int_equal(end->theirs_len, strlen("their value"));
+    assert_int_equal(previewed(f, "l:new")->outcome, HF_OUTCOME_APPLIED);
+    assert_true(fake_redis_holds("n:1", "their value"));
+    assert_true(fake_redis_holds("l:new", NULL));
+    assert_value(f->store, "n:1", "ours");
+}
+
+static void test_look__a_preview_needs_redis(void **state)
+{
+    struct fixture *f = *state;
+
+    open_store(f);
+    go_online(f);
+    go_offline(f);
+    put(f->store, "n:1", "v");
+    assert_code(HF_EOFFLINE, hf_preview(f->store, on_preview, &f->previewed));
+    close_store(f);
+    f->opts.redis = NULL;
+    open_store(f);
+    assert_code(HF_EOFFLINE, hf_preview(f->store, on_preview, &f->previewed));
+    assert_int_equal(f->previewed.n, 0);
+}
+
+static int say_seven(void *ctx, const struct hf_preview *one)
+{
+    (void)one;
+    ++*(int *)ctx;
+    return 7;
+}
+
+static void test_look__a_callback_ends_a_preview(void **state)
+{
+    struct fixture *f = *state;
+    int calls = 0;
+
+    open_store(f);
+    go_online(f);
+    go_offline(f);
+    put(f->store, "n:1", "v");
+    put(f->store, "n:2", "v");
+    come_back_frozen(f, false);
+    assert_int_equal(hf_preview(f->store, say_seven, &calls), 7);
+    assert_int_equal(calls, 1);
+}
+
+/* More than one batch of rows, and of one lane; among the increments some that Redis will refuse. */
+static void test_look__a_preview_goes_on_behind_the_first_batch(void **state)
+{
+    struct fixture *f = *state;
+    int64_t number;
+    char key[16];
+
+    open_store(f);
+    go_online(f);
+    go_offline(f);
+    for (int i = 0; i < 150; i++) {
+        sprintf(key, "n:%d", i);
+        put(f->store, key, "v");
+    }
+    for (int i = 0; i < 300; i++) {
+        sprintf(key, "b:%d", i % 7);
+        assert_ok(hf_incr(f->store, s_(key), 1, &number, NULL));
+    }
+    fake_redis_foreign_set("b:3", "no number", 0);
+    fake_redis_foreign_set("b:4", "9223372036854775807", 0);
+    come_back_frozen(f, true);
+    preview(f);
+    assert_int_equal(f->previewed.n, 450);
+    assert_int_equal(previewed(f, "b:3")->outcome, HF_OUTCOME_PARKED);
+    assert_int_equal(previewed(f, "b:5")->outcome, HF_OUTCOME_APPLIED);
+}
+
+static void test_look__what_the_log_has_of_ours_is_already_applied(void **state)
+{
+    struct fixture *f = *state;
+
+    open_store(f);
+    go_online(f);
+    fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    put(f->store, "t:1", "v"); /* no log: examined by nobody */
+    wait_state(f, HF_LINK_OFFLINE);
+    fake_redis_set_away(false);
+    wait_state(f, HF_LINK_ONLINE);
+    fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    put(f->store, "n:1", "v");
+    wait_state(f, HF_LINK_OFFLINE);
+    fake_redis_foreign_set("n:1", "w", 0); /* later than ours, which has ended */
+    come_back_frozen(f, true);
+    preview(f);
+    assert_int_equal(previewed(f, "n:1")->outcome, HF_OUTCOME_ALREADY);
+}
+
+static void test_look__increments_without_their_mark_are_in_doubt(void **state)
+{
+    struct fixture *f = *state;
+    int64_t number;
+
+    open_store(f);
+    go_online(f);
+    assert_ok(hf_incr(f->store, s_("n:0"), 1, &number, NULL));
+    assert_ok(hf_drain(f->store, SOON_MS));
+    fake_redis_script(FAKE_LANE, FAKE_LOSE_ANSWER, 1);
+    assert_ok(hf_incr(f->store, s_("n:0"), 1, &number, NULL));
+    wait_state(f, HF_LINK_OFFLINE);
+    assert_ok(hf_incr(f->store, s_("n:1"), 1, &number, NULL));
+    fake_redis_set_mark(0);
+    f->settled.n = 0;
+    come_back_frozen(f, true);
+    preview(f);
+    assert_int_equal(previewed(f, "n:0")->outcome, HF_OUTCOME_IN_DOUBT);
+    assert_int_equal(previewed(f, "n:1")->outcome, HF_OUTCOME_APPLIED);
+    go_online(f);
+    (void)wait_until(all_has_ended, f, 2000);
+    assert_same_ends(f);
+}
+
+/* ---- explaining ---- */
+
+static void explain(struct fixture *f, const char *key, struct hf_explanation *e)
+{
+    assert_ok(hf_explain(f->store, s_(key), e));
+}
+
+static void test_look__an_explanation_tells_what_both_tiers_hold(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_explanation e = {0};
+    struct server_state before, after;
+
+    open_store(f);
+    go_online(f);
+    make_conflict(f, "n:1");
+    put(f->store, "n:1", "ours again");
+    come_back_frozen(f, true);
+    before = server_state();
+    explain(f, "n:1", &e);
+    after = server_state();
+    assert_memory_equal(&before, &after, sizeof(before));
+    assert_true(e.held && e.live && e.in_overlay && !e.in_journal_only);
+    assert_memory_equal(e.value.data, "ours again", e.value.len);
+    assert_int_equal(e.origin, HF_ORIGIN_PENDING);
+    assert_int_equal(e.outcome, HF_OUTCOME_PENDING);
+    assert_string_equal(e.owed, "a pending row");
+    assert_int_equal(e.pending_folded, 2);
+    assert_int_equal(e.pending_last_lsn, e.lsn);
+    assert_int_equal(e.pending_first_lsn, e.lsn - 1);
+    assert_true(e.shared_known && e.shared_present && !e.same);
+    assert_string_equal(e.shared_type, "string");
+    assert_memory_equal(e.shared_value.data, "their value", e.shared_value.len);
+    assert_string_equal(e.prefix, "n:");
+    assert_non_null(strstr(e.why, "waits for Redis, which holds another value"));
+    hf_explanation_release(&e);
+    assert_ok(hf_checkpoint(f->store)); /* from the overlay into a row: the same is told */
+    explain(f, "n:1", &e);
+    assert_false(e.in_overlay);
+    assert_int_equal(e.pending_folded, 2);
+    assert_int_equal(e.pending_first_lsn, e.lsn - 1);
+    hf_explanation_release(&e);
+    go_online(f);
+    explain(f, "n:1", &e);
+    assert_true(e.same);
+    assert_int_equal(e.conflicts, 1);
+    assert_string_equal(e.owed, "nothing");
+    assert_non_null(strstr(e.why, "our change lost the conflict "));
+    hf_explanation_release(&e);
+    hf_explanation_release(&e); /* an empty one */
+}
+
+static void test_look__an_explanation_without_redis_says_so(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_explanation e = {0};
+    int64_t number;
+
+    open_store(f);
+    go_online(f);
+    go_offline(f);
+    assert_ok(hf_incr(f->store, s_("n:1"), 1, &number, NULL));
+    assert_ok(hf_incr(f->store, s_("n:1"), 1, &number, NULL));
+    put(f->store, "o:1", "v");
+    explain(f, "n:1", &e);
+    assert_false(e.shared_known);
+    assert_string_equal(e.owed, "lane entries");
+    assert_int_equal(e.pending_folded, 2);
+    assert_non_null(strstr(e.why, "which could not be asked: "));
+    hf_explanation_release(&e);
+    assert_ok(hf_checkpoint(f->store));
+    explain(f, "n:1", &e);
+    assert_string_equal(e.owed, "lane entries");
+    assert_int_equal(e.pending_folded, 2);
+    hf_explanation_release(&e);
+    explain(f, "o:1", &e);
+    assert_non_null(strstr(e.why, "and never shared"));
+    hf_explanation_release(&e);
+    explain(f, "nowhere", &e);
+    assert_false(e.held || e.live);
+    assert_int_equal(e.lsn, 0);
+    assert_non_null(strstr(e.why, "it is not held here"));
+    hf_explanation_release(&e);
+}
+
+/* One row for each sentence: what was gathered, and a part of what is told. */
+static void test_look__the_sentence_follows_from_what_was_gathered(void **state)
+{
+    struct hf_explanation row = {.live = true, .owed = "a pending row", .made_ms = 1000, .shared_known = true};
+    struct hf_explanation absent = row, same = row, other = row, type = row, nothing = {.owed = "nothing"};
+    struct hf_explanation parked = {.owed = "nothing", .live = true, .outcome = HF_OUTCOME_PARKED};
+    struct hf_explanation agreed = {
+        .owed = "nothing", .live = true, .shared_known = true, .same = true, .made_ms = 1000};
+    struct hf_explanation lost = {.owed = "nothing", .live = true, .shared_known = true, .made_ms = 1000};
+    struct hf_explanation there = {
+        .owed = "nothing", .shared_known = true, .shared_present = true, .shared_type = "string"};
+    char text[HF_WHY_MAX];
+
+    (void)state;
+    same.shared_present = other.shared_present = type.shared_present = true;
+    strcpy(same.shared_type, "string");
+    strcpy(other.shared_type, "string");
+    strcpy(type.shared_type, "hash");
+    same.same = true;
+    const struct {
+        struct hf_why why;
+        const char *part;
+    } cases[] = {
+        {{.e = &absent},
+         "our change of 00:00:01 UTC of 1970-01-01 waits for Redis, which holds nothing under this key"},
+        {{.e = &same}, "which holds the same already"},
+        {{.e = &other, .other_value = true}, "which holds another value"},
+        {{.e = &other}, "which holds the same value with another deadline"},
+        {{.e = &type}, "which holds a value of type hash"},
+        {{.e = &parked, .parked_reason = "WRONGTYPE"},
+         "our latest change is parked, kept for the operator: WRONGTYPE"},
+        {{.e = &agreed}, "both tiers hold the same, since 00:00:01 UTC of 1970-01-01"},
+        {{.e = &agreed, .conflict_id = 17, .winner = HF_WINNER_THEIRS, .rule = "newest", .decided_ms = 1000},
+         "our change lost the conflict 17 by rule newest at 00:00:01 UTC"},
+        {{.e = &agreed, .conflict_id = 17, .winner = HF_WINNER_MERGED, .rule = "merge-json"},
+         "both sides were merged in the conflict 17 by rule merge-json at an unknown time"},
+        {{.e = &lost}, "nothing of ours waits, and Redis holds nothing under this key"},
+        {{.e = &there}, "it is not held here, and Redis holds a value of 0 bytes"},
+        {{.e = &nothing, .not_asked = "it is away"},
+         "it is not held here; what Redis holds is not known: it is away"},
+        {{.e = &agreed, .never_shared = true},
+         "it is held here since 00:00:01 UTC of 1970-01-01, and never shared"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct hf_why why = cases[i].why;
+        why.parked_reason = why.parked_reason ? why.parked_reason : "";
+        why.not_asked = why.not_asked ? why.not_asked : "";
+        hf__explain_why(&why, text);
+        if (!strstr(text, cases[i].part))
+            fail_msg("case %zu says \"%s\"; expected \"%s\"", i, text, cases[i].part);
+    }
+}
+
+/* ---- verifying ---- */
+
+struct told {
+    size_t n;
+    char text[2048]; /* "key:flags " */
+};
+
+static int on_difference(void *ctx, const struct hf_difference *d)
+{
+    struct told *told = ctx;
+
+    snprintf(told->text + strlen(told->text), sizeof(told->text) - strlen(told->text), "%.*s:%s%s%s%s%s ",
+             (int)d->key.len, (const char *)d->key.data, d->pending ? "p" : "", d->absent_there ? "a" : "",
+             d->other_value ? "v" : "", d->other_deadline ? "d" : "", d->other_type ? "t" : "");
+    told->n++;
+    return 0;
+}
+
+static struct hf_verification verify(struct fixture *f, uint64_t sample, struct told *told)
+{
+    struct hf_verification sums = {0};
+
+    *told = (struct told){0};
+    assert_ok(hf_verify(f->store, sample, on_difference, told, &sums));
+    assert_int_equal(sums.compared, sums.same + sums.pending + sums.different);
+    return sums;
+}
+
+#define LONG_BYTES 20000 /* longer than what is hashed unasked */
+
+static void put_long(struct fixture *f, const char *key, char filler)
+{
+    static char value[LONG_BYTES + 1];
+
+    memset(value, filler, LONG_BYTES);
+    put(f->store, key, value);
+}
+
+static void foreign_long(const char *key, char filler)
+{
+    static char value[LONG_BYTES + 1];
+
+    memset(value, filler, LONG_BYTES);
+    fake_redis_foreign_set(key, value, 0);
+}
+
+static void test_look__verify_tells_each_difference(void **state)
+{
+    static const char *const keys[] = {"n:absent", "n:deadline", "n:same", "n:type", "n:value"};
+    struct fixture *f = *state;
+    struct hf_verification sums;
+    struct told told;
+
+    open_store(f);
+    go_online(f);
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        put(f->store, keys[i], "v");
+    put_long(f, "n:long", 'a');
+    put_long(f, "n:long other", 'a');
+    put(f->store, "o:1", "v"); /* never shared */
+    assert_ok(hf_drain(f->store, SOON_MS));
+    go_offline(f);
+    put(f->store, "n:waits", "v");
+    put(f->store, "n:same", "w");
+    fake_redis_foreign_set("n:same", "w", 0); /* pending, and the same all the same */
+    fake_redis_foreign_delete("n:absent");
+    fake_redis_foreign_expire("n:deadline", now_ms() + HOUR_MS);
+    fake_redis_other_type("n:type", "hash");
+    fake_redis_foreign_set("n:value", "w", 0);
+    foreign_long("n:long other", 'b');
+    come_back_frozen(f, true);
+    sums = verify(f, 0, &told);
+    assert_string_equal(told.text, "n:absent:a n:deadline:d n:long other:v n:type:t n:value:v n:waits:pa ");
+    assert_int_equal(sums.compared, 8);
+    assert_int_equal(sums.pending, 2);
+    assert_int_equal(sums.different, 5);
+    sums = verify(f, 3, &told);
+    assert_int_equal(sums.compared, 3);
+    sums = verify(f, 1000, &told);
+    assert_int_equal(sums.compared, 8);
+    fake_redis_set_away(true);
+    wait_state(f, HF_LINK_OFFLINE);
+    assert_code(HF_EOFFLINE, hf_verify(f->store, 0, on_difference, &told, &sums));
+}
+
+static void test_look__a_sample_is_taken_from_all_keys(void **state)
+{
+    struct fixture *f = *state;
+    bool met[20] = {false};
+    struct told told;
+    char key[16];
+    size_t n = 0;
+
+    open_store(f);
+    go_online(f);
+    go_offline(f);
+    for (int i = 0; i < 20; i++) {
+        sprintf(key, "n:%d", i);
+        put(f->store, key, "v");
+    }
+    come_back_frozen(f, true);
+    for (int round = 0; round < 400 && n < 20;
+         round++) { /* each key is left out with probability 19/20 each time */
+        assert_int_equal(verify(f, 1, &told).compared, 1);
+        n += !met[atoi(told.text + 2)];
+        met[atoi(told.text + 2)] = true;
+    }
+    assert_int_equal(n, 20);
+}
+
+static void *verify_beside(void *arg)
+{
+    struct fixture *f = arg;
+    struct told told;
+    struct hf_verification sums = verify(f, 0, &told);
+
+    return (void *)(uintptr_t)(sums.different + 1);
+}
+
+static bool is_asked(void *ctx)
+{
+    return fake_redis_asked(FAKE_EXAMINE) > *(unsigned *)ctx;
+}
+
+/* The copy was read, the change was made on both sides, then Redis answered. */
+static void test_look__a_change_under_way_is_no_difference(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+    pthread_t thread;
+    void *told;
+
+    open_store(f);
+    go_online(f);
+    put(f->store, "n:1", "v");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    asked = fake_redis_asked(FAKE_EXAMINE);
+    fake_redis_freeze(FAKE_EXAMINE);
+    assert_int_equal(pthread_create(&thread, NULL, verify_beside, f), 0);
+    assert_true(wait_until(is_asked, &asked, SOON_MS));
+    put(f->store, "n:1", "w");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    fake_redis_thaw(FAKE_EXAMINE);
+    assert_int_equal(pthread_join(thread, &told), 0);
+    assert_int_equal((uintptr_t)told, 1);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_look__a_preview_is_what_the_replay_does),
+        CASE(test_look__a_store_opened_to_look_shows_a_preview_and_sends_nothing),
+        CASE(test_look__a_preview_needs_redis),
+        CASE(test_look__a_callback_ends_a_preview),
+        CASE(test_look__a_preview_goes_on_behind_the_first_batch),
+        CASE(test_look__what_the_log_has_of_ours_is_already_applied),
+        CASE(test_look__increments_without_their_mark_are_in_doubt),
+        CASE(test_look__an_explanation_tells_what_both_tiers_hold),
+        CASE(test_look__an_explanation_without_redis_says_so),
+        CASE(test_look__the_sentence_follows_from_what_was_gathered),
+        CASE(test_look__verify_tells_each_difference),
+        CASE(test_look__a_sample_is_taken_from_all_keys),
+        CASE(test_look__a_change_under_way_is_no_difference),
     };
 
-    (void)previewed;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
