@@ -91,6 +91,7 @@ static const struct hf_namespace namespaces[] = {
     {.prefix = "c:", .conflict = HF_CONFLICT_CALLBACK},
     {.prefix = "h:", .writers = HF_WRITERS_HOLDFAST},
     {.prefix = "t:", .writers = HF_WRITERS_THIS_NODE},
+    {.prefix = "x:", .tentative = true},
     {.prefix = "o:", .write_mode = HF_WRITE_LOCAL},
 };
 
@@ -238,7 +239,7 @@ static uint32_t pick(struct fixture *f, uint32_t n)
 
 static const char *random_key(struct fixture *f, char *key)
 {
-    sprintf(key, "%c:%u", "nnbblrpjchtt"[pick(f, 12)], pick(f, 4));
+    sprintf(key, "%c:%u", "nnbblrpjchttxx"[pick(f, 14)], pick(f, 4));
     return key;
 }
 
@@ -273,6 +274,17 @@ static void commit_random_batch(struct fixture *f)
     hf_batch_free(batch);
 }
 
+/* Offline, by what is held here: the replay checks it. */
+static void decide_here(struct fixture *f, const char *key)
+{
+    int rc = pick(f, 2)
+                 ? hf_set_if_absent(f->store, s_(key), s_(random_value(f)), NULL, NULL)
+                 : hf_compare_and_set(f->store, s_(key), s_(random_value(f)), s_(random_value(f)), NULL, NULL);
+
+    if (rc != HF_NOT_DONE && rc != HF_EUNKNOWN && rc != HF_EOFFLINE)
+        assert_written(rc);
+}
+
 static void change_here(struct fixture *f)
 {
     struct hf_set_options shortly = {.ttl_ms = 1}, for_long = {.ttl_ms = HOUR_MS};
@@ -280,6 +292,10 @@ static void change_here(struct fixture *f)
     char key[16];
 
     random_key(f, key);
+    if (key[0] == 'x' && pick(f, 2)) {
+        decide_here(f, key);
+        return;
+    }
     switch (pick(f, 10)) {
     case 0: assert_written(hf_delete(f->store, s_(key), NULL)); break;
     case 1: assert_written(hf_expire(f->store, s_(key), HOUR_MS * (1 + pick(f, 3)), NULL)); break;
