@@ -30,18 +30,6 @@ static int take_value(struct read *r, struct hf_slice value)
     return 0;
 }
 
-static enum hf_origin origin_of(struct hf *store, const struct hf_found *found, enum hf_owed owed, struct hf_ns *ns)
-{
-    if (owed != HF_OWED_NOTHING)
-        return HF_ORIGIN_PENDING;
-    if (!store->sharing || ns->write_mode == HF_WRITE_LOCAL)
-        return HF_ORIGIN_LOCAL_VERIFIED;
-    if (!found->held)
-        return HF_ORIGIN_NONE;
-    return atomic_load(&ns->verified) && !atomic_load(&store->refreshing) ? HF_ORIGIN_LOCAL_VERIFIED
-                                                                          : HF_ORIGIN_LOCAL_UNVERIFIED;
-}
-
 /* Redis has this value, or nobody is owed it. A parked one is neither pending nor shared. */
 static bool is_shared(struct hf *store, const struct hf_ns *ns, const struct hf_found *found, enum hf_owed owed)
 {
@@ -61,7 +49,7 @@ static void describe(struct hf *store, struct hf_slice key, const struct hf_foun
 
     *r = (struct hf_result){
         .lsn = found->lsn,
-        .origin = origin_of(store, found, owed, ns),
+        .origin = hf__look_origin(store, key, found, owed),
         .pending = owed != HF_OWED_NOTHING,
         .shared = is_shared(store, ns, found, owed),
         .time_unknown = found->time_unknown,
