@@ -346,8 +346,8 @@ const char *hf__rule_text(uint8_t rule)
 {
     static const char *const texts[] = {
         [HF_RULE_NEWEST] = "newest",
-        [HF_RULE_UNKNOWN] = "newest: theirs has no known time",
-        [HF_RULE_AMBIGUOUS] = "newest: ambiguous, the greater digest",
+        [HF_RULE_UNKNOWN] = "newest",
+        [HF_RULE_AMBIGUOUS] = "newest",
         [HF_RULE_REMOTE] = "remote",
         [HF_RULE_LOCAL] = "local",
         [HF_RULE_CALLBACK] = "callback",

@@ -58,7 +58,8 @@ uint8_t hf__judge_first_want(const struct hf_case *c);
 /* Whether two deadlines on the timeline, one of which was converted from Redis's clock, are the same; 0: none. */
 bool hf__judge_same_deadline(int64_t a_ms, int64_t b_ms, int64_t clock_uncertainty_ms);
 
-/* "newest", "remote", ...: for people. */
+/* "newest", "remote", ...: for people. What else there is to say of `newest`, that theirs has no known time or that the two
+ * are ambiguous, the row says itself. */
 const char *hf__rule_text(uint8_t rule);
 
 #endif
