@@ -513,6 +513,7 @@ static bool idle_until_expiry(struct hf *store)
     if (!wait_ms(cp, IDLE_WAKE_MS))
         return false;
     pthread_mutex_unlock(&cp->mutex);
+    hf__link_check_operator(store);
     expired = has_expired(store) || atomic_load(&store->time.unsaved);
     pthread_mutex_lock(&cp->mutex);
     return expired;
