@@ -169,6 +169,31 @@ static void assert_conflict_over(struct fixture *f, const char *ours)
     f->store->local->ops->snap_end(snap);
 }
 
+/* ---- 2: what is sent again is a new change ---- */
+
+static void test_reconcile__2_a_requeued_increment_counts_behind_later_ones(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result refused;
+    int64_t number;
+
+    plain(f, "SET n text");
+    open_away(f, f->scratch.store);
+    assert_ok(hf_incr(f->store, s_("n"), 1, &number, &refused));
+    assert_ok(hf_incr(f->store, s_("m"), 1, &number, NULL));
+    close_store(f);
+    come_home(f, f->scratch.store);
+    assert_redis(f, "n", "text");
+    assert_redis(f, "m", "1");
+    plain(f, "SET n 10");
+    assert_ok(hf_checkpoint(f->store));
+    assert_ok(hf_parked_requeue(f->store, refused.lsn, NULL));
+    assert_ok(hf_drain(f->store, BOUND_MS));
+    assert_redis(f, "n", "11");
+    assert_redis(f, "m", "1");
+    close_store(f);
+}
+
 /* ---- 5: when a write was made counts, not when it arrived ---- */
 
 static void test_reconcile__5_the_later_write_wins_whoever_returns_first(void **state)
@@ -211,6 +236,23 @@ static void test_reconcile__6_the_same_value_with_a_new_deadline_gets_it(void **
     close_store(f);
 }
 
+/* Another has written it, too: there is nothing to store but the deadline. */
+static void test_reconcile__6_a_value_that_is_there_already_gets_the_deadline(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_set_options minute = {.ttl_ms = 60000};
+
+    put_online(f, f->scratch.store, "k", "base");
+    open_away(f, f->scratch.store);
+    assert_ok(hf_set(f->store, s_("k"), s_("session"), &minute, NULL));
+    close_store(f);
+    plain(f, "SET k session");
+    come_home(f, f->scratch.store);
+    assert_in_range(redis_server_number(&f->redis, "PTTL k"), 1, 60000);
+    assert_int_equal(status_of(f).conflicts, 0);
+    close_store(f);
+}
+
 /* ---- 10: an absence that nobody made beats nothing ---- */
 
 static void test_reconcile__10_an_evicted_key_does_not_beat_a_pending_write(void **state)
@@ -219,7 +261,8 @@ static void test_reconcile__10_an_evicted_key_does_not_beat_a_pending_write(void
 
     put_online(f, f->scratch.store, "k", "base");
     put_away(f, f->scratch.store, "k", "ours");
-    plain(f, "DEL k"); /* to a store an eviction looks the same */
+    put_online(f, f->other, "k", "theirs"); /* the log names this ... */
+    plain(f, "DEL k");                      /* ... and nobody names that: to a store it looks like an eviction */
     come_home(f, f->scratch.store);
     assert_redis(f, "k", "ours");
     assert_int_equal(status_of(f).conflicts, 0);
@@ -347,7 +390,7 @@ static void test_reconcile__12_a_trimmed_log_is_no_wipe(void **state)
 
 /* ---- 13: what Redis had acknowledged and lost again ---- */
 
-static void test_reconcile__13_acknowledged_increments_come_back_after_a_rollback(void **state)
+static void test_reconcile__13_acknowledged_changes_come_back_after_a_rollback(void **state)
 {
     struct fixture *f = *state;
     int64_t number;
@@ -357,21 +400,21 @@ static void test_reconcile__13_acknowledged_increments_come_back_after_a_rollbac
         assert_ok(hf_incr(f->store, s_("n"), 1, &number, NULL));
     put(f->store, "k", "older");
     put(f->store, "gone", "v");
-    plain(f, "INCRBY n 100");
     plain(f, "SAVE");
     for (int i = 0; i < 3; i++)
         assert_ok(hf_incr(f->store, s_("n"), 1, &number, NULL));
     put(f->store, "k", "newer");
     assert_ok(hf_delete(f->store, s_("gone"), NULL));
-    assert_int_equal(number, 105);
+    assert_int_equal(number, 5);
+    close_store(f);
     redis_server_kill(&f->redis);
-    assert_true(wait_link(f->store, HF_LINK_OFFLINE, BOUND_MS));
     assert_int_equal(redis_server_restart(&f->redis), 0);
-    assert_ok(hf_drain(f->store, BOUND_MS));
+    plain(f, "INCRBY n 100"); /* others add to what is there: a value would take it away */
+    assert_redis(f, "n", "102");
+    come_home(f, f->scratch.store);
     assert_redis(f, "n", "105");
     assert_redis(f, "k", "newer");
     assert_redis(f, "gone", NULL);
-    assert_value(f->store, "n", "105");
     close_store(f);
 }
 
@@ -419,32 +462,39 @@ static void test_reconcile__19_a_forbidden_key_is_parked_and_holds_up_nobody(voi
 
 /* ---- 22: no older value is left behind by a full disk ---- */
 
+/* Until not even the first one is taken after a checkpoint. */
+static void fill(struct hf *store, struct hf_slice value)
+{
+    char key[16];
+    int taken = 1;
+
+    for (int i = 0; i < 64 && taken > 0; i++) {
+        int rc = 0;
+        for (taken = 0; rc == 0; taken += rc == 0) {
+            snprintf(key, sizeof(key), "fill%d.%d", i, taken);
+            rc = hf_set(store, s_(key), value, NULL, NULL);
+        }
+        assert_int_equal(rc, HF_EFULL);
+        assert_ok(hf_checkpoint(store));
+    }
+    assert_int_equal(taken, 0);
+}
+
 static void test_reconcile__22_a_full_store_takes_no_write_and_passes_none_on(void **state)
 {
     struct fixture *f = *state;
     size_t n = 1 << 20;
-    char *big = calloc(1, n), key[16];
-    int rc = 0;
+    char *big = calloc(1, n);
 
     assert_non_null(big);
     f->opts.max_disk_bytes = 16 << 20;
     f->opts.checkpoint_bytes = 1 << 20;
     open_away(f, f->scratch.store);
     put(f->store, "k", "taken");
-    for (int i = 0; i < 64 && rc == 0; i++) {
-        snprintf(key, sizeof(key), "fill%d", i);
-        rc = hf_set(f->store, s_(key), hf__slice(big, n), NULL, NULL);
-    }
-    assert_int_equal(rc, HF_EFULL);
-    assert_ok(hf_checkpoint(f->store));
+    fill(f->store, hf__slice(big, n));
     close_store(f);
-    f->opts.redis = f->redis.address;
-    plain(f, "CONFIG SET maxmemory 1"); /* what is pending stays so */
-    assert_ok(hf_open(f->scratch.store, &f->opts, &f->store));
-    assert_true(wait_link(f->store, HF_LINK_REPLAYING, BOUND_MS));
+    open_online(f, f->scratch.store); /* the row of k is gone, its copy is held */
     assert_code(HF_EFULL, hf_set(f->store, s_("k"), hf__slice(big, n), NULL, NULL));
-    plain(f, "CONFIG SET maxmemory 0");
-    assert_ok(hf_drain(f->store, BOUND_MS));
     assert_redis(f, "k", "taken");
     assert_value(f->store, "k", "taken");
     close_store(f);
@@ -592,27 +642,62 @@ static void test_reconcile__A12_a_lost_write_is_in_the_conflict_log_and_theirs_i
 
 /* ---- A14: the change log's key taken for something else ---- */
 
-static void test_reconcile__A14_a_log_of_another_type_is_noticed(void **state)
+static bool is_told_of_no_stream(void *ctx)
 {
-    struct fixture *f = *state;
+    struct fixture *f = ctx;
 
+    return strstr(status_of(f).link_reason, "no stream") != NULL;
+}
+
+#define LOG_NAME "KEYS[1]..redis.call('GET','_hf::epoch')"
+
+/* Nobody would be told of what is written: the link says so, and writes wait until the key is free again. */
+static void check_log_taken_before(struct fixture *f, int (*write)(struct hf *store))
+{
     open_online(f, f->scratch.store);
-    put(f->store, "k", "1");
-    plain(f, "EVAL redis.call('SET',KEYS[1]..redis.call('GET','_hf::epoch'),'x') 1 _hf::log:");
-    put(f->store, "k", "2");
-    assert_redis(f, "k", "2");
-    fprintf(stderr, "state %s: %s\n", hf_link_text(status_of(f).link), status_of(f).link_reason);
-    let_pass(500);
-    fprintf(stderr, "state %s: %s\n", hf_link_text(status_of(f).link), status_of(f).link_reason);
+    plain(f, "EVAL redis.call('SET'," LOG_NAME ",'x') 1 _hf::log:");
+    assert_ok(write(f->store)); /* the values went before their entry was refused: once, and acknowledged */
+    assert_true(wait_until(is_told_of_no_stream, f, BOUND_MS));
+    put(f->store, "k", "waits");
+    assert_redis(f, "k", NULL);
+    plain(f, "EVAL return(redis.call('DEL'," LOG_NAME ")) 1 _hf::log:");
+    assert_ok(hf_drain(f->store, BOUND_MS));
+    assert_redis(f, "k", "waits");
+    assert_redis(f, "n", "1");
+    assert_true(redis_server_number(&f->redis, "EVAL return(redis.call('XLEN'," LOG_NAME ")) 1 _hf::log:") >= 2);
     close_store(f);
+}
+
+static int set_one(struct hf *store)
+{
+    return hf_set(store, s_("n"), s_("1"), NULL, NULL);
+}
+
+static int count_one(struct hf *store)
+{
+    int64_t number;
+
+    return hf_incr(store, s_("n"), 1, &number, NULL);
+}
+
+static void test_reconcile__A14_a_group_notices_that_the_log_is_no_stream(void **state)
+{
+    check_log_taken_before(*state, set_one);
+}
+
+static void test_reconcile__A14_a_lane_notices_that_the_log_is_no_stream(void **state)
+{
+    check_log_taken_before(*state, count_one);
 }
 
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_reconcile__##name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        T(2_a_requeued_increment_counts_behind_later_ones),
         T(5_the_later_write_wins_whoever_returns_first),
         T(6_the_same_value_with_a_new_deadline_gets_it),
+        T(6_a_value_that_is_there_already_gets_the_deadline),
         T(10_an_evicted_key_does_not_beat_a_pending_write),
         T(10_a_base_that_has_died_does_not_beat_a_pending_write),
         T(11_a_life_made_shorter_while_away_ends_early),
@@ -620,7 +705,7 @@ int main(void)
         T(12_a_flush_while_online_is_seen_and_held),
         T(12_an_empty_restart_gets_back_only_what_is_not_there),
         T(12_a_trimmed_log_is_no_wipe),
-        T(13_acknowledged_increments_come_back_after_a_rollback),
+        T(13_acknowledged_changes_come_back_after_a_rollback),
         T(13_nothing_is_replayed_to_a_replica),
         T(19_a_forbidden_key_is_parked_and_holds_up_nobody),
         T(22_a_full_store_takes_no_write_and_passes_none_on),
@@ -631,7 +716,8 @@ int main(void)
         T(A10_what_is_not_held_is_not_told_as_absent),
         T(A11_an_answer_is_stored_only_over_what_was_judged),
         T(A12_a_lost_write_is_in_the_conflict_log_and_theirs_is_read),
-        T(A14_a_log_of_another_type_is_noticed),
+        T(A14_a_group_notices_that_the_log_is_no_stream),
+        T(A14_a_lane_notices_that_the_log_is_no_stream),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
