@@ -12,6 +12,7 @@
 
 #include "checkpoint.h"
 #include "digest.h"
+#include "drain.h"
 #include "fail.h"
 #include "lookup.h"
 #include "settle.h"
@@ -126,6 +127,16 @@ static bool set_guards(struct hf_trial *trial)
     return trial->n_guards > 0;
 }
 
+/* The row's reason, unless something has been written since. */
+static uint8_t why_of(const struct hf_trial *trial, const struct hf_found *found)
+{
+    const struct hf_version *v = found->of_value;
+
+    if (!v || v->lsn <= trial->row.last_lsn)
+        return trial->row.why;
+    return hf__pending_why(v, &trial->row.base);
+}
+
 /* The case as far as it is known here. `found` is the key's state of now. */
 static void begin_case(struct hf_link *link, struct hf_send *s, const struct hf_found *found)
 {
@@ -137,7 +148,7 @@ static void begin_case(struct hf_link *link, struct hf_send *s, const struct hf_
         .op = only_ttl  ? HF_PENDING_TTL
               : deleted ? HF_PENDING_DELETE
                         : HF_PENDING_SET,
-        .why = trial->row.why,
+        .why = why_of(trial, found),
         .live = found->live,
         .dead = !found->live && !deleted,
         .value = hf__slice(s->value.data, s->value.len),
@@ -155,7 +166,7 @@ static void begin_case(struct hf_link *link, struct hf_send *s, const struct hf_
     };
     trial->examined = s->ns->writers == HF_WRITERS_ANY ||
                       (s->ns->writers == HF_WRITERS_HOLDFAST && trial->c.foreign.op != 0) ||
-                      trial->row.why != HF_PENDING_WRITE;
+                      trial->c.why != HF_PENDING_WRITE;
     trial->want = hf__judge_first_want(&trial->c);
     trial->guarded = trial->examined && !link->no_scripts && set_guards(trial);
 }
@@ -187,6 +198,8 @@ void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s)
 /* A row that was acknowledged, or whose key has joined its lane, only waits for a checkpoint to clear it. */
 static bool row_is_owed(struct hf_link *link, const struct hf_pending_row *row, const struct hf_found *found)
 {
+    if (hf__settle_acked_lsn(link->store, row->key) >= row->last_lsn)
+        return false; /* it is void; what was written since is on its own way */
     if (!found->top)
         return true;
     if (hf__version_is_settled(found->top)) {
@@ -777,14 +790,14 @@ static void park_contended(struct hf_link *link)
     hf__send_list_clear(&link->sends);
 }
 
-static int collect_rows(struct hf_link *link, struct hf_look *look)
+static int collect_rows(struct hf_link *link, struct hf_look *look, unsigned allowed)
 {
     const struct hf_local_ops *ops = link->store->local->ops;
     struct hf_local_snap *snap;
     struct hf_pending_row row;
     int rc = hf__look_snap(look, &snap);
 
-    while (rc == 0 && !hf__send_list_full(link, link->rows_budget)) {
+    while (rc == 0 && !hf__send_list_full(link, allowed)) {
         rc = ops->pending_next(snap, link->row_cursor, &row);
         if (rc == HF_NOT_FOUND || (rc == 0 && row.first_lsn >= link->live_from)) {
             link->rows_done = true;
@@ -822,13 +835,13 @@ static bool too_much_is_left(struct hf_link *link)
     return too_much;
 }
 
-static int collect(struct hf_link *link)
+static int collect(struct hf_link *link, unsigned allowed)
 {
     struct hf_look look;
     int rc = hf__look_begin(link->store, &look);
 
     if (rc == 0) {
-        rc = collect_rows(link, &look);
+        rc = collect_rows(link, &look, allowed);
         hf__look_end(&look);
     }
     return rc;
@@ -836,10 +849,11 @@ static int collect(struct hf_link *link)
 
 bool hf__link_send_rows(struct hf_link *link)
 {
+    unsigned allowed = link->rows_done ? 0 : hf__link_rows_allowed(link);
     int rc = 0;
 
-    while (rc == 0 && link->sends.n == 0 && !link->rows_done && !too_much_is_left(link)) {
-        rc = collect(link);
+    while (rc == 0 && allowed > 0 && link->sends.n == 0 && !link->rows_done && !too_much_is_left(link)) {
+        rc = collect(link, allowed);
         if (rc == 0)
             park_contended(link);
     }
@@ -850,5 +864,6 @@ bool hf__link_send_rows(struct hf_link *link)
     if (link->sends.n == 0)
         return false;
     link->rows_from_cursor = true;
+    hf__link_spend(link, link->sends.n, link->sends.bytes);
     return hf__replay_try(link);
 }

@@ -10,6 +10,7 @@
 #ifndef HF_STORE_H
 #define HF_STORE_H
 
+#include "intent.h"
 #include "journal.h"
 #include "local_tier.h"
 #include "namespace.h"
@@ -83,6 +84,8 @@ struct hf_checkpointer {
     uint64_t frozen_lsn;     /* what the frozen generation reaches; write_mutex */
     struct hf_settled *settled;
     size_t n_settled, settled_capacity;
+    struct hf_acked *acked; /* of `settled`: by key, up to which LSN its row is void (settle.c) */
+    size_t n_acked, acked_capacity;
 };
 
 struct hf {
@@ -103,6 +106,7 @@ struct hf {
     struct hf_link *link; /* NULL: no shared tier */
     struct hf_done_queue *done;
     struct hf_operator_seen operator_seen; /* the link thread's */
+    struct hf_intents intents;             /* write_mutex */
     bool sharing; /* changes are owed to a shared tier, present or not: there is one, or there was */
     bool read_only;
     uint64_t recovered_lsn; /* of the last entry that the journal held at open */

@@ -127,3 +127,11 @@ hf_mutant(A14_a_refused_log_entry_is_nothing integration/test_reconcile_historie
           "hf__reply_is_nil(reply) || hf__reply_is_error(reply)" "hf__reply_is_nil(reply)")
 hf_mutant(A14_a_lanes_refused_log_entry_is_nothing integration/test_reconcile_histories.c *A14_a_lane* core/link_lane.c
           "outcome == HF_LANE_APPLIED && lane->log.missing" "false")
+hf_mutant(conflicts_requeue_is_not_recovered unit/test_conflicts.c *kill_9_at_any_point_of_a_requeue* core/unlist.c
+          "store->read_only || hf__settle_unlist" "true || hf__settle_unlist")
+hf_mutant(conflicts_unlisted_by_any_commit unit/test_conflicts.c *a_commit_takes_nothing_off_before* core/settle.c
+          "HF_LEFT_GAP | HF_LEFT_UNPARK | HF_LEFT_RESOLVE" "HF_LEFT_GAP")
+hf_mutant(conflicts_mark_moves_past_what_is_in_doubt unit/test_conflicts.c *in_doubt_that_does_not_fit* core/link_lane.c
+          "    if (parked) /*" "    if (parked || true) /*")
+hf_mutant(conflicts_last_settlements_are_not_told unit/test_conflicts.c *what_settles_while* core/done.c
+          "    tell_all(store);\n    pthread_mutex_destroy" "    pthread_mutex_destroy")

@@ -434,6 +434,62 @@ static void test_reconcile__13_nothing_is_replayed_to_a_replica(void **state)
     close_store(f);
 }
 
+/* ---- 16: copies of the directory ---- */
+
+static void copy_dir(const char *from, const char *to)
+{
+    char command[300];
+
+    snprintf(command, sizeof(command), "cp -a %s %s", from, to);
+    assert_int_equal(system(command), 0);
+}
+
+static void count_away(struct fixture *f, const char *dir, const char *key)
+{
+    int64_t number;
+
+    open_away(f, dir);
+    assert_ok(hf_incr(f->store, s_(key), 1, &number, NULL));
+    close_store(f);
+}
+
+static void test_reconcile__16_a_copy_does_not_apply_again_what_it_inherited(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 3; i++)
+        count_away(f, f->scratch.store, "n");
+    copy_dir(f->scratch.store, f->other);
+    come_home(f, f->scratch.store);
+    close_store(f);
+    come_home(f, f->other);
+    assert_redis(f, "n", "3");
+    assert_int_equal(status_of(f).in_doubt, 0);
+    close_store(f);
+}
+
+/* Both go on by themselves: nothing of either may be taken for the other's. */
+static void test_reconcile__16_what_two_copies_add_is_not_taken_for_one(void **state)
+{
+    struct fixture *f = *state;
+
+    count_away(f, f->scratch.store, "n");
+    copy_dir(f->scratch.store, f->other);
+    count_away(f, f->scratch.store, "n");
+    count_away(f, f->other, "n");
+    come_home(f, f->scratch.store);
+    close_store(f);
+    f->opts.redis = f->redis.address;
+    assert_ok(hf_open(f->other, &f->opts, &f->store));
+    assert_true(wait_link(f->store, HF_LINK_HELD, BOUND_MS));
+    assert_non_null(strstr(status_of(f).link_reason, "copy"));
+    assert_int_equal(status_of(f).pending_keys, 1);
+    assert_redis(f, "n", "2");
+    close_store(f);
+    come_home(f, f->scratch.store);
+    close_store(f);
+}
+
 /* ---- 19: a user with few rights ---- */
 
 static void test_reconcile__19_a_forbidden_key_is_parked_and_holds_up_nobody(void **state)
@@ -707,6 +763,8 @@ int main(void)
         T(12_a_trimmed_log_is_no_wipe),
         T(13_acknowledged_changes_come_back_after_a_rollback),
         T(13_nothing_is_replayed_to_a_replica),
+        T(16_a_copy_does_not_apply_again_what_it_inherited),
+        T(16_what_two_copies_add_is_not_taken_for_one),
         T(19_a_forbidden_key_is_parked_and_holds_up_nobody),
         T(22_a_full_store_takes_no_write_and_passes_none_on),
         T(A1_a_delete_of_a_key_never_seen_is_done_there),
