@@ -86,6 +86,10 @@ hf_mutant(15_a_fetch_is_installed_over_what_came_since unit/test_link_histories.
           "owed == HF_OWED_NOTHING && is_as_seen(store, &found, seen)" "owed == HF_OWED_NOTHING")
 hf_mutant(15_a_lane_passes_over_what_others_logged unit/test_link_histories.c *15_a_lanes_own_entry* core/link_lane.c
           "lane->log.last_id[0] && !ns->log_unread" "lane->log.last_id[0]")
+hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_two_copies* backends/redis/greet.c
+          "|| is_known(owner, hf__reply_text(reply)))" "|| is_known(owner, hf__reply_text(reply)) || true)")
+hf_mutant(16_the_opening_that_connected_is_forgotten integration/test_reconcile_histories.c *16_a_store_that_was_often* core/owner.c
+          "size_t at = owner->n_known > 0 ? 1 : 0;" "size_t at = 0;")
 hf_mutant(19_a_forbidden_key_is_absent integration/test_reconcile_histories.c *_19_* core/link_replay.c
           "        if (examine->keys[i].error.class == HF_SHARED_OK)\n            continue;" "        if (true)\n            continue;")
 hf_mutant(19_all_of_a_group_are_guilty integration/test_redis_link.c *refused_by_acl_finds* backends/redis/groups.c

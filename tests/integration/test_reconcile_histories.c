@@ -453,6 +453,14 @@ static void count_away(struct fixture *f, const char *dir, const char *key)
     close_store(f);
 }
 
+/* What an operator does who has decided which one goes on. */
+static void let_copies_connect(struct fixture *f)
+{
+    static const char script[] = "for _,k in ipairs(redis.call('KEYS','_hf:session:*')) do redis.call('DEL',k) end";
+
+    freeReplyObject(redis_server_command(&f->redis, "EVAL %s 0", script));
+}
+
 static void test_reconcile__16_a_copy_does_not_apply_again_what_it_inherited(void **state)
 {
     struct fixture *f = *state;
@@ -462,6 +470,7 @@ static void test_reconcile__16_a_copy_does_not_apply_again_what_it_inherited(voi
     copy_dir(f->scratch.store, f->other);
     come_home(f, f->scratch.store);
     close_store(f);
+    let_copies_connect(f);
     come_home(f, f->other);
     assert_redis(f, "n", "3");
     assert_int_equal(status_of(f).in_doubt, 0);
@@ -488,6 +497,20 @@ static void test_reconcile__16_what_two_copies_add_is_not_taken_for_one(void **s
     close_store(f);
     come_home(f, f->scratch.store);
     close_store(f);
+}
+
+/* Redis shows the token of an opening that lies long back. */
+static void test_reconcile__16_a_store_that_was_often_opened_away_is_no_copy(void **state)
+{
+    struct fixture *f = *state;
+
+    put_online(f, f->scratch.store, "k", "v");
+    for (unsigned i = 0; i < HF_OWNERS_MAX + 2; i++) {
+        open_away(f, f->scratch.store);
+        close_store(f);
+    }
+    put_online(f, f->scratch.store, "k", "w");
+    assert_redis(f, "k", "w");
 }
 
 /* ---- 19: a user with few rights ---- */
@@ -765,6 +788,7 @@ int main(void)
         T(13_nothing_is_replayed_to_a_replica),
         T(16_a_copy_does_not_apply_again_what_it_inherited),
         T(16_what_two_copies_add_is_not_taken_for_one),
+        T(16_a_store_that_was_often_opened_away_is_no_copy),
         T(19_a_forbidden_key_is_parked_and_holds_up_nobody),
         T(22_a_full_store_takes_no_write_and_passes_none_on),
         T(A1_a_delete_of_a_key_never_seen_is_done_there),
