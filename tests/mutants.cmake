@@ -120,8 +120,10 @@ hf_mutant(A3_an_increment_is_not_tentative unit/test_link_histories.c *A3_* core
           ".tentative = owed == HF_OWED_LANE && found->top && found->top->op == HF_ENTRY_INCR" ".tentative = false")
 hf_mutant(A3_the_answer_is_not_installed unit/test_link_histories.c *A3_* core/write.c
           "            !hf__slice_eq(found.value, entry.value)) {" "            false) {")
+hf_mutant(A4_an_intent_is_forgotten_by_a_restart integration/test_decide.c *kill_9_before_the_outcome_shows* core/recovered.c
+          "return store->read_only ? 0 : hf__intent_recovered(store, entry->lsn, entry->key);" "return 0;")
 hf_mutant(A5_what_was_refused_is_shared unit/test_link.c *what_was_refused* core/read.c
-          "return found->top ? atomic_load(&found->top->state) == HF_VERSION_SETTLED : found->record_shared;" "return true;")
+          "atomic_load(&found->top->state) == HF_VERSION_SETTLED" "true")
 hf_mutant(A6_batches_over_namespaces integration/test_reconcile_histories.c *A6_a_batch_over* core/write.c
           "        if (hf__ns_of(&c->store->namespaces, c->ops[i].key) != c->ns)" "        if (false)")
 hf_mutant(A6_one_of_a_batch_is_parked integration/test_reconcile_histories.c *A6_a_batch_with* core/link_lane.c
@@ -140,9 +142,9 @@ hf_mutant(A12_no_record_of_what_lost integration/test_reconcile_histories.c *A12
           "    if (s->trial->verdict.rule != 0) {" "    if (false) {")
 hf_mutant(A13_another_type_is_a_conflict integration/test_outage.c *another_type_is_parked* core/judge.c
           "    if (c->kind == HF_SHARED_OTHER)\n        park(\"WRONG" "    if (false)\n        park(\"WRONG")
-hf_mutant(A14_a_refused_log_entry_is_nothing integration/test_reconcile_histories.c *A14_a_group* backends/redis/groups.c
+hf_mutant(A14_a_refused_log_entry_is_nothing integration/test_redis_link.c *missing_log_is_told* backends/redis/groups.c
           "hf__reply_is_nil(reply) || hf__reply_is_error(reply)" "hf__reply_is_nil(reply)")
-hf_mutant(A14_a_lanes_refused_log_entry_is_nothing integration/test_reconcile_histories.c *A14_a_lane* core/link_lane.c
+hf_mutant(A14_a_lanes_refused_log_entry_is_nothing unit/test_link_histories.c *A14_* core/link_lane.c
           "outcome == HF_LANE_APPLIED && lane->log.missing" "false")
 hf_mutant(conflicts_requeue_is_not_recovered unit/test_conflicts.c *kill_9_at_any_point_of_a_requeue* core/unlist.c
           "store->read_only || hf__settle_unlist" "true || hf__settle_unlist")

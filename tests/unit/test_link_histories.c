@@ -440,6 +440,24 @@ static void test_link__A11_a_key_that_others_always_change_is_parked(void **stat
     close_store(f);
 }
 
+/* ---- A14: a change that could not be named in the log ---- */
+
+static void test_link__A14_a_lane_that_finds_no_log_has_it_looked_after(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    open_online(f);
+    incr(f->store, "n");
+    fake_redis_lose_log();
+    asked = fake_redis_asked(FAKE_EPOCH);
+    incr(f->store, "n");
+    wait_asked(FAKE_EPOCH, asked + 1);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_int_equal(fake_redis_applied("n"), 2);
+    close_store(f);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_link__##name, setup, teardown)
 
 int main(void)
@@ -454,6 +472,7 @@ int main(void)
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
         TEST(A7_without_a_log_a_write_is_sent_after_its_sync),
         TEST(A11_a_key_that_others_always_change_is_parked),
+        TEST(A14_a_lane_that_finds_no_log_has_it_looked_after),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
