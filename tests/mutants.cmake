@@ -130,6 +130,8 @@ hf_mutant(A6_one_of_a_batch_is_parked integration/test_reconcile_histories.c *A6
           "    while (i > 0 && (list->sends[i - 1].entry.flags & HF_LANE_MORE))" "    while (false)")
 hf_mutant(A7_without_a_log_nothing_waits_for_the_sync unit/test_link_histories.c *A7_* core/link_group.c
           "    if (!live->ns->with_log && live->version->lsn > hf__journal_durable_lsn(store->journal))" "    if (false)")
+hf_mutant(A8_readers_wait_for_no_sync unit/test_link_histories.c *A8_* core/lookup.c
+          "    if (store->read_only || lsn <= hf__journal_safe_lsn(store->journal))" "    if (lsn > 0)")
 hf_mutant(A10_not_held_is_absent integration/test_reconcile_histories.c *A10_* core/read.c
           "    if (!found->held)\n        return HF_ORIGIN_NONE;" "")
 hf_mutant(A11_an_answer_over_anything integration/test_reconcile_histories.c *A11_* backends/redis/examine.c

@@ -553,7 +553,7 @@ static void test_reconcile__19_a_forbidden_key_is_parked_and_holds_up_nobody(voi
 /* Until not even the first one is taken after a checkpoint. */
 static void fill(struct hf *store, struct hf_slice value)
 {
-    char key[16];
+    char key[32];
     int taken = 1;
 
     for (int i = 0; i < 64 && taken > 0; i++) {

@@ -7,6 +7,9 @@
 #include "store.h"
 #include "write.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -405,6 +408,76 @@ static void test_link__A7_without_a_log_a_write_is_sent_after_its_sync(void **st
     close_store(f);
 }
 
+/* ---- A8: who waits for a sync that fails ---- */
+
+/* The real files; a sync that is held ends in an error. */
+static struct hf_file_layer failing;
+static atomic_bool sync_is_held, sync_waits, sync_may_end;
+
+static bool may_end(void *ctx)
+{
+    (void)ctx;
+    return atomic_load(&sync_may_end);
+}
+
+static int fail_if_held(struct hf_file_layer *fs, int fd)
+{
+    if (!atomic_load(&sync_is_held))
+        return hf__file_layer_real()->sync(fs, fd);
+    atomic_store(&sync_waits, true);
+    (void)wait_until(may_end, NULL, SOON_MS);
+    return -EIO;
+}
+
+static bool is_waiting(void *ctx)
+{
+    (void)ctx;
+    return atomic_load(&sync_waits);
+}
+
+struct reading {
+    struct hf *store;
+    int rc;
+    struct hf_buf value;
+};
+
+static void *read_key(void *arg)
+{
+    struct reading *r = arg;
+
+    r->rc = hf_get(r->store, s_("k"), &r->value, NULL);
+    return NULL;
+}
+
+static void test_link__A8_a_reader_of_a_write_whose_sync_fails_gets_an_error(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_parts parts = {&failing, hf__clock_real(), fake_local_open, fake_redis_open};
+    struct reading r = {0};
+    struct hf *store;
+    pthread_t thread;
+
+    failing = *hf__file_layer_real();
+    failing.sync = fail_if_held;
+    f->opts.redis = NULL;
+    assert_ok(hf__store_open(f->scratch.store, &f->opts, &parts, &f->store));
+    put(f->store, "k", "old");
+    atomic_store(&sync_is_held, true);
+    submit_set(f->store, "k", s_("new"));
+    assert_true(wait_until(is_waiting, NULL, SOON_MS));
+    r.store = f->store;
+    assert_int_equal(pthread_create(&thread, NULL, read_key, &r), 0);
+    atomic_store(&sync_may_end, true);
+    pthread_join(thread, NULL); /* the sync has ended: so does the reader */
+    hf_buf_release(&r.value);
+    assert_int_equal(r.rc, HF_ESTOPPED);
+    assert_true(status_of(f->store).stopped);
+    atomic_store(&sync_is_held, false);
+    store = f->store;
+    f->store = NULL;
+    (void)hf_close(store); /* it says that the journal has stopped */
+}
+
 /* ---- A11: no race is run for ever ---- */
 
 /* Somebody writes to the key each time before the group with its row is stored. */
@@ -471,6 +544,7 @@ int main(void)
         TEST(A2_a_live_write_joins_the_row_of_its_key),
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
         TEST(A7_without_a_log_a_write_is_sent_after_its_sync),
+        TEST(A8_a_reader_of_a_write_whose_sync_fails_gets_an_error),
         TEST(A11_a_key_that_others_always_change_is_parked),
         TEST(A14_a_lane_that_finds_no_log_has_it_looked_after),
     };
