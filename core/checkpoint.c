@@ -12,6 +12,7 @@
 #include "drain.h"
 #include "fail.h"
 #include "link.h"
+#include "owner.h"
 #include "pending_bounds.h"
 #include "settle.h"
 
@@ -320,6 +321,8 @@ static int write_meta(struct run *run)
         rc = hf__clock_meta_write(store->local, run->txn, &store->time);
     if (rc == 0 && store->link)
         rc = hf__link_store_cursors(store, run->txn);
+    if (rc == 0 && store->link)
+        rc = hf__owner_store(store, run->txn);
     if (rc == 0)
         rc = hf__intents_store(store, run->txn);
     return rc;

@@ -446,6 +446,7 @@ static void on_connected(void *ctx, const struct hf_shared_hello *hello)
         hf__link_fail(link, &replica);
         return;
     }
+    atomic_store(&link->store->owner_connected, true);
     link->tracking = hello->tracking;
     link->asks_time =
         !hf__timeline_sample(&link->store->time, hello->redis_ms, hello->asked_ms, hello->answered_ms);

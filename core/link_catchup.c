@@ -375,6 +375,13 @@ static void await_rows(struct hf_link *link)
     hf__link_pump(link);
 }
 
+void hf__link_log_is_gone(struct hf_link *link)
+{
+    hf__link_set_state(link, HF_LINK_CATCHING_UP, "the change log is gone");
+    hf__link_restart_catch_up(link);
+    hf__link_pump(link);
+}
+
 void hf__link_catch_up(struct hf_link *link)
 {
     while (link->catch_up == HF_CATCH_UP_EPOCH && current_ns(link)->write_mode == HF_WRITE_LOCAL)

@@ -252,6 +252,7 @@ static void lane_done(void *ctx, struct hf_shared_lane *lane)
     struct hf_ns *ns = hf__ns_of(&link->store->namespaces, link->lane_sends.sends[0].entry.key);
     struct hf_shared_error error = lane->error;
     enum hf_lane_outcome outcome = lane->outcome;
+    bool log_missing = outcome == HF_LANE_APPLIED && lane->log.missing;
 
     if (outcome == HF_LANE_FAILED && error.class == HF_SHARED_LINK)
         take_loss(link);
@@ -270,7 +271,7 @@ static void lane_done(void *ctx, struct hf_shared_lane *lane)
     hf__link_out(link, false);
     if (outcome != HF_LANE_FAILED) {
         link->suspect_losses = 0;
-        hf__link_pump(link);
+        log_missing ? hf__link_log_is_gone(link) : hf__link_pump(link);
     } else if (error.class == HF_SHARED_STATE && error.oom) {
         hf__link_note_out_of_memory(link, &error);
         hf__link_pump(link);

@@ -40,6 +40,12 @@ static bool overlay_is_full(struct hf_link *link)
     return bytes >= link->store->opts.checkpoint_bytes;
 }
 
+/* It came after what has survived. */
+static bool is_above(const struct hf_resend *r, uint64_t lsn, int64_t made_ms)
+{
+    return r->above_made_ms != 0 ? made_ms >= r->above_made_ms : lsn > r->above_lsn;
+}
+
 /* ---- retained entries ---- */
 
 /* A lane entry goes back to its lane, under its own LSN: the mark says that Redis does not have it. A delete of a key that
@@ -54,7 +60,9 @@ static int take_retained(struct hf_link *link, const struct hf_lane_entry *entry
     if (!plain && entry->lsn <= r->mark)
         return 0;
     if (plain)
-        return entry->lsn > r->above_lsn ? hf__write_again(link->store, entry->key, HF_ENTRY_RESEND, true) : 0;
+        return is_above(r, entry->lsn, entry->made_ms)
+                   ? hf__write_again(link->store, entry->key, HF_ENTRY_RESEND, entry->made_ms)
+                   : 0;
     if (!hf__notes_of(&r->in_lane, entry->key) || !hf__settle_relane(link->store, entry))
         return HF_ENOMEM;
     atomic_fetch_add(&link->store->resent, 1);
@@ -116,7 +124,7 @@ static bool is_wanted(const struct hf_link *link, struct hf_slice key, const str
         return !(record->flags & HF_RECORD_UNVERIFIED);
     if (record->lsn == 0 || hf__notes_find(&r->in_lane, key))
         return false; /* another node's, or its lane brings it */
-    return r->above_made_ms != 0 ? record->made_ms >= r->above_made_ms : record->lsn > r->above_lsn;
+    return is_above(r, record->lsn, record->made_ms);
 }
 
 /* The keys of one turn: found first, written after the snapshot has ended. */
@@ -178,7 +186,7 @@ static int resend_copies(struct hf_link *link)
     for (size_t i = 0; i < turn.n; i++) {
         struct hf_slice key = hf__slice(turn.keys[i].data, turn.keys[i].len);
         if (rc == 0)
-            rc = hf__write_again(link->store, key, link->resend.why, false);
+            rc = hf__write_again(link->store, key, link->resend.why, 0);
         if (rc == 0)
             atomic_fetch_add(&link->store->resent, 1);
         hf_buf_release(&turn.keys[i]);

@@ -87,6 +87,8 @@ void hf__send_ended(struct hf_link *link, struct hf_send *s, enum hf_outcome out
 
     if (outcome == HF_OUTCOME_EXPIRED)
         atomic_fetch_add(&link->store->expired_in_queue, 1);
+    if (s->op == HF_SHARED_DELETE && outcome != HF_OUTCOME_PARKED) /* no copy here tells of it after a rollback */
+        hf__settle_retain_delete(link->store, settlement.key, s->lsn, s->made_ms);
     hf__done_settled(link->store, &settlement);
     finish_live(link, s, outcome == HF_OUTCOME_PARKED ? HF_SHARE_REFUSED : HF_SHARE_DONE, reason);
 }
@@ -99,8 +101,6 @@ static void applied(struct hf_link *link, struct hf_send *s)
     }
     atomic_fetch_add(&link->store->shared_ops, 1);
     hf__settle_key(link->store, hf__send_key(s), s->lsn);
-    if (s->op == HF_SHARED_DELETE)
-        hf__settle_retain_delete(link->store, hf__send_key(s), s->lsn, s->made_ms);
     if (s->op == HF_SHARED_EXPIRE || s->op == HF_SHARED_PERSIST) /* another's value of the same turn is not told */
         hf__link_doubt_copy(link, hf__send_key(s));
     hf__send_ended(link, s, HF_OUTCOME_APPLIED, "");
@@ -263,14 +263,21 @@ static void go_on(struct hf_link *link, const struct hf_shared_error *error, boo
         (error->class == HF_SHARED_STATE && !error->oom)) {
         hf__link_fail(link, error);
     } else if (log_missing) {
-        hf__link_set_state(link, HF_LINK_CATCHING_UP, "the change log is gone");
-        hf__link_restart_catch_up(link);
-        hf__link_pump(link);
+        hf__link_log_is_gone(link);
     } else {
         if (error->class == HF_SHARED_STATE)
             hf__link_note_out_of_memory(link, error);
         hf__link_pump(link);
     }
+}
+
+static bool some_changed(const struct hf_shared_group *group)
+{
+    for (size_t i = 0; i < group->n_items; i++) {
+        if (group->items[i].error.class == HF_SHARED_CHANGED)
+            return true;
+    }
+    return false;
 }
 
 static void group_done(void *ctx, struct hf_shared_group *group)
@@ -289,7 +296,7 @@ static void group_done(void *ctx, struct hf_shared_group *group)
         link->no_scripts = true; /* perhaps it is that: then rows go another way */
         error = (struct hf_shared_error){0};
     }
-    if (link->sends.sends[0].trial) /* rows */
+    if (link->sends.sends[0].trial && !some_changed(group)) /* rows; otherwise some are still on their way */
         hf__link_pace(link, error.class == HF_SHARED_RETRY);
     take_results(link, group);
     keep_the_rest(&link->sends);

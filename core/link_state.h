@@ -444,5 +444,7 @@ bool hf__link_send_lane_rows(struct hf_link *link);
 void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns);
 void hf__link_restart_catch_up(struct hf_link *link);
 void hf__link_catch_up(struct hf_link *link);
+/* An entry could not be appended: look what is there instead. */
+void hf__link_log_is_gone(struct hf_link *link);
 
 #endif

@@ -9,6 +9,7 @@
 #include "fail.h"
 #include "link.h"
 #include "lock.h"
+#include "owner.h"
 #include "pending_bounds.h"
 #include "recovered.h"
 #include "seed.h"
@@ -496,8 +497,13 @@ static int start_link(struct hf *store)
 
     if (!store->redis[0])
         return 0;
-    rc = store->parts.open_shared(&store->opts, store->node, store->parts.clock, &tier);
-    return rc == 0 ? hf__link_start(store, tier) : rc;
+    rc = hf__owner_begin(store);
+    if (rc == 0)
+        rc = store->parts.open_shared(&store->opts, store->node, store->parts.clock, &tier);
+    if (rc != 0)
+        return rc;
+    tier->ops->identify(tier, &store->owner);
+    return hf__link_start(store, tier);
 }
 
 /* In another boot than the last one: from here on this boot's clock is what counts, also after a crash. */

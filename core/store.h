@@ -104,6 +104,8 @@ struct hf {
     struct hf_parts parts;
     int dir_fd, journal_fd, quarantine_fd, lock_fd;
     char node[33];
+    struct hf_shared_owner owner;
+    _Atomic bool owner_connected; /* Redis has had a token of this opening */
     struct hf_ns_table namespaces;
     struct hf_timeline time;
     struct hf_control *control;

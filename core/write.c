@@ -807,8 +807,9 @@ void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
     pthread_mutex_unlock(&store->write_mutex);
 }
 
-/* Unsettled, with the time it was made; a delete's is now. With the write lock. */
-static int append_again(struct hf *store, struct hf_slice key, const struct hf_found *found, uint32_t why)
+/* Unsettled, with the time it was made. With the write lock. */
+static int append_again(struct hf *store, struct hf_slice key, const struct hf_found *found, uint32_t why,
+                        int64_t made_ms)
 {
     struct hf_staged staged;
     struct hf_entry entry = {.op = found->live ? HF_ENTRY_SET : HF_ENTRY_DELETE,
@@ -817,7 +818,7 @@ static int append_again(struct hf *store, struct hf_slice key, const struct hf_f
                              .key = key,
                              .value = found->live ? found->value : hf__slice(NULL, 0),
                              .deadline_ms = found->live ? found->deadline_ms : 0,
-                             .made_ms = found->live ? found->made_ms : hf__now_ms(store)};
+                             .made_ms = made_ms};
     int rc = hf__overlay_stage(&store->overlay, &entry, HF_VERSION_UNSETTLED, &staged);
 
     if (rc == 0)
@@ -831,7 +832,7 @@ static int append_again(struct hf *store, struct hf_slice key, const struct hf_f
     return 0;
 }
 
-int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, bool deleted)
+int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, int64_t deleted_ms)
 {
     enum hf_owed owed = HF_OWED_NOTHING;
     struct hf_found found;
@@ -844,8 +845,8 @@ int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, bool de
         rc = hf__look_up(&look, key, &found);
     if (rc == 0)
         rc = hf__look_owed(&look, key, &found, &owed);
-    if (rc == 0 && owed == HF_OWED_NOTHING && found.live != deleted)
-        rc = append_again(store, key, &found, why);
+    if (rc == 0 && owed == HF_OWED_NOTHING && found.live == (deleted_ms == 0))
+        rc = append_again(store, key, &found, why, found.live ? found.made_ms : deleted_ms);
     hf__look_end(&look);
     pthread_mutex_unlock(&store->write_mutex);
     return rc;

@@ -58,6 +58,96 @@ hf_mutant(lmdb_short_gaps_before_long_ones unit/test_lmdb_logs.c *any_operations
 hf_mutant(1_no_watch_over_the_session_token_live integration/test_lost_answers.c *late_requests__at_every_boundary_of_live* backends/redis/groups.c
           "    hf__command(w, 2, \"WATCH\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");"
           "    hf__command(w, 2, \"EXISTS\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");")
+hf_mutant(2_live_increments_first unit/test_link_histories.c *2_live_increments* core/link_lane.c
+          "    if (!link->lanes_done) /* one lane: older entries first */" "    if (false)")
+hf_mutant(2_no_mark_is_compared integration/test_redis_link.c *lane__other_mark* backends/redis/scripts.c
+          "if mark ~= ARGV[2] then return {'M', mark} end" "")
+hf_mutant(4_no_look_at_types_before_writing integration/test_redis_link.c *lane__bad_operation* backends/redis/scripts.c
+          "if kind ~= 'none' and kind ~= 'string' then" "if false then")
+hf_mutant(5_no_times_made_in_the_log integration/test_reconcile_histories.c *_5_* core/link_send.c
+          "bool late = s->replayed || now_ms - s->made_ms > LATE_MS;" "bool late = now_ms < 0;")
+hf_mutant(6_equal_values_settle_the_deadline integration/test_reconcile_histories.c *6_a_value_that_is_there* core/judge.c
+          "        set_deadline(c, HF_OUTCOME_ALREADY, ret);" "        ret->outcome = HF_OUTCOME_ALREADY;")
+hf_mutant(9_no_own_versions_in_rows unit/test_link_histories.c *9_an_own_version* core/drain.c
+          "if (atomic_load(&v->sent) && !is_ttl_op(v))" "if (false)")
+hf_mutant(9_a_verdict_over_a_newer_write unit/test_link_histories.c *9_a_write_behind* core/write.c
+          "is_newest(store, key, lsn) && hf__settle_verdict" "hf__settle_verdict")
+hf_mutant(10_an_unexplained_absence_wins integration/test_reconcile_histories.c *10_an_evicted* core/judge.c
+          "(c->kind == HF_SHARED_ABSENT && !theirs_time_is_known(c))" "false")
+hf_mutant(10_a_dead_base_is_a_change integration/test_reconcile_histories.c *10_a_base_that_has_died* core/judge.c
+          "return SAME; /* it has died of itself */" "return DIFFERENT;")
+hf_mutant(11_the_longest_life_wins_always integration/test_reconcile_histories.c *11_a_life_made_shorter* core/judge.c
+          "    return theirs_changed ? longer" "    return theirs_changed || true ? longer")
+hf_mutant(11_increments_carry_no_deadline integration/test_reconcile_histories.c *11_an_increment* core/link_lane.c
+          ".deadline_ms = hf__link_to_redis_ms(link, e->deadline_ms)" ".deadline_ms = 0")
+hf_mutant(12_another_epoch_is_ours integration/test_reconcile_histories.c *12_a_flush* core/evidence.c
+          "strcmp(known->epoch, found->epoch) != 0" "false")
+hf_mutant(12_reseed_over_what_is_there integration/test_reconcile_histories.c *12_an_empty_restart* core/judge.c
+          "    else if (c->kind != HF_SHARED_ABSENT)\n        *ret =" "    else if (false)\n        *ret =")
+hf_mutant(12_a_gap_in_the_log_is_nothing integration/test_reconcile_histories.c *12_a_trimmed_log* core/link_catchup.c
+          "    if (page->gap)\n        ns->sweep = true;" "")
+hf_mutant(13_no_increment_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/settle.c
+          "        settled.what |= HF_LEFT_RETAIN;" "        settled.what |= 0;")
+hf_mutant(13_no_delete_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/link_send.c
+          "if (s->op == HF_SHARED_DELETE && outcome != HF_OUTCOME_PARKED)" "if (false)")
+hf_mutant(13_a_replica_is_a_master integration/test_reconcile_histories.c *13_nothing_is_replayed* core/link.c
+          "if (!hello->master)" "if (false)")
+hf_mutant(15_no_noloop integration/test_tracking.c *own_changes_are_silent* backends/redis/tracking.c
+          "    hf__command(w, 5 + 2 * settings->n_prefixes, \"CLIENT\");\n    hf__arg_str(w, \"TRACKING\");\n    hf__arg_str(w, \"ON\");\n    hf__arg_str(w, \"BCAST\");\n    hf__arg_str(w, \"NOLOOP\");"
+          "    hf__command(w, 4 + 2 * settings->n_prefixes, \"CLIENT\");\n    hf__arg_str(w, \"TRACKING\");\n    hf__arg_str(w, \"ON\");\n    hf__arg_str(w, \"BCAST\");")
+hf_mutant(15_a_fetch_is_installed_over_what_came_since unit/test_link_histories.c *15_a_fetch* core/write.c
+          "owed == HF_OWED_NOTHING && is_as_seen(store, &found, seen)" "owed == HF_OWED_NOTHING")
+hf_mutant(15_a_lane_passes_over_what_others_logged unit/test_link_histories.c *15_a_lanes_own_entry* core/link_lane.c
+          "lane->log.last_id[0] && !ns->log_unread" "lane->log.last_id[0]")
+hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_two_copies* backends/redis/greet.c
+          "|| is_known(owner, hf__reply_text(reply)))" "|| is_known(owner, hf__reply_text(reply)) || true)")
+hf_mutant(16_the_opening_that_connected_is_forgotten integration/test_reconcile_histories.c *16_a_store_that_was_often* core/owner.c
+          "size_t at = owner->n_known > 0 ? 1 : 0;" "size_t at = 0;")
+hf_mutant(19_a_forbidden_key_is_absent integration/test_reconcile_histories.c *_19_* core/link_replay.c
+          "        if (examine->keys[i].error.class == HF_SHARED_OK)\n            continue;" "        if (true)\n            continue;")
+hf_mutant(19_all_of_a_group_are_guilty integration/test_redis_link.c *refused_by_acl_finds* backends/redis/groups.c
+          "        hf__redis_error(&rest, HF_SHARED_RETRY, \"not applied: %.130s\", run->group->error.reason);" "        rest = run->group->error;")
+hf_mutant(22_a_full_store_takes_writes integration/test_reconcile_histories.c *_22_* core/write.c
+          "int rc = bytes > 0 ? hf__checkpoint_check_room(c->store, bytes) : 0;" "int rc = bytes > 0 ? 0 : 0;")
+hf_mutant(A1_a_delete_of_nothing_is_not_shared integration/test_reconcile_histories.c *A1_a_delete* core/write.c
+          "HF_OP_DELETE || c->shares" "HF_OP_DELETE")
+hf_mutant(A1_blind_writes_always_apply integration/test_reconcile_histories.c *A1_a_blind_write* core/judge.c
+          "    } else if (is_blind(c) && !theirs_is_later(c)) {\n        apply_blindly(c, ret);\n    } else {"
+          "    } else if (is_blind(c)) {\n        apply_blindly(c, ret);\n    } else {")
+hf_mutant(A2_a_live_write_overtakes_its_row unit/test_link_histories.c *A2_* core/link_group.c
+          "    if (link->state == HF_LINK_ONLINE || hf__look_snap" "    if (true || hf__look_snap")
+hf_mutant(A3_an_increment_is_not_tentative unit/test_link_histories.c *A3_* core/read.c
+          ".tentative = owed == HF_OWED_LANE && found->top && found->top->op == HF_ENTRY_INCR" ".tentative = false")
+hf_mutant(A3_the_answer_is_not_installed unit/test_link_histories.c *A3_* core/write.c
+          "            !hf__slice_eq(found.value, entry.value)) {" "            false) {")
+hf_mutant(A4_an_intent_is_forgotten_by_a_restart integration/test_decide.c *kill_9_before_the_outcome_shows* core/recovered.c
+          "return store->read_only ? 0 : hf__intent_recovered(store, entry->lsn, entry->key);" "return 0;")
+hf_mutant(A5_what_was_refused_is_shared unit/test_link.c *what_was_refused* core/read.c
+          "atomic_load(&found->top->state) == HF_VERSION_SETTLED" "true")
+hf_mutant(A6_batches_over_namespaces integration/test_reconcile_histories.c *A6_a_batch_over* core/write.c
+          "        if (hf__ns_of(&c->store->namespaces, c->ops[i].key) != c->ns)" "        if (false)")
+hf_mutant(A6_one_of_a_batch_is_parked integration/test_reconcile_histories.c *A6_a_batch_with* core/link_lane.c
+          "    while (i > 0 && (list->sends[i - 1].entry.flags & HF_LANE_MORE))" "    while (false)")
+hf_mutant(A7_without_a_log_nothing_waits_for_the_sync unit/test_link_histories.c *A7_* core/link_group.c
+          "    if (!live->ns->with_log && live->version->lsn > hf__journal_durable_lsn(store->journal))" "    if (false)")
+hf_mutant(A8_readers_wait_for_no_sync unit/test_link_histories.c *A8_* core/lookup.c
+          "    if (store->read_only || lsn <= hf__journal_safe_lsn(store->journal))" "    if (lsn > 0)")
+hf_mutant(A10_not_held_is_absent integration/test_reconcile_histories.c *A10_* core/read.c
+          "    if (!found->held)\n        return HF_ORIGIN_NONE;" "")
+hf_mutant(A11_an_answer_over_anything integration/test_reconcile_histories.c *A11_* backends/redis/examine.c
+          "hf__command(w, 1 + examine->n_keys, \"WATCH\")" "hf__command(w, 1 + examine->n_keys, \"EXISTS\")")
+hf_mutant(A11_a_guarded_group_begins_the_count_anew unit/test_link_histories.c *A11_* core/link_send.c
+          "(group->guarded && !some_changed(group))" "(group->guarded && (true || !some_changed(group)))")
+hf_mutant(A11_tries_without_end unit/test_link_histories.c *A11_* core/link_replay.c
+          "    if (link->contended < HF_LINK_CONTENDED_MAX || link->sends.n != 1)" "    if (true)")
+hf_mutant(A12_no_record_of_what_lost integration/test_reconcile_histories.c *A12_* core/link_replay.c
+          "    if (s->trial->verdict.rule != 0) {" "    if (false) {")
+hf_mutant(A13_another_type_is_a_conflict integration/test_outage.c *another_type_is_parked* core/judge.c
+          "    if (c->kind == HF_SHARED_OTHER)\n        park(\"WRONG" "    if (false)\n        park(\"WRONG")
+hf_mutant(A14_a_refused_log_entry_is_nothing integration/test_redis_link.c *missing_log_is_told* backends/redis/groups.c
+          "hf__reply_is_nil(reply) || hf__reply_is_error(reply)" "hf__reply_is_nil(reply)")
+hf_mutant(A14_a_lanes_refused_log_entry_is_nothing unit/test_link_histories.c *A14_* core/link_lane.c
+          "outcome == HF_LANE_APPLIED && lane->log.missing" "false")
 hf_mutant(conflicts_requeue_is_not_recovered unit/test_conflicts.c *kill_9_at_any_point_of_a_requeue* core/unlist.c
           "store->read_only || hf__settle_unlist" "true || hf__settle_unlist")
 hf_mutant(conflicts_unlisted_by_any_commit unit/test_conflicts.c *a_commit_takes_nothing_off_before* core/settle.c

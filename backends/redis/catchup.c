@@ -241,6 +241,9 @@ static void epoch_reply(struct hf__wave *wave, const redisReply *reply, size_t i
     }
     if (error->class == HF_SHARED_OK)
         hf__reply_error(reply, error);
+    if (error->class == HF_SHARED_ENTRY && tier->epoch.step >= STEP_LOG)
+        hf__redis_error(error, HF_SHARED_ENTRY,
+                        "the key of the namespace's change log holds something that is no stream");
     if (error->class != HF_SHARED_OK) {
         if (last)
             finish_epoch(tier);

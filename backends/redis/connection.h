@@ -73,6 +73,7 @@ struct hf__wave {
 struct hf__conn_settings {
     struct hf__redis_address address; /* with user and password as overridden */
     char node[33];
+    const struct hf_shared_owner *owner; /* NULL: every token may be ours */
     int connect_timeout_ms;
     int reply_timeout_ms;
     int heartbeat_ms;

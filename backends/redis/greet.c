@@ -1,11 +1,12 @@
 /* The handshake on a connected socket: who we are, which database, what time it is there, and our fence.
  *
- *   wave 1:  HELLO 3 [AUTH user password], [SELECT db], [CLIENT TRACKING ...]
+ *   wave 1:  HELLO 3 [AUTH user password], [SELECT db], GET session, [CLIENT TRACKING ...]
  *   wave 2:  TIME, SET session token, WATCH session, GET session      (on a replica: TIME only)
  *   wave 3:  only when SET was refused with OOM: UNWATCH, EVAL (DEL, SET), WATCH session, GET session
  *
  * Two waves, because nothing may be written before the right user and the right database are known to be set. The
- * token of an earlier connection is overwritten here, and that is what makes its late EXEC return nil. */
+ * token of an earlier connection is overwritten here, and that is what makes its late EXEC return nil. One that no
+ * opening of this store has made is left alone: a copy of its directory has connected, and goes on under its name. */
 #include "tracking.h"
 
 #include "fail.h"
@@ -73,6 +74,8 @@ static void send_hello(struct hf__conn *conn)
         hf__command(&w, 2, "SELECT");
         hf__arg_i64(&w, address->db);
     }
+    hf__command(&w, 2, "GET");
+    hf__arg_str(&w, conn->session_key);
     if (hf__tracking_wanted(conn))
         hf__tracking_ask(conn, &w);
     send_step(conn, &w, STEP_HELLO);
@@ -149,6 +152,8 @@ static bool make_token(struct hf__conn *conn)
         return false;
     for (size_t i = 0; i < sizeof(bytes); i++)
         snprintf(conn->token + 2 * i, 3, "%02x", bytes[i]);
+    if (conn->settings->owner)
+        memcpy(conn->token, conn->settings->owner->id, HF_OWNER_ID);
     return true;
 }
 
@@ -239,6 +244,30 @@ static void token_got(struct hf__conn *conn, const redisReply *reply)
         ready(conn);
 }
 
+/* ---- copies ---- */
+
+static bool is_known(const struct hf_shared_owner *owner, struct hf_slice token)
+{
+    for (size_t i = 0; i < owner->n_known; i++) {
+        if (hf__slice_starts_with(token, hf__slice(owner->known[i], HF_OWNER_ID)))
+            return true;
+    }
+    return false;
+}
+
+/* Returns false when the connection has been ended. What is no text is told by the next wave. */
+static bool is_ours_to_take(struct hf__conn *conn, const redisReply *reply)
+{
+    const struct hf_shared_owner *owner = conn->settings->owner;
+
+    if (!owner || reply->type != REDIS_REPLY_STRING || is_known(owner, hf__reply_text(reply)))
+        return true;
+    refuse(conn, HF_SHARED_AUTH,
+           "another copy of this store's directory has connected to Redis: remove one of them, then delete "
+           "_hf:session:<node>");
+    return false;
+}
+
 /* ---- the steps ---- */
 
 static void hello_answer(struct hf__conn *conn, const redisReply *reply, size_t index)
@@ -254,6 +283,8 @@ static void hello_answer(struct hf__conn *conn, const redisReply *reply, size_t 
         hf__conn_fail(conn, &error);
         return;
     }
+    if (index == 1u + (conn->settings->address.db != 0) && !is_ours_to_take(conn, reply))
+        return;
     if (last && hf__tracking_wanted(conn))
         conn->hello.tracking = hf__tracking_accepted(reply);
     if (last)

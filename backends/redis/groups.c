@@ -441,10 +441,12 @@ static void blame_abort(struct hf__group_run *run, const struct hf_shared_error 
         run->abort = *error;
 }
 
+/* An error says that the log's name is taken by something else: who looks at it next is told so. */
 static void read_log_result(struct hf_shared_log *log, const redisReply *reply)
 {
-    log->missing = hf__reply_is_nil(reply);
-    hf__reply_copy(reply, log->last_id, sizeof(log->last_id));
+    log->missing = hf__reply_is_nil(reply) || hf__reply_is_error(reply);
+    if (!log->missing)
+        hf__reply_copy(reply, log->last_id, sizeof(log->last_id));
 }
 
 static void read_result(struct hf_shared_item *item, const redisReply *reply)

@@ -236,8 +236,14 @@ void hf__redis_settle(struct hf__redis *tier, uint64_t attempt, const struct hf_
         hf__conn_fail(&tier->conn, error);
 }
 
+static void redis_identify(struct hf_shared_tier *base, const struct hf_shared_owner *owner)
+{
+    hf__redis_of(base)->settings.owner = owner;
+}
+
 static const struct hf_shared_ops redis_ops = {
     .start = redis_start,
+    .identify = redis_identify,
     .wake = redis_wake,
     .stop = redis_stop,
     .connect = redis_connect,

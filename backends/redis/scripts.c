@@ -23,8 +23,8 @@ static const char log_function[] =
     "    local to = math.min(from + 1999, final)\n"
     "    local got = redis.pcall('XADD', key, 'NOMKSTREAM', 'MAXLEN', '~', max, '*', 'n', node,\n"
     "                            'l', last, unpack(fields, from, to))\n"
-    "    if got == false then return 'missing' end\n"
-    "    id = type(got) == 'string' and got or ''\n"
+    "    if type(got) ~= 'string' then return 'missing' end\n"
+    "    id = got\n"
     "  end\n"
     "  return id\n"
     "end\n";

@@ -34,6 +34,16 @@ struct hf_shared_error {
     char reason[HF_SHARED_REASON_MAX]; /* a sentence or the server's text, without secrets */
 };
 
+/* This opening of the store, and those before it: session tokens begin with the id of the opening that made them. One
+ * that begins with no known id was made by another copy of the store's directory. */
+#define HF_OWNER_ID 16u /* hexadecimal digits */
+#define HF_OWNERS_MAX 64u
+struct hf_shared_owner {
+    char id[HF_OWNER_ID + 1];
+    char known[HF_OWNERS_MAX][HF_OWNER_ID]; /* this one, too */
+    size_t n_known;
+};
+
 /* What the handshake found. */
 struct hf_shared_hello {
     bool master;      /* from HELLO */
@@ -102,7 +112,7 @@ struct hf_shared_log {
     struct hf_slice key;  /* _hf:<prefix>:log:<epoch> */
     uint32_t max_entries; /* MAXLEN ~ */
     size_t first_item, n_items;
-    bool missing;     /* filled in: the stream was not there (NOMKSTREAM answered nil) */
+    bool missing;     /* filled in: the stream was not there, or something else is: nothing was named */
     char last_id[48]; /* filled in: the id of our entry */
 };
 
@@ -334,6 +344,9 @@ struct hf_shared_tier {
 struct hf_shared_ops {
     /* Create the link thread; `handler` and `ctx` must live until `stop` returns. `woken` is called once first. */
     int (*start)(struct hf_shared_tier *tier, const struct hf_shared_handler *handler, void *ctx);
+    /* Before `start`, or not at all: whose tokens are ours. Where another one is found the connection is refused with
+     * HF_SHARED_AUTH, and the token stays. Borrowed until `stop`. */
+    void (*identify)(struct hf_shared_tier *tier, const struct hf_shared_owner *owner);
     /* Any thread, also a signal-free fast path: cheap when a wake is already under way. */
     void (*wake)(struct hf_shared_tier *tier);
     /* Not on the link thread: drop the connection (running every outstanding `done`, then no handler any more), end

@@ -591,8 +591,16 @@ static int fake_send_examine(struct hf_shared_tier *base, struct hf_shared_exami
     SEND(tier, tier->examines[tier->n_examines++], examine, FAKE_EXAMINE, !examine->watch);
 }
 
+/* It has no session tokens. */
+static void fake_identify(struct hf_shared_tier *base, const struct hf_shared_owner *owner)
+{
+    (void)base;
+    (void)owner;
+}
+
 static const struct hf_shared_ops fake_ops = {
     .start = fake_start,
+    .identify = fake_identify,
     .wake = fake_wake,
     .stop = fake_stop,
     .connect = fake_connect,

@@ -1,0 +1,553 @@
+/* Sequences that broke an earlier draft of the design and need a Redis that answers as scripted. Each has a mutant
+ * (mutants.cmake): the same test with the defence taken out must fail. */
+#include "fake_tier.h"
+#include "scratch.h"
+
+#include "file_layer.h"
+#include "store.h"
+#include "write.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SOON_MS 5000   /* a bound, not a pause: what is waited for happens long before */
+#define NEVER_MS 60000 /* a time that a test must not reach */
+#define MIB (1u << 20)
+
+/* ---- fixture: a fake Redis, a directory, at most one open store ---- */
+
+struct fixture {
+    struct scratch scratch;
+    struct hf_options opts;
+    struct hf_namespace ns; /* of all keys */
+    struct hf *store;       /* NULL while closed */
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    if (!f)
+        return -1;
+    scratch_make(&f->scratch);
+    f->ns = (struct hf_namespace){.prefix = ""};
+    /* Nothing happens by the clock: a checkpoint comes when it is asked for, a write is pending after a moment. */
+    f->opts = (struct hf_options){
+        .redis = "fake",
+        .redis_timeout_ms = 100,
+        .redis_backoff_max_ms = 50,
+        .checkpoint_interval_ms = NEVER_MS,
+        .max_disk_bytes = 1u << 30,
+        .namespaces = &f->ns,
+        .n_namespaces = 1,
+    };
+    fake_redis_start();
+    *state = f;
+    return 0;
+}
+
+static void open_store(struct fixture *f)
+{
+    struct hf_parts parts = {hf__file_layer_real(), hf__clock_real(), fake_local_open, fake_redis_open};
+
+    assert_ok(hf__store_open(f->scratch.store, &f->opts, &parts, &f->store));
+}
+
+static void close_store(struct fixture *f)
+{
+    struct hf *store = f->store;
+
+    f->store = NULL;
+    assert_ok(hf_close(store));
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int kind = 0; kind < FAKE_REQUESTS; kind++)
+        fake_redis_thaw((enum fake_request)kind);
+    (void)hf_close(f->store); /* open only after a failure, which has been told */
+    fake_redis_stop();
+    scratch_remove(&f->scratch);
+    free(f);
+    return 0;
+}
+
+/* ---- waiting ---- */
+
+struct count_wait {
+    enum fake_request kind;
+    unsigned n;
+};
+
+static bool was_asked(void *ctx)
+{
+    struct count_wait *w = ctx;
+
+    return fake_redis_asked(w->kind) >= w->n;
+}
+
+/* Until the transport has been handed n requests of this kind. */
+static void wait_asked(enum fake_request kind, unsigned n)
+{
+    struct count_wait w = {.kind = kind, .n = n};
+
+    if (!wait_until(was_asked, &w, SOON_MS))
+        fail_msg("%u requests of kind %d were sent; expected %u", fake_redis_asked(kind), (int)kind, n);
+}
+
+static void wait_state(struct hf *store, enum hf_link_state state)
+{
+    struct hf_status status;
+
+    if (wait_link(store, state, SOON_MS))
+        return;
+    assert_ok(hf_status(store, &status));
+    fail_msg("the link is %s (%s); expected %s", hf_link_text(status.link), status.link_reason,
+             hf_link_text(state));
+}
+
+/* ---- writing without waiting ---- */
+
+static void ignore(void *ctx, const struct hf_result *result)
+{
+    (void)ctx;
+    (void)result;
+}
+
+static void submit(struct hf *store, const struct hf_op *op)
+{
+    assert_ok(hf_submit(store, op, ignore, NULL));
+}
+
+static void submit_set(struct hf *store, const char *key, struct hf_slice value)
+{
+    submit(store, &(struct hf_op){.kind = HF_OP_SET, .key = s_(key), .value = value});
+}
+
+static void incr(struct hf *store, const char *key)
+{
+    int64_t number;
+
+    assert_ok(hf_incr(store, s_(key), 1, &number, NULL));
+}
+
+static struct hf_status status_of(struct hf *store)
+{
+    struct hf_status status;
+
+    assert_ok(hf_status(store, &status));
+    return status;
+}
+
+static struct hf_result read_of(struct hf *store, const char *key)
+{
+    struct hf_result result;
+
+    assert_ok(hf_exists(store, s_(key), &result));
+    return result;
+}
+
+static void assert_redis_holds(const char *key, const char *value)
+{
+    if (!fake_redis_holds(key, value))
+        fail_msg("Redis does not hold '%s' under '%s'", value ? value : "nothing", key);
+}
+
+static void open_online(struct fixture *f)
+{
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+}
+
+static void go_away(struct fixture *f)
+{
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+}
+
+/* Rows that fill a group each: live traffic has every other turn, so it has one before what is written behind them. */
+static void put_two_big(struct hf *store)
+{
+    char *text = malloc(MIB + 1);
+
+    assert_non_null(text);
+    memset(text, 'x', MIB);
+    text[MIB] = '\0';
+    put(store, "big1", text);
+    put(store, "big2", text);
+    free(text);
+}
+
+/* Come back, as far as the first group of the replay, which is not answered. */
+static void come_back_to_the_first_group(struct fixture *f)
+{
+    unsigned asked = fake_redis_asked(FAKE_GROUP);
+
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_freeze(FAKE_GROUP);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_GROUP, asked + 1);
+}
+
+static bool is_durable(void *ctx)
+{
+    struct hf_status status = status_of(ctx);
+
+    return status.durable_lsn == status.last_lsn;
+}
+
+/* The only conflict is over this value of ours. */
+static void assert_conflict_over(struct fixture *f, const char *ours)
+{
+    struct hf_local_snap *snap;
+    struct hf_conflict_row row;
+
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(status_of(f->store).conflicts, 1);
+    assert_ok(f->store->local->ops->snap_begin(f->store->local, &snap));
+    assert_ok(f->store->local->ops->conflict_next(snap, 0, &row));
+    assert_true(hf__slice_eq(row.ours.value, s_(ours)));
+    f->store->local->ops->snap_end(snap);
+}
+
+/* ---- 2: one lane ---- */
+
+/* A live increment is there first, and older ones wait in the local tier. */
+static void test_link__2_live_increments_do_not_overtake_stored_ones(void **state)
+{
+    struct fixture *f = *state;
+
+    fake_redis_set_away(true);
+    open_store(f);
+    put_two_big(f->store);
+    for (int i = 0; i < 3; i++)
+        incr(f->store, "n");
+    come_back_to_the_first_group(f);
+    submit(f->store, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
+    assert_true(wait_until(is_durable, f->store, SOON_MS));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "4");
+    assert_int_equal(fake_redis_applied("n"), 4);
+    close_store(f);
+}
+
+/* ---- 9: the base is more than one value ---- */
+
+/* The answer to the first write is lost with the connection, and its entry in the log is trimmed. */
+static void test_link__9_an_own_version_that_was_sent_is_no_conflict(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    f->ns.conflict = HF_CONFLICT_REMOTE;
+    open_online(f);
+    put(f->store, "k", "base");
+    asked = fake_redis_asked(FAKE_GROUP);
+    fake_redis_freeze(FAKE_GROUP);
+    submit_set(f->store, "k", s_("sent"));
+    wait_asked(FAKE_GROUP, asked + 1);
+    fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    fake_redis_thaw(FAKE_GROUP);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    assert_redis_holds("k", "sent");
+    put(f->store, "k", "newer");
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_trim_log(0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "newer");
+    assert_int_equal(status_of(f->store).conflicts, 0);
+    close_store(f);
+}
+
+/* The first write has lost, but before that is settled the second one is made: it began from the same base. */
+static void test_link__9_a_write_behind_one_that_loses_is_judged_by_the_same_base(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.conflict = HF_CONFLICT_REMOTE;
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    put(f->store, "k", "first");
+    fake_redis_foreign_set("k", "theirs", 0);
+    come_back_to_the_first_group(f); /* which has nothing to store */
+    submit_set(f->store, "k", s_("second"));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "theirs");
+    assert_value(f->store, "k", "theirs");
+    assert_conflict_over(f, "second");
+    close_store(f);
+}
+
+/* ---- 15: what was asked before does not replace what came since ---- */
+
+static struct hf_seen seen_of(struct hf *store, const char *key)
+{
+    struct hf_result r = read_of(store, key);
+
+    return (struct hf_seen){.held = r.existed, .lsn = r.lsn, .last_lsn = status_of(store).last_lsn};
+}
+
+static void test_link__15_a_fetch_is_not_installed_over_what_came_since(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_slice old = s_("old");
+    struct hf_seen seen;
+
+    open_online(f);
+    put(f->store, "k", "older");
+    seen = seen_of(f->store, "k");
+    put(f->store, "k", "new");
+    hf__write_fetched(f->store, s_("k"), &old, 0, &seen);
+    assert_value(f->store, "k", "new");
+
+    seen = (struct hf_seen){.held = false, .last_lsn = status_of(f->store).last_lsn};
+    put(f->store, "gone", "v");
+    (void)hf_delete(f->store, s_("gone"), NULL);
+    assert_ok(hf_checkpoint(f->store)); /* nothing here remembers it */
+    hf__write_fetched(f->store, s_("gone"), &old, 0, &seen);
+    assert_value(f->store, "gone", NULL);
+
+    seen = seen_of(f->store, "k");
+    hf__write_fetched(f->store, s_("k"), &old, 0, &seen); /* and if nothing came it is */
+    assert_value(f->store, "k", "old");
+    close_store(f);
+}
+
+/* Nobody tells what others write: their entry stands in the log before ours, and is read when we come back. */
+static void test_link__15_a_lanes_own_entry_hides_none_of_others_before_it(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    fake_redis_refuse_tracking(true);
+    open_online(f);
+    put(f->store, "k", "ours");
+    fake_redis_other_node("k", "theirs", 0, 0);
+    incr(f->store, "n");
+    close_store(f);
+    open_online(f);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_value(f->store, "k", "theirs");
+    close_store(f);
+}
+
+/* ---- A2: a live write to a key that is owed ---- */
+
+static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.conflict = HF_CONFLICT_REMOTE;
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    put_two_big(f->store);
+    put(f->store, "k", "first");
+    fake_redis_foreign_set("k", "theirs", 0);
+    come_back_to_the_first_group(f);
+    submit_set(f->store, "k", s_("second"));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "theirs");
+    assert_conflict_over(f, "second");
+    close_store(f);
+}
+
+/* ---- A3: what is shown before Redis has answered ---- */
+
+static void test_link__A3_an_increment_is_tentative_until_its_answer_is_installed(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result r;
+    unsigned asked;
+
+    open_online(f);
+    incr(f->store, "n");
+    fake_redis_foreign_set("n", "10", 0);
+    asked = fake_redis_asked(FAKE_LANE);
+    fake_redis_freeze(FAKE_LANE);
+    submit(f->store, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
+    wait_asked(FAKE_LANE, asked + 1);
+    r = read_of(f->store, "n");
+    assert_true(r.tentative && r.pending);
+    fake_redis_thaw(FAKE_LANE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_value(f->store, "n", "11");
+    r = read_of(f->store, "n");
+    assert_false(r.tentative || r.pending);
+    close_store(f);
+}
+
+/* ---- A7: what a power cut may take is not shared where nobody could tell ---- */
+
+static void test_link__A7_without_a_log_a_write_is_sent_after_its_sync(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    f->ns.change_log_off = true;
+    f->opts.durability = HF_DURABILITY_INTERVAL;
+    f->opts.sync_interval_ms = NEVER_MS;
+    open_online(f);
+    asked = fake_redis_asked(FAKE_GROUP);
+    put(f->store, "k", "v"); /* waits for Redis until its timeout */
+    assert_int_equal(fake_redis_asked(FAKE_GROUP), asked);
+    assert_redis_holds("k", NULL);
+    assert_ok(hf_checkpoint(f->store)); /* which syncs */
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "v");
+    close_store(f);
+}
+
+/* ---- A8: who waits for a sync that fails ---- */
+
+/* The real files; a sync that is held ends in an error. */
+static struct hf_file_layer failing;
+static atomic_bool sync_is_held, sync_waits, sync_may_end;
+
+static bool may_end(void *ctx)
+{
+    (void)ctx;
+    return atomic_load(&sync_may_end);
+}
+
+static int fail_if_held(struct hf_file_layer *fs, int fd)
+{
+    if (!atomic_load(&sync_is_held))
+        return hf__file_layer_real()->sync(fs, fd);
+    atomic_store(&sync_waits, true);
+    (void)wait_until(may_end, NULL, SOON_MS);
+    return -EIO;
+}
+
+static bool is_waiting(void *ctx)
+{
+    (void)ctx;
+    return atomic_load(&sync_waits);
+}
+
+struct reading {
+    struct hf *store;
+    int rc;
+    struct hf_buf value;
+};
+
+static void *read_key(void *arg)
+{
+    struct reading *r = arg;
+
+    r->rc = hf_get(r->store, s_("k"), &r->value, NULL);
+    return NULL;
+}
+
+static void test_link__A8_a_reader_of_a_write_whose_sync_fails_gets_an_error(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_parts parts = {&failing, hf__clock_real(), fake_local_open, fake_redis_open};
+    struct reading r = {0};
+    struct hf *store;
+    pthread_t thread;
+
+    failing = *hf__file_layer_real();
+    failing.sync = fail_if_held;
+    f->opts.redis = NULL;
+    assert_ok(hf__store_open(f->scratch.store, &f->opts, &parts, &f->store));
+    put(f->store, "k", "old");
+    atomic_store(&sync_is_held, true);
+    submit_set(f->store, "k", s_("new"));
+    assert_true(wait_until(is_waiting, NULL, SOON_MS));
+    r.store = f->store;
+    assert_int_equal(pthread_create(&thread, NULL, read_key, &r), 0);
+    atomic_store(&sync_may_end, true);
+    pthread_join(thread, NULL); /* the sync has ended: so does the reader */
+    hf_buf_release(&r.value);
+    assert_int_equal(r.rc, HF_ESTOPPED);
+    assert_true(status_of(f->store).stopped);
+    atomic_store(&sync_is_held, false);
+    store = f->store;
+    f->store = NULL;
+    (void)hf_close(store); /* it says that the journal has stopped */
+}
+
+/* ---- A11: no race is run for ever ---- */
+
+/* Somebody writes to the key each time before the group with its row is stored. */
+static bool is_parked_at_last(void *ctx)
+{
+    static unsigned n;
+    struct fixture *f = ctx;
+    char text[16];
+
+    snprintf(text, sizeof(text), "theirs%u", ++n);
+    fake_redis_foreign_set("k", text, 0);
+    fake_redis_let(FAKE_GROUP, 1);
+    return status_of(f->store).parked == 1;
+}
+
+static void test_link__A11_a_key_that_others_always_change_is_parked(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.conflict = HF_CONFLICT_LOCAL;
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    put(f->store, "k", "ours");
+    put(f->store, "behind", "v");
+    come_back_to_the_first_group(f);
+    assert_true(wait_until(is_parked_at_last, f, SOON_MS));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("behind", "v");
+    assert_false(fake_redis_holds("k", "ours"));
+    assert_int_equal(status_of(f->store).pending_keys, 0);
+    close_store(f);
+}
+
+/* ---- A14: a change that could not be named in the log ---- */
+
+static void test_link__A14_a_lane_that_finds_no_log_has_it_looked_after(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    open_online(f);
+    incr(f->store, "n");
+    fake_redis_lose_log();
+    asked = fake_redis_asked(FAKE_EPOCH);
+    incr(f->store, "n");
+    wait_asked(FAKE_EPOCH, asked + 1);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_int_equal(fake_redis_applied("n"), 2);
+    close_store(f);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_link__##name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(2_live_increments_do_not_overtake_stored_ones),
+        TEST(9_an_own_version_that_was_sent_is_no_conflict),
+        TEST(9_a_write_behind_one_that_loses_is_judged_by_the_same_base),
+        TEST(15_a_fetch_is_not_installed_over_what_came_since),
+        TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
+        TEST(A2_a_live_write_joins_the_row_of_its_key),
+        TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
+        TEST(A7_without_a_log_a_write_is_sent_after_its_sync),
+        TEST(A8_a_reader_of_a_write_whose_sync_fails_gets_an_error),
+        TEST(A11_a_key_that_others_always_change_is_parked),
+        TEST(A14_a_lane_that_finds_no_log_has_it_looked_after),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
