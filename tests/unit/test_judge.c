@@ -750,6 +750,19 @@ static void test_judge__a_verdict_is_reached_in_three_examinations_whatever_the_
     assert_in_range(played, 10000, 10000000);
 }
 
+static void test_judge__a_delete_is_not_the_same_as_an_empty_value(void **state)
+{
+    struct cell x = {.ours = OURS_TENTATIVE_DELETE, .found = FOUND_CHANGED, .base = BASE_FOREVER};
+    struct hf_version_id base = base_of(&x);
+    struct hf_case c = case_of(&x, &base, NULL);
+    struct there there = {.kind = HF_SHARED_STRING, .id = hf__version_id(slice(""), 0)};
+    struct hf_judgement j;
+
+    (void)state;
+    assert_in_range(judge(&c, &there, decide_alone, &j), 1, ROUNDS_MAX);
+    assert_int_equal(j.outcome, HF_OUTCOME_OVERTURNED);
+}
+
 /* ---- the first examination ---- */
 
 static void test_judge__a_blind_write_asks_for_what_it_replaces_at_once(void **state)
@@ -797,6 +810,7 @@ int main(void)
         T(deadlines_are_the_same_within_the_clocks_uncertainty),
         T(two_nodes_end_alike_whoever_comes_first),
         T(a_verdict_is_reached_in_three_examinations_whatever_the_lengths),
+        T(a_delete_is_not_the_same_as_an_empty_value),
         T(a_blind_write_asks_for_what_it_replaces_at_once),
         T(every_rule_has_a_text),
     };
