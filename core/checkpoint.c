@@ -6,6 +6,7 @@
  *                                                                active one is full as well                          */
 #include "checkpoint.h"
 
+#include "clock_meta.h"
 #include "control.h"
 #include "deadline.h"
 #include "drain.h"
@@ -134,7 +135,11 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
 {
     int rc = 0;
 
-    if (s->what & HF_LEFT_PARKED)
+    if (s->what & HF_LEFT_UNPARK)
+        rc = run->ops->parked_remove(run->txn, s->listed);
+    if (rc == 0 && (s->what & HF_LEFT_RESOLVE))
+        rc = run->ops->conflict_remove(run->txn, s->listed);
+    if (rc == 0 && (s->what & HF_LEFT_PARKED))
         rc = run->ops->parked_put(run->txn, &s->more->parked);
     if (rc == 0 && (s->what & HF_LEFT_CONFLICT))
         rc = run->ops->conflict_put(run->txn, &s->more->conflict);
@@ -195,8 +200,10 @@ static void finish_settled(struct run *run)
 
     pthread_mutex_lock(&cp->mutex);
     for (size_t i = 0; i < run->n_settled; i++) {
-        if (cp->settled[i].what & (HF_LEFT_PARKED | HF_LEFT_CONFLICT))
+        if (cp->settled[i].what & HF_LEFT_LISTS)
             atomic_fetch_sub(&run->store->unsaved, 1);
+        if (cp->settled[i].what & HF_LEFT_PARKED)
+            atomic_fetch_sub(&run->store->parked_left, 1);
         if (cp->settled[i].what & HF_LEFT_CONFLICT) {
             atomic_fetch_sub(&run->store->conflicts_left, 1);
             atomic_fetch_sub(&run->store->conflict_bytes_left, cp->settled[i].more->bytes.len);
@@ -219,6 +226,8 @@ static int sweep(struct run *run)
     size_t len;
     int rc = 0, n = 0;
 
+    if (hf__time_is_unknown(run->store))
+        return 0; /* what is removed cannot come back */
     hf__view_pin(&run->store->overlay, &view);
     for (; n < SWEEP_MAX; n++) {
         rc = run->ops->expired_next(run->txn, hf__now_ms(run->store), &cursor, key, &len);
@@ -300,7 +309,7 @@ static int write_meta(struct run *run)
     int rc = put_number(run, HF_META_RESERVED, hf__journal_reserved_lsn(store->journal));
 
     if (rc == 0)
-        rc = put_number(run, HF_META_TIME, (uint64_t)hf__now_ms(store));
+        rc = hf__clock_meta_write(store->local, run->txn, &store->time);
     if (rc == 0 && store->link)
         rc = hf__link_store_cursors(store, run->txn);
     return rc;
@@ -421,8 +430,7 @@ int hf__checkpoint_run(struct hf *store)
     cp->requested |= run.more_expired || rc != 0;
     pthread_cond_broadcast(&cp->finished);
     pthread_mutex_unlock(&cp->mutex);
-    if (store->link)
-        hf__link_wake(store);
+    hf__link_note_checkpoint(store);
     return rc;
 }
 
@@ -438,6 +446,8 @@ static bool has_expired(struct hf *store)
     struct hf_local_snap *snap;
     uint64_t n = 0;
 
+    if (hf__time_is_unknown(store))
+        return false;
     if (store->local->ops->snap_begin(store->local, &snap) != 0)
         return false;
     (void)store->local->ops->count_expired(snap, hf__now_ms(store), &n); /* an error shows at the next checkpoint */
@@ -465,7 +475,7 @@ static bool wait_ms(struct hf_checkpointer *cp, int ms)
     return pthread_cond_timedwait(&cp->wake, &cp->mutex, &ts) == ETIMEDOUT;
 }
 
-/* An idle store still has keys that die. Called with the lock, which is given up meanwhile. */
+/* An idle store still has keys that die, and may learn the time. Called with the lock, which is given up meanwhile. */
 static bool idle_until_expiry(struct hf *store)
 {
     struct hf_checkpointer *cp = &store->checkpoint;
@@ -474,7 +484,7 @@ static bool idle_until_expiry(struct hf *store)
     if (!wait_ms(cp, IDLE_WAKE_MS))
         return false;
     pthread_mutex_unlock(&cp->mutex);
-    expired = has_expired(store);
+    expired = has_expired(store) || atomic_load(&store->time.unsaved);
     pthread_mutex_lock(&cp->mutex);
     return expired;
 }

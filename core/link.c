@@ -29,13 +29,20 @@ static const unsigned allowed[] = {
     [HF_LINK_HELD] = TO(HF_LINK_CONNECTING) | TO(HF_LINK_OFFLINE),
 };
 
+/* With the mutex. */
+static void tell_moved(struct hf_link *link)
+{
+    link->moved++;
+    pthread_cond_broadcast(&link->changed);
+}
+
 void hf__link_set_state(struct hf_link *link, enum hf_link_state state, const char *reason)
 {
     pthread_mutex_lock(&link->mutex);
     assert((link->state == state || (allowed[link->state] & TO(state))) && "a move that the drawing does not have");
     link->state = state;
     snprintf(link->reason, sizeof(link->reason), "%s", reason);
-    pthread_cond_broadcast(&link->changed);
+    tell_moved(link);
     pthread_mutex_unlock(&link->mutex);
 }
 
@@ -55,25 +62,33 @@ void hf__link_out(struct hf_link *link, bool out)
     pthread_mutex_lock(&link->mutex);
     link->out = out;
     link->busy = out;
-    pthread_cond_broadcast(&link->changed);
+    tell_moved(link);
     pthread_mutex_unlock(&link->mutex);
 }
 
 int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms)
 {
-    return timeline_ms == 0 ? 0 : timeline_ms + link->offset_ms;
+    int64_t offset_ms, uncertainty_ms;
+
+    (void)hf__timeline_shared(&link->store->time, &offset_ms, &uncertainty_ms);
+    return timeline_ms == 0 ? 0 : timeline_ms + offset_ms;
 }
 
 int64_t hf__link_from_redis_ms(const struct hf_link *link, int64_t redis_ms)
 {
-    return redis_ms == 0 ? 0 : redis_ms - link->offset_ms;
+    int64_t offset_ms, uncertainty_ms;
+
+    (void)hf__timeline_shared(&link->store->time, &offset_ms, &uncertainty_ms);
+    return redis_ms == 0 ? 0 : redis_ms - offset_ms;
 }
 
 int64_t hf__link_uncertainty_ms(const struct hf_link *link, int64_t timeline_ms)
 {
-    int64_t age_ms = hf__now_ms(link->store) - timeline_ms;
+    int64_t offset_ms, uncertainty_ms;
 
-    return link->uncertainty_ms + (age_ms > 0 ? age_ms / 10000 : 0); /* 100 ppm */
+    if (!hf__timeline_shared(&link->store->time, &offset_ms, &uncertainty_ms))
+        return HF_TIME_UNCERTAIN_MS;
+    return uncertainty_ms + hf__timeline_uncertainty_ms(&link->store->time, timeline_ms);
 }
 
 /* ---- copies ---- */
@@ -148,7 +163,7 @@ static void gone(struct hf_link *link, const struct hf_shared_error *error)
     if (link->connected)
         atomic_fetch_add(&link->store->link_losses, 1);
     link->connected = link->taking_from_open = false;
-    link->paused = false;
+    link->paused = link->asks_time = false;
     hf__sweep_release(link);
     distrust_copies(link);
     hf__link_out(link, false);
@@ -279,6 +294,17 @@ void hf__link_note_full_log(struct hf_link *link)
     pthread_mutex_unlock(&link->mutex);
 }
 
+bool hf__link_may_park(struct hf_link *link, size_t n)
+{
+    if (hf__settle_may_park(link->store, n))
+        return true;
+    pthread_mutex_lock(&link->mutex);
+    snprintf(link->reason, sizeof(link->reason),
+             "the parked list is full: requeue or drop entries, or raise parked_max");
+    pthread_mutex_unlock(&link->mutex);
+    return false;
+}
+
 static bool has_overflowed(struct hf_link *link)
 {
     bool overflowed;
@@ -317,7 +343,7 @@ static void set_picking(struct hf_link *link, bool picking)
     pthread_mutex_lock(&link->mutex);
     link->picking = picking;
     if (!picking)
-        pthread_cond_broadcast(&link->changed);
+        tell_moved(link);
     pthread_mutex_unlock(&link->mutex);
 }
 
@@ -365,12 +391,20 @@ static void send_next(struct hf_link *link)
         end_pass(link);
 }
 
+/* Deadlines would be converted wrongly, and the living be taken for dead: the next answer to TIME decides. */
+static bool waits_for_time(struct hf_link *link)
+{
+    return link->asks_time || hf__time_is_unknown(link->store);
+}
+
 void hf__link_pump(struct hf_link *link)
 {
     if (!link->connected)
         return;
     hf__fetch_send_all(link);
     hf__ask_send_all(link);
+    if (waits_for_time(link))
+        return;
     if (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE) {
         hf__refresh_send(link);
         hf__sweep_send(link);
@@ -446,24 +480,32 @@ static void on_connected(void *ctx, const struct hf_shared_hello *hello)
     struct hf_link *link = ctx;
     struct hf_shared_error replica = {.class = HF_SHARED_STATE,
                                       .reason = "the server is a replica; waiting for a master"};
-    int64_t middle = hello->asked_ms + (hello->answered_ms - hello->asked_ms) / 2;
 
     link->connected = true;
     if (!hello->master) {
         hf__link_fail(link, &replica);
         return;
     }
-    pthread_mutex_lock(&link->mutex);
-    link->offset_ms = hello->redis_ms - hf__timeline_from_boot_ms(&link->store->time, middle);
-    link->uncertainty_ms = (hello->answered_ms - hello->asked_ms + 1) / 2 + 1;
-    pthread_mutex_unlock(&link->mutex);
-    hf__link_set_state(link, HF_LINK_CATCHING_UP, "");
+    link->asks_time =
+        !hf__timeline_sample(&link->store->time, hello->redis_ms, hello->asked_ms, hello->answered_ms);
+    hf__link_set_state(link, HF_LINK_CATCHING_UP,
+                       waits_for_time(link) ? "waiting for another answer to TIME, which decides what time it is"
+                                            : "");
     hf__link_restart_catch_up(link);
     link->out_of_memory = link->only_deletes = false;
     hf__link_restart_pacing(link);
     if (!link->taking_from_open)
         start_live(link);
     link->taking_from_open = false;
+    hf__link_pump(link);
+}
+
+static void on_clock(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answered_ms)
+{
+    struct hf_link *link = ctx;
+
+    (void)hf__timeline_sample(&link->store->time, redis_ms, asked_ms, answered_ms);
+    link->asks_time = false;
     hf__link_pump(link);
 }
 
@@ -502,7 +544,7 @@ static void on_timer(void *ctx)
 }
 
 static const struct hf_shared_handler handler = {
-    .connected = on_connected, .lost = on_lost, .woken = on_woken, .timer = on_timer};
+    .connected = on_connected, .lost = on_lost, .woken = on_woken, .timer = on_timer, .clock = on_clock};
 
 /* ---- starting and stopping ---- */
 
@@ -593,6 +635,18 @@ void hf__link_wake(struct hf *store)
     pthread_mutex_unlock(&link->mutex);
 }
 
+void hf__link_note_checkpoint(struct hf *store)
+{
+    struct hf_link *link = store->link;
+
+    if (!link)
+        return;
+    pthread_mutex_lock(&link->mutex);
+    tell_moved(link);
+    pthread_mutex_unlock(&link->mutex);
+    hf__link_wake(store);
+}
+
 void hf__link_operator(struct hf *store, const struct hf_operator *settings)
 {
     struct hf_link *link = store->link;
@@ -622,8 +676,7 @@ void hf__link_status(struct hf *store, struct hf_link_status *ret_status)
         return;
     pthread_mutex_lock(&link->mutex);
     ret_status->state = link->state;
-    ret_status->clock_offset_ms = link->offset_ms;
-    ret_status->clock_uncertainty_ms = link->uncertainty_ms;
+    ret_status->by_operator = link->by_operator;
     memcpy(ret_status->reason, link->reason, sizeof(ret_status->reason));
     pthread_mutex_unlock(&link->mutex);
 }

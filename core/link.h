@@ -28,6 +28,8 @@ void hf__link_free(struct hf *store);
 
 /* Have the link look for work; any thread. */
 void hf__link_wake(struct hf *store);
+/* A checkpoint has ended, well or not. */
+void hf__link_note_checkpoint(struct hf *store);
 /* The journal has moved on: lanes wait for durable entries. */
 void hf__link_note_durable(struct hf *store);
 
@@ -75,11 +77,13 @@ int hf__link_fetch(struct hf *store, struct hf_slice key, struct hf_fetched *ret
 struct hf_link_status {
     enum hf_link_state state;
     char reason[HF_SHARED_REASON_MAX];
-    int64_t clock_offset_ms, clock_uncertainty_ms;
+    struct hf_operator by_operator;
 };
 void hf__link_status(struct hf *store, struct hf_link_status *ret_status);
-/* Wait until everything up to `lsn` is shared, expired or parked. */
+/* Wait until everything up to `lsn` is shared, expired or parked, and the link is online. */
 int hf__link_drain(struct hf *store, uint64_t lsn, int timeout_ms);
+/* Wait until everything up to `lsn` has ended, whatever is still to be done about newer changes. */
+int hf__link_wait_shared(struct hf *store, uint64_t lsn, int timeout_ms);
 
 /* ---- cursors: what each namespace knows of Redis, kept with the checkpoint that holds what they speak of ---- */
 

@@ -63,6 +63,7 @@ static bool add_live(struct hf_link *link, struct hf_live *live, int64_t now_ms)
     if (!s)
         return false;
     s->live = live;
+    s->in_group = true;
     s->ns = live->ns;
     s->op = live_op(live, now_ms);
     s->lsn = live->version->lsn;
@@ -128,5 +129,5 @@ bool hf__link_send_live(struct hf_link *link)
     if (link->sends.n == 0)
         return false;
     link->rows_from_cursor = false;
-    return is_row ? hf__replay_try(link) : hf__send_group(link, false);
+    return is_row ? hf__replay_try(link) : hf__send_group(link, HF_GROUP_PLAIN);
 }

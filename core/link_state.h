@@ -41,7 +41,11 @@ struct hf_trial {
     struct hf_pending_row row; /* its slices point to `base_value` and to the key of the send */
     struct hf_case c;
     struct hf_judgement verdict;
-    bool examined; /* Redis is asked before it is sent */
+    bool examined; /* Redis is looked at before it is changed ... */
+    bool guarded;  /* ... first by the script that changes it, if the key holds what one of the guards says */
+    struct hf_shared_guard guards[HF_PENDING_OWN_MAX + 2];
+    size_t n_guards;
+    bool in_turn; /* in the examination under way, and in the group that follows it */
     bool judged;
     uint8_t want; /* HF_WANT_*: of the next examination */
     struct hf_buf base_value, theirs, merged;
@@ -53,6 +57,7 @@ struct hf_send {
     struct hf_trial *trial; /* of a row; owned */
     struct hf_ns *ns;
     struct hf_buf key, value;
+    bool in_group;        /* the group under way is about it */
     enum hf_shared_op op; /* 0: nothing is to be sent */
     uint64_t lsn;         /* an acknowledgement settles the key up to here */
     int64_t deadline_ms;  /* timeline */
@@ -165,6 +170,7 @@ struct hf_link {
     bool stopping;      /* the transport is going away: no more wakes */
     bool picking;       /* the link thread is choosing what to send: it may hold what no queue shows */
     bool overflowed;    /* writes since live_from were left pending: another pass is needed */
+    uint64_t moved;     /* counts what may have ended changes: answers, states, checkpoints */
     uint64_t live_from; /* LSNs from here on went to the live queue, if accepting */
     uint64_t last_enqueued;
     struct hf_live_queue plain, lane;
@@ -175,7 +181,6 @@ struct hf_link {
     struct hf_cursor *published;       /* per namespace: after what they speak of was settled */
     struct hf_cursor *saved;           /* ... and as of the last freeze */
     char run_id[48], saved_run_id[48]; /* of the server that they speak of; "": not known */
-    int64_t offset_ms, uncertainty_ms; /* Redis's clock minus the timeline */
     struct hf_operator by_operator;    /* what the operator has set */
 
     /* what the request out consists of; the live ones also count as outstanding (mutex) */
@@ -200,6 +205,7 @@ struct hf_link {
     bool begun;            /* the first attempt to connect was made */
     bool taking_from_open; /* live writes have been taken since the store was opened, not since a connect */
     bool connected;
+    bool asks_time; /* the first answer on this connection was not believed: nothing is sent before the second */
     _Atomic bool waits_for_sync; /* the head of a queue is not durable yet: wake when the journal moves on */
 
     /* catching up */
@@ -225,6 +231,7 @@ struct hf_link {
     unsigned contended;         /* times in a row that a single row was touched between examination and store */
     int64_t rows_sent_ms;
     int64_t rows_not_before_ms; /* the throttle, and the random delay: timeline */
+    bool no_scripts;            /* this user may run none: rows are examined by single commands */
     bool rows_from_cursor; /* the rows that are out came from the cursor, which goes back to the first of them */
     bool log_behind;       /* an examination found more in a change log than it reads: catch up first */
     bool full_log;         /* in this pass the conflict log had no room */
@@ -260,9 +267,10 @@ void hf__link_begin_pass(struct hf_link *link);
 void hf__link_out(struct hf_link *link, bool out);
 /* Pause sending for a while because of the server's state, keeping the connection. */
 void hf__link_pause(struct hf_link *link, const struct hf_shared_error *error);
+/* A time on the timeline as one on Redis's clock, and back; 0 stays 0. */
 int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms);
 int64_t hf__link_from_redis_ms(const struct hf_link *link, int64_t redis_ms);
-/* Of a time on the timeline, when it is told in Redis's. */
+/* How far a time on the timeline may be off when it is told in Redis's. */
 int64_t hf__link_uncertainty_ms(const struct hf_link *link, int64_t timeline_ms);
 /* Entries up to this LSN are about to be handed to Redis. */
 void hf__link_note_sent(struct hf_link *link, uint64_t lsn);
@@ -272,6 +280,8 @@ void hf__link_note_overflow(struct hf_link *link);
 void hf__link_note_out_of_memory(struct hf_link *link, const struct hf_shared_error *error);
 /* The conflict log has no room: a change stays pending. */
 void hf__link_note_full_log(struct hf_link *link);
+/* Whether the parked list takes so many more; if not, the status says why they stay pending. */
+bool hf__link_may_park(struct hf_link *link, size_t n);
 /* Note what the journal's headers should say of sharing. */
 void hf__link_note_shared(struct hf_link *link);
 
@@ -322,8 +332,10 @@ bool hf__send_list_full(const struct hf_link *link, size_t max);
 void hf__send_list_clear(struct hf_send_list *list);
 struct hf_slice hf__send_key(const struct hf_send *s);
 struct hf_slice hf__send_value(const struct hf_send *s);
-/* Send the list as a group. Without memory nothing goes out, and everything is looked at again after a pause. */
-bool hf__send_group(struct hf_link *link, bool watched);
+/* Send those of the list that are marked `in_group`. Without memory nothing goes out, and everything is looked at again after
+ * a pause. */
+enum hf_group_kind { HF_GROUP_PLAIN = 0, HF_GROUP_GUARDED, HF_GROUP_WATCHED };
+bool hf__send_group(struct hf_link *link, enum hf_group_kind kind);
 /* The connection died with what is in the list. */
 void hf__send_lost(struct hf_link *link);
 /* It was not sent: a live write becomes pending, a row is looked at again. */
@@ -340,8 +352,10 @@ void hf__link_pace(struct hf_link *link, bool touched);
 bool hf__link_send_rows(struct hf_link *link); /* true when a request went out */
 /* Add one row to the list and begin its trial. */
 int hf__replay_add_row(struct hf_link *link, struct hf_look *look, const struct hf_pending_row *row);
-/* Examine, judge and send what is in the list. True when a request went out. */
+/* The next step for the rows in the list. True when a request went out. */
 bool hf__replay_try(struct hf_link *link);
+/* A guarded group was answered: this row's key holds something else than was known, or no script may run. */
+void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s);
 /* The group with this row was answered, and this row's part is done. */
 void hf__replay_applied(struct hf_link *link, struct hf_send *s);
 void hf__trial_free(struct hf_trial *trial); /* accepts NULL */

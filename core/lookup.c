@@ -6,7 +6,8 @@
 
 int hf__look_begin(struct hf *store, struct hf_look *ret_look)
 {
-    *ret_look = (struct hf_look){.store = store, .now_ms = hf__now_ms(store)};
+    *ret_look = (struct hf_look){.store = store, .time_unknown = hf__time_is_unknown(store)};
+    ret_look->now_ms = hf__now_ms(store);
     if (store->read_only)
         return hf__reader_look(ret_look);
     ret_look->visible_lsn = atomic_load_explicit(&store->visible_lsn, memory_order_acquire);
@@ -86,6 +87,7 @@ static void finish(const struct hf_look *look, const struct hf_version *ttl, str
         found->deadline_ms = ttl->deadline_ms;
     if (hf__is_expired(found->deadline_ms, look->now_ms))
         found->live = false;
+    found->time_unknown = found->live && found->deadline_ms != 0 && look->time_unknown;
 }
 
 static void take_record(const struct hf_record *record, struct hf_found *found)
@@ -135,6 +137,11 @@ int hf__look_up(struct hf_look *look, struct hf_slice key, struct hf_found *ret_
     finish(look, ttl, &found);
     *ret_found = found;
     return 0;
+}
+
+bool hf__look_hides(const struct hf_look *look, struct hf_slice key, const struct hf_found *found)
+{
+    return found->time_unknown && hf__ns_of(&look->store->namespaces, key)->unknown_time == HF_UNKNOWN_TIME_HIDE;
 }
 
 int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_found *found, enum hf_owed *ret_owed)

@@ -47,6 +47,9 @@ enum {
     HF_LEFT_RETAIN = 64,  /* keep more->retained in case Redis is rolled back */
     HF_LEFT_RELANE = 128, /* more->retained is owed again */
     HF_LEFT_GAP = 256,    /* the key was compared: remove its gap */
+    HF_LEFT_UNPARK = 1024,  /* take the parked entry `listed` off its list */
+    HF_LEFT_RESOLVE = 2048, /* take the conflict `listed` off the log */
+    HF_LEFT_LISTS = HF_LEFT_PARKED | HF_LEFT_CONFLICT | HF_LEFT_UNPARK | HF_LEFT_RESOLVE,
 };
 struct hf_settled_more {
     struct hf_parked_row parked;
@@ -63,6 +66,7 @@ struct hf_settled {
     uint64_t
         not_before; /* count of the first checkpoint that may store it: what it speaks of must be frozen by then */
     unsigned what;
+    uint64_t listed;              /* LSN of a parked entry, id of a conflict */
     struct hf_settled_more *more; /* NULL: nothing more */
 };
 
@@ -113,12 +117,12 @@ struct hf {
     /* Rows and entries in the local tier, as of its last commit: with none, the online path does not look. */
     _Atomic uint64_t pending_rows, lane_entries;
     _Atomic int64_t lane_open;   /* unsettled lane entries in the overlay */
-    _Atomic uint64_t unsaved;    /* parked entries and conflicts that no checkpoint has stored yet */
+    _Atomic uint64_t unsaved;    /* changes of the parked list and the conflict log that no checkpoint has stored yet */
     _Atomic bool refreshing;     /* there are copies that Redis is known, or suspected, to have changed */
     _Atomic uint64_t room_bytes; /* that the overlay may take before the local tier could be full */
     /* The logs as of the last commit, and what was left for the next one. */
     _Atomic uint64_t conflicts, blind_conflicts, conflict_bytes, parked, gaps;
-    _Atomic uint64_t conflicts_left, conflict_bytes_left;
+    _Atomic uint64_t conflicts_left, conflict_bytes_left, parked_left;
     _Atomic uint64_t settled_by[HF_N_OUTCOMES];
     _Atomic uint64_t dropped, lost_conflicts, revalidated, resent, losses, rollbacks;
     _Atomic uint64_t expired_in_queue, shared_ops, replayed_ops, settled_by_log, refreshed, link_losses;
@@ -131,6 +135,12 @@ int hf__store_open(const char *dir, const struct hf_options *opts, const struct 
 int hf__check_handle(const struct hf *store, bool writing);
 /* Length 1 to HF_KEY_MAX and not `_hf:`. */
 int hf__check_key(struct hf_slice key);
+
+/* Whether it is not known what has expired: nothing is removed for good while that is so. Ask before the time. */
+static inline bool hf__time_is_unknown(struct hf *store)
+{
+    return hf__timeline_is_unknown(&store->time);
+}
 
 static inline int64_t hf__now_ms(const struct hf *store)
 {

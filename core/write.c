@@ -17,6 +17,7 @@
 #include "link.h"
 #include "lookup.h"
 #include "settle.h"
+#include "unlist.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -26,7 +27,8 @@
 
 #define COUNTER_TEXT_MAX 24 /* of a 64-bit number in decimal */
 
-/* A write under way. Single operations use the arrays inside: two entries at the most. */
+/* A write under way. Single operations use the arrays inside: two entries at the most, and one that takes another off its
+ * list. */
 struct change {
     struct hf *store;
     const struct hf_op *ops;
@@ -40,7 +42,8 @@ struct change {
     struct hf_staged *staged;
     char (*numbers)[COUNTER_TEXT_MAX];
     size_t n, n_promoted; /* entries; of them, in front: keys that join the lane */
-    struct hf_entry few_entries[2];
+    const struct hf_unlist *unlist; /* of a single operation: what it takes the place of; NULL: nothing */
+    struct hf_entry few_entries[3];
     struct hf_staged few_staged[2];
     char few_numbers[1][COUNTER_TEXT_MAX];
     struct hf_result result;
@@ -239,6 +242,12 @@ static int prepare_ttl(struct change *c, const struct hf_op *op, struct hf_entry
     return 0;
 }
 
+/* The value held counts a parked increment that is requeued, unless the key has been written since. */
+static bool counts_already(const struct change *c, const struct hf_found *found)
+{
+    return c->unlist && c->unlist->what == HF_LEFT_UNPARK && found->live && found->lsn == c->unlist->listed;
+}
+
 static int prepare_incr(struct change *c, const struct hf_op *op, char *number, struct hf_entry *ret_entry)
 {
     struct hf_entry entry = new_entry(c, HF_ENTRY_INCR, op->key);
@@ -252,7 +261,7 @@ static int prepare_incr(struct change *c, const struct hf_op *op, char *number, 
     if (found.live && !hf__parse_counter(found.value, &old))
         return hf__fail(HF_ENOTINT, "the value of '%s' is not an integer of 64 bits",
                         hf__printable(op->key, shown, sizeof(shown)));
-    if (__builtin_add_overflow(old, op->delta, &sum))
+    if (__builtin_add_overflow(old, counts_already(c, &found) ? 0 : op->delta, &sum))
         return hf__fail(HF_ENOTINT, "%" PRId64 " added to '%s' would not fit 64 bits", op->delta,
                         hf__printable(op->key, shown, sizeof(shown)));
     entry.delta = op->delta;
@@ -386,15 +395,32 @@ static void insert(struct change *c)
     atomic_store_explicit(&c->store->visible_lsn, lsn, memory_order_release);
 }
 
+/* The change and, behind it, the entry that takes another off its list. */
+static int append_unlisting(struct change *c)
+{
+    const struct hf_unlist *unlist = c->unlist;
+    int rc;
+
+    c->entries[c->n] = hf__unlist_entry(c->store, unlist);
+    if (!hf__settle_unlist(c->store, unlist->what, unlist->listed))
+        return hf__fail(HF_ENOMEM, "out of memory: the list of what the next checkpoint stores");
+    rc = hf__journal_append(c->store->journal, c->entries, c->n + 1);
+    if (rc != 0)
+        (void)hf__settle_keep_listed(c->store, unlist->what, unlist->listed, false);
+    return rc;
+}
+
 /* With the write lock. */
 static int apply(struct change *c, struct hf_ticket *ticket)
 {
-    int rc = prepare(c);
+    int rc = c->unlist ? hf__unlist_check(c->store, c->unlist) : 0;
 
+    if (rc == 0)
+        rc = prepare(c);
     if (rc == 0)
         rc = stage(c);
     if (rc == 0)
-        rc = hf__journal_append(c->store->journal, c->entries, c->n);
+        rc = c->unlist ? append_unlisting(c) : hf__journal_append(c->store->journal, c->entries, c->n);
     if (rc != 0)
         return rc;
     insert(c);
@@ -408,7 +434,7 @@ static bool is_no_op(struct change *c, int *ret_rc)
 {
     struct hf_found found;
 
-    if (c->n_ops != 1 || c->ops[0].kind != HF_OP_DELETE || c->shares)
+    if (c->n_ops != 1 || c->ops[0].kind != HF_OP_DELETE || c->shares || c->unlist)
         return false;
     *ret_rc = hf__look_begin(c->store, &c->look);
     if (*ret_rc == 0)
@@ -497,7 +523,8 @@ static int wait_for(struct change *c, struct hf_ticket *ticket, const struct tim
     return 0;
 }
 
-int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_result *ret_result)
+static int write_and_wait(struct hf *store, const struct hf_op *ops, size_t n, const struct hf_unlist *unlist,
+                          struct hf_result *ret_result)
 {
     struct hf_ticket *ticket = NULL;
     struct timespec deadline;
@@ -505,6 +532,7 @@ int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_res
     struct change c;
     int rc = change_init(&c, store, ops, n);
 
+    c.unlist = unlist;
     if (rc == 0 && waits_for_share(&c)) {
         hf__cond_init(&answered);
         hf__deadline_in(&deadline, store->opts.redis_timeout_ms);
@@ -523,6 +551,17 @@ int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_res
     if (ret_result && (rc == 0 || rc == HF_EREFUSED || rc == HF_NOT_FOUND))
         *ret_result = c.result;
     return rc;
+}
+
+int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_result *ret_result)
+{
+    return write_and_wait(store, ops, n, NULL, ret_result);
+}
+
+int hf__write_unlisting(struct hf *store, const struct hf_op *op, const struct hf_unlist *unlist,
+                        struct hf_result *ret_result)
+{
+    return write_and_wait(store, op, 1, unlist, ret_result);
 }
 
 int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx)

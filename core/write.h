@@ -6,6 +6,11 @@
 
 /* Apply `n` operations, all or none, and wait for them as the namespace's write mode says. */
 int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_result *ret_result);
+/* The same for one operation that takes the place of what is listed: both are done, or neither, also across a crash.
+ * HF_NOT_FOUND when it is not listed any more. */
+struct hf_unlist;
+int hf__write_unlisting(struct hf *store, const struct hf_op *op, const struct hf_unlist *unlist,
+                        struct hf_result *ret_result);
 /* Apply one operation and have `done` called. */
 int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx);
 

@@ -20,6 +20,8 @@ enum hf_entry_op {
     HF_ENTRY_PERSIST = 4,
     HF_ENTRY_INCR = 5,
     HF_ENTRY_RESULT = 6,
+    HF_ENTRY_UNPARK = 8,  /* takes the parked entry with the LSN `delta` off its list; changes no key */
+    HF_ENTRY_RESOLVE = 9, /* the same for the conflict with the id `delta` */
 };
 
 enum {

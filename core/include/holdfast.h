@@ -546,10 +546,12 @@ struct hf_status {
     uint64_t revalidated;    /* copies compared with Redis */
     bool paused;             /* by the operator */
     bool look_only;
-    bool time_unknown;
+    bool time_unknown; /* another boot whose clock was not set; until Redis or the wall clock tell the time */
     uint64_t replay_ops_per_s, replay_bytes_per_s; /* bounds in force; 0: none */
-    int64_t clock_offset_ms;                       /* Redis's clock minus the store's timeline; valid when online */
-    int64_t clock_uncertainty_ms;
+    bool clock_known;             /* Redis's clock was measured once, and the time is known: the next two hold */
+    int64_t clock_offset_ms;      /* Redis's clock minus the store's timeline */
+    int64_t clock_uncertainty_ms; /* of it, now: grows until it is measured again */
+    uint64_t clock_jumps;         /* times that Redis's clock was found to have been stepped, since open */
 };
 
 /* Fill in what is known now. `keys` costs a look at every overlay entry; nothing else waits or scans. */

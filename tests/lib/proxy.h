@@ -29,6 +29,21 @@ bool proxy_wait_held(struct proxy *proxy, size_t n, int timeout_ms);
 /* Wait until the server has answered at least `n` bytes to clients that are gone; false after `timeout_ms`. */
 bool proxy_wait_unheard(struct proxy *proxy, size_t n, int timeout_ms);
 
+/* While away, connections are closed as soon as they are made; those that stand when it goes are closed. */
+void proxy_set_away(struct proxy *proxy, bool away);
+
+/* ---- one fault at an exchange ---- */
+
+/* An exchange is what clients send until the server answers, together with that answer; they are counted from 1 from
+ * the call on, over all connections. One fault at a time; n == 0: none, which only counts. */
+
+/* The n-th request is executed by the server, but its answer is swallowed and then the connection closed. */
+void proxy_drop_answer_of(struct proxy *proxy, size_t n);
+/* The n-th request is held as by proxy_hold and its client's side closed: proxy_release lets it arrive late. */
+void proxy_delay_request_of(struct proxy *proxy, size_t n);
+/* Exchanges that were begun since. */
+size_t proxy_exchanges(struct proxy *proxy);
+
 /* Send these bytes to every client, as if the server had. */
 void proxy_inject(struct proxy *proxy, const char *bytes);
 
