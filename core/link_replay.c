@@ -714,8 +714,8 @@ static void fill_copy(const struct hf_send *s, struct hf_slice *value, struct hf
         verdict->take_theirs = true;
         verdict->theirs = trial->c.kind == HF_SHARED_STRING ? value : NULL;
         verdict->theirs_deadline_ms = trial->c.found_deadline_ms;
-    } else if (trial->c.live && !j->refresh &&
-               (j->winner == HF_WINNER_MERGED || j->deadline_ms != trial->c.deadline_ms)) {
+    } else if (j->winner == HF_WINNER_MERGED ||
+               (trial->c.live && !j->refresh && j->deadline_ms != trial->c.deadline_ms)) {
         *value = hf__send_value(s);
         verdict->take_theirs = true;
         verdict->theirs = value;
