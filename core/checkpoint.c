@@ -52,7 +52,9 @@ static int freeze(struct run *run)
     pthread_mutex_lock(&store->write_mutex);
     run->inherited = store->overlay.view.frozen != NULL;
     if (!run->inherited) {
-        rc = hf__overlay_freeze(&store->overlay);
+        rc = hf__intents_save(store);
+        if (rc == 0)
+            rc = hf__overlay_freeze(&store->overlay);
         if (rc == 0) {
             store->checkpoint.frozen_lsn = hf__journal_last_lsn(store->journal);
             atomic_store(&store->oldest_unsaved_ms, 0);
@@ -312,6 +314,8 @@ static int write_meta(struct run *run)
         rc = hf__clock_meta_write(store->local, run->txn, &store->time);
     if (rc == 0 && store->link)
         rc = hf__link_store_cursors(store, run->txn);
+    if (rc == 0)
+        rc = hf__intents_store(store, run->txn);
     return rc;
 }
 
@@ -516,6 +520,7 @@ static void *checkpoint_main(void *arg)
 
     pthread_setname_np(pthread_self(), "hf-checkpoint");
     while (wait_until_due(store)) {
+        hf__link_check_operator(store);
         if (hf__checkpoint_run(store) != 0) {
             pthread_mutex_lock(&store->checkpoint.mutex);
             if (!store->checkpoint.closing)

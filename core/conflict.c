@@ -41,7 +41,8 @@ static int copy_bytes(const struct hf_conflict_row *row, struct hf_bytes *copy)
 }
 
 /* One conflict, copied out, so that the callback runs without a snapshot. HF_NOT_FOUND at the end. */
-static int next_conflict(struct hf *store, uint64_t from_id, struct hf_bytes *copy, struct hf_conflict *ret_conflict)
+static int next_conflict(struct hf *store, uint64_t from_id, struct hf_bytes *copy,
+                         struct hf_conflict *ret_conflict)
 {
     const struct hf_local_ops *ops = store->local->ops;
     struct hf_local_snap *snap;
@@ -71,8 +72,8 @@ static int next_conflict(struct hf *store, uint64_t from_id, struct hf_bytes *co
     return 0;
 }
 
-int hf_conflict_list(struct hf *store, uint64_t from_id,
-                     int (*each)(void *ctx, const struct hf_conflict *conflict), void *ctx)
+int hf_conflict_list(struct hf *store, uint64_t from_id, int (*each)(void *ctx, const struct hf_conflict *conflict),
+                     void *ctx)
 {
     struct hf_bytes copy = {0};
     struct hf_conflict conflict;
@@ -131,7 +132,8 @@ static int check_loser(const struct hf *store, const struct hf_conflict *conflic
     if (conflict->winner == HF_WINNER_MERGED)
         return hf__fail(HF_EINVAL, "conflict %" PRIu64 " was merged: neither side lost as a whole", conflict->id);
     if (loser->present && loser->too_long)
-        return hf__fail(HF_EINVAL, "the value that lost conflict %" PRIu64 " was too long to be kept", conflict->id);
+        return hf__fail(HF_EINVAL, "the value that lost conflict %" PRIu64 " was too long to be kept",
+                        conflict->id);
     if (loser->present && hf__is_expired(loser->deadline_ms, hf__now_ms(store)))
         return hf__fail(HF_EINVAL, "the deadline of the value that lost conflict %" PRIu64 " has passed",
                         conflict->id);

@@ -15,7 +15,9 @@ struct drained {
     struct hf_version *oldest; /* the oldest unsettled plain version */
     uint32_t n_plain;          /* unsettled plain versions that fold */
     bool has_lane;
-    bool only_ttl; /* the unsettled plain ones change only the deadline */
+    bool undecided;                 /* hf__intent_is_left */
+    bool only_ttl;                  /* the unsettled plain ones change only the deadline */
+    const struct hf_version *value; /* the newest of them that does more; NULL: none */
 };
 
 static bool is_ttl_op(const struct hf_version *v)
@@ -39,6 +41,8 @@ static void classify(struct drained *d)
             d->n_plain++;
             d->oldest = v;
             d->only_ttl &= is_ttl_op(v);
+            if (!d->value && !is_ttl_op(v))
+                d->value = v;
         }
     }
 }
@@ -92,11 +96,36 @@ static struct hf_version_id base_id(const struct drained *d)
     return (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
 }
 
-static uint8_t why_of(const struct hf_version *v)
+/* What a tentative decision saw: the copy, whether Redis is known to hold it or not, and no copy as an absent key. */
+static struct hf_version_id seen_id(const struct drained *d)
 {
-    if (v->flags & HF_ENTRY_RESEED)
+    struct hf_version_id id = base_id(d);
+
+    if (id.kind != HF_VERSION_UNKNOWN)
+        return id;
+    return d->has_old ? hf__version_id(d->old.value, d->base ? d->base->deadline_ms : d->old.deadline_ms)
+                      : (struct hf_version_id){.kind = HF_VERSION_ABSENT};
+}
+
+/* A decision that nobody heard may have changed what Redis held. */
+static struct hf_version_id first_base(const struct drained *d)
+{
+    if (d->oldest->flags & HF_ENTRY_TENTATIVE)
+        return seen_id(d);
+    return d->undecided || d->oldest->flags & HF_ENTRY_RESEND ? (struct hf_version_id){.kind = HF_VERSION_UNKNOWN}
+                                                              : base_id(d);
+}
+
+/* What is owed is the last value written. A plain write depends on nothing and takes the place of what was decided here;
+ * a decision on top of a write that did not know what it replaces has nothing else to hang on. */
+static uint8_t why_of(const struct hf_version *value, const struct hf_version_id *base)
+{
+    if (value->flags & HF_ENTRY_RESEED)
         return HF_PENDING_RESEED;
-    return v->flags & HF_ENTRY_RESEND ? HF_PENDING_RESEND : HF_PENDING_WRITE;
+    if (value->flags & HF_ENTRY_RESEND)
+        return HF_PENDING_RESEND;
+    return value->flags & HF_ENTRY_TENTATIVE && base->kind != HF_VERSION_UNKNOWN ? HF_PENDING_TENTATIVE
+                                                                                 : HF_PENDING_WRITE;
 }
 
 /* The value that the base's digest is of, where it is at hand. */
@@ -125,8 +154,7 @@ static void begin_row(const struct hf *store, const struct drained *d, struct hf
 {
     *row = (struct hf_pending_row){
         .first_lsn = d->oldest->lsn, .first_made_ms = d->oldest->made_ms, .op = HF_PENDING_TTL};
-    row->base =
-        d->oldest->flags & HF_ENTRY_RESEND ? (struct hf_version_id){.kind = HF_VERSION_UNKNOWN} : base_id(d);
+    row->base = first_base(d);
     if (row->base.kind == HF_VERSION_DIGEST && keeps_base_value(store, d->key))
         row->has_base_value = base_value(d, &row->base_value);
 }
@@ -155,8 +183,8 @@ static void fill_row(const struct hf *store, const struct drained *d, bool is_ne
         row->op = HF_PENDING_DELETE;
     else if (!d->only_ttl || row->op == HF_PENDING_DELETE)
         row->op = HF_PENDING_SET;
-    if (!d->only_ttl)
-        row->why = why_of(d->head);
+    if (d->value) /* a change of the TTL keeps the value, and what it hangs on */
+        row->why = why_of(d->value, &row->base);
     for (const struct hf_version *v = d->head; v != d->base; v = v->older) {
         if (atomic_load(&v->sent) && !is_ttl_op(v))
             add_own(row, v);
@@ -217,7 +245,8 @@ int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_n
 {
     const struct hf_local_ops *ops = store->local->ops;
     struct hf_look timeless = {.visible_lsn = UINT64_MAX, .now_ms = INT64_MIN}; /* nothing expires */
-    struct drained d = {.key = node->key, .head = atomic_load(&node->head)};
+    struct drained d = {
+        .key = node->key, .head = atomic_load(&node->head), .undecided = hf__intent_is_left(store, node->key)};
     int rc = load_old(txn, ops, &d, scratch);
 
     if (rc != 0 || !d.head)

@@ -26,7 +26,7 @@ static const unsigned allowed[] = {
     [HF_LINK_REPLAYING] = TO(HF_LINK_ONLINE) | TO(HF_LINK_CATCHING_UP) | TO(HF_LINK_OFFLINE) | TO(HF_LINK_HELD),
     [HF_LINK_ONLINE] = TO(HF_LINK_CATCHING_UP) | TO(HF_LINK_OFFLINE) | TO(HF_LINK_HELD),
     [HF_LINK_OFFLINE] = TO(HF_LINK_CONNECTING) | TO(HF_LINK_HELD),
-    [HF_LINK_HELD] = TO(HF_LINK_CONNECTING) | TO(HF_LINK_OFFLINE),
+    [HF_LINK_HELD] = TO(HF_LINK_CONNECTING) | TO(HF_LINK_OFFLINE) | TO(HF_LINK_CATCHING_UP),
 };
 
 /* With the mutex. */
@@ -91,40 +91,9 @@ int64_t hf__link_uncertainty_ms(const struct hf_link *link, int64_t timeline_ms)
     return uncertainty_ms + hf__timeline_uncertainty_ms(&link->store->time, timeline_ms);
 }
 
-/* ---- copies ---- */
-
-/* Nothing is verified any more: others may write what nobody tells us. */
-static void distrust_copies(struct hf_link *link)
-{
-    for (size_t i = 0; i < link->store->namespaces.n; i++) {
-        struct hf_ns *ns = &link->store->namespaces.all[i];
-        atomic_store(&ns->verified, false);
-        ns->log_unread = true;
-        ns->sweep |= ns->writers == HF_WRITERS_ANY && ns->write_mode != HF_WRITE_LOCAL;
-    }
-}
-
-/* Who else writes is told by the log, or there is nobody. */
-static void trust_by_log(struct hf_link *link)
-{
-    for (size_t i = 0; i < link->store->namespaces.n; i++) {
-        struct hf_ns *ns = &link->store->namespaces.all[i];
-        if (!ns->sweep && (ns->writers == HF_WRITERS_THIS_NODE || link->tracking))
-            atomic_store(&ns->verified, ns->write_mode != HF_WRITE_LOCAL);
-    }
-}
-
-void hf__link_swept(struct hf_link *link)
-{
-    trust_by_log(link);
-    pthread_mutex_lock(&link->mutex);
-    pthread_cond_broadcast(&link->changed);
-    pthread_mutex_unlock(&link->mutex);
-}
-
 /* ---- losing the connection, and coming back ---- */
 
-static int jittered(struct hf_link *link, int ms)
+int hf__link_jittered(struct hf_link *link, int ms)
 {
     link->random = link->random * 6364136223846793005u + 1442695040888963407u;
     return ms / 2 + (int)((link->random >> 33) % (uint64_t)(ms / 2 + 1));
@@ -136,11 +105,11 @@ static void schedule_connect(struct hf_link *link, bool refused)
     int ms = refused ? max : link->backoff_ms;
 
     link->backoff_ms = link->backoff_ms * 2 < max ? link->backoff_ms * 2 : max;
-    link->tier->ops->set_timer(link->tier, jittered(link, ms));
+    link->tier->ops->set_timer(link->tier, hf__link_jittered(link, ms));
 }
 
-/* From now on writes are pending at once. With the write lock, so that no write is between its LSN and the queue. */
-static void stop_accepting(struct hf_link *link)
+/* Writes are pending at once from now on. With the write lock, so that no write is between its LSN and the queue. */
+void hf__link_leave_live(struct hf_link *link)
 {
     pthread_mutex_lock(&link->store->write_mutex);
     pthread_mutex_lock(&link->mutex);
@@ -153,7 +122,7 @@ static void stop_accepting(struct hf_link *link)
 void hf__link_stop_accepting(struct hf *store)
 {
     if (store->link)
-        stop_accepting(store->link);
+        hf__link_leave_live(store->link);
 }
 
 static void gone(struct hf_link *link, const struct hf_shared_error *error)
@@ -165,11 +134,12 @@ static void gone(struct hf_link *link, const struct hf_shared_error *error)
     link->connected = link->taking_from_open = false;
     link->paused = link->asks_time = false;
     hf__sweep_release(link);
-    distrust_copies(link);
+    hf__link_distrust_copies(link);
     hf__link_out(link, false);
-    stop_accepting(link);
+    hf__link_leave_live(link);
     hf__fetch_fail_all(link, error->reason);
     hf__ask_fail_all(link, error->reason);
+    hf__decide_fail_all(link, error->reason);
     hf__link_set_state(link, refused ? HF_LINK_HELD : HF_LINK_OFFLINE, error->reason);
     schedule_connect(link, refused);
 }
@@ -193,10 +163,11 @@ void hf__link_note_out_of_memory(struct hf_link *link, const struct hf_shared_er
 void hf__link_pause(struct hf_link *link, const struct hf_shared_error *error)
 {
     link->paused = true;
+    link->wake_due_ms = 0;
     pthread_mutex_lock(&link->mutex);
     snprintf(link->reason, sizeof(link->reason), "%s", error->reason);
     pthread_mutex_unlock(&link->mutex);
-    link->tier->ops->set_timer(link->tier, jittered(link, PAUSE_MS));
+    link->tier->ops->set_timer(link->tier, hf__link_jittered(link, PAUSE_MS));
 }
 
 /* ---- passes over what is pending ---- */
@@ -265,7 +236,7 @@ static void end_pass(struct hf_link *link)
             hf__link_set_state(link, HF_LINK_ONLINE, "");
         } else if (again) {
             link->paused = true;
-            link->tier->ops->set_timer(link->tier, jittered(link, PAUSE_MS));
+            link->tier->ops->set_timer(link->tier, hf__link_jittered(link, PAUSE_MS));
         } else {
             hf__link_wake(link->store); /* another pass, now */
         }
@@ -332,8 +303,13 @@ static void restart_pass(struct hf_link *link)
 
 void hf__link_wake_in(struct hf_link *link, int ms)
 {
-    if (!link->paused && link->connected)
-        link->tier->ops->set_timer(link->tier, ms > 0 ? ms : 1);
+    int64_t now_ms = hf__now_ms(link->store), due_ms = now_ms + (ms > 0 ? ms : 1);
+
+    if (link->paused || !link->connected ||
+        (link->wake_due_ms > now_ms && link->wake_due_ms <= due_ms)) /* something wakes it before */
+        return;
+    link->wake_due_ms = due_ms;
+    link->tier->ops->set_timer(link->tier, (int)(due_ms - now_ms));
 }
 
 /* ---- whose turn it is ---- */
@@ -385,7 +361,9 @@ static void send_next(struct hf_link *link)
         hf__link_catch_up(link);
         return;
     }
-    if (send_something(link))
+    link->decide_turn = !link->decide_turn;
+    if ((link->decide_turn && hf__link_send_decide(link)) || send_something(link) || hf__link_send_decide(link) ||
+        hf__link_read_log(link))
         return;
     if (link->state == HF_LINK_REPLAYING && link->rows_done && (link->lanes_done || link->lane_again))
         end_pass(link);
@@ -403,9 +381,10 @@ void hf__link_pump(struct hf_link *link)
         return;
     hf__fetch_send_all(link);
     hf__ask_send_all(link);
-    if (waits_for_time(link))
+    if (waits_for_time(link) || hf__link_is_held_back(link))
         return;
     if (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE) {
+        hf__decide_note_left(link);
         hf__refresh_send(link);
         hf__sweep_send(link);
     }
@@ -486,6 +465,7 @@ static void on_connected(void *ctx, const struct hf_shared_hello *hello)
         hf__link_fail(link, &replica);
         return;
     }
+    link->tracking = hello->tracking;
     link->asks_time =
         !hf__timeline_sample(&link->store->time, hello->redis_ms, hello->asked_ms, hello->answered_ms);
     hf__link_set_state(link, HF_LINK_CATCHING_UP,
@@ -494,6 +474,7 @@ static void on_connected(void *ctx, const struct hf_shared_hello *hello)
     hf__link_restart_catch_up(link);
     link->out_of_memory = link->only_deletes = false;
     hf__link_restart_pacing(link);
+    hf__link_delay_replay(link);
     if (!link->taking_from_open)
         start_live(link);
     link->taking_from_open = false;
@@ -527,6 +508,8 @@ static void on_woken(void *ctx)
     if (!link->begun) {
         link->begun = true;
         start_connecting(link);
+    } else if (!link->connected && hf__link_take_decision(link)) {
+        start_connecting(link); /* no longer held: at once */
     } else {
         hf__link_pump(link);
     }
@@ -537,14 +520,21 @@ static void on_timer(void *ctx)
     struct hf_link *link = ctx;
 
     link->paused = false;
-    if (link->state == HF_LINK_OFFLINE || link->state == HF_LINK_HELD)
+    link->wake_due_ms = 0;
+    if (!link->connected && (link->state == HF_LINK_OFFLINE || link->state == HF_LINK_HELD))
         start_connecting(link);
     else
         hf__link_pump(link);
 }
 
 static const struct hf_shared_handler handler = {
-    .connected = on_connected, .lost = on_lost, .woken = on_woken, .timer = on_timer, .clock = on_clock};
+    .connected = on_connected,
+    .lost = on_lost,
+    .woken = on_woken,
+    .timer = on_timer,
+    .invalidated = hf__link_invalidated,
+    .clock = on_clock,
+};
 
 /* ---- starting and stopping ---- */
 
@@ -570,6 +560,7 @@ int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
     rc = hf__link_load_cursors(store);
     start_live(link); /* what is written while the first attempt is under way waits for it */
     link->taking_from_open = true;
+    hf__link_check_operator(store);
     if (rc == 0)
         rc = tier->ops->start(tier, &handler, link);
     if (rc != 0)
@@ -588,9 +579,10 @@ void hf__link_stop(struct hf *store)
     pthread_mutex_unlock(&link->mutex);
     link->tier->ops->stop(link->tier);
     link->tier = NULL;
-    stop_accepting(link);
+    hf__link_leave_live(link);
     hf__fetch_fail_all(link, "the store is closing");
     hf__ask_fail_all(link, "the store is closing");
+    hf__decide_fail_all(link, "the store is closing");
 }
 
 void hf__link_free(struct hf *store)
@@ -643,18 +635,6 @@ void hf__link_note_checkpoint(struct hf *store)
         return;
     pthread_mutex_lock(&link->mutex);
     tell_moved(link);
-    pthread_mutex_unlock(&link->mutex);
-    hf__link_wake(store);
-}
-
-void hf__link_operator(struct hf *store, const struct hf_operator *settings)
-{
-    struct hf_link *link = store->link;
-
-    if (!link)
-        return;
-    pthread_mutex_lock(&link->mutex);
-    link->by_operator = *settings;
     pthread_mutex_unlock(&link->mutex);
     hf__link_wake(store);
 }

@@ -26,6 +26,8 @@ void hf__link_stop_accepting(struct hf *store);
 void hf__link_stop(struct hf *store);
 void hf__link_free(struct hf *store);
 
+/* Look whether another process has changed the operator's settings; one thread. */
+void hf__link_check_operator(struct hf *store);
 /* Have the link look for work; any thread. */
 void hf__link_wake(struct hf *store);
 /* A checkpoint has ended, well or not. */
@@ -71,6 +73,15 @@ struct hf_fetched {
 };
 /* Ask Redis for one key. HF_EOFFLINE at once when the link is down, HF_ETIMEOUT, HF_EWRONGTYPE. */
 int hf__link_fetch(struct hf *store, struct hf_slice key, struct hf_fetched *ret_fetched);
+
+/* ---- deciding ---- */
+
+struct hf_decision;
+/* Have Redis decide, with its outcome in the journal (not waited for) and in the copy when this returns; see decide.h.
+ * HF_EOFFLINE: nobody was asked, or the key's older changes could not be shared in time. HF_EUNKNOWN. */
+int hf__link_decide(struct hf *store, struct hf_decision *decision);
+/* Whether what is written now goes to Redis. With the write lock the answer holds until it is given up. */
+bool hf__link_is_accepting(struct hf *store);
 
 /* ---- state ---- */
 

@@ -266,7 +266,7 @@ static void lane_done(void *ctx, struct hf_shared_lane *lane)
         take_bad(link, lane->bad, error.reason);
     else
         leave(link, 0);
-    if (lane->log.last_id[0])
+    if (lane->log.last_id[0] && !ns->log_unread)
         snprintf(ns->log_id, sizeof(ns->log_id), "%s", lane->log.last_id);
     hf__link_publish_cursor(link, ns);
     lane_clear(&link->lane_sends);

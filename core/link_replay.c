@@ -777,14 +777,14 @@ static void park_contended(struct hf_link *link)
     hf__send_list_clear(&link->sends);
 }
 
-static int collect_rows(struct hf_link *link, struct hf_look *look)
+static int collect_rows(struct hf_link *link, struct hf_look *look, unsigned allowed)
 {
     const struct hf_local_ops *ops = link->store->local->ops;
     struct hf_local_snap *snap;
     struct hf_pending_row row;
     int rc = hf__look_snap(look, &snap);
 
-    while (rc == 0 && !hf__send_list_full(link, link->rows_budget)) {
+    while (rc == 0 && !hf__send_list_full(link, allowed)) {
         rc = ops->pending_next(snap, link->row_cursor, &row);
         if (rc == HF_NOT_FOUND || (rc == 0 && row.first_lsn >= link->live_from)) {
             link->rows_done = true;
@@ -822,13 +822,13 @@ static bool too_much_is_left(struct hf_link *link)
     return too_much;
 }
 
-static int collect(struct hf_link *link)
+static int collect(struct hf_link *link, unsigned allowed)
 {
     struct hf_look look;
     int rc = hf__look_begin(link->store, &look);
 
     if (rc == 0) {
-        rc = collect_rows(link, &look);
+        rc = collect_rows(link, &look, allowed);
         hf__look_end(&look);
     }
     return rc;
@@ -836,10 +836,11 @@ static int collect(struct hf_link *link)
 
 bool hf__link_send_rows(struct hf_link *link)
 {
+    unsigned allowed = link->rows_done ? 0 : hf__link_rows_allowed(link);
     int rc = 0;
 
-    while (rc == 0 && link->sends.n == 0 && !link->rows_done && !too_much_is_left(link)) {
-        rc = collect(link);
+    while (rc == 0 && allowed > 0 && link->sends.n == 0 && !link->rows_done && !too_much_is_left(link)) {
+        rc = collect(link, allowed);
         if (rc == 0)
             park_contended(link);
     }
@@ -850,5 +851,6 @@ bool hf__link_send_rows(struct hf_link *link)
     if (link->sends.n == 0)
         return false;
     link->rows_from_cursor = true;
+    hf__link_spend(link, link->sends.n, link->sends.bytes);
     return hf__replay_try(link);
 }

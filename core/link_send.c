@@ -99,6 +99,10 @@ static void applied(struct hf_link *link, struct hf_send *s)
     }
     atomic_fetch_add(&link->store->shared_ops, 1);
     hf__settle_key(link->store, hf__send_key(s), s->lsn);
+    if (s->op == HF_SHARED_DELETE)
+        hf__settle_retain_delete(link->store, hf__send_key(s), s->lsn, s->made_ms);
+    if (s->op == HF_SHARED_EXPIRE || s->op == HF_SHARED_PERSIST) /* another's value of the same turn is not told */
+        hf__link_doubt_copy(link, hf__send_key(s));
     hf__send_ended(link, s, HF_OUTCOME_APPLIED, "");
 }
 

@@ -51,6 +51,19 @@ struct hf_trial {
     struct hf_buf base_value, theirs, merged;
 };
 
+/* A caller that waits for a decision; on the caller's stack. */
+struct hf_decide_wait {
+    struct hf_decide_wait *next;
+    struct hf *store;
+    struct hf_ns *ns;
+    struct hf_decision *decision;
+    struct hf_shared_decide request;
+    int64_t asked_ms; /* timeline */
+    bool out, done;
+    int rc;
+    char reason[HF_SHARED_REASON_MAX];
+};
+
 /* Something to be sent in a group: a live write, or a replayed row with copies of its key and value. */
 struct hf_send {
     struct hf_live *live;   /* NULL: a row */
@@ -178,6 +191,7 @@ struct hf_link {
     struct hf_fetch_wait *fetches;
     struct hf_ask *asks;               /* link_ask.h */
     bool asking;                       /* the connection stands: questions are taken */
+    struct hf_decide_wait *decides;    /* oldest first */
     struct hf_cursor *published;       /* per namespace: after what they speak of was settled */
     struct hf_cursor *saved;           /* ... and as of the last freeze */
     char run_id[48], saved_run_id[48]; /* of the server that they speak of; "": not known */
@@ -225,12 +239,17 @@ struct hf_link {
     bool rows_done, lanes_done; /* in this pass */
     bool again;                 /* something of this pass has to be sent again */
     bool lane_again;            /* lane entries were left: the rest of the lane waits for the next pass */
+    bool decide_turn;           /* decisions, or all else */
     bool live_turn;             /* whose turn it is when both have work */
     bool checking;              /* the pass is through; the checkpoint that clears its rows is awaited */
     unsigned rows_budget;       /* rows in the next group of the replay */
     unsigned contended;         /* times in a row that a single row was touched between examination and store */
     int64_t rows_sent_ms;
     int64_t rows_not_before_ms; /* the throttle, and the random delay: timeline */
+    int64_t wake_due_ms;        /* of the timer, while connected and not paused: timeline; 0: not set */
+    struct hf_ns *log_read;     /* whose log the page under way is of, while online */
+    bool held_back;             /* connected, and nothing is sent: the operator's will */
+    bool decided;               /* what a held link waits for; mutex */
     bool no_scripts;            /* this user may run none: rows are examined by single commands */
     bool rows_from_cursor; /* the rows that are out came from the cursor, which goes back to the first of them */
     bool log_behind;       /* an examination found more in a change log than it reads: catch up first */
@@ -298,7 +317,27 @@ void hf__resend_release(struct hf_link *link);
 void hf__sweep_begin(struct hf_link *link); /* gaps, and the namespaces that are marked */
 void hf__sweep_send(struct hf_link *link);  /* the next batch, if it is time; runs beside other requests */
 void hf__sweep_release(struct hf_link *link);
-void hf__link_swept(struct hf_link *link); /* link.c: all copies are compared */
+
+/* link_copies.c */
+void hf__link_distrust_copies(struct hf_link *link); /* the link is lost, or all may have been changed */
+void hf__link_swept(struct hf_link *link);           /* all copies are compared */
+void hf__link_invalidated(void *ctx, const struct hf_slice *keys, size_t n); /* of the transport's handler */
+bool hf__link_read_log(struct hf_link *link); /* while online, if it is time: true when a request went out */
+
+/* link_operator.c */
+/* Whether nothing may be sent, by the operator's will; goes into that state and out of it between two requests. */
+bool hf__link_is_held_back(struct hf_link *link);
+void hf__link_delay_replay(struct hf_link *link); /* a new connection: not all nodes at once */
+/* Rows that may be sent now; 0: the link will be woken when it is time. */
+unsigned hf__link_rows_allowed(struct hf_link *link);
+void hf__link_spend(struct hf_link *link, size_t n_ops, size_t n_bytes);
+/* The operator has decided what a held link waits for. */
+bool hf__link_take_decision(struct hf_link *link);
+
+/* A random part of it, at least half. */
+int hf__link_jittered(struct hf_link *link, int ms);
+/* Live writes become pending at once; what is queued does, too. */
+void hf__link_leave_live(struct hf_link *link);
 /* Come back in so many milliseconds, if nothing else does before. */
 void hf__link_wake_in(struct hf_link *link, int ms);
 
@@ -311,6 +350,11 @@ void hf__live_drop_all(struct hf_link *link);
 void hf__fetch_send_all(struct hf_link *link);
 void hf__fetch_fail_all(struct hf_link *link, const char *reason);
 
+/* link_decide.c */
+bool hf__link_send_decide(struct hf_link *link);
+void hf__decide_fail_all(struct hf_link *link, const char *reason);
+void hf__decide_note_left(struct hf_link *link); /* keys whose decision nobody heard are fetched again */
+
 /* link_refresh.c */
 int hf__refresh_add(struct hf_link *link, struct hf_slice key);
 void hf__refresh_send(struct hf_link *link);
@@ -322,6 +366,8 @@ void hf__refresh_release(struct hf_link *link);
 struct hf_note *hf__notes_of(struct hf_notes *notes, struct hf_slice key);
 const struct hf_note *hf__notes_find(const struct hf_notes *notes, struct hf_slice key); /* or NULL */
 void hf__notes_release(struct hf_notes *notes);
+/* A copy that others may have changed is fetched again, unless it owes anything or is not held. */
+void hf__link_doubt_copy(struct hf_link *link, struct hf_slice key);
 /* Another node's change, from the log: noted where it is owed, else its copy is refreshed. */
 void hf__link_foreign_change(struct hf_link *link, const struct hf_shared_change *change);
 

@@ -161,8 +161,7 @@ static int not_ended(struct hf *store, uint64_t lsn, int timeout_ms)
     hf__link_status(store, &status);
     if (status.state == HF_LINK_HELD)
         return hf__fail(HF_EOFFLINE, "the shared tier is held: %s", status.reason);
-    return hf__fail(HF_ETIMEOUT,
-                    "not every change up to %llu has ended within %d ms; the shared tier is %s%s%s",
+    return hf__fail(HF_ETIMEOUT, "not every change up to %llu has ended within %d ms; the shared tier is %s%s%s",
                     (unsigned long long)lsn, timeout_ms, hf_link_text(status.state), status.reason[0] ? ": " : "",
                     status.reason);
 }

@@ -169,6 +169,35 @@ int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_fou
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
+/* 1 or 0, as the newest value says; -1: there is none in this generation. */
+static int tentative_value(const struct hf_version *v)
+{
+    for (; v; v = v->older) {
+        if (!changes_only_ttl(v))
+            return (v->flags & HF_ENTRY_TENTATIVE) != 0;
+    }
+    return -1;
+}
+
+int hf__look_tentative(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_tentative)
+{
+    struct hf_node *frozen = look->view.frozen ? hf__generation_find(look->view.frozen, key) : NULL;
+    struct hf_local_snap *snap = NULL;
+    struct hf_pending_row row;
+    int rc, tentative = tentative_value(found->top);
+
+    if (tentative < 0)
+        tentative = tentative_value(visible(look, frozen));
+    *ret_tentative = tentative == 1;
+    if (tentative >= 0)
+        return 0;
+    rc = hf__look_snap(look, &snap);
+    if (rc == 0)
+        rc = look->store->local->ops->pending_get(snap, key, &row);
+    *ret_tentative = rc == 0 && row.why == HF_PENDING_TENTATIVE;
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
 int hf__wait_readable(struct hf *store, uint64_t lsn)
 {
     int rc;

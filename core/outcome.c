@@ -22,8 +22,8 @@ struct question {
     struct hf_look *look;
     struct hf_slice key;
     uint64_t lsn;
-    const struct hf_version *version;       /* of the change; NULL: not in the overlay */
-    bool taken_along;                       /* a newer lane entry of the key carries a plain version */
+    const struct hf_version *version;        /* of the change; NULL: not in the overlay */
+    bool taken_along;                        /* a newer lane entry of the key carries a plain version */
     bool is_ended, is_unparked, is_resolved; /* by what is left for the next checkpoint */
 };
 
@@ -190,7 +190,8 @@ static uint64_t last_lsn(const struct hf *store)
 /* What goes through the lane does not fold: each entry was applied for itself. */
 static bool was_applied_alone(const struct question *q)
 {
-    return q->version && (q->version->flags & HF_ENTRY_LANE) && atomic_load(&q->version->state) == HF_VERSION_SETTLED;
+    return q->version && (q->version->flags & HF_ENTRY_LANE) &&
+           atomic_load(&q->version->state) == HF_VERSION_SETTLED;
 }
 
 /* There is no evidence but what is held: a change that ended, and is this one or is older. */
@@ -202,7 +203,8 @@ static int look_at_key(const struct question *q, enum hf_outcome *ret_outcome)
 
     if (rc != 0)
         return rc;
-    if (q->lsn == 0 || (!q->version && q->lsn > last_lsn(q->look->store)) || (found.held && found.lsn != 0 && q->lsn > found.lsn))
+    if (q->lsn == 0 || (!q->version && q->lsn > last_lsn(q->look->store)) ||
+        (found.held && found.lsn != 0 && q->lsn > found.lsn))
         return HF_NOT_FOUND;
     *ret_outcome = was_applied_alone(q) || (q->lsn == found.lsn && !parked && !q->is_unparked)
                        ? HF_OUTCOME_APPLIED

@@ -93,6 +93,8 @@ static int read_local(struct hf *store, struct hf_slice key, struct read *r)
             hide(&found, owed, &r->result);
         r->live = found.live;
     }
+    if (rc == 0 && owed == HF_OWED_ROW)
+        rc = hf__look_tentative(&look, key, &found, &r->result.tentative);
     if (rc == 0 && found.live)
         rc = take_value(r, found.value);
     hf__look_end(&look);

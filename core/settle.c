@@ -123,7 +123,8 @@ bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn)
     hf__view_pin(&store->overlay, &view);
     pthread_mutex_lock(&store->checkpoint.mutex);
     (void)each_version(store, view.active, key, lsn, look_only, &in_active);
-    if (!rows_possible(store, in_active) || (reserve(&store->checkpoint, 1) && hf__buf_copy(key, &settled.key) == 0)) {
+    if (!rows_possible(store, in_active) ||
+        (reserve(&store->checkpoint, 1) && hf__buf_copy(key, &settled.key) == 0)) {
         changed = each_version(store, view.active, key, lsn, mark_settled, &in_active);
         changed += each_version(store, view.frozen, key, lsn, mark_settled, &in_frozen);
         if (settled.key.data)

@@ -429,6 +429,7 @@ static void init_locks(struct hf *store)
     pthread_mutex_init(&store->checkpoint.mutex, NULL);
     hf__cond_init(&store->checkpoint.wake);
     pthread_cond_init(&store->checkpoint.finished, NULL);
+    hf__intents_init(store);
 }
 
 static struct hf *store_new(const char *dir, const struct hf_options *opts, const struct hf_parts *parts)
@@ -517,7 +518,9 @@ static int open_owner(struct hf *store, const struct remembered *was)
 
     store->sharing = was->shared; /* what the journal's tail owes; a first shared tier is seeded below */
     atomic_store(&store->covered_lsn, was->covered_lsn);
-    rc = open_journal(store, was); /* a journal that is refused leaves everything as it was */
+    rc = hf__intents_load(store);
+    if (rc == 0)
+        rc = open_journal(store, was); /* a journal that is refused leaves everything as it was */
     if (rc == 0)
         rc = hf__control_open(store->dir_fd, true, &store->control);
     if (rc != 0)
@@ -556,6 +559,7 @@ static int store_free(struct hf *store)
     for (size_t i = 0; i < store->checkpoint.n_settled; i++)
         hf__settled_release(&store->checkpoint.settled[i]);
     free(store->checkpoint.settled);
+    hf__intents_release(store);
     hf__overlay_release(&store->overlay);
     hf__ns_table_release(&store->namespaces);
     if (store->control && !store->read_only)

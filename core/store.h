@@ -10,6 +10,7 @@
 #ifndef HF_STORE_H
 #define HF_STORE_H
 
+#include "intent.h"
 #include "journal.h"
 #include "local_tier.h"
 #include "namespace.h"
@@ -38,15 +39,15 @@ struct hf_parts {
 
 /* What the link leaves for the checkpoint thread, which stores it in its next commit. Bits of `what`. */
 enum {
-    HF_LEFT_ROW = 1,      /* clear the key's pending row, if it is for this LSN or an older one */
-    HF_LEFT_LANE = 2,     /* remove the lane entry of this LSN */
-    HF_LEFT_PARKED = 4,   /* keep more->parked */
-    HF_LEFT_CONFLICT = 8, /* keep more->conflict */
-    HF_LEFT_THEIRS = 16,  /* the record becomes more->theirs, unless it is newer than this LSN */
-    HF_LEFT_FOREIGN = 32, /* note more->foreign in the key's row */
-    HF_LEFT_RETAIN = 64,  /* keep more->retained in case Redis is rolled back */
-    HF_LEFT_RELANE = 128, /* more->retained is owed again */
-    HF_LEFT_GAP = 256,    /* the key was compared: remove its gap */
+    HF_LEFT_ROW = 1,        /* clear the key's pending row, if it is for this LSN or an older one */
+    HF_LEFT_LANE = 2,       /* remove the lane entry of this LSN */
+    HF_LEFT_PARKED = 4,     /* keep more->parked */
+    HF_LEFT_CONFLICT = 8,   /* keep more->conflict */
+    HF_LEFT_THEIRS = 16,    /* the record becomes more->theirs, unless it is newer than this LSN */
+    HF_LEFT_FOREIGN = 32,   /* note more->foreign in the key's row */
+    HF_LEFT_RETAIN = 64,    /* keep more->retained in case Redis is rolled back */
+    HF_LEFT_RELANE = 128,   /* more->retained is owed again */
+    HF_LEFT_GAP = 256,      /* the key was compared: remove its gap */
     HF_LEFT_UNPARK = 1024,  /* take the parked entry `listed` off its list */
     HF_LEFT_RESOLVE = 2048, /* take the conflict `listed` off the log */
     HF_LEFT_LISTS = HF_LEFT_PARKED | HF_LEFT_CONFLICT | HF_LEFT_UNPARK | HF_LEFT_RESOLVE,
@@ -103,6 +104,7 @@ struct hf {
     struct hf_link *link; /* NULL: no shared tier */
     struct hf_done_queue *done;
     struct hf_operator_seen operator_seen; /* the link thread's */
+    struct hf_intents intents;             /* write_mutex */
     bool sharing; /* changes are owed to a shared tier, present or not: there is one, or there was */
     bool read_only;
     uint64_t recovered_lsn; /* of the last entry that the journal held at open */
@@ -116,9 +118,10 @@ struct hf {
     _Atomic int64_t oldest_unsaved_ms; /* boot clock of the first write since the last checkpoint; 0: none */
     /* Rows and entries in the local tier, as of its last commit: with none, the online path does not look. */
     _Atomic uint64_t pending_rows, lane_entries;
-    _Atomic int64_t lane_open;   /* unsettled lane entries in the overlay */
-    _Atomic uint64_t unsaved;    /* changes of the parked list and the conflict log that no checkpoint has stored yet */
-    _Atomic bool refreshing;     /* there are copies that Redis is known, or suspected, to have changed */
+    _Atomic int64_t lane_open; /* unsettled lane entries in the overlay */
+    _Atomic uint64_t
+        unsaved;             /* changes of the parked list and the conflict log that no checkpoint has stored yet */
+    _Atomic bool refreshing; /* there are copies that Redis is known, or suspected, to have changed */
     _Atomic uint64_t room_bytes; /* that the overlay may take before the local tier could be full */
     /* The logs as of the last commit, and what was left for the next one. */
     _Atomic uint64_t conflicts, blind_conflicts, conflict_bytes, parked, gaps;

@@ -33,6 +33,7 @@ struct change {
     struct hf *store;
     const struct hf_op *ops;
     size_t n_ops;
+    struct hf_condition *condition; /* of the only operation; NULL: none */
     struct hf_ns *ns;
     struct hf_look look;
     int64_t now_ms;
@@ -41,7 +42,7 @@ struct change {
     struct hf_entry *entries;
     struct hf_staged *staged;
     char (*numbers)[COUNTER_TEXT_MAX];
-    size_t n, n_promoted; /* entries; of them, in front: keys that join the lane */
+    size_t n, n_promoted;           /* entries; of them, in front: keys that join the lane */
     const struct hf_unlist *unlist; /* of a single operation: what it takes the place of; NULL: nothing */
     struct hf_entry few_entries[3];
     struct hf_staged few_staged[2];
@@ -90,6 +91,11 @@ static int check_op(const struct hf *store, const struct hf_op *op, int64_t now_
     if (rc == 0 && op->kind == HF_OP_EXPIRE_AT)
         rc = check_deadline(op->deadline_ms, now_ms);
     return rc;
+}
+
+int hf__write_check(const struct hf *store, const struct hf_op *op)
+{
+    return check_op(store, op, hf__now_ms(store));
 }
 
 static int check_ops(struct change *c)
@@ -176,11 +182,13 @@ static int look_up(struct change *c, struct hf_slice key, struct hf_found *ret_f
 
 static struct hf_entry new_entry(const struct change *c, enum hf_entry_op op, struct hf_slice key)
 {
+    bool tentative = c->condition && c->condition->tentative;
+
     return (struct hf_entry){.op = (uint8_t)op,
                              .type = HF_TYPE_STRING,
                              .made_ms = c->now_ms,
                              .key = key,
-                             .flags = c->shares ? 0 : HF_ENTRY_LOCAL};
+                             .flags = (c->shares ? 0u : HF_ENTRY_LOCAL) | (tentative ? HF_ENTRY_TENTATIVE : 0u)};
 }
 
 static int prepare_set(struct change *c, const struct hf_op *op, struct hf_entry *ret_entry)
@@ -347,9 +355,42 @@ static int promote(struct change *c, struct hf_slice key)
     return 0;
 }
 
+/* What is decided in Redis's stead waits in a row, which says so; a lane has no place for that. */
+static int check_tentative(struct change *c, const struct hf_found *found)
+{
+    enum hf_owed owed = HF_OWED_NOTHING;
+    char shown[80];
+    int rc;
+
+    c->condition->came_back = hf__link_is_accepting(c->store);
+    if (c->condition->came_back)
+        return hf__fail(HF_EOFFLINE, "the shared tier has just come back");
+    rc = hf__look_owed(&c->look, c->ops[0].key, found, &owed);
+    if (rc == 0 && owed == HF_OWED_LANE)
+        rc = hf__fail(HF_EOFFLINE,
+                      "'%s' has increments or batches that the shared tier has not seen: nobody else "
+                      "can decide on it",
+                      hf__printable(c->ops[0].key, shown, sizeof(shown)));
+    c->result.tentative = rc == 0;
+    return rc;
+}
+
+static int check_condition(struct change *c)
+{
+    struct hf_found found;
+    int rc = hf__look_up(&c->look, c->ops[0].key, &found);
+
+    if (rc == 0 && c->condition->tentative)
+        rc = check_tentative(c, &found);
+    return rc == 0 ? c->condition->holds(c->condition->ctx, &found) : rc;
+}
+
 static int prepare(struct change *c)
 {
     int rc = hf__look_begin(c->store, &c->look);
+
+    if (rc == 0 && c->condition)
+        rc = check_condition(c);
 
     for (size_t i = 0; i < c->n_ops && rc == 0; i++) {
         rc = prepare_op(c, i, &c->entries[c->n]);
@@ -477,6 +518,7 @@ static int run(struct change *c, struct hf_ticket *ticket, struct hf_submission 
     if (rc != 0)
         return rc;
     pthread_mutex_lock(&store->write_mutex);
+    hf__intent_await(store, c->ops, c->n_ops);
     if (!is_no_op(c, &rc))
         rc = apply(c, ticket);
     hf__look_end(&c->look); /* nothing is pinned while the disk or Redis is waited for */
@@ -523,8 +565,8 @@ static int wait_for(struct change *c, struct hf_ticket *ticket, const struct tim
     return 0;
 }
 
-static int write_and_wait(struct hf *store, const struct hf_op *ops, size_t n, const struct hf_unlist *unlist,
-                          struct hf_result *ret_result)
+static int write_and_wait(struct hf *store, const struct hf_op *ops, size_t n, struct hf_condition *condition,
+                          const struct hf_unlist *unlist, struct hf_result *ret_result)
 {
     struct hf_ticket *ticket = NULL;
     struct timespec deadline;
@@ -532,6 +574,7 @@ static int write_and_wait(struct hf *store, const struct hf_op *ops, size_t n, c
     struct change c;
     int rc = change_init(&c, store, ops, n);
 
+    c.condition = condition;
     c.unlist = unlist;
     if (rc == 0 && waits_for_share(&c)) {
         hf__cond_init(&answered);
@@ -555,13 +598,19 @@ static int write_and_wait(struct hf *store, const struct hf_op *ops, size_t n, c
 
 int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_result *ret_result)
 {
-    return write_and_wait(store, ops, n, NULL, ret_result);
+    return write_and_wait(store, ops, n, NULL, NULL, ret_result);
+}
+
+int hf__write_if(struct hf *store, const struct hf_op *op, struct hf_condition *condition,
+                 struct hf_result *ret_result)
+{
+    return write_and_wait(store, op, 1, condition, NULL, ret_result);
 }
 
 int hf__write_unlisting(struct hf *store, const struct hf_op *op, const struct hf_unlist *unlist,
                         struct hf_result *ret_result)
 {
-    return write_and_wait(store, op, 1, unlist, ret_result);
+    return write_and_wait(store, op, 1, NULL, unlist, ret_result);
 }
 
 int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx)
@@ -596,20 +645,19 @@ int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, 
 
 /* ---- what Redis tells us ---- */
 
-/* Put a settled version of a key in front, with the write lock. `lsn` 0: it does not enter the journal. */
-static void install(struct hf *store, struct hf_entry *entry, bool journaled)
+bool hf__write_install(struct hf *store, struct hf_entry *entry, bool journaled)
 {
     struct hf_staged staged;
 
-    /* Without memory or room nothing is installed: the copy stays what it was. */
     if (hf__overlay_stage(&store->overlay, entry, HF_VERSION_SETTLED, &staged) != 0)
-        return;
+        return false;
     if (journaled && hf__journal_append(store->journal, entry, 1) != 0)
-        return;
+        return false;
     hf__overlay_insert(&store->overlay, &staged, journaled ? entry->lsn : 0);
     if (journaled)
         atomic_store_explicit(&store->visible_lsn, entry->lsn, memory_order_release);
     hf__checkpoint_note_write(store);
+    return true;
 }
 
 void hf__write_result(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t number)
@@ -626,7 +674,7 @@ void hf__write_result(struct hf *store, struct hf_slice key, uint64_t lsn, int64
         if (hf__look_up(&look, key, &found) == 0 && found.live && found.lsn == lsn &&
             !hf__slice_eq(found.value, entry.value)) {
             entry.deadline_ms = found.deadline_ms;
-            install(store, &entry, true);
+            (void)hf__write_install(store, &entry, true);
         }
         hf__look_end(&look);
     }
@@ -658,7 +706,7 @@ void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
     if (hf__look_begin(store, &look) == 0) {
         if (hf__look_up(&look, key, &found) == 0 && hf__look_owed(&look, key, &found, &owed) == 0 &&
             owed == HF_OWED_NOTHING && is_as_seen(store, &found, seen))
-            install(store, &entry, false);
+            (void)hf__write_install(store, &entry, false);
         hf__look_end(&look);
     }
     pthread_mutex_unlock(&store->write_mutex);
@@ -735,7 +783,7 @@ bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, cons
     pthread_mutex_lock(&store->write_mutex);
     done = is_newest(store, key, lsn) && hf__settle_verdict(store, key, lsn, verdict);
     if (done && verdict->take_theirs)
-        install(store, &entry, false);
+        (void)hf__write_install(store, &entry, false);
     pthread_mutex_unlock(&store->write_mutex);
     return done;
 }

@@ -185,7 +185,7 @@ static size_t entries_end(const struct hf_group_header *header)
 
 static bool is_known_op(uint8_t op)
 {
-    return (op >= HF_ENTRY_SET && op <= HF_ENTRY_RESULT) || op == HF_ENTRY_UNPARK || op == HF_ENTRY_RESOLVE;
+    return (op >= HF_ENTRY_SET && op <= HF_ENTRY_INTENT) || op == HF_ENTRY_UNPARK || op == HF_ENTRY_RESOLVE;
 }
 
 static int entry_check(const uint8_t *p, size_t available)

@@ -250,6 +250,7 @@ static const struct hf_shared_ops redis_ops = {
     .send_fetch = hf__redis_send_fetch,
     .send_facts = hf__redis_send_facts,
     .send_examine = hf__redis_send_examine,
+    .send_decide = hf__redis_send_decide,
 };
 
 /* ---- making one ---- */

@@ -221,6 +221,61 @@ static const char lane_script[] =
     "if ARGV[5] ~= '' then out[2] = log(KEYS[3], ARGV[5], ARGV[4], ARGV[3], fields) end\n"
     "return out\n";
 
+/* KEYS: session, key, log (or the key again); to acquire also the fence counter and the holder's number.
+ * ARGV: token, operation ('n' set if absent, 'c' compare and set, 'x' compare and delete, 't' compare and give a life,
+ * 'g' get and delete, 'a' acquire), expected value, value, life in ms ('0' none, '-1' the one that is there), node, LSN,
+ * log max ('' for no log), name in the log.
+ * Answers {'F'} (not our token), an error (another type, no right), or {'Y' done | 'N' not, what the key held | nil,
+ * PTTL, fencing number or '', log id}. What an expected value found is not repeated.
+ *
+ * What a lock is handed last is the key itself: if anything is refused before that, no lock was given, and a number that
+ * was drawn for nobody does no harm. */
+static const char decide_script[] =
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'F'} end\n"
+    "local key, op, expected, value, life = KEYS[2], ARGV[2], ARGV[3], ARGV[4], ARGV[5]\n"
+    "local found = redis.pcall('GET', key)\n"
+    "if type(found) == 'table' then return found end\n"
+    "local clock = redis.call('TIME')\n"
+    "local function dies()\n"
+    "  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(life))\n"
+    "end\n"
+    "local function put(k, v)\n"
+    "  if life == '0' then redis.call('SET', k, v)\n"
+    "  elseif life == '-1' then redis.call('SET', k, v, 'KEEPTTL')\n"
+    "  else redis.call('SET', k, v, 'PXAT', dies()) end\n"
+    "end\n"
+    "local function draw()\n"
+    "  local last = tonumber(redis.call('GET', KEYS[4]) or '0')\n"
+    "  local number = clock[1] * 1000000 + clock[2]\n"
+    "  if not last or last >= 9007199254740991 then\n"
+    "    return nil\n"
+    "  end\n"
+    "  if number <= last then number = last + 1 end\n"
+    "  number = string.format('%.0f', number)\n"
+    "  redis.call('SET', KEYS[4], number)\n"
+    "  return number\n"
+    "end\n"
+    "local holds = found == expected\n"
+    "if op == 'n' then holds = not found\n"
+    "elseif op == 'g' then holds = found\n"
+    "elseif op == 'a' then holds = not found or found == value end\n"
+    "local fence, id = '', ''\n"
+    "if holds then\n"
+    "  if op == 'a' then\n"
+    "    local number, owner = string.match(redis.call('GET', KEYS[5]) or '', '^(%d+) (.*)$')\n"
+    "    fence = found and owner == value and number or draw()\n"
+    "    if not fence then return redis.error_reply('ERR the fence counter holds no number') end\n"
+    "    put(KEYS[5], fence .. ' ' .. value)\n"
+    "  end\n"
+    "  if op == 'x' or op == 'g' then redis.call('DEL', key)\n"
+    "  elseif op ~= 't' then put(key, value)\n"
+    "  elseif life == '0' then redis.call('PERSIST', key)\n"
+    "  else redis.call('PEXPIREAT', key, dies()) end\n"
+    "  if ARGV[8] ~= '' then id = log(KEYS[3], ARGV[8], ARGV[6], ARGV[7], {ARGV[9], key}) end\n"
+    "  if op ~= 'g' then found = found and '' end\n"
+    "end\n"
+    "return {holds and 'Y' or 'N', found, redis.call('PTTL', key), fence, id}\n";
+
 /* KEYS: key. Answers {value or nil, PTTL}, or the error of GET. Writes nothing. */
 static const char fetch_script[] = "local value = redis.pcall('GET', KEYS[1])\n"
                                    "if type(value) == 'table' and value.err then return value end\n"
@@ -300,6 +355,7 @@ static const char *const parts[HF__N_SCRIPTS][4] = {
     [HF__SCRIPT_FETCH] = {fetch_script},
     [HF__SCRIPT_EPOCH] = {epoch_script},
     [HF__SCRIPT_EXAMINE] = {examine_script},
+    [HF__SCRIPT_DECIDE] = {log_function, decide_script},
 };
 
 static char *join(const char *const from[4])

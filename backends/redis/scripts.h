@@ -15,6 +15,7 @@ enum hf__script {
     HF__SCRIPT_FETCH,   /* a value and what remains of its life, of the same instant */
     HF__SCRIPT_EPOCH,   /* make an epoch with its log, unless there is one */
     HF__SCRIPT_EXAMINE, /* what is under keys: type, length, digest, and what more is wanted */
+    HF__SCRIPT_DECIDE,  /* compare, then act, guarded by token */
     HF__N_SCRIPTS
 };
 

@@ -307,7 +307,7 @@ struct hf_result {
     bool durable;          /* survives power loss */
     bool shared;           /* Redis acknowledged it, or there is nothing to share */
     bool pending;          /* journaled here, not acknowledged by Redis */
-    bool tentative;        /* an increment's value that Redis has not confirmed */
+    bool tentative;        /* an increment's value, or a decision, that Redis has not confirmed */
     bool time_unknown;     /* reads: the key has a TTL, and the time is not known (HF_UNKNOWN_TIME_SERVE) */
     bool existed;          /* deletes, TTL changes, increments: a live value was held here before */
     int64_t number;        /* increments: the new value */
@@ -389,7 +389,7 @@ HF_API int hf_batch_commit(struct hf_batch *batch, struct hf_result *ret_result)
  * and the decision is checked at replay; if Redis does not confirm it, it is overturned: theirs holds, ours is in the
  * conflict log, and the settlement says so. In a store without a shared tier, and in a namespace that is never shared,
  * they are decided here for good. HF_EUNKNOWN: the connection broke before the answer came; the change log tells at the
- * next reconcile, and the copy here is compared again.
+ * next reconcile, and the copy here is compared again. While the answer is awaited, other writes of the key wait with it.
  * HF_NOT_DONE: the condition did not hold. */
 
 /* Set the key if it does not exist. */
@@ -409,12 +409,14 @@ HF_API int hf_get_and_delete(struct hf *store, struct hf_slice key, struct hf_bu
 /* A lock: a key that holds its owner's random token and has a TTL. Any client can look at it; only the holder of the
  * token extends or releases it. The fencing number rises with every holder: hand it to what the lock protects. */
 struct hf_lock;
+#define HF_LOCK_ALLOWANCE_MS 10
 
 struct hf_lock_info {
     const char *token; /* 32 hexadecimal digits; borrowed from the lock */
     uint64_t fence;    /* fencing number */
     int64_t
-        safe_ms; /* for how long it is certainly still held, on this machine's clock that runs on while suspended;
+        safe_ms; /* for how long it is certainly still held, on this machine's clock that runs on while suspended:
+                           its life counted from before Redis was asked, less a hundredth and HF_LOCK_ALLOWANCE_MS;
                            at most 0: stop using what it protects */
     bool lost;   /* Redis has said that it is another's, or nobody's */
 };

@@ -275,10 +275,12 @@ enum hf_decide_op {
                                     is ours: done, with its number */
 };
 
+#define HF_DECIDE_KEEP_TTL (-1) /* HF_DECIDE_COMPARE_SET */
+
 struct hf_shared_decide {
     enum hf_decide_op op;
     struct hf_slice key, expected, value;
-    int64_t ttl_ms;            /* from Redis's now; 0: none */
+    int64_t ttl_ms;            /* from Redis's now; 0: none; HF_DECIDE_KEEP_TTL: the one that is there */
     struct hf_slice fence_key; /* HF_DECIDE_ACQUIRE: _hf:<prefix>:fence */
     struct hf_shared_log log;  /* first_item and n_items unused */
     uint64_t lsn;              /* named in the log when it was done */

@@ -18,6 +18,7 @@
 struct pipe {
     int client, server; /* -1: closed */
     bool held;
+    bool frozen; /* its answers are not passed on */
     bool asking; /* an exchange has begun, and the server has said nothing yet */
     bool mute;   /* what the server still says is swallowed, and then all is closed */
     char *bytes; /* requests not passed on */
@@ -31,6 +32,7 @@ struct proxy {
     int listener;
     int wake[2];
     bool stop;
+    const char *swallow_at;
     const char *hold_at;
     bool away;
     bool drops;       /* the fault: the answer is lost, else the request is late */
@@ -123,6 +125,10 @@ static void read_client(struct proxy *proxy, struct pipe *pipe)
         pipe->held = true;
         proxy->hold_at = NULL;
     }
+    if (proxy->swallow_at && memmem(bytes, (size_t)n, proxy->swallow_at, strlen(proxy->swallow_at))) {
+        pipe->frozen = true;
+        proxy->swallow_at = NULL;
+    }
     fails = begin_exchange(proxy, pipe);
     pipe->held |= fails && !proxy->drops;
     if (pipe->held)
@@ -144,7 +150,7 @@ static void read_server(struct proxy *proxy, struct pipe *pipe)
     if (n <= 0) {
         close_end(&pipe->server);
         close_end(&pipe->client);
-    } else if (pipe->client < 0) {
+    } else if (pipe->client < 0 || pipe->frozen) {
         proxy->unheard += (size_t)n;
     } else if (pipe->mute) {
         ; /* the answer that is lost */
@@ -271,6 +277,13 @@ void proxy_hold_at(struct proxy *proxy, const char *text)
 {
     pthread_mutex_lock(&proxy->lock);
     proxy->hold_at = text;
+    pthread_mutex_unlock(&proxy->lock);
+}
+
+void proxy_swallow_at(struct proxy *proxy, const char *text)
+{
+    pthread_mutex_lock(&proxy->lock);
+    proxy->swallow_at = text;
     pthread_mutex_unlock(&proxy->lock);
 }
 

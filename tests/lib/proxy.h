@@ -19,6 +19,9 @@ void proxy_stop(struct proxy *proxy);
 void proxy_hold(struct proxy *proxy);
 /* Hold a connection from the first piece on in which `text` occurs, once; NULL: never. Borrowed until then. */
 void proxy_hold_at(struct proxy *proxy, const char *text);
+/* Keep the server's answers on a connection from the first request on in which `text` occurs, once; the request is
+ * passed on. To the client the server has frozen. What was kept counts as unheard. */
+void proxy_swallow_at(struct proxy *proxy, const char *text);
 /* Pass on what is held, in order. */
 void proxy_release(struct proxy *proxy);
 /* Close the clients' sides of all connections that are held: to them the connection is dead. */
