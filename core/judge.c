@@ -296,6 +296,7 @@ static void judge_ttl(const struct hf_case *c, struct hf_judgement *ret)
     }
     set_deadline(c, HF_OUTCOME_APPLIED, ret);
     ret->refresh = ours == DIFFERENT;
+    ret->want |= ret->refresh ? wants_theirs(c) : 0;
     if (ret->want == 0 && ret->send == 0)
         ret->outcome =
             same_deadline(c, ret->deadline_ms, c->deadline_ms) ? HF_OUTCOME_ALREADY : HF_OUTCOME_SUPERSEDED;

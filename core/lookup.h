@@ -44,6 +44,10 @@ bool hf__look_hides(const struct hf_look *look, struct hf_slice key, const struc
 enum hf_owed { HF_OWED_NOTHING = 0, HF_OWED_ROW, HF_OWED_LANE };
 int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_found *found, enum hf_owed *ret_owed);
 
+/* Whether what is held here, owing nothing, is a change that was parked: Redis holds something else, and that stays so until the
+ * operator decides. */
+int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_parked);
+
 /* Whether a key that owes a row was decided here in the shared tier's stead. */
 int hf__look_tentative(struct hf_look *look, struct hf_slice key, const struct hf_found *found,
                        bool *ret_tentative);

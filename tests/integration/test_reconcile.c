@@ -722,6 +722,96 @@ static void test_reconcile__every_cell_of_a_server_restarted_empty_ends_as_the_d
     check_cells(f);
 }
 
+/* ---- from one outage to the next ---- */
+
+static struct hf_result result_of(struct node *node, const char *key)
+{
+    struct hf_result r;
+
+    assert_ok(hf_exists(node->store, s_(key), &r));
+    return r;
+}
+
+static bool is_verified(void *ctx)
+{
+    return result_of(ctx, "newest:k").origin == HF_ORIGIN_LOCAL_VERIFIED;
+}
+
+/* Written in an outage, stored with its row, and replayed. */
+static void replay_one(struct fixture *f)
+{
+    go_away(&f->a);
+    put(f->a.store, "newest:k", "first");
+    assert_ok(hf_checkpoint(f->a.store));
+    come_back(&f->a);
+    assert_redis(f, "newest:k", "first");
+}
+
+static void test_reconcile__what_was_replayed_is_the_base_of_the_next_outage(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(&f->a);
+    replay_one(f);
+    assert_true(result_of(&f->a, "newest:k").shared);
+    go_away(&f->a);
+    put(f->a.store, "newest:k", "second");
+    plain(f, "SET newest:k theirs");
+    come_back(&f->a);
+    assert_value(f->a.store, "newest:k", "theirs");
+    assert_int_equal(status_of(&f->a).settled_by[HF_OUTCOME_LOST], 1);
+}
+
+static void test_reconcile__what_was_replayed_is_given_back_to_a_server_restarted_empty(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(&f->a);
+    replay_one(f);
+    assert_true(wait_until(is_verified, &f->a, BOUND_MS));
+    redis_server_kill(&f->redis);
+    assert_true(wait_link(f->a.store, HF_LINK_OFFLINE, BOUND_MS));
+    assert_int_equal(redis_server_restart(&f->redis), 0);
+    come_back(&f->a);
+    assert_redis(f, "newest:k", "first");
+}
+
+static void test_reconcile__what_others_changed_while_the_store_was_closed_is_not_taken_for_verified(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(&f->a);
+    put(f->a.store, "newest:k", "ours");
+    close_node(&f->a);
+    plain(f, "SET newest:k theirs");
+    open_online(&f->a);
+    assert_true(wait_until(is_verified, &f->a, BOUND_MS));
+    assert_value(f->a.store, "newest:k", "theirs");
+}
+
+static void test_reconcile__a_parked_change_is_neither_shared_nor_verified(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result r;
+
+    open_online(&f->a);
+    put(f->a.store, "park:k", "base");
+    put(f->a.store, "newest:k", "v");
+    go_away(&f->a);
+    put(f->a.store, "park:k", "ours");
+    plain(f, "SET park:k theirs");
+    come_back(&f->a);
+    for (int i = 0; i < 2; i++) {
+        assert_true(wait_until(is_verified, &f->a, BOUND_MS));
+        assert_value(f->a.store, "park:k", "ours");
+        r = result_of(&f->a, "park:k");
+        assert_true(r.origin == HF_ORIGIN_LOCAL_UNVERIFIED && !r.shared && !r.pending);
+        assert_redis(f, "park:k", "theirs");
+        close_node(&f->a);
+        open_online(&f->a);
+    }
+}
+
 /* ---- the resolver ---- */
 
 static int resolve(void *ctx, const struct hf_conflict *conflict, enum hf_winner *ret_winner,
@@ -751,6 +841,10 @@ int main(void)
         T(every_cell_of_the_table_ends_as_the_document_says),
         T(every_cell_ends_so_when_the_store_was_closed_meanwhile),
         T(every_cell_of_a_server_restarted_empty_ends_as_the_document_says),
+        T(what_was_replayed_is_the_base_of_the_next_outage),
+        T(what_was_replayed_is_given_back_to_a_server_restarted_empty),
+        T(what_others_changed_while_the_store_was_closed_is_not_taken_for_verified),
+        T(a_parked_change_is_neither_shared_nor_verified),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
