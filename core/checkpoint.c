@@ -84,14 +84,35 @@ static struct hf_slice settled_key(const struct hf_settled *s)
     return hf__slice(s->key.data, s->key.len);
 }
 
+/* Say of the record whether Redis holds it, where it says otherwise. */
+static int mark_record(struct run *run, const struct hf_settled *s, bool unshared)
+{
+    struct hf_bytes value = {0};
+    struct hf_record record;
+    int rc = run->ops->get(run->ops->txn_snap(run->txn), settled_key(s), &record);
+
+    if (rc != 0 || record.lsn > s->lsn || !(record.flags & HF_RECORD_UNSHARED) == !unshared)
+        return rc == HF_NOT_FOUND ? 0 : rc;
+    rc = hf__bytes_append(&value, record.value.data, record.value.len); /* what is lent ends with the write */
+    record.value = hf__slice(value.bytes, value.len);
+    record.flags = (uint8_t)((record.flags & ~HF_RECORD_UNSHARED) | (unshared ? HF_RECORD_UNSHARED : 0));
+    if (rc == 0)
+        rc = run->ops->put(run->txn, settled_key(s), &record);
+    hf__bytes_release(&value);
+    return rc;
+}
+
 /* The row is for this LSN or an older one: nothing is owed any more. */
 static int clear_row(struct run *run, const struct hf_settled *s)
 {
     struct hf_pending_row row;
     int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
 
-    if (rc == 0 && row.last_lsn <= s->lsn)
-        return run->ops->pending_remove(run->txn, settled_key(s));
+    if (rc == 0 && row.last_lsn <= s->lsn) {
+        rc = run->ops->pending_remove(run->txn, settled_key(s));
+        if (rc == 0)
+            rc = mark_record(run, s, s->what & HF_LEFT_PARKED);
+    }
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
@@ -215,6 +236,7 @@ static void finish_settled(struct run *run)
     cp->n_settled -= run->n_settled;
     if (cp->n_settled > 0)
         memmove(cp->settled, cp->settled + run->n_settled, cp->n_settled * sizeof(*cp->settled));
+    hf__settle_index_again(cp);
     pthread_mutex_unlock(&cp->mutex);
 }
 

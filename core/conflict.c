@@ -91,23 +91,32 @@ int hf_conflict_list(struct hf *store, uint64_t from_id, int (*each)(void *ctx, 
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
-/* The conflict with this id. */
-static int find(struct hf *store, uint64_t id, struct hf_bytes *copy, struct hf_conflict *ret_conflict)
-{
-    int rc = hf__check_handle(store, true);
-
-    if (rc == 0)
-        rc = hf__unlist_prepare(store);
-    if (rc == 0)
-        rc = next_conflict(store, id, copy, ret_conflict);
-    if (rc == HF_NOT_FOUND || (rc == 0 && ret_conflict->id != id))
-        return hf__fail(HF_NOT_FOUND, "there is no conflict with the number %" PRIu64, id);
-    return rc;
-}
-
 static struct hf_unlist unlist_of(const struct hf_conflict *conflict)
 {
     return (struct hf_unlist){.what = HF_LEFT_RESOLVE, .listed = conflict->id, .key = conflict->key};
+}
+
+/* 0 when it is stored, HF_NOT_FOUND when not. */
+static int find_stored(struct hf *store, uint64_t id, struct hf_bytes *copy, struct hf_conflict *ret_conflict)
+{
+    int rc = next_conflict(store, id, copy, ret_conflict);
+
+    return rc == 0 && ret_conflict->id != id ? HF_NOT_FOUND : rc;
+}
+
+/* One that is listed, stored or not yet, and that nobody is taking off. */
+static int find(struct hf *store, uint64_t id, struct hf_bytes *copy, struct hf_conflict *ret_conflict)
+{
+    struct hf_unlist unlist = {.what = HF_LEFT_RESOLVE, .listed = id};
+    int rc = hf__check_handle(store, true);
+
+    if (rc == 0)
+        rc = find_stored(store, id, copy, ret_conflict);
+    if (rc == HF_NOT_FOUND && (rc = hf__unlist_prepare(store)) == 0)
+        rc = find_stored(store, id, copy, ret_conflict);
+    if (rc == HF_NOT_FOUND)
+        return hf__unlist_missing(&unlist);
+    return rc == 0 ? hf__unlist_check(store, &unlist) : rc;
 }
 
 int hf_conflict_resolve(struct hf *store, uint64_t id)

@@ -3,6 +3,7 @@
 
 #include "digest.h"
 #include "lookup.h"
+#include "settle.h"
 
 /* What is to be written for one key. */
 struct drained {
@@ -63,16 +64,30 @@ static int load_old(struct hf_local_txn *txn, const struct hf_local_ops *ops, st
     return rc;
 }
 
+/* Nobody owes it to Redis, and Redis does not hold it. */
+static bool is_unshared(const struct hf_version *v)
+{
+    return (v->flags & HF_ENTRY_LOCAL) || atomic_load(&v->state) == HF_VERSION_PARKED;
+}
+
+/* Redis has acknowledged the record: it is asked only where no row, or a void one, stands for it. */
+static bool old_is_acknowledged(const struct drained *d)
+{
+    return d->has_old && !(d->old.flags & HF_RECORD_UNSHARED);
+}
+
 static int write_record(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d)
 {
-    bool settled = atomic_load(&d->head->state) == HF_VERSION_SETTLED && !(d->head->flags & HF_ENTRY_LOCAL);
+    bool settled = atomic_load(&d->head->state) == HF_VERSION_SETTLED;
     struct hf_record record = {
         .value = d->state.value,
         .deadline_ms = d->state.deadline_ms,
         .made_ms = d->head->made_ms,
         .lsn = d->head->lsn,
         .type = d->state.type ? d->state.type : HF_TYPE_STRING,
-        .flags = settled ? HF_RECORD_SHARED : 0,
+        .flags = is_unshared(d->head) ? HF_RECORD_UNSHARED
+                 : settled            ? HF_RECORD_SHARED
+                                      : 0,
     };
 
     if (!d->state.live)
@@ -88,10 +103,12 @@ static struct hf_version_id base_id(const struct drained *d)
 
     while (v && is_ttl_op(v))
         v = v->older;
+    if (v && is_unshared(v))
+        return (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
     if (v)
         return v->op == HF_ENTRY_DELETE ? (struct hf_version_id){.kind = HF_VERSION_ABSENT}
                                         : hf__version_id(v->value, deadline_ms);
-    if (d->has_old && (d->old.flags & HF_RECORD_SHARED))
+    if (old_is_acknowledged(d))
         return hf__version_id(d->old.value, d->base ? deadline_ms : d->old.deadline_ms);
     return (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
 }
@@ -118,7 +135,7 @@ static struct hf_version_id first_base(const struct drained *d)
 
 /* What is owed is the last value written. A plain write depends on nothing and takes the place of what was decided here;
  * a decision on top of a write that did not know what it replaces has nothing else to hang on. */
-static uint8_t why_of(const struct hf_version *value, const struct hf_version_id *base)
+uint8_t hf__pending_why(const struct hf_version *value, const struct hf_version_id *base)
 {
     if (value->flags & HF_ENTRY_RESEED)
         return HF_PENDING_RESEED;
@@ -137,7 +154,7 @@ static bool base_value(const struct drained *d, struct hf_slice *ret_value)
         v = v->older;
     if (v && v->op == HF_ENTRY_DELETE)
         return false;
-    if (!v && !(d->has_old && (d->old.flags & HF_RECORD_SHARED)))
+    if (!v && !old_is_acknowledged(d))
         return false;
     *ret_value = v ? v->value : d->old.value;
     return true;
@@ -184,19 +201,29 @@ static void fill_row(const struct hf *store, const struct drained *d, bool is_ne
     else if (!d->only_ttl || row->op == HF_PENDING_DELETE)
         row->op = HF_PENDING_SET;
     if (d->value) /* a change of the TTL keeps the value, and what it hangs on */
-        row->why = why_of(d->value, &row->base);
+        row->why = hf__pending_why(d->value, &row->base);
     for (const struct hf_version *v = d->head; v != d->base; v = v->older) {
         if (atomic_load(&v->sent) && !is_ttl_op(v))
             add_own(row, v);
     }
 }
 
-static int write_row(const struct hf *store, struct hf_local_txn *txn, const struct hf_local_ops *ops,
+/* All that the row is about has ended: what is written now begins a row of its own, based on how that ended. */
+static bool is_void(struct hf *store, const struct drained *d, const struct hf_pending_row *row)
+{
+    return (d->base && d->base->lsn >= row->last_lsn) || hf__settle_acked_lsn(store, d->key) >= row->last_lsn;
+}
+
+static int write_row(struct hf *store, struct hf_local_txn *txn, const struct hf_local_ops *ops,
                      const struct drained *d)
 {
     struct hf_pending_row row;
     int rc = ops->pending_get(ops->txn_snap(txn), d->key, &row);
 
+    if (rc == 0 && is_void(store, d, &row)) {
+        rc = ops->pending_remove(txn, d->key);
+        rc = rc == 0 ? HF_NOT_FOUND : rc;
+    }
     if (rc != 0 && rc != HF_NOT_FOUND)
         return rc;
     if (d->n_plain > 0 && !d->has_lane) {

@@ -2,6 +2,7 @@
 #include "link_state.h"
 
 #include "lookup.h"
+#include "settle.h"
 
 #define LIVE_MAX 4096u /* in one group: bounds the size of a change-log entry */
 
@@ -43,7 +44,8 @@ static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const
             return LIVE_DROP; /* the lane carries the key's state */
     }
     if (link->state == HF_LINK_ONLINE || hf__look_snap(look, &snap) != 0 ||
-        store->local->ops->pending_get(snap, live->key, row) != 0 || row->first_lsn >= link->live_from)
+        store->local->ops->pending_get(snap, live->key, row) != 0 || row->first_lsn >= link->live_from ||
+        hf__settle_acked_lsn(store, live->key) >= row->last_lsn)
         return LIVE_SEND;
     return hf__look_up(look, live->key, found) == 0 ? LIVE_AS_ROW : LIVE_WAIT;
 }

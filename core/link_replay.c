@@ -12,6 +12,7 @@
 
 #include "checkpoint.h"
 #include "digest.h"
+#include "drain.h"
 #include "fail.h"
 #include "lookup.h"
 #include "settle.h"
@@ -126,6 +127,16 @@ static bool set_guards(struct hf_trial *trial)
     return trial->n_guards > 0;
 }
 
+/* The row's reason, unless something has been written since. */
+static uint8_t why_of(const struct hf_trial *trial, const struct hf_found *found)
+{
+    const struct hf_version *v = found->of_value;
+
+    if (!v || v->lsn <= trial->row.last_lsn)
+        return trial->row.why;
+    return hf__pending_why(v, &trial->row.base);
+}
+
 /* The case as far as it is known here. `found` is the key's state of now. */
 static void begin_case(struct hf_link *link, struct hf_send *s, const struct hf_found *found)
 {
@@ -137,7 +148,7 @@ static void begin_case(struct hf_link *link, struct hf_send *s, const struct hf_
         .op = only_ttl  ? HF_PENDING_TTL
               : deleted ? HF_PENDING_DELETE
                         : HF_PENDING_SET,
-        .why = trial->row.why,
+        .why = why_of(trial, found),
         .live = found->live,
         .dead = !found->live && !deleted,
         .value = hf__slice(s->value.data, s->value.len),
@@ -155,7 +166,7 @@ static void begin_case(struct hf_link *link, struct hf_send *s, const struct hf_
     };
     trial->examined = s->ns->writers == HF_WRITERS_ANY ||
                       (s->ns->writers == HF_WRITERS_HOLDFAST && trial->c.foreign.op != 0) ||
-                      trial->row.why != HF_PENDING_WRITE;
+                      trial->c.why != HF_PENDING_WRITE;
     trial->want = hf__judge_first_want(&trial->c);
     trial->guarded = trial->examined && !link->no_scripts && set_guards(trial);
 }
@@ -187,6 +198,8 @@ void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s)
 /* A row that was acknowledged, or whose key has joined its lane, only waits for a checkpoint to clear it. */
 static bool row_is_owed(struct hf_link *link, const struct hf_pending_row *row, const struct hf_found *found)
 {
+    if (hf__settle_acked_lsn(link->store, row->key) >= row->last_lsn)
+        return false; /* it is void; what was written since is on its own way */
     if (!found->top)
         return true;
     if (hf__version_is_settled(found->top)) {

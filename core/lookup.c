@@ -72,6 +72,7 @@ static bool resolve_overlay(const struct hf_look *look, const struct hf_node *ac
         found->lsn = found->top->lsn;
     if (!v)
         return false;
+    found->of_value = v;
     found->held = true;
     found->live = v->op != HF_ENTRY_DELETE;
     found->value = v->value;
@@ -99,7 +100,7 @@ static void take_record(const struct hf_record *record, struct hf_found *found)
     found->deadline_ms = record->deadline_ms;
     found->made_ms = found->top ? found->top->made_ms : record->made_ms;
     found->only_ttl = found->top != NULL;
-    found->record_shared = record->flags & HF_RECORD_SHARED;
+    found->record_shared = !(record->flags & HF_RECORD_UNSHARED);
     if (!found->top)
         found->lsn = record->lsn;
 }

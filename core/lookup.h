@@ -21,10 +21,11 @@ struct hf_found {
     int64_t deadline_ms, made_ms;
     uint64_t lsn; /* of the newest change, a TTL's included */
     uint8_t type;
-    struct hf_version *top; /* the newest version in the overlay; NULL: none */
-    bool only_ttl;          /* the overlay changes only the deadline of what the local tier holds */
-    bool time_unknown;      /* it is live as far as is known: it has a TTL, and the time is not known */
-    bool record_shared;     /* the value comes from the local tier, and Redis had acknowledged it */
+    struct hf_version *top;      /* the newest version in the overlay; NULL: none */
+    struct hf_version *of_value; /* the one that holds the value, or is its delete; NULL: the local tier's */
+    bool only_ttl;               /* the overlay changes only the deadline of what the local tier holds */
+    bool time_unknown;           /* it is live as far as is known: it has a TTL, and the time is not known */
+    bool record_shared;          /* the value comes from the local tier, and Redis had acknowledged it */
 };
 
 int hf__look_begin(struct hf *store, struct hf_look *ret_look);

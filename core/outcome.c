@@ -85,8 +85,8 @@ static bool take_left(struct question *q, const struct hf_settled *s, enum hf_ou
 
     q->is_unparked |= (s->what & HF_LEFT_UNPARK) && s->listed == q->lsn;
     q->is_resolved |= (s->what & HF_LEFT_RESOLVE) && s->listed == q->lsn;
-    q->is_ended |= same_key && (((s->what & HF_LEFT_ROW) && s->lsn >= q->lsn) ||
-                                ((s->what & HF_LEFT_LANE) && s->lsn == q->lsn));
+    q->is_ended |=
+        (same_key && (s->what & HF_LEFT_ROW) && s->lsn >= q->lsn) || ((s->what & HF_LEFT_LANE) && s->lsn == q->lsn);
     if (!same_key || s->lsn != q->lsn)
         return false;
     if (s->what & HF_LEFT_PARKED)

@@ -72,23 +72,32 @@ int hf_parked_list(struct hf *store, int (*each)(void *ctx, const struct hf_park
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
-/* The entry with this LSN. */
-static int find(struct hf *store, uint64_t lsn, struct hf_bytes *copy, struct hf_parked *ret_parked)
-{
-    int rc = hf__check_handle(store, true);
-
-    if (rc == 0)
-        rc = hf__unlist_prepare(store);
-    if (rc == 0)
-        rc = next_parked(store, lsn, copy, ret_parked);
-    if (rc == HF_NOT_FOUND || (rc == 0 && ret_parked->lsn != lsn))
-        return hf__fail(HF_NOT_FOUND, "there is no parked entry with the number %" PRIu64, lsn);
-    return rc;
-}
-
 static struct hf_unlist unlist_of(const struct hf_parked *parked)
 {
     return (struct hf_unlist){.what = HF_LEFT_UNPARK, .listed = parked->lsn, .key = parked->key};
+}
+
+/* 0 when it is stored, HF_NOT_FOUND when not. */
+static int find_stored(struct hf *store, uint64_t lsn, struct hf_bytes *copy, struct hf_parked *ret_parked)
+{
+    int rc = next_parked(store, lsn, copy, ret_parked);
+
+    return rc == 0 && ret_parked->lsn != lsn ? HF_NOT_FOUND : rc;
+}
+
+/* One that is listed, stored or not yet, and that nobody is taking off. */
+static int find(struct hf *store, uint64_t lsn, struct hf_bytes *copy, struct hf_parked *ret_parked)
+{
+    struct hf_unlist unlist = {.what = HF_LEFT_UNPARK, .listed = lsn};
+    int rc = hf__check_handle(store, true);
+
+    if (rc == 0)
+        rc = find_stored(store, lsn, copy, ret_parked);
+    if (rc == HF_NOT_FOUND && (rc = hf__unlist_prepare(store)) == 0)
+        rc = find_stored(store, lsn, copy, ret_parked);
+    if (rc == HF_NOT_FOUND)
+        return hf__unlist_missing(&unlist);
+    return rc == 0 ? hf__unlist_check(store, &unlist) : rc;
 }
 
 static struct hf_op op_of(const struct hf_parked *parked)

@@ -73,12 +73,97 @@ static unsigned each_version(struct hf *store, const struct hf_generation *g, st
     return changed;
 }
 
+/* ---- which rows are void, until a commit clears them ---- */
+
+/* By the key's hash alone: 64 bits of it do not meet by chance in a table of some ten thousand. */
+struct hf_acked {
+    uint64_t hash; /* 0: a free place */
+    uint64_t lsn;
+};
+
+static uint64_t hash_of(struct hf_slice key)
+{
+    const uint8_t *bytes = key.data;
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+
+    for (size_t i = 0; i < key.len; i++)
+        h = (h ^ bytes[i]) * 1099511628211u;
+    return h ? h : 1;
+}
+
+static struct hf_acked *place_of(struct hf_acked *table, size_t capacity, uint64_t hash)
+{
+    size_t i = (hash ^ hash >> 29) & (capacity - 1);
+
+    while (table[i].hash != 0 && table[i].hash != hash)
+        i = (i + 1) & (capacity - 1);
+    return &table[i];
+}
+
+/* Room for one more. With checkpoint.mutex. */
+static bool reserve_acked(struct hf_checkpointer *cp)
+{
+    size_t capacity = cp->acked_capacity ? 2 * cp->acked_capacity : 256;
+    struct hf_acked *grown;
+
+    if (4 * (cp->n_acked + 1) <= 3 * cp->acked_capacity)
+        return true;
+    grown = calloc(capacity, sizeof(*grown));
+    if (!grown)
+        return false;
+    for (size_t i = 0; i < cp->acked_capacity; i++) {
+        if (cp->acked[i].hash != 0)
+            *place_of(grown, capacity, cp->acked[i].hash) = cp->acked[i];
+    }
+    free(cp->acked);
+    cp->acked = grown;
+    cp->acked_capacity = capacity;
+    return true;
+}
+
+/* After reserve_acked(). */
+static void index_row(struct hf_checkpointer *cp, const struct hf_settled *settled)
+{
+    uint64_t hash = hash_of(hf__slice(settled->key.data, settled->key.len));
+    struct hf_acked *at = place_of(cp->acked, cp->acked_capacity, hash);
+
+    cp->n_acked += at->hash == 0;
+    at->hash = hash;
+    if (settled->lsn > at->lsn)
+        at->lsn = settled->lsn;
+}
+
+void hf__settle_index_again(struct hf_checkpointer *cp)
+{
+    if (cp->acked)
+        memset(cp->acked, 0, cp->acked_capacity * sizeof(*cp->acked));
+    cp->n_acked = 0;
+    for (size_t i = 0; i < cp->n_settled; i++) {
+        if (cp->settled[i].what & HF_LEFT_ROW)
+            index_row(cp, &cp->settled[i]); /* the table was large enough for all of them */
+    }
+}
+
+uint64_t hf__settle_acked_lsn(struct hf *store, struct hf_slice key)
+{
+    struct hf_checkpointer *cp = &store->checkpoint;
+    uint64_t lsn = 0;
+
+    pthread_mutex_lock(&cp->mutex);
+    if (cp->n_acked > 0)
+        lsn = place_of(cp->acked, cp->acked_capacity, hash_of(key))->lsn;
+    pthread_mutex_unlock(&cp->mutex);
+    return lsn;
+}
+
 /* Room in the list for `n` more, before anything is marked. With checkpoint.mutex. */
 static bool reserve(struct hf_checkpointer *cp, size_t n)
 {
     size_t capacity = cp->settled_capacity ? cp->settled_capacity : 64;
     struct hf_settled *grown;
 
+    if (!reserve_acked(cp))
+        return false;
     while (capacity < cp->n_settled + n)
         capacity *= 2;
     if (cp->settled && capacity == cp->settled_capacity)
@@ -97,6 +182,8 @@ static void leave(struct hf *store, const struct hf_settled *settled)
     store->checkpoint.settled[store->checkpoint.n_settled++] = *settled;
     if (settled->what & HF_LEFT_LISTS)
         atomic_fetch_add(&store->unsaved, 1);
+    if (settled->what & HF_LEFT_ROW)
+        index_row(&store->checkpoint, settled);
     if (settled->what & HF_LEFT_PARKED)
         atomic_fetch_add(&store->parked_left, 1);
     if (settled->what & HF_LEFT_CONFLICT) {

@@ -48,6 +48,10 @@ bool hf__settle_is_unlisted(struct hf *store, unsigned what, uint64_t listed);
 /* It stays on its list after all; false: a commit has taken it off. `wait`: for one that may be doing so; needless under
  * the write lock that was held when it was left. */
 bool hf__settle_keep_listed(struct hf *store, unsigned what, uint64_t listed, bool wait);
+/* Up to which LSN the key's row is void, because what was left for the next checkpoint clears it; 0: not at all. */
+uint64_t hf__settle_acked_lsn(struct hf *store, struct hf_slice key);
+/* What was left has become shorter; with checkpoint.mutex. */
+void hf__settle_index_again(struct hf_checkpointer *cp);
 /* The key's versions up to `lsn` have been handed to the shared tier. */
 void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn);
 

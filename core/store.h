@@ -84,6 +84,8 @@ struct hf_checkpointer {
     uint64_t frozen_lsn;     /* what the frozen generation reaches; write_mutex */
     struct hf_settled *settled;
     size_t n_settled, settled_capacity;
+    struct hf_acked *acked; /* of `settled`: by key, up to which LSN its row is void (settle.c) */
+    size_t n_acked, acked_capacity;
 };
 
 struct hf {

@@ -35,6 +35,12 @@ static int find_in(struct hf_local_snap *snap, const struct hf_local_ops *ops, c
     return rc == 0 && found != unlist->listed ? HF_NOT_FOUND : rc;
 }
 
+int hf__unlist_missing(const struct hf_unlist *unlist)
+{
+    return hf__fail(HF_NOT_FOUND, "there is no %s with the number %" PRIu64,
+                    is_parked(unlist) ? "parked entry" : "conflict", unlist->listed);
+}
+
 /* What was left for a commit is looked for first: then what is missing there is in the snapshot, or was never listed. */
 int hf__unlist_check(struct hf *store, const struct hf_unlist *unlist)
 {
@@ -48,10 +54,7 @@ int hf__unlist_check(struct hf *store, const struct hf_unlist *unlist)
         rc = find_in(snap, store->local->ops, unlist);
         store->local->ops->snap_end(snap);
     }
-    if (rc == HF_NOT_FOUND)
-        return hf__fail(HF_NOT_FOUND, "there is no %s with the number %" PRIu64,
-                        is_parked(unlist) ? "parked entry" : "conflict", unlist->listed);
-    return rc;
+    return rc == HF_NOT_FOUND ? hf__unlist_missing(unlist) : rc;
 }
 
 int hf__unlist_audit(struct hf *store, const struct hf_unlist *unlist, const char *verb)

@@ -20,6 +20,7 @@ int hf__unlist_audit(struct hf *store, const struct hf_unlist *unlist, const cha
 
 /* Whether it is listed, and nobody is taking it off. 0 or HF_NOT_FOUND; final with the write lock. */
 int hf__unlist_check(struct hf *store, const struct hf_unlist *unlist);
+int hf__unlist_missing(const struct hf_unlist *unlist); /* HF_NOT_FOUND, and the sentence */
 /* The journal entry that goes with the change that takes its place, in one group: both are recovered, or neither. */
 struct hf_entry hf__unlist_entry(const struct hf *store, const struct hf_unlist *unlist);
 bool hf__is_unlist_entry(const struct hf_entry *entry);

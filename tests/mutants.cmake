@@ -45,3 +45,11 @@ hf_mutant(lmdb_short_gaps_before_long_ones unit/test_lmdb_logs.c *any_operations
 hf_mutant(1_no_watch_over_the_session_token_live integration/test_lost_answers.c *late_requests__at_every_boundary_of_live* backends/redis/groups.c
           "    hf__command(w, 2, \"WATCH\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");"
           "    hf__command(w, 2, \"EXISTS\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");")
+hf_mutant(conflicts_requeue_is_not_recovered unit/test_conflicts.c *kill_9_at_any_point_of_a_requeue* core/unlist.c
+          "store->read_only || hf__settle_unlist" "true || hf__settle_unlist")
+hf_mutant(conflicts_unlisted_by_any_commit unit/test_conflicts.c *a_commit_takes_nothing_off_before* core/settle.c
+          "HF_LEFT_GAP | HF_LEFT_UNPARK | HF_LEFT_RESOLVE" "HF_LEFT_GAP")
+hf_mutant(conflicts_mark_moves_past_what_is_in_doubt unit/test_conflicts.c *in_doubt_that_does_not_fit* core/link_lane.c
+          "    if (parked) /*" "    if (parked || true) /*")
+hf_mutant(conflicts_last_settlements_are_not_told unit/test_conflicts.c *what_settles_while* core/done.c
+          "    tell_all(store);\n    pthread_mutex_destroy" "    pthread_mutex_destroy")
