@@ -29,18 +29,6 @@ static int take_value(struct read *r, struct hf_slice value)
     return 0;
 }
 
-static enum hf_origin origin_of(struct hf *store, const struct hf_found *found, enum hf_owed owed, struct hf_ns *ns)
-{
-    if (owed != HF_OWED_NOTHING)
-        return HF_ORIGIN_PENDING;
-    if (!store->sharing || ns->write_mode == HF_WRITE_LOCAL)
-        return HF_ORIGIN_LOCAL_VERIFIED;
-    if (!found->held)
-        return HF_ORIGIN_NONE;
-    return atomic_load(&ns->verified) && !atomic_load(&store->refreshing) ? HF_ORIGIN_LOCAL_VERIFIED
-                                                                          : HF_ORIGIN_LOCAL_UNVERIFIED;
-}
-
 /* Redis has this value, or nobody is owed it. A parked one is neither pending nor shared. */
 static bool is_shared(struct hf *store, const struct hf_ns *ns, const struct hf_found *found, enum hf_owed owed)
 {
@@ -49,6 +37,19 @@ static bool is_shared(struct hf *store, const struct hf_ns *ns, const struct hf_
     if (owed != HF_OWED_NOTHING)
         return false;
     return found->top ? atomic_load(&found->top->state) == HF_VERSION_SETTLED : found->record_shared;
+}
+
+static enum hf_origin origin_of(struct hf *store, const struct hf_found *found, enum hf_owed owed, struct hf_ns *ns)
+{
+    if (owed != HF_OWED_NOTHING)
+        return HF_ORIGIN_PENDING;
+    if (!store->sharing || ns->write_mode == HF_WRITE_LOCAL)
+        return HF_ORIGIN_LOCAL_VERIFIED;
+    if (!found->held)
+        return HF_ORIGIN_NONE;
+    return atomic_load(&ns->verified) && !atomic_load(&store->refreshing) && is_shared(store, ns, found, owed)
+               ? HF_ORIGIN_LOCAL_VERIFIED
+               : HF_ORIGIN_LOCAL_UNVERIFIED;
 }
 
 static void describe(struct hf *store, struct hf_slice key, const struct hf_found *found, enum hf_owed owed,
