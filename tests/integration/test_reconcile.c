@@ -6,9 +6,15 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define BOUND_MS 8000
 #define N_POLICIES 6
@@ -23,7 +29,7 @@
 struct node {
     struct scratch scratch;
     struct proxy *proxy;
-    char path[96], address[112];
+    char address[112];
     struct hf_options opts;
     struct hf *store;
 };
@@ -49,10 +55,7 @@ static int resolve(void *ctx, const struct hf_conflict *conflict, enum hf_winner
 static void init_node(struct fixture *f, struct node *node)
 {
     scratch_make(&node->scratch);
-    snprintf(node->path, sizeof(node->path), "%s/proxy", node->scratch.dir);
-    snprintf(node->address, sizeof(node->address), "unix://%s", node->path);
-    node->proxy = proxy_start(node->path, f->redis.socket);
-    assert_non_null(node->proxy);
+    snprintf(node->address, sizeof(node->address), "%s", f->redis.address);
     node->opts = (struct hf_options){
         .redis = node->address,
         .segment_bytes = 1 << 20,
@@ -66,15 +69,34 @@ static void init_node(struct fixture *f, struct node *node)
     };
 }
 
+static void put_proxy_before(struct fixture *f, struct node *node)
+{
+    char path[96];
+
+    snprintf(path, sizeof(path), "%s/proxy", node->scratch.dir);
+    snprintf(node->address, sizeof(node->address), "unix://%s", path);
+    node->proxy = proxy_start(path, f->redis.socket);
+    assert_non_null(node->proxy);
+}
+
 static void open_node(struct node *node)
 {
     assert_ok(hf_open(node->scratch.store, &node->opts, &node->store));
 }
 
+static struct hf_status status_of(const struct node *node)
+{
+    struct hf_status status;
+
+    assert_ok(hf_status(node->store, &status));
+    return status;
+}
+
 static void open_online(struct node *node)
 {
     open_node(node);
-    assert_true(wait_link(node->store, HF_LINK_ONLINE, BOUND_MS));
+    if (!wait_link(node->store, HF_LINK_ONLINE, BOUND_MS))
+        fail_msg("the link is %s: %s", hf_link_text(status_of(node).link), status_of(node).link_reason);
 }
 
 static void close_node(struct node *node)
@@ -93,7 +115,7 @@ static void release_node(struct node *node)
         scratch_remove(&node->scratch);
 }
 
-static int set_up(void **state)
+static int set_up_without_threads(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
@@ -109,6 +131,17 @@ static int set_up(void **state)
     f->a.opts.settled_ctx = f;
     *state = f;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    int rc = set_up_without_threads(state);
+
+    if (rc == 0) {
+        put_proxy_before(*state, &((struct fixture *)*state)->a);
+        put_proxy_before(*state, &((struct fixture *)*state)->b);
+    }
+    return rc;
 }
 
 static int tear_down(void **state)
@@ -137,14 +170,6 @@ static void come_back(struct node *node)
     proxy_set_away(node->proxy, false);
     assert_ok(hf_drain(node->store, BOUND_MS));
     assert_true(wait_link(node->store, HF_LINK_ONLINE, BOUND_MS));
-}
-
-static struct hf_status status_of(const struct node *node)
-{
-    struct hf_status status;
-
-    assert_ok(hf_status(node->store, &status));
-    return status;
 }
 
 /* What a plain client does. */
@@ -812,6 +837,478 @@ static void test_reconcile__a_parked_change_is_neither_shared_nor_verified(void 
     }
 }
 
+/* ---- what stores without reconciliation lost: eight acceptance cases ---- */
+
+static void open_both(struct fixture *f)
+{
+    open_online(&f->a);
+    open_online(&f->b);
+}
+
+struct wish {
+    struct node *node;
+    const char *key, *value; /* NULL: absent */
+};
+
+static bool is_fulfilled(void *ctx)
+{
+    struct wish *wish = ctx;
+    struct hf_buf value = {0};
+    int rc = hf_get(wish->node->store, s_(wish->key), &value, NULL);
+    bool fulfilled = rc == HF_NOT_FOUND
+                         ? !wish->value
+                         : rc == 0 && wish->value && hf__slice_eq(hf__slice(value.data, value.len), s_(wish->value));
+
+    hf_buf_release(&value);
+    return fulfilled;
+}
+
+static void await(struct node *node, const char *key, const char *value)
+{
+    struct wish wish = {node, key, value};
+
+    if (!wait_until(is_fulfilled, &wish, BOUND_MS))
+        assert_value(node->store, key, value);
+}
+
+static void test_reconcile__1_a_write_during_an_outage_is_seen_by_another_node_after_the_replay(void **state)
+{
+    struct fixture *f = *state;
+
+    open_both(f);
+    put(f->a.store, "newest:k", "old");
+    await(&f->b, "newest:k", "old");
+    go_away(&f->a);
+    put(f->a.store, "newest:k", "new");
+    put(f->a.store, "newest:other", "new");
+    come_back(&f->a);
+    await(&f->b, "newest:k", "new");
+    await(&f->b, "newest:other", "new");
+}
+
+static void test_reconcile__2_a_delete_during_an_outage_does_not_resurrect(void **state)
+{
+    struct fixture *f = *state;
+
+    open_both(f);
+    put(f->a.store, "newest:k", "v");
+    await(&f->b, "newest:k", "v");
+    go_away(&f->b);
+    go_away(&f->a);
+    assert_ok(hf_delete(f->a.store, s_("newest:k"), NULL));
+    come_back(&f->a);
+    come_back(&f->b); /* it still held the value */
+    await(&f->b, "newest:k", NULL);
+    close_node(&f->a);
+    open_online(&f->a);
+    assert_value(f->a.store, "newest:k", NULL);
+    assert_redis(f, "newest:k", NULL);
+}
+
+static void test_reconcile__3_a_newer_local_value_beats_an_older_one_in_redis(void **state)
+{
+    struct fixture *f = *state;
+
+    open_both(f);
+    put(f->a.store, "newest:k", "base");
+    go_away(&f->a);
+    put(f->b.store, "newest:k", "older");
+    let_time_pass(f);
+    put(f->a.store, "newest:k", "newer");
+    come_back(&f->a);
+    assert_redis(f, "newest:k", "newer");
+    await(&f->b, "newest:k", "newer");
+    assert_int_equal(status_of(&f->a).conflicts, 1);
+}
+
+static void test_reconcile__4_a_counter_is_replayed_exactly_once_whatever_answer_is_lost(void **state)
+{
+    struct fixture *f = *state;
+    char text[24];
+    int64_t n;
+    int expected = 0;
+
+    open_online(&f->a);
+    for (size_t fault = 1; fault <= 16; fault++) {
+        go_away(&f->a);
+        for (int i = 0; i < 3; i++, expected++)
+            assert_ok(hf_incr(f->a.store, s_("newest:n"), 1, &n, NULL));
+        proxy_drop_answer_of(f->a.proxy, fault);
+        come_back(&f->a);
+        proxy_drop_answer_of(f->a.proxy, 0);
+        snprintf(text, sizeof(text), "%d", expected);
+        assert_redis(f, "newest:n", text);
+        assert_value(f->a.store, "newest:n", text);
+    }
+    assert_int_equal(status_of(&f->a).parked, 0);
+}
+
+static void test_reconcile__5_two_partitioned_nodes_never_both_own_a_lock_or_a_ticket(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_lock *lock, *other;
+    struct hf_lock_info info;
+    struct hf_buf value;
+
+    open_both(f);
+    put(f->a.store, "newest:ticket", "t");
+    await(&f->b, "newest:ticket", "t");
+    assert_ok(hf_lock_acquire(f->a.store, s_("newest:lock"), 400, 0, &lock));
+    go_away(&f->a);
+    assert_code(HF_NOT_DONE, hf_lock_acquire(f->b.store, s_("newest:lock"), 400, 0, &other));
+    assert_ok(hf_lock_acquire(f->b.store, s_("newest:lock"), 60000, BOUND_MS, &other));
+    hf_lock_info(lock, &info);
+    assert_true(info.safe_ms <= 0); /* A knew that it was over before B got it */
+    assert_ok(hf_get_and_delete(f->b.store, s_("newest:ticket"), &value, NULL));
+    hf_buf_release(&value);
+    go_away(&f->b);
+    assert_code(HF_EOFFLINE, hf_get_and_delete(f->a.store, s_("newest:ticket"), &value, NULL));
+    assert_code(HF_EOFFLINE, hf_lock_release(lock));
+    assert_code(HF_EOFFLINE, hf_lock_acquire(f->a.store, s_("newest:lock"), 400, 0, &lock));
+    come_back(&f->a);
+    assert_code(HF_NOT_DONE, hf_lock_acquire(f->a.store, s_("newest:lock"), 400, 0, &lock));
+    assert_code(HF_NOT_FOUND, hf_get_and_delete(f->a.store, s_("newest:ticket"), &value, NULL));
+    come_back(&f->b);
+    assert_ok(hf_lock_release(other));
+}
+
+#define RECORDS 400
+
+/* Write records, each with its index entry in one batch, until killed. `written`: how many are acknowledged. */
+static void write_records(const struct node *node, _Atomic int *written)
+{
+    char record[32], index[32];
+    struct hf_batch *batch;
+    struct hf *store;
+
+    if (hf_open(node->scratch.store, &node->opts, &store) != 0 || !wait_link(store, HF_LINK_ONLINE, BOUND_MS) ||
+        hf_batch_new(store, &batch) != 0)
+        _exit(1);
+    for (int i = *written; i < RECORDS; i++) {
+        snprintf(record, sizeof(record), "newest:rec%d", i);
+        snprintf(index, sizeof(index), "newest:idx%d", i);
+        if (hf_batch_set(batch, s_(record), s_("r"), NULL) != 0 || hf_batch_set(batch, s_(index), s_("i"), NULL) != 0 ||
+            hf_batch_commit(batch, NULL) != 0)
+            _exit(2);
+        atomic_store(written, i + 1);
+    }
+    (void)pause();
+}
+
+static bool has_written(void *ctx)
+{
+    _Atomic int *const *written = ctx; /* now, and the number that is waited for */
+
+    return atomic_load(written[0]) >= atomic_load(written[1]);
+}
+
+/* Let a process write some records, and kill it in the midst. Before this one has threads. */
+static void write_and_kill(struct fixture *f, _Atomic int *written, int some)
+{
+    _Atomic int enough = atomic_load(written) + some;
+    _Atomic int *wait[] = {written, &enough};
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        write_records(&f->a, written);
+    }
+    assert_true(wait_until(has_written, wait, BOUND_MS));
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
+static void test_reconcile__6_a_process_killed_between_record_and_index_leaves_no_drift(void **state)
+{
+    struct fixture *f = *state;
+    _Atomic int *written = mmap(NULL, sizeof(*written), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char record[32], index[32], text[32];
+
+    assert_true(written != MAP_FAILED);
+    for (int i = 0; i < 6; i++)
+        write_and_kill(f, written, 10 + 7 * i);
+    open_online(&f->a);
+    assert_ok(hf_drain(f->a.store, BOUND_MS));
+    for (int i = 0; i < RECORDS; i++) {
+        bool there, here;
+        snprintf(record, sizeof(record), "newest:rec%d", i);
+        snprintf(index, sizeof(index), "newest:idx%d", i);
+        here = hf_exists(f->a.store, s_(record), NULL) == 0;
+        assert_int_equal(here, hf_exists(f->a.store, s_(index), NULL) == 0);
+        there = strcmp(redis_server_text(&f->redis, text, sizeof(text), "GET %s", record), "r") == 0;
+        assert_int_equal(there, strcmp(redis_server_text(&f->redis, text, sizeof(text), "GET %s", index), "i") == 0);
+        assert_int_equal(here, there);
+        assert_true(here || i >= *written);
+    }
+    assert_int_equal(status_of(&f->a).parked, 0);
+    (void)munmap(written, sizeof(*written));
+}
+
+static void test_reconcile__7_a_server_restarted_empty_is_given_back_what_the_local_tier_holds(void **state)
+{
+    struct fixture *f = *state;
+    char key[32], text[32];
+
+    open_online(&f->a);
+    for (int i = 0; i < 500; i++) {
+        snprintf(key, sizeof(key), "%sk%d", prefixes[i % N_POLICIES], i);
+        set_for(f->a.store, key, key, i % 2 ? 600000 : 0, NULL);
+    }
+    redis_server_kill(&f->redis);
+    assert_true(wait_link(f->a.store, HF_LINK_OFFLINE, BOUND_MS));
+    assert_int_equal(redis_server_restart(&f->redis), 0);
+    come_back(&f->a);
+    for (int i = 0; i < 500; i++) {
+        snprintf(key, sizeof(key), "%sk%d", prefixes[i % N_POLICIES], i);
+        assert_string_equal(redis_server_text(&f->redis, text, sizeof(text), "GET %s", key), key);
+        if (i % 2)
+            assert_in_range(redis_server_number(&f->redis, "PTTL %s", key), 500000, 600050);
+        else
+            assert_int_equal(redis_server_number(&f->redis, "PTTL %s", key), -1);
+    }
+    assert_int_equal(status_of(&f->a).conflicts, 0);
+}
+
+static bool is_gone(void *ctx)
+{
+    struct node *node = ctx;
+
+    return hf_exists(node->store, s_("newest:brief"), NULL) == HF_NOT_FOUND;
+}
+
+static void test_reconcile__8_a_life_goes_on_during_the_outage(void **state)
+{
+    struct fixture *f = *state;
+    int64_t set_ms, left_ms;
+
+    open_online(&f->a);
+    set_for(f->a.store, "newest:brief", "old", 60000, NULL);
+    go_away(&f->a);
+    set_ms = wall_ms();
+    set_for(f->a.store, "newest:long", "v", 60000, NULL);
+    set_for(f->a.store, "newest:brief", "v", 300, NULL);
+    assert_true(wait_until(is_gone, &f->a, BOUND_MS));
+    close_node(&f->a);
+    open_node(&f->a);
+    come_back(&f->a);
+    left_ms = 60000 - (wall_ms() - set_ms);
+    assert_in_range(redis_server_number(&f->redis, "PTTL newest:long"), left_ms - 2000, left_ms + 50);
+    assert_redis(f, "newest:brief", NULL);
+}
+
+/* ---- what Redis or a resolver refuses ---- */
+
+/* One change of this key waits, with others around it, and comes to what it comes to. */
+static void play_refused(struct fixture *f, const char *key)
+{
+    go_away(&f->a);
+    put(f->a.store, "newest:before", "v");
+    if (key)
+        put(f->a.store, key, "ours");
+    put(f->a.store, "newest:behind", "v");
+    if (key)
+        plain(f, "SET %s theirs", key);
+    come_back(&f->a);
+    assert_redis(f, "newest:before", "v");
+    assert_redis(f, "newest:behind", "v");
+}
+
+static void test_reconcile__a_resolver_that_fails_is_asked_again(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(&f->a);
+    put(f->a.store, "callback:k", "base");
+    f->failures = 3;
+    play_refused(f, "callback:k");
+    assert_redis(f, "callback:k", "decided");
+    assert_int_equal(f->asked, 4);
+    assert_int_equal(status_of(&f->a).conflicts, 1);
+    assert_int_equal(status_of(&f->a).parked, 0);
+}
+
+static int copy_reason(void *ctx, const struct hf_parked *entry)
+{
+    snprintf(ctx, 160, "%s", entry->reason);
+    return 0;
+}
+
+/* The only parked entry's reason. */
+static const char *parked_reason(struct node *node, char text[160])
+{
+    assert_int_equal(status_of(node).parked, 1);
+    assert_ok(hf_checkpoint(node->store));
+    assert_ok(hf_parked_list(node->store, copy_reason, text));
+    return text;
+}
+
+static void test_reconcile__a_resolver_that_always_fails_leaves_its_change_parked(void **state)
+{
+    struct fixture *f = *state;
+    char reason[160];
+
+    open_online(&f->a);
+    put(f->a.store, "callback:k", "base");
+    f->failures = 1000;
+    play_refused(f, "callback:k");
+    assert_string_equal(parked_reason(&f->a, reason), "the resolver of conflicts failed each time");
+    assert_int_equal(f->asked, 16);
+    assert_redis(f, "callback:k", "theirs");
+    assert_value(f->a.store, "callback:k", "ours");
+}
+
+static void test_reconcile__a_key_of_another_type_is_parked_with_the_reason(void **state)
+{
+    struct fixture *f = *state;
+    char reason[160];
+
+    open_online(&f->a);
+    put(f->a.store, "newest:k", "base");
+    go_away(&f->a);
+    put(f->a.store, "newest:k", "ours");
+    put(f->a.store, "newest:fine", "v");
+    plain(f, "DEL newest:k");
+    plain(f, "RPUSH newest:k a b");
+    come_back(&f->a);
+    assert_memory_equal(parked_reason(&f->a, reason), "WRONGTYPE ", 10);
+    assert_redis(f, "newest:fine", "v");
+    assert_int_equal(redis_server_number(&f->redis, "LLEN newest:k"), 2);
+}
+
+static void test_reconcile__a_value_that_is_too_long_for_redis_is_parked_with_the_reason(void **state)
+{
+    struct fixture *f = *state;
+    size_t n = (1 << 20) + 1;
+    char *big = calloc(1, n), reason[160];
+
+    assert_non_null(big);
+    open_online(&f->a);
+    plain(f, "CONFIG SET proto-max-bulk-len 1048576");
+    go_away(&f->a);
+    assert_ok(hf_set(f->a.store, s_("newest:big"), hf__slice(big, n), NULL, NULL));
+    play_refused(f, NULL);
+    assert_string_equal(parked_reason(&f->a, reason), "the connection broke each time that this entry was sent");
+    assert_redis(f, "newest:big", NULL);
+    free(big);
+}
+
+/* From now on as a user with all rights but these. */
+static void become_user_without(struct fixture *f, const char *refused)
+{
+    plain(f, "ACL SETUSER app on >secret ~* &* +@all %s", refused);
+    f->a.opts.redis_user = "app";
+    f->a.opts.redis_password = "secret";
+}
+
+/* The same, with the bookkeeping there already. */
+static void open_as_user_without(struct fixture *f, const char *refused)
+{
+    open_online(&f->a);
+    close_node(&f->a);
+    become_user_without(f, refused);
+    open_online(&f->a);
+}
+
+static void assert_held(struct node *node, const char *reason)
+{
+    char found[160];
+
+    assert_true(wait_link(node->store, HF_LINK_HELD, BOUND_MS));
+    snprintf(found, sizeof(found), "%s", status_of(node).link_reason);
+    if (!strstr(found, reason))
+        fail_msg("the link is held with \"%s\"; expected it to tell \"%s\"", found, reason);
+}
+
+static void test_reconcile__who_may_run_no_scripts_cannot_begin_a_history(void **state)
+{
+    struct fixture *f = *state;
+
+    become_user_without(f, "-@scripting");
+    open_node(&f->a);
+    assert_held(&f->a, "NOPERM");
+    put(f->a.store, "newest:k", "v");
+    plain(f, "ACL SETUSER app +@scripting");
+    assert_true(wait_link(f->a.store, HF_LINK_ONLINE, BOUND_MS));
+    assert_ok(hf_drain(f->a.store, BOUND_MS));
+    assert_redis(f, "newest:k", "v");
+}
+
+static void test_reconcile__a_user_who_may_run_no_scripts_is_served_by_single_commands(void **state)
+{
+    struct fixture *f = *state;
+
+    open_as_user_without(f, "-@scripting");
+    put(f->a.store, "newest:k", "base");
+    play_refused(f, "newest:k");
+    assert_redis(f, "newest:k", "theirs");
+    assert_value(f->a.store, "newest:k", "theirs");
+    assert_int_equal(status_of(&f->a).conflicts, 1);
+    assert_int_equal(status_of(&f->a).parked, 0);
+}
+
+static void test_reconcile__increments_of_a_user_who_may_run_no_scripts_hold_the_link_with_the_reason(void **state)
+{
+    struct fixture *f = *state;
+    int64_t n;
+
+    open_as_user_without(f, "-@scripting");
+    assert_ok(hf_incr(f->a.store, s_("newest:n"), 5, &n, NULL));
+    assert_held(&f->a, "NOPERM");
+    assert_int_equal(status_of(&f->a).parked, 0);
+    plain(f, "ACL SETUSER app +@scripting");
+    assert_true(wait_link(f->a.store, HF_LINK_ONLINE, BOUND_MS));
+    assert_ok(hf_drain(f->a.store, BOUND_MS));
+    assert_redis(f, "newest:n", "5");
+}
+
+static void test_reconcile__a_key_that_the_user_may_not_touch_is_parked_with_the_reason(void **state)
+{
+    struct fixture *f = *state;
+    char reason[160];
+
+    open_online(&f->a);
+    close_node(&f->a);
+    become_user_without(f, "resetkeys");
+    plain(f, "ACL SETUSER app ~newest:* ~_hf:*");
+    open_online(&f->a);
+    go_away(&f->a);
+    put(f->a.store, "remote:k", "ours");
+    play_refused(f, NULL);
+    assert_memory_equal(parked_reason(&f->a, reason), "NOPERM ", 7);
+    assert_redis(f, "remote:k", NULL);
+}
+
+/* Whatever namespace is held for a loss is given back what it had. */
+static bool decide_all(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    (void)hf_decide_loss(f->a.store, s_(""), HF_LOSS_RESEED);
+    for (int i = 0; i < N_POLICIES; i++)
+        (void)hf_decide_loss(f->a.store, s_(prefixes[i]), HF_LOSS_RESEED);
+    return status_of(&f->a).link == HF_LINK_ONLINE;
+}
+
+static void test_reconcile__a_user_who_may_not_read_info_reconciles_all_the_same(void **state)
+{
+    struct fixture *f = *state;
+
+    open_as_user_without(f, "-info");
+    put(f->a.store, "newest:k", "base");
+    play_refused(f, "newest:k");
+    assert_redis(f, "newest:k", "theirs");
+    /* Only whether the server was restarted cannot be known: then it counts as flushed. */
+    redis_server_kill(&f->redis);
+    assert_true(wait_link(f->a.store, HF_LINK_OFFLINE, BOUND_MS));
+    assert_int_equal(redis_server_restart(&f->redis), 0);
+    plain(f, "ACL SETUSER app on >secret ~* &* +@all -info");
+    assert_held(&f->a, "flushed");
+    assert_true(wait_until(decide_all, f, BOUND_MS));
+    assert_redis(f, "newest:k", "theirs");
+}
+
 /* ---- the resolver ---- */
 
 static int resolve(void *ctx, const struct hf_conflict *conflict, enum hf_winner *ret_winner,
@@ -845,6 +1342,25 @@ int main(void)
         T(what_was_replayed_is_given_back_to_a_server_restarted_empty),
         T(what_others_changed_while_the_store_was_closed_is_not_taken_for_verified),
         T(a_parked_change_is_neither_shared_nor_verified),
+        T(1_a_write_during_an_outage_is_seen_by_another_node_after_the_replay),
+        T(2_a_delete_during_an_outage_does_not_resurrect),
+        T(3_a_newer_local_value_beats_an_older_one_in_redis),
+        T(4_a_counter_is_replayed_exactly_once_whatever_answer_is_lost),
+        T(5_two_partitioned_nodes_never_both_own_a_lock_or_a_ticket),
+        cmocka_unit_test_setup_teardown(
+            test_reconcile__6_a_process_killed_between_record_and_index_leaves_no_drift, set_up_without_threads,
+            tear_down),
+        T(7_a_server_restarted_empty_is_given_back_what_the_local_tier_holds),
+        T(8_a_life_goes_on_during_the_outage),
+        T(a_resolver_that_fails_is_asked_again),
+        T(a_resolver_that_always_fails_leaves_its_change_parked),
+        T(a_key_of_another_type_is_parked_with_the_reason),
+        T(a_value_that_is_too_long_for_redis_is_parked_with_the_reason),
+        T(who_may_run_no_scripts_cannot_begin_a_history),
+        T(a_user_who_may_run_no_scripts_is_served_by_single_commands),
+        T(increments_of_a_user_who_may_run_no_scripts_hold_the_link_with_the_reason),
+        T(a_key_that_the_user_may_not_touch_is_parked_with_the_reason),
+        T(a_user_who_may_not_read_info_reconciles_all_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
