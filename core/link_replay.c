@@ -191,7 +191,7 @@ void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s)
     struct hf_trial *trial = s->trial;
 
     (void)link;
-    trial->guarded = trial->judged = s->in_group = false;
+    trial->guarded = trial->judged = s->in_group = s->only_if_absent = false;
     trial->n_guards = 0;
 }
 
@@ -631,20 +631,34 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     }
 }
 
-/* What needs no judge: guarded by the script itself, or by nothing. */
-static bool store_unjudged(struct hf_link *link, bool guarded)
+/* A set that is right where there is no such key needs no script: SET has a word for that. */
+static bool is_only_if_absent(const struct hf_trial *trial)
+{
+    return trial->guarded && trial->c.live && trial->n_guards == 1 && trial->guards[0].absent;
+}
+
+/* Whether a group of this kind can take the row without a judge. */
+static bool goes_with(const struct hf_trial *trial, enum hf_group_kind kind)
+{
+    if (kind == HF_GROUP_GUARDED)
+        return trial->guarded;
+    return !trial->examined || is_only_if_absent(trial);
+}
+
+static bool store_unjudged(struct hf_link *link, enum hf_group_kind kind)
 {
     bool any = false;
 
     for (size_t i = 0; i < link->sends.n; i++) {
-        struct hf_trial *trial = link->sends.sends[i].trial;
-        if (trial->examined && !trial->guarded)
+        struct hf_send *s = &link->sends.sends[i];
+        if (!goes_with(s->trial, kind))
             continue;
-        judge_unexamined(trial);
-        put_into_group(&link->sends.sends[i]);
+        s->only_if_absent = kind == HF_GROUP_PLAIN && s->trial->examined;
+        judge_unexamined(s->trial);
+        put_into_group(s);
         any = true;
     }
-    return any && hf__send_group(link, guarded ? HF_GROUP_GUARDED : HF_GROUP_PLAIN);
+    return any && hf__send_group(link, kind);
 }
 
 #define EXAMINED_MAX 100u /* keys that are watched at once: Redis compares each with all others */
@@ -663,16 +677,8 @@ static bool examine_some(struct hf_link *link)
 
 bool hf__replay_try(struct hf_link *link)
 {
-    bool guarded = false, examined = false;
-
-    for (size_t i = 0; i < link->sends.n; i++) {
-        guarded |= link->sends.sends[i].trial->guarded;
-        examined |= link->sends.sends[i].trial->examined;
-    }
     link->rows_sent_ms = hf__now_ms(link->store);
-    if (guarded || !examined)
-        return store_unjudged(link, guarded);
-    return store_unjudged(link, false) || examine_some(link);
+    return store_unjudged(link, HF_GROUP_PLAIN) || store_unjudged(link, HF_GROUP_GUARDED) || examine_some(link);
 }
 
 /* ---- settling ---- */

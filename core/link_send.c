@@ -328,6 +328,7 @@ static struct hf_shared_item make_item(const struct hf_link *link, struct hf_sen
         .lsn = s->lsn,
         .made_ms = late ? hf__link_to_redis_ms(link, s->made_ms) : 0,
         .uncertainty_ms = late ? hf__link_uncertainty_ms(link, s->made_ms) : 0,
+        .only_if_absent = s->only_if_absent,
         .owner = s,
     };
 
