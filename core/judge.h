@@ -41,8 +41,7 @@ struct hf_judgement {
     uint8_t rule;          /* enum hf_conflict_rule of the row for the conflict log; 0: none */
     enum hf_winner winner; /* with a rule */
     bool take_theirs;      /* the copy here becomes what was found */
-    bool refresh;          /* the copy here becomes the value that was found, with deadline_ms: its value was changed by
-                              others, its life by us */
+    bool refresh;          /* the copy here becomes the value found, with deadline_ms: only its life is ours */
     const char *reason;    /* parked: why */
 };
 

@@ -66,3 +66,13 @@ hf_mutant(conflicts_mark_moves_past_what_is_in_doubt unit/test_conflicts.c *in_d
           "    if (parked) /*" "    if (parked || true) /*")
 hf_mutant(conflicts_last_settlements_are_not_told unit/test_conflicts.c *what_settles_while* core/done.c
           "    tell_all(store);\n    pthread_mutex_destroy" "    pthread_mutex_destroy")
+hf_mutant(ambiguous_times_end_otherwise_on_each_node unit/test_judge.c *two_nodes_end_alike* core/judge.c
+          "(c->live && memcmp(ours.digest, c->digest, HF_DIGEST_BYTES) > 0)"
+          "(c->live && memcmp(ours.digest, c->digest, HF_DIGEST_BYTES) != 0)")
+hf_mutant(no_digest_of_what_is_too_long_to_keep unit/test_judge.c *three_examinations* core/judge.c
+          "return wants_theirs(c) | wants_record_of_theirs(c);" "return wants_theirs(c);")
+hf_mutant(copies_are_trusted_at_opening integration/test_reconcile.c *while_the_store_was_closed_is_not* core/link.c
+          "    hf__link_distrust_copies(link); /* others" "    /* others")
+hf_mutant(parked_copies_are_compared integration/test_reconcile.c *a_parked_change_is_neither* core/lookup.c
+          "    *ret_parked = found->top && atomic_load(&found->top->state) == HF_VERSION_PARKED;\n    if (found->top"
+          "    *ret_parked = false;\n    if (true || found->top")

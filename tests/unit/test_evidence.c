@@ -12,8 +12,8 @@
 /* ---- every row of the table ---- */
 
 static const char *const epochs[] = {"", "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"};
-static const char *const log_ids[] = {"", "0-0", "1700000000000-3", "1700000000000-4", "1700000000000-10",
-                                      "1700000000001-0"};
+static const char *const log_ids[] = {
+    "", "0-0", "1700000000000-3", "1700000000000-4", "1700000000000-10", "1700000000001-0"};
 static const uint64_t marks[] = {0, 7, 8};
 static const enum hf_server_life lives[] = {HF_SERVER_UNKNOWN, HF_SERVER_SAME, HF_SERVER_RESTARTED};
 #define N(array) (sizeof(array) / sizeof((array)[0]))
@@ -94,8 +94,11 @@ static void test_evidence__a_namespaces_own_policy_stands_above_the_evidence(voi
 
 static void test_evidence__stream_ids_are_ordered_as_numbers(void **state)
 {
-    static const char *const rising[] = {"",    "0-1", "0-2",  "0-10", "9-0", "9-18446744073709551615",
-                                         "10-0", "99",  "99-1", "18446744073709551615-18446744073709551615"};
+    static const char *const rising[] = {"",     "0-1",
+                                         "0-2",  "0-10",
+                                         "9-0",  "9-18446744073709551615",
+                                         "10-0", "99",
+                                         "99-1", "18446744073709551615-18446744073709551615"};
 
     (void)state;
     for (size_t i = 0; i < N(rising); i++) {
@@ -122,7 +125,8 @@ static void test_evidence__every_evidence_has_a_text_of_its_own(void **state)
     for (int e = HF_EVIDENCE_AS_KNOWN; e <= HF_EVIDENCE_LOG_LOST; e++) {
         assert_true(hf__evidence_text((enum hf_evidence)e)[0] != '\0');
         for (int other = HF_EVIDENCE_AS_KNOWN; other < e; other++)
-            assert_string_not_equal(hf__evidence_text((enum hf_evidence)e), hf__evidence_text((enum hf_evidence)other));
+            assert_string_not_equal(hf__evidence_text((enum hf_evidence)e),
+                                    hf__evidence_text((enum hf_evidence)other));
     }
 }
 

@@ -315,9 +315,9 @@ static struct hf_version_id base_of(const struct cell *x)
 
 static struct there there_of(const struct cell *x)
 {
-    static const uint8_t kinds[N_FOUND] = {[FOUND_ABSENT] = HF_SHARED_ABSENT, [FOUND_BASE] = HF_SHARED_STRING,
-                                           [FOUND_OWN] = HF_SHARED_STRING,    [FOUND_OURS] = HF_SHARED_STRING,
-                                           [FOUND_CHANGED] = HF_SHARED_STRING, [FOUND_OTHER] = HF_SHARED_OTHER};
+    static const uint8_t kinds[N_FOUND] = {
+        [FOUND_ABSENT] = HF_SHARED_ABSENT, [FOUND_BASE] = HF_SHARED_STRING,    [FOUND_OWN] = HF_SHARED_STRING,
+        [FOUND_OURS] = HF_SHARED_STRING,   [FOUND_CHANGED] = HF_SHARED_STRING, [FOUND_OTHER] = HF_SHARED_OTHER};
     const struct hf_version_id *ids[N_FOUND] = {
         [FOUND_BASE] = &base_id, [FOUND_OWN] = &own_id, [FOUND_OURS] = &ours_id, [FOUND_CHANGED] = &changed_id};
     struct there t = {.kind = kinds[x->found], .deadline_ms = found_deadline(x)};
@@ -333,12 +333,10 @@ static struct hf_case case_of(const struct cell *x, const struct hf_version_id *
     static const int64_t apart[N_WHEN] = {-(OURS_UNCERTAINTY + THEIRS_UNCERTAINTY) - 1,
                                           OURS_UNCERTAINTY + THEIRS_UNCERTAINTY,
                                           OURS_UNCERTAINTY + THEIRS_UNCERTAINTY + 1};
-    static const uint8_t whys[N_OURS] = {[OURS_TENTATIVE] = HF_PENDING_TENTATIVE,
-                                         [OURS_TENTATIVE_DELETE] = HF_PENDING_TENTATIVE,
-                                         [OURS_TENTATIVE_DEAD] = HF_PENDING_TENTATIVE,
-                                         [OURS_RESEED] = HF_PENDING_RESEED,
-                                         [OURS_RESEED_DEAD] = HF_PENDING_RESEED,
-                                         [OURS_RESEND] = HF_PENDING_RESEND};
+    static const uint8_t whys[N_OURS] = {
+        [OURS_TENTATIVE] = HF_PENDING_TENTATIVE,      [OURS_TENTATIVE_DELETE] = HF_PENDING_TENTATIVE,
+        [OURS_TENTATIVE_DEAD] = HF_PENDING_TENTATIVE, [OURS_RESEED] = HF_PENDING_RESEED,
+        [OURS_RESEED_DEAD] = HF_PENDING_RESEED,       [OURS_RESEND] = HF_PENDING_RESEND};
     bool deleted = x->ours == OURS_DELETE || x->ours == OURS_TENTATIVE_DELETE;
 
     return (struct hf_case){
@@ -393,8 +391,8 @@ static bool wants_more(const struct hf_case *c, uint8_t want)
 }
 
 /* Examine and judge until there is a verdict. Returns the number of examinations; ROUNDS_MAX + 1: it does not end. */
-static int judge(struct hf_case *c, const struct there *there, void (*decide)(struct hf_case *, struct hf_judgement *),
-                 struct hf_judgement *j)
+static int judge(struct hf_case *c, const struct there *there,
+                 void (*decide)(struct hf_case *, struct hf_judgement *), struct hf_judgement *j)
 {
     uint8_t want = hf__judge_first_want(c);
 
@@ -419,16 +417,20 @@ static void decide_alone(struct hf_case *c, struct hf_judgement *j)
 
 static void describe(const struct cell *x, char *text, size_t size)
 {
-    static const char *const ours[] = {"set",  "delete",    "ttl",           "dead",  "tentative set", "tentative delete",
-                                       "tentative dead", "reseed", "reseed dead", "resend"};
+    static const char *const ours[] = {
+        "set",    "delete",      "ttl",   "dead", "tentative set", "tentative delete", "tentative dead",
+        "reseed", "reseed dead", "resend"};
     static const char *const found[] = {"absent", "as base", "as own", "as ours", "changed", "other type"};
     static const char *const bases[] = {"unknown", "absent", "forever", "alive", "passed"};
     static const char *const lives[] = {"none", "as ours", "as base", "shorter", "longer"};
 
-    snprintf(text, size,
-             "ours %s%s, found %s with life %s, base %s, own %d, foreign op %d %s, policy %d, keep %d", ours[x->ours],
-             x->ours_forever ? " for ever" : "", found[x->found], lives[x->life], bases[x->base], x->own, x->foreign,
-             x->when == EARLIER ? "earlier" : x->when == WITHIN ? "within" : "later", x->policy, x->keep);
+    snprintf(text, size, "ours %s%s, found %s with life %s, base %s, own %d, foreign op %d %s, policy %d, keep %d",
+             ours[x->ours], x->ours_forever ? " for ever" : "", found[x->found], lives[x->life], bases[x->base],
+             x->own, x->foreign,
+             x->when == EARLIER  ? "earlier"
+             : x->when == WITHIN ? "within"
+                                 : "later",
+             x->policy, x->keep);
 }
 
 static bool is_as_expected(const struct hf_judgement *j, const struct expected *e)
@@ -453,7 +455,8 @@ static const char *broken_rule(const struct hf_case *c, const struct hf_judgemen
         return "the conflict log lacks their deadline";
     if (j->rule && c->kind == HF_SHARED_STRING && !(is_long ? c->has_digest : c->has_value))
         return "the conflict log lacks their value";
-    if ((j->take_theirs || j->ask) && c->kind == HF_SHARED_STRING && !(c->has_value && c->has_deadline))
+    if ((j->take_theirs || j->refresh || j->ask) && c->kind == HF_SHARED_STRING &&
+        !(c->has_value && c->has_deadline))
         return "theirs is taken without being known";
     if (j->take_theirs && j->refresh)
         return "theirs is taken and fetched";
@@ -477,11 +480,12 @@ static void play(const struct cell *x)
     if (!broken && is_as_expected(&j, &e))
         return;
     describe(x, text, sizeof(text));
-    fail_msg("%s: %s; send %d deadline %lld outcome %d rule %d winner %d take %d refresh %d ask %d, expected %d %lld %d "
-             "%d %d %d %d %d",
-             text, broken ? broken : "another verdict", j.send, (long long)j.deadline_ms, j.outcome, j.rule, j.winner,
-             j.take_theirs, j.refresh, j.ask, e.send, (long long)e.deadline_ms, e.outcome, e.rule, e.winner,
-             e.take_theirs, e.refresh, e.ask);
+    fail_msg(
+        "%s: %s; send %d deadline %lld outcome %d rule %d winner %d take %d refresh %d ask %d, expected %d %lld %d "
+        "%d %d %d %d %d",
+        text, broken ? broken : "another verdict", j.send, (long long)j.deadline_ms, j.outcome, j.rule, j.winner,
+        j.take_theirs, j.refresh, j.ask, e.send, (long long)e.deadline_ms, e.outcome, e.rule, e.winner,
+        e.take_theirs, e.refresh, e.ask);
 }
 
 /* The n-th cell, by a number whose digits are the dimensions. False behind the last. */
