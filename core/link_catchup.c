@@ -87,6 +87,7 @@ static void facts_done(void *ctx, struct hf_shared_facts *facts)
 {
     struct hf_link *link = ctx;
 
+    hf__link_tick(link);
     hf__link_out(link, false);
     if (facts->error.class == HF_SHARED_LINK)
         return;
@@ -180,6 +181,7 @@ static void page_done(void *ctx, struct hf_shared_log_page *page)
     struct hf_link *link = ctx;
     struct hf_ns *ns = current_ns(link);
 
+    hf__link_tick(link);
     hf__link_out(link, false);
     if (page->error.class != HF_SHARED_OK) {
         request_failed(link, &page->error);
@@ -299,6 +301,7 @@ static void epoch_done(void *ctx, struct hf_shared_epoch *epoch)
 {
     struct hf_link *link = ctx;
 
+    hf__link_tick(link);
     hf__link_out(link, false);
     if (epoch->error.class != HF_SHARED_OK) {
         request_failed(link, &epoch->error);

@@ -33,6 +33,9 @@ static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const
 {
     struct hf *store = link->store;
     struct hf_local_snap *snap;
+    uint64_t acked_lsn;
+    bool drained;
+    int rc;
 
     if (hf__version_is_settled(live->version))
         return LIVE_DROP;
@@ -43,9 +46,16 @@ static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const
             !hf__version_is_settled(found->top))
             return LIVE_DROP; /* the lane carries the key's state */
     }
-    if (link->state == HF_LINK_ONLINE || hf__look_snap(look, &snap) != 0 ||
-        store->local->ops->pending_get(snap, live->key, row) != 0 || row->first_lsn >= link->live_from ||
-        hf__settle_acked_lsn(store, live->key) >= row->last_lsn)
+    drained = live->version->lsn <= atomic_load(&store->covered_lsn);
+    if (link->state == HF_LINK_ONLINE && !drained)
+        return LIVE_SEND;
+    rc = hf__look_snap(look, &snap);
+    if (rc == 0)
+        rc = store->local->ops->pending_get(snap, live->key, row);
+    acked_lsn = hf__settle_acked_lsn(store, live->key);
+    if (drained && (rc == HF_NOT_FOUND || acked_lsn >= live->version->lsn))
+        return LIVE_DROP; /* a checkpoint gave it a row, and that has ended */
+    if (rc != 0 || row->first_lsn >= link->live_from || acked_lsn >= row->last_lsn)
         return LIVE_SEND;
     return hf__look_up(look, live->key, found) == 0 ? LIVE_AS_ROW : LIVE_WAIT;
 }
@@ -53,7 +63,8 @@ static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const
 /* A settled write is done; one that the lane carries on is pending with it. */
 static void drop_live(struct hf_link *link, struct hf_live *live)
 {
-    bool settled = hf__version_is_settled(live->version);
+    bool settled = hf__version_is_settled(live->version) ||
+                   live->version->lsn <= atomic_load(&link->store->covered_lsn);
 
     hf__live_finish(link, live, settled ? HF_SHARE_DONE : HF_SHARE_PENDING, "");
 }
@@ -80,7 +91,7 @@ static bool add_live_as_row(struct hf_link *link, struct hf_look *look, struct h
                             const struct hf_pending_row *row)
 {
     size_t before = link->sends.n;
-    int rc = hf__replay_add_row(link, look, row);
+    int rc = hf__replay_add_row(link, &link->sends, look, row);
 
     if (link->sends.n > before)
         link->sends.sends[before].absorbed_lsn = live->version->lsn;
@@ -97,7 +108,7 @@ static void collect_live(struct hf_link *link, struct hf_look *look, bool *is_ro
     struct hf_found found;
     struct hf_live *live;
 
-    while (!hf__send_list_full(link, LIVE_MAX) && (live = hf__live_pop(link, &link->plain))) {
+    while (!hf__send_list_full(link, &link->sends, LIVE_MAX) && (live = hf__live_pop(link, &link->plain))) {
         enum live_verdict verdict = judge(link, look, live, &row, &found);
         if (verdict == LIVE_DROP) {
             drop_live(link, live);

@@ -3,6 +3,7 @@
 
 #include "fail.h"
 #include "reader.h"
+#include "settle.h"
 
 int hf__look_begin(struct hf *store, struct hf_look *ret_look)
 {
@@ -165,7 +166,8 @@ int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_fou
     rc = hf__look_snap(look, &snap);
     if (rc == 0 && (rc = ops->lane_last(snap, key, &lsn)) == 0)
         *ret_owed = HF_OWED_LANE;
-    else if (rc == HF_NOT_FOUND && (rc = ops->pending_get(snap, key, &row)) == 0)
+    else if (rc == HF_NOT_FOUND && (rc = ops->pending_get(snap, key, &row)) == 0 &&
+             (look->store->read_only || hf__settle_acked_lsn(look->store, key) < row.last_lsn))
         *ret_owed = HF_OWED_ROW;
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
