@@ -281,7 +281,7 @@ static const char decide_script[] =
     "  elseif op ~= 't' then put(key, value)\n"
     "  elseif life == '0' then redis.call('PERSIST', key)\n"
     "  else redis.call('PEXPIREAT', key, dies()) end\n"
-    "  if ARGV[8] ~= '' then id = log(KEYS[3], ARGV[8], ARGV[6], ARGV[7], {ARGV[9], key}) end\n"
+    "  if ARGV[8] ~= '' then id = log(KEYS[3], ARGV[8], ARGV[6], ARGV[7], {ARGV[9], key}, 1, 2) end\n"
     "  if op ~= 'g' then found = found and '' end\n"
     "end\n"
     "return {holds and 'Y' or 'N', found, redis.call('PTTL', key), fence, id}\n";

@@ -1287,6 +1287,7 @@ static void test_reconcile__a_key_that_the_user_may_not_touch_is_parked_with_the
     char reason[160];
 
     open_online(&f->a);
+    put(f->a.store, "remote:k", "base");
     close_node(&f->a);
     become_user_without(f, "resetkeys");
     plain(f, "ACL SETUSER app ~newest:* ~_hf:*");
@@ -1295,7 +1296,8 @@ static void test_reconcile__a_key_that_the_user_may_not_touch_is_parked_with_the
     put(f->a.store, "remote:k", "ours");
     play_refused(f, NULL);
     assert_memory_equal(parked_reason(&f->a, reason), "NOPERM ", 7);
-    assert_redis(f, "remote:k", NULL);
+    assert_redis(f, "remote:k", "base");
+    assert_value(f->a.store, "remote:k", "ours");
 }
 
 /* Whatever namespace is held for a loss is given back what it had. */
