@@ -63,8 +63,8 @@ static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const
 /* A settled write is done; one that the lane carries on is pending with it. */
 static void drop_live(struct hf_link *link, struct hf_live *live)
 {
-    bool settled = hf__version_is_settled(live->version) ||
-                   live->version->lsn <= atomic_load(&link->store->covered_lsn);
+    bool settled =
+        hf__version_is_settled(live->version) || live->version->lsn <= atomic_load(&link->store->covered_lsn);
 
     hf__live_finish(link, live, settled ? HF_SHARE_DONE : HF_SHARE_PENDING, "");
 }
