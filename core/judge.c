@@ -47,6 +47,20 @@ static enum sameness is_unchanged(const struct hf_case *c)
 
 /* ---- times ---- */
 
+static bool is_of_life_only(const struct hf_foreign *change)
+{
+    return change->op == HF_SHARED_EXPIRE || change->op == HF_SHARED_PERSIST;
+}
+
+bool hf__foreign_replaces(const struct hf_foreign *change, const struct hf_foreign *known)
+{
+    if (change->op == 0 || known->op == 0)
+        return known->op == 0;
+    if (is_of_life_only(change) != is_of_life_only(known))
+        return is_of_life_only(known);
+    return change->made_ms >= known->made_ms;
+}
+
 /* The log names a change that explains what was found. */
 static bool theirs_time_is_known(const struct hf_case *c)
 {

@@ -45,6 +45,10 @@ struct hf_judgement {
     const char *reason;    /* parked: why */
 };
 
+/* Which of two changes that the log names of one key is to be remembered: the later one; but one of its life only beside no
+ * change of its value. An `op` of 0 is none. */
+bool hf__foreign_replaces(const struct hf_foreign *change, const struct hf_foreign *known);
+
 void hf__judge(const struct hf_case *c, struct hf_judgement *ret);
 
 /* What a resolver's answer means. For HF_WINNER_MERGED the caller sends the merged value instead of ours. */

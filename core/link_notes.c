@@ -106,7 +106,7 @@ static bool note(struct hf_link *link, struct hf_slice key, const struct hf_fore
 
     if (!n)
         return false;
-    if (n->foreign.op == 0 || foreign->made_ms >= n->foreign.made_ms)
+    if (hf__foreign_replaces(foreign, &n->foreign))
         n->foreign = *foreign;
     return hf__settle_note_foreign(link->store, key, foreign);
 }

@@ -89,7 +89,7 @@ static struct hf_foreign known_foreign(struct hf_link *link, const struct hf_tri
     const struct hf_note *note = hf__notes_find(&link->notes, trial->row.key);
     struct hf_foreign foreign = trial->row.foreign;
 
-    if (note && note->foreign.op != 0 && (foreign.op == 0 || note->foreign.made_ms >= foreign.made_ms))
+    if (note && hf__foreign_replaces(&note->foreign, &foreign))
         foreign = note->foreign;
     foreign.made_ms = hf__link_from_redis_ms(link, foreign.made_ms);
     return foreign;

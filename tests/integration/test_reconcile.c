@@ -921,6 +921,22 @@ static void test_reconcile__3_a_newer_local_value_beats_an_older_one_in_redis(vo
     assert_int_equal(status_of(&f->a).conflicts, 1);
 }
 
+static void test_reconcile__a_life_given_later_does_not_hide_when_the_value_was_written(void **state)
+{
+    struct fixture *f = *state;
+
+    open_both(f);
+    put(f->a.store, "newest:k", "base");
+    go_away(&f->a);
+    put(f->b.store, "newest:k", "older");
+    let_time_pass(f);
+    put(f->a.store, "newest:k", "newer");
+    let_time_pass(f);
+    assert_ok(hf_expire(f->b.store, s_("newest:k"), 60000, NULL));
+    come_back(&f->a);
+    assert_redis(f, "newest:k", "newer");
+}
+
 static void test_reconcile__4_a_counter_is_replayed_exactly_once_whatever_answer_is_lost(void **state)
 {
     struct fixture *f = *state;
@@ -1366,6 +1382,7 @@ int main(void)
         T(1_a_write_during_an_outage_is_seen_by_another_node_after_the_replay),
         T(2_a_delete_during_an_outage_does_not_resurrect),
         T(3_a_newer_local_value_beats_an_older_one_in_redis),
+        T(a_life_given_later_does_not_hide_when_the_value_was_written),
         T(4_a_counter_is_replayed_exactly_once_whatever_answer_is_lost),
         T(5_two_partitioned_nodes_never_both_own_a_lock_or_a_ticket),
         cmocka_unit_test_setup_teardown(test_reconcile__6_a_process_killed_between_record_and_index_leaves_no_drift,

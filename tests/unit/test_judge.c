@@ -767,6 +767,39 @@ static void test_judge__a_delete_is_not_the_same_as_an_empty_value(void **state)
     assert_int_equal(j.outcome, HF_OUTCOME_OVERTURNED);
 }
 
+/* ---- which change of the log is remembered ---- */
+
+static bool replaces(enum hf_shared_op op, int64_t made_ms, enum hf_shared_op known, int64_t known_ms)
+{
+    struct hf_foreign change = {.op = (uint8_t)op, .made_ms = made_ms},
+                      before = {.op = (uint8_t)known, .made_ms = known_ms};
+
+    return hf__foreign_replaces(&change, &before);
+}
+
+static void test_judge__the_latest_change_of_the_value_is_remembered(void **state)
+{
+    static const enum hf_shared_op of_value[] = {HF_SHARED_SET, HF_SHARED_DELETE, HF_SHARED_INCR};
+    static const enum hf_shared_op of_life[] = {HF_SHARED_EXPIRE, HF_SHARED_PERSIST};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_true(replaces(of_value[i], 5, 0, 9));
+        assert_false(replaces(0, 9, of_value[i], 5));
+        for (int k = 0; k < 3; k++) {
+            assert_true(replaces(of_value[i], 5, of_value[k], 5));
+            assert_false(replaces(of_value[i], 4, of_value[k], 5));
+        }
+        for (int k = 0; k < 2; k++) {
+            assert_true(replaces(of_value[i], 4, of_life[k], 5));
+            assert_false(replaces(of_life[k], 5, of_value[i], 4));
+        }
+    }
+    assert_true(replaces(HF_SHARED_EXPIRE, 5, HF_SHARED_PERSIST, 4));
+    assert_false(replaces(HF_SHARED_EXPIRE, 3, HF_SHARED_PERSIST, 4));
+    assert_true(replaces(0, 0, 0, 0));
+}
+
 /* ---- the first examination ---- */
 
 static void test_judge__a_blind_write_asks_for_what_it_replaces_at_once(void **state)
@@ -815,6 +848,7 @@ int main(void)
         T(two_nodes_end_alike_whoever_comes_first),
         T(a_verdict_is_reached_in_three_examinations_whatever_the_lengths),
         T(a_delete_is_not_the_same_as_an_empty_value),
+        T(the_latest_change_of_the_value_is_remembered),
         T(a_blind_write_asks_for_what_it_replaces_at_once),
         T(every_rule_has_a_text),
     };
