@@ -187,6 +187,22 @@ enum hf_origin hf__look_origin(struct hf *store, struct hf_slice key, const stru
                                                                           : HF_ORIGIN_LOCAL_UNVERIFIED;
 }
 
+int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_parked)
+{
+    struct hf_local_snap *snap = NULL;
+    struct hf_parked_row row;
+    int rc;
+
+    *ret_parked = found->top && atomic_load(&found->top->state) == HF_VERSION_PARKED;
+    if (found->top || !found->held || found->record_shared)
+        return 0;
+    rc = hf__look_snap(look, &snap);
+    if (rc == 0)
+        rc = look->store->local->ops->parked_next(snap, found->lsn, &row);
+    *ret_parked = rc == 0 && row.entry.lsn == found->lsn && hf__slice_eq(row.entry.key, key);
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
 /* 1 or 0, as the newest value says; -1: there is none in this generation. */
 static int tentative_value(const struct hf_version *v)
 {

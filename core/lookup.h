@@ -48,6 +48,11 @@ int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_fou
 /* What a read of it reports. */
 enum hf_origin hf__look_origin(struct hf *store, struct hf_slice key, const struct hf_found *found,
                                enum hf_owed owed);
+
+/* Whether what is held here, owing nothing, is a change that was parked: Redis holds something else, and that stays so until the
+ * operator decides. */
+int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_parked);
+
 /* Whether a key that owes a row was decided here in the shared tier's stead. */
 int hf__look_tentative(struct hf_look *look, struct hf_slice key, const struct hf_found *found,
                        bool *ret_tentative);
