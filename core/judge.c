@@ -87,13 +87,18 @@ static bool theirs_is_later(const struct hf_case *c)
 
 /* ---- deadlines ---- */
 
+bool hf__judge_same_deadline(int64_t a_ms, int64_t b_ms, int64_t clock_uncertainty_ms)
+{
+    int64_t slack = HF_JUDGE_DEADLINE_SLACK_MS + 2 * clock_uncertainty_ms;
+
+    if (a_ms == 0 || b_ms == 0)
+        return a_ms == b_ms;
+    return a_ms - b_ms <= slack && b_ms - a_ms <= slack;
+}
+
 static bool same_deadline(const struct hf_case *c, int64_t a, int64_t b)
 {
-    int64_t slack = HF_JUDGE_DEADLINE_SLACK_MS + 2 * c->clock_uncertainty_ms;
-
-    if (a == 0 || b == 0)
-        return a == b;
-    return a - b <= slack && b - a <= slack;
+    return hf__judge_same_deadline(a, b, c->clock_uncertainty_ms);
 }
 
 /* The longer life; none is the longest. */

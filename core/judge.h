@@ -59,6 +59,9 @@ void hf__judge_newest(const struct hf_case *c, struct hf_judgement *ret);
 /* What should be examined at first. */
 uint8_t hf__judge_first_want(const struct hf_case *c);
 
+/* Whether two deadlines on the timeline, one of which was converted from Redis's clock, are the same; 0: none. */
+bool hf__judge_same_deadline(int64_t a_ms, int64_t b_ms, int64_t clock_uncertainty_ms);
+
 /* "newest", "remote", ...: for people. */
 const char *hf__rule_text(uint8_t rule);
 

@@ -66,41 +66,6 @@ void hf__link_out(struct hf_link *link, bool out)
     pthread_mutex_unlock(&link->mutex);
 }
 
-void hf__link_tick(struct hf_link *link)
-{
-    struct hf_link_time *time = &link->time;
-
-    time->now_ms = hf__now_ms(link->store);
-    time->known = hf__timeline_shared(&link->store->time, &time->offset_ms, &time->uncertainty_ms);
-    time->memo_made_ms = INT64_MIN / 2;
-}
-
-int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms)
-{
-    return timeline_ms == 0 ? 0 : timeline_ms + link->time.offset_ms;
-}
-
-int64_t hf__link_from_redis_ms(const struct hf_link *link, int64_t redis_ms)
-{
-    return redis_ms == 0 ? 0 : redis_ms - link->time.offset_ms;
-}
-
-#define MEMO_MS 5000 /* within it the drift adds no millisecond */
-
-int64_t hf__link_uncertainty_ms(struct hf_link *link, int64_t timeline_ms)
-{
-    struct hf_link_time *time = &link->time;
-    int64_t apart_ms = timeline_ms - time->memo_made_ms;
-
-    if (!time->known)
-        return HF_TIME_UNCERTAIN_MS;
-    if (apart_ms > MEMO_MS || apart_ms < -MEMO_MS) {
-        time->memo_made_ms = timeline_ms;
-        time->memo_ms = time->uncertainty_ms + hf__timeline_uncertainty_ms(&link->store->time, timeline_ms) + 1;
-    }
-    return time->memo_ms;
-}
-
 /* ---- losing the connection, and coming back ---- */
 
 int hf__link_jittered(struct hf_link *link, int ms)
@@ -392,7 +357,7 @@ void hf__link_pump(struct hf_link *link)
 {
     if (!link->connected)
         return;
-    hf__link_tick(link);
+    hf__turn_begin(link->store, &link->turn);
     hf__fetch_send_all(link);
     hf__ask_send_all(link);
     if (waits_for_time(link) || hf__link_is_held_back(link))
@@ -577,7 +542,8 @@ int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
     hf__link_distrust_copies(link); /* others may have written while the store was closed */
     start_live(link);               /* what is written while the first attempt is under way waits for it */
     link->taking_from_open = true;
-    hf__link_check_operator(store);
+    if (hf__operator_changed(store)) /* one that cannot be read sets nothing */
+        (void)hf__operator_load(store, &link->by_operator);
     if (rc == 0)
         rc = tier->ops->start(tier, &handler, link);
     if (rc != 0)

@@ -119,3 +119,32 @@ int hf__link_ask(struct hf *store, struct hf_ask *ask)
     pthread_mutex_unlock(&link->mutex);
     return ask->rc == 0 ? 0 : hf__fail(ask->rc, "cannot ask the shared tier: %s", ask->reason);
 }
+
+/* ---- examinations ---- */
+
+static void examined(void *ctx, struct hf_shared_examine *examine)
+{
+    struct hf_ask_examine *ask = ctx;
+    struct hf_shared_error error = examine->error;
+
+    if (error.class == HF_SHARED_OK && ask->take)
+        ask->take(ask->ctx, examine);
+    hf__ask_done(&ask->ask, &error);
+}
+
+static int send_examine(struct hf_ask *base, struct hf_shared_tier *tier)
+{
+    struct hf_ask_examine *ask = (struct hf_ask_examine *)base;
+
+    if (ask->before)
+        ask->before(ask->ctx, base->link);
+    return tier->ops->send_examine(tier, &ask->examine);
+}
+
+int hf__ask_examine(struct hf *store, struct hf_ask_examine *ask)
+{
+    ask->ask = (struct hf_ask){.send = send_examine};
+    ask->examine.done = examined;
+    ask->examine.ctx = ask;
+    return hf__link_ask(store, &ask->ask);
+}

@@ -33,6 +33,18 @@ int hf__link_ask(struct hf *store, struct hf_ask *ask);
 /* From the request's `done`; the ask may be gone when this returns. */
 void hf__ask_done(struct hf_ask *ask, const struct hf_shared_error *error);
 
+/* An examination that watches nothing, as a question. The request's `done` and `ctx` are the question's. */
+struct hf_ask_examine {
+    struct hf_ask ask; /* first */
+    struct hf_shared_examine examine;
+    void *ctx;
+    /* On the link thread: before the request is sent (may be NULL; as hf_ask.send), and when it is answered without
+     * error, while what it hands out is borrowed. */
+    void (*before)(void *ctx, struct hf_link *link);
+    void (*take)(void *ctx, const struct hf_shared_examine *examine);
+};
+int hf__ask_examine(struct hf *store, struct hf_ask_examine *ask);
+
 /* ---- the link's part ---- */
 
 /* The connection stands: take questions, and send those that wait. */

@@ -87,7 +87,7 @@ static void facts_done(void *ctx, struct hf_shared_facts *facts)
 {
     struct hf_link *link = ctx;
 
-    hf__link_tick(link);
+    hf__turn_begin(link->store, &link->turn);
     hf__link_out(link, false);
     if (facts->error.class == HF_SHARED_LINK)
         return;
@@ -181,7 +181,7 @@ static void page_done(void *ctx, struct hf_shared_log_page *page)
     struct hf_link *link = ctx;
     struct hf_ns *ns = current_ns(link);
 
-    hf__link_tick(link);
+    hf__turn_begin(link->store, &link->turn);
     hf__link_out(link, false);
     if (page->error.class != HF_SHARED_OK) {
         request_failed(link, &page->error);
@@ -192,7 +192,8 @@ static void page_done(void *ctx, struct hf_shared_log_page *page)
         return;
     }
     if (page->missing) {
-        link->surviving_ms = hf__link_from_redis_ms(link, hf__stream_id_ms(page->after_id)) - ROLLBACK_SLACK_MS;
+        link->surviving_ms =
+            hf__turn_from_redis_ms(&link->turn, hf__stream_id_ms(page->after_id)) - ROLLBACK_SLACK_MS;
         begin_rollback(link);
         hf__link_pump(link);
         return;
@@ -286,7 +287,8 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
         no_memory(link);
     } else if (link->evidence == HF_EVIDENCE_ROLLED_BACK) {
         ns->mark = epoch->mark;
-        link->surviving_ms = hf__link_from_redis_ms(link, hf__stream_id_ms(epoch->log_last_id)) - ROLLBACK_SLACK_MS;
+        link->surviving_ms =
+            hf__turn_from_redis_ms(&link->turn, hf__stream_id_ms(epoch->log_last_id)) - ROLLBACK_SLACK_MS;
         begin_rollback(link);
     } else {
         if (link->evidence == HF_EVIDENCE_LOG_LOST) {
@@ -301,7 +303,7 @@ static void epoch_done(void *ctx, struct hf_shared_epoch *epoch)
 {
     struct hf_link *link = ctx;
 
-    hf__link_tick(link);
+    hf__turn_begin(link->store, &link->turn);
     hf__link_out(link, false);
     if (epoch->error.class != HF_SHARED_OK) {
         request_failed(link, &epoch->error);

@@ -16,9 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LANE_MAX 256u /* operations in one script: it holds Redis up as a whole */
-#define LANE_BYTES_MAX (1u << 20)
-
 static void lane_clear(struct hf_lane_list *list)
 {
     for (size_t i = 0; i < list->n; i++) {
@@ -305,7 +302,7 @@ static void fill_ops(struct hf_link *link)
             .key = e->key,
             .value = e->value,
             .delta = e->delta,
-            .deadline_ms = hf__link_to_redis_ms(link, e->deadline_ms),
+            .deadline_ms = hf__turn_to_redis_ms(&link->turn, e->deadline_ms),
             .lsn = e->lsn,
             .more = e->flags & HF_LANE_MORE,
         };
@@ -351,7 +348,7 @@ static bool lane_full(const struct hf_link *link)
 
     if (list->n == 0 || (list->sends[list->n - 1].entry.flags & HF_LANE_MORE))
         return false;
-    return list->n >= (link->suspect_losses > 1 ? 1 : LANE_MAX) || list->bytes >= LANE_BYTES_MAX;
+    return list->n >= (link->suspect_losses > 1 ? 1 : HF_LINK_LANE_MAX) || list->bytes >= HF_LINK_LANE_BYTES_MAX;
 }
 
 static struct hf_lane_entry live_entry(const struct hf_live *live)

@@ -99,16 +99,19 @@ static enum concern what_is_concerned(struct hf_link *link, struct hf_slice key)
     return concern;
 }
 
+bool hf__notes_foreign(struct hf_notes *notes, struct hf_slice key, const struct hf_foreign *foreign)
+{
+    struct hf_note *n = hf__notes_of(notes, key);
+
+    if (n && hf__foreign_replaces(foreign, &n->foreign))
+        n->foreign = *foreign;
+    return n != NULL;
+}
+
 /* In memory for this pass, and in the row for the time after a crash. */
 static bool note(struct hf_link *link, struct hf_slice key, const struct hf_foreign *foreign)
 {
-    struct hf_note *n = hf__notes_of(&link->notes, key);
-
-    if (!n)
-        return false;
-    if (hf__foreign_replaces(foreign, &n->foreign))
-        n->foreign = *foreign;
-    return hf__settle_note_foreign(link->store, key, foreign);
+    return hf__notes_foreign(&link->notes, key, foreign) && hf__settle_note_foreign(link->store, key, foreign);
 }
 
 void hf__link_doubt_copy(struct hf_link *link, struct hf_slice key)

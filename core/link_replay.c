@@ -12,7 +12,6 @@
 
 #include "checkpoint.h"
 #include "digest.h"
-#include "drain.h"
 #include "fail.h"
 #include "lookup.h"
 #include "settle.h"
@@ -24,16 +23,6 @@
 #define ROWS_MIN 16u
 #define SLOW_MS 100     /* an answer that takes longer says that Redis has enough to do */
 #define LEFT_MAX 50000u /* what is left for the next checkpoint, before the replay waits for it */
-
-void hf__trial_free(struct hf_trial *trial)
-{
-    if (!trial)
-        return;
-    hf_buf_release(&trial->base_value);
-    hf_buf_release(&trial->theirs);
-    hf_buf_release(&trial->merged);
-    free(trial);
-}
 
 /* ---- pacing ---- */
 
@@ -47,7 +36,7 @@ void hf__link_restart_pacing(struct hf_link *link)
 /* Replay ramps up from a few rows and halves when answers take long; live traffic has every other turn in any case. */
 void hf__link_pace(struct hf_link *link, bool touched)
 {
-    int64_t took_ms = link->time.now_ms - link->rows_sent_ms;
+    int64_t took_ms = link->turn.now_ms - link->rows_sent_ms;
     unsigned floor = touched ? 1 : ROWS_MIN;
 
     if (touched)
@@ -65,127 +54,6 @@ void hf__link_pace(struct hf_link *link, bool touched)
 }
 
 /* ---- beginning a trial ---- */
-
-static int copy_row(struct hf_send *s, const struct hf_pending_row *row)
-{
-    struct hf_trial *trial = calloc(1, sizeof(*trial));
-
-    s->trial = trial;
-    if (!trial || hf__buf_copy(row->key, &s->key) != 0)
-        return HF_ENOMEM;
-    trial->row = *row;
-    trial->row.key = hf__slice(s->key.data, s->key.len);
-    if (!row->has_base_value)
-        return 0;
-    if (hf__buf_copy(row->base_value, &trial->base_value) != 0)
-        return HF_ENOMEM;
-    trial->row.base_value = hf__slice(trial->base_value.data, trial->base_value.len);
-    return 0;
-}
-
-/* The later of what the row and this pass know. */
-static struct hf_foreign known_foreign(struct hf_link *link, const struct hf_trial *trial)
-{
-    const struct hf_note *note = hf__notes_find(&link->notes, trial->row.key);
-    struct hf_foreign foreign = trial->row.foreign;
-
-    if (note && hf__foreign_replaces(&note->foreign, &foreign))
-        foreign = note->foreign;
-    foreign.made_ms = hf__link_from_redis_ms(link, foreign.made_ms);
-    return foreign;
-}
-
-static void add_guard(struct hf_trial *trial, const struct hf_version_id *version)
-{
-    struct hf_shared_guard *guard = &trial->guards[trial->n_guards];
-
-    if (version->kind == HF_VERSION_UNKNOWN)
-        return;
-    *guard = (struct hf_shared_guard){.absent = version->kind == HF_VERSION_ABSENT, .len = version->len};
-    memcpy(guard->digest, version->digest, sizeof(guard->digest));
-    trial->n_guards++;
-}
-
-/* The cases that need no more than a look: Redis holds what the change was based on, or a version of ours, or nothing
- * although nobody has told of a delete. False: examine. */
-static bool set_guards(struct hf_trial *trial)
-{
-    static const struct hf_version_id absent = {.kind = HF_VERSION_ABSENT};
-    const struct hf_case *c = &trial->c;
-    bool known = c->base->kind != HF_VERSION_UNKNOWN;
-
-    if (c->foreign.op != 0 || (c->live && c->op == HF_PENDING_TTL) || (!c->live && !c->dead && !known))
-        return false;
-    if (c->why == HF_PENDING_RESEED) {
-        add_guard(trial, &absent);
-        return c->live;
-    }
-    add_guard(trial, c->base);
-    for (size_t i = 0; i < c->n_own; i++)
-        add_guard(trial, &c->own[i]);
-    if (c->why != HF_PENDING_TENTATIVE && c->base->kind != HF_VERSION_ABSENT && (c->live || c->dead))
-        add_guard(trial, &absent);
-    return trial->n_guards > 0;
-}
-
-/* The row's reason, unless something has been written since. */
-static uint8_t why_of(const struct hf_trial *trial, const struct hf_found *found)
-{
-    const struct hf_version *v = found->of_value;
-
-    if (!v || v->lsn <= trial->row.last_lsn)
-        return trial->row.why;
-    return hf__pending_why(v, &trial->row.base);
-}
-
-/* The case as far as it is known here. `found` is the key's state of now. */
-static void begin_case(struct hf_link *link, struct hf_send *s, const struct hf_found *found)
-{
-    struct hf_trial *trial = s->trial;
-    bool only_ttl = trial->row.op == HF_PENDING_TTL && (!found->top || found->only_ttl);
-    bool deleted = found->top ? found->top->op == HF_ENTRY_DELETE : trial->row.op == HF_PENDING_DELETE;
-
-    trial->c = (struct hf_case){
-        .op = only_ttl  ? HF_PENDING_TTL
-              : deleted ? HF_PENDING_DELETE
-                        : HF_PENDING_SET,
-        .why = why_of(trial, found),
-        .live = found->live,
-        .dead = !found->live && !deleted,
-        .value = hf__slice(s->value.data, s->value.len),
-        .deadline_ms = found->live ? found->deadline_ms : 0,
-        .made_ms = s->made_ms,
-        .uncertainty_ms = hf__link_uncertainty_ms(link, s->made_ms),
-        .base = &trial->row.base,
-        .own = trial->row.own,
-        .n_own = trial->row.n_own,
-        .foreign = known_foreign(link, trial),
-        .policy = s->ns->conflict,
-        .keep_replaced = s->ns->keep_replaced,
-        .now_ms = link->time.now_ms,
-        .clock_uncertainty_ms = hf__link_uncertainty_ms(link, link->time.now_ms),
-    };
-    trial->examined = s->ns->writers == HF_WRITERS_ANY ||
-                      (s->ns->writers == HF_WRITERS_HOLDFAST && trial->c.foreign.op != 0) ||
-                      trial->c.why != HF_PENDING_WRITE;
-    trial->want = hf__judge_first_want(&trial->c);
-    trial->guarded = trial->examined && !link->no_scripts && set_guards(trial);
-}
-
-/* Nobody else writes here, or the guards see to it: what it is now is what Redis shall hold. */
-static void judge_unexamined(struct hf_trial *trial)
-{
-    const struct hf_case *c = &trial->c;
-
-    trial->verdict = (struct hf_judgement){.send = HF_SHARED_SET,
-                                           .deadline_ms = c->deadline_ms,
-                                           .outcome = c->dead ? HF_OUTCOME_EXPIRED : HF_OUTCOME_APPLIED};
-    if (!c->live)
-        trial->verdict.send = HF_SHARED_DELETE;
-    else if (c->op == HF_PENDING_TTL)
-        trial->verdict.send = c->deadline_ms ? HF_SHARED_EXPIRE : HF_SHARED_PERSIST;
-    trial->judged = true;
-}
 
 void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s)
 {
@@ -218,20 +86,6 @@ static bool may_send_now(struct hf_link *link, const struct hf_send *s)
     return s->ns->with_log || s->lsn <= hf__journal_durable_lsn(link->store->journal);
 }
 
-static int fill_send(struct hf_link *link, struct hf_send *s, const struct hf_pending_row *row,
-                     const struct hf_found *found)
-{
-    int rc = copy_row(s, row);
-
-    s->ns = hf__ns_of(&link->store->namespaces, row->key);
-    s->lsn = found->lsn > row->last_lsn ? found->lsn : row->last_lsn;
-    s->replayed = true;
-    s->made_ms = found->held && found->made_ms ? found->made_ms : row->made_ms;
-    if (rc == 0 && found->live)
-        rc = hf__buf_copy(found->value, &s->value);
-    return rc;
-}
-
 int hf__replay_add_row(struct hf_link *link, struct hf_send_list *list, struct hf_look *look,
                        const struct hf_pending_row *row)
 {
@@ -246,10 +100,12 @@ int hf__replay_add_row(struct hf_link *link, struct hf_send_list *list, struct h
     if (rc != 0 || !row_is_owed(link, row, &found))
         return rc;
     s = hf__send_add(list);
-    rc = s ? fill_send(link, s, row, &found) : HF_ENOMEM;
+    rc = s ? hf__trial_fill(link->store, s, row, &found) : HF_ENOMEM;
     if (rc != 0)
         return rc;
-    begin_case(link, s, &found);
+    hf__trial_begin(&link->turn, &link->notes, s, &found);
+    if (link->no_scripts)
+        hf__replay_not_as_guarded(link, s);
     if (!may_send_now(link, s)) {
         link->again = true;
         hf__send_drop_last(list);
@@ -351,30 +207,6 @@ static bool send_examination(struct hf_link *link)
 
 /* ---- judging ---- */
 
-static void take_seen(struct hf_link *link, struct hf_trial *trial, const struct hf_shared_seen *seen)
-{
-    struct hf_case *c = &trial->c;
-
-    c->kind = seen->kind;
-    c->len = seen->len;
-    c->has_digest |= seen->has_digest;
-    if (seen->has_digest)
-        memcpy(c->digest, seen->digest, sizeof(c->digest));
-    if (seen->left_out)
-        return;
-    if (seen->want & HF_WANT_DEADLINE) {
-        c->has_deadline = true;
-        c->found_deadline_ms = hf__link_from_redis_ms(link, seen->deadline_ms);
-    }
-    if ((seen->want & HF_WANT_VALUE) && seen->kind == HF_SHARED_STRING && !trial->theirs.data)
-        c->has_value = hf__buf_copy(seen->value, &trial->theirs) == 0; /* without memory it is asked for again */
-}
-
-static struct hf_slice theirs_of(const struct hf_trial *trial)
-{
-    return hf__slice(trial->theirs.data, trial->theirs.len);
-}
-
 static struct hf_conflict offered_conflict(const struct hf_send *s)
 {
     const struct hf_trial *trial = s->trial;
@@ -392,7 +224,7 @@ static struct hf_conflict offered_conflict(const struct hf_send *s)
                  .made_ms = c->made_ms,
                  .uncertainty_ms = c->uncertainty_ms},
         .theirs = {.present = c->kind == HF_SHARED_STRING,
-                   .value = theirs_of(trial),
+                   .value = hf__trial_theirs(trial),
                    .deadline_ms = c->found_deadline_ms,
                    .made_ms = c->foreign.op ? c->foreign.made_ms : 0,
                    .uncertainty_ms = c->foreign.uncertainty_ms},
@@ -434,28 +266,10 @@ static void ask_callback(struct hf_link *link, struct hf_send *s)
     hf__judge_answer(&trial->c, winner, HF_RULE_CALLBACK, &trial->verdict);
 }
 
-/* Where there is no merge to be had (a delete, no JSON object), it is as `newest` says. */
-static void merge_json(struct hf_send *s)
-{
-    struct hf_trial *trial = s->trial;
-    struct hf_judgement newest;
-    struct hf_slice base = trial->row.base_value;
-    int rc = HF_EINVAL;
-
-    hf__judge_newest(&trial->c, &newest);
-    if (newest.want == 0 && trial->c.live && trial->c.kind == HF_SHARED_STRING)
-        rc = hf_merge_json(trial->row.has_base_value ? &base : NULL, trial->c.value, theirs_of(trial),
-                           newest.winner, &trial->merged);
-    if (rc == 0)
-        hf__judge_answer(&trial->c, HF_WINNER_MERGED, HF_RULE_MERGED, &trial->verdict);
-    else
-        trial->verdict = newest;
-}
-
 static void resolve(struct hf_link *link, struct hf_send *s)
 {
     if (s->trial->c.policy == HF_CONFLICT_MERGE_JSON)
-        merge_json(s);
+        hf__trial_merge_json(s);
     else
         ask_callback(link, s);
 }
@@ -489,10 +303,7 @@ static void judge_one(struct hf_link *link, struct hf_send *s)
 {
     struct hf_trial *trial = s->trial;
 
-    trial->c.foreign = known_foreign(link, trial);
-    hf__judge(&trial->c, &trial->verdict);
-    trial->want = trial->verdict.want;
-    if (trial->want != 0)
+    if (!hf__trial_judge(&link->turn, &link->notes, trial))
         return;
     if (trial->verdict.ask)
         resolve(link, s);
@@ -604,7 +415,7 @@ static void park_forbidden(struct hf_link *link, const struct hf_shared_examine 
 static void take_examination(struct hf_link *link, struct hf_shared_examine *examine)
 {
     for (size_t i = 0; i < examine->n_keys; i++)
-        take_seen(link, ((struct hf_send *)examine->keys[i].owner)->trial, &examine->keys[i]);
+        hf__trial_take(&link->turn, ((struct hf_send *)examine->keys[i].owner)->trial, &examine->keys[i]);
     take_logs(link, examine);
     park_forbidden(link, examine);
     if (judge_all(link))
@@ -618,7 +429,7 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     struct hf_link *link = ctx;
     struct hf_shared_error error = examine->error;
 
-    hf__link_tick(link);
+    hf__turn_begin(link->store, &link->turn);
     hf__link_out(link, false);
     if (error.class == HF_SHARED_LINK) {
         leave_all(link); /* nothing was sent; `lost` follows */
@@ -657,7 +468,7 @@ static bool store_unjudged(struct hf_link *link, enum hf_group_kind kind)
         if (!goes_with(s->trial, kind))
             continue;
         s->only_if_absent = kind == HF_GROUP_PLAIN && s->trial->examined;
-        judge_unexamined(s->trial);
+        hf__trial_judge_unexamined(s->trial);
         put_into_group(s);
         any = true;
     }
@@ -680,7 +491,7 @@ static bool examine_some(struct hf_link *link)
 
 bool hf__replay_try(struct hf_link *link)
 {
-    link->rows_sent_ms = link->time.now_ms;
+    link->rows_sent_ms = link->turn.now_ms;
     return store_unjudged(link, HF_GROUP_PLAIN) || store_unjudged(link, HF_GROUP_GUARDED) || examine_some(link);
 }
 
@@ -715,7 +526,7 @@ static void fill_conflict(const struct hf_send *s, struct hf_version_id *ours, s
         .decided_ms = c->now_ms,
         .key = hf__send_key(s),
         .ours = kept_side(c->live, c->value, c->value.len, ours->digest),
-        .theirs = kept_side(c->kind == HF_SHARED_STRING, theirs_of(trial), c->len, c->digest),
+        .theirs = kept_side(c->kind == HF_SHARED_STRING, hf__trial_theirs(trial), c->len, c->digest),
     };
     row->ours.deadline_ms = c->deadline_ms;
     row->ours.made_ms = c->made_ms;
@@ -732,13 +543,13 @@ static void fill_copy(const struct hf_send *s, struct hf_slice *value, struct hf
     const struct hf_judgement *j = &trial->verdict;
 
     if (j->take_theirs) {
-        *value = theirs_of(trial);
+        *value = hf__trial_theirs(trial);
         verdict->take_theirs = true;
         verdict->theirs = trial->c.kind == HF_SHARED_STRING ? value : NULL;
         verdict->theirs_deadline_ms = trial->c.found_deadline_ms;
     } else if (j->winner == HF_WINNER_MERGED || j->refresh ||
                (trial->c.live && j->deadline_ms != trial->c.deadline_ms)) {
-        *value = j->refresh ? theirs_of(trial) : hf__send_value(s);
+        *value = j->refresh ? hf__trial_theirs(trial) : hf__send_value(s);
         verdict->take_theirs = true;
         verdict->theirs = value;
         verdict->theirs_deadline_ms = j->deadline_ms;
@@ -860,7 +671,7 @@ static int collect(struct hf_link *link, struct hf_send_list *list, unsigned all
 void hf__replay_prepare(struct hf_link *link)
 {
     if (link->state != HF_LINK_REPLAYING || !link->rows_from_cursor || link->sends.n == 0 || link->ahead.n > 0 ||
-        link->rows_done || link->paused || link->rows_not_before_ms > link->time.now_ms)
+        link->rows_done || link->paused || link->rows_not_before_ms > link->turn.now_ms)
         return;
     if (collect(link, &link->ahead, link->rows_budget) != 0) { /* it shows when it is tried in its turn */
         hf__send_list_clear(&link->ahead);

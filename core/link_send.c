@@ -279,7 +279,7 @@ static void group_done(void *ctx, struct hf_shared_group *group)
     struct hf_shared_error error = group->error;
     bool log_missing = a_log_is_missing(group);
 
-    hf__link_tick(link);
+    hf__turn_begin(link->store, &link->turn);
     if (error.class == HF_SHARED_LINK) {
         hf__send_lost(link);
         hf__link_out(link, false);
@@ -325,10 +325,10 @@ static struct hf_shared_item make_item(struct hf_link *link, struct hf_send *s, 
         .op = s->op,
         .key = hf__send_key(s),
         .value = s->op == HF_SHARED_SET ? hf__send_value(s) : hf__slice(NULL, 0),
-        .deadline_ms = hf__link_to_redis_ms(link, s->deadline_ms),
+        .deadline_ms = hf__turn_to_redis_ms(&link->turn, s->deadline_ms),
         .lsn = s->lsn,
-        .made_ms = late ? hf__link_to_redis_ms(link, s->made_ms) : 0,
-        .uncertainty_ms = late ? hf__link_uncertainty_ms(link, s->made_ms) : 0,
+        .made_ms = late ? hf__turn_to_redis_ms(&link->turn, s->made_ms) : 0,
+        .uncertainty_ms = late ? hf__turn_uncertainty_ms(&link->turn, s->made_ms) : 0,
         .only_if_absent = s->only_if_absent,
         .owner = s,
     };
@@ -345,7 +345,7 @@ static void fill_request(struct hf_link *link)
 {
     struct hf_ns_table *table = &link->store->namespaces;
     struct hf_shared_group *group = &link->group;
-    int64_t now_ms = link->time.now_ms;
+    int64_t now_ms = link->turn.now_ms;
 
     group->n_items = group->n_logs = 0;
     for (size_t k = 0; k < table->n; k++) {

@@ -7,6 +7,7 @@
 #include "link.h"
 #include "link_ask.h"
 #include "lookup.h"
+#include "turn.h"
 #include "write.h"
 
 /* A live write that waits to be sent, or is out. */
@@ -90,6 +91,7 @@ struct hf_note {
     struct hf_buf key; /* NULL: a free place */
     struct hf_foreign foreign;
     unsigned failures;
+    uint64_t number; /* a preview's: the LSN of our own change that the log names; where a lane's key is kept */
 };
 struct hf_notes {
     struct hf_note *places; /* open addressing */
@@ -162,14 +164,6 @@ struct hf_sweep {
     struct hf_shared_examine request;
 };
 
-/* The clocks as of the turn under way. */
-struct hf_link_time {
-    int64_t now_ms; /* timeline */
-    bool known;
-    int64_t offset_ms, uncertainty_ms; /* Redis's clock minus the timeline, and how far that may be off */
-    int64_t memo_made_ms, memo_ms;     /* the uncertainty of a past time, which those near it share */
-};
-
 enum hf_catch_up {
     HF_CATCH_UP_SERVER = 0, /* once: is it the same life of the same server? */
     HF_CATCH_UP_EPOCH,      /* from here to RESEND: for each namespace */
@@ -232,7 +226,7 @@ struct hf_link {
     bool asks_time; /* the first answer on this connection was not believed: nothing is sent before the second */
     _Atomic bool waits_for_sync; /* the head of a queue is not durable yet: wake when the journal moves on */
 
-    struct hf_link_time time;
+    struct hf_turn turn; /* begun with each event of the transport */
 
     /* catching up */
     enum hf_catch_up catch_up;
@@ -285,6 +279,8 @@ struct hf_link {
     unsigned suspect_losses;
 };
 
+#define HF_LINK_LANE_MAX 256u /* operations in one script: it holds Redis up as a whole */
+#define HF_LINK_LANE_BYTES_MAX (1u << 20)
 #define HF_LINK_SUSPECT_LOSSES 3
 #define HF_LINK_CONTENDED_MAX 16 /* and of a resolver's failures */
 
@@ -298,13 +294,6 @@ void hf__link_begin_pass(struct hf_link *link);
 void hf__link_out(struct hf_link *link, bool out);
 /* Pause sending for a while because of the server's state, keeping the connection. */
 void hf__link_pause(struct hf_link *link, const struct hf_shared_error *error);
-/* A time on the timeline as one on Redis's clock, and back; 0 stays 0. */
-int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms);
-int64_t hf__link_from_redis_ms(const struct hf_link *link, int64_t redis_ms);
-/* How far a time on the timeline may be off when it is told in Redis's. */
-int64_t hf__link_uncertainty_ms(struct hf_link *link, int64_t timeline_ms);
-/* The two clocks as of now: asked once for a turn, not for each of its thousand changes. */
-void hf__link_tick(struct hf_link *link);
 /* Entries up to this LSN are about to be handed to Redis. */
 void hf__link_note_sent(struct hf_link *link, uint64_t lsn);
 /* Live writes were left pending: a further pass is needed. */
@@ -380,6 +369,8 @@ void hf__refresh_release(struct hf_link *link);
 struct hf_note *hf__notes_of(struct hf_notes *notes, struct hf_slice key);
 const struct hf_note *hf__notes_find(const struct hf_notes *notes, struct hf_slice key); /* or NULL */
 void hf__notes_release(struct hf_notes *notes);
+/* The latest change by another node stays. False without memory. */
+bool hf__notes_foreign(struct hf_notes *notes, struct hf_slice key, const struct hf_foreign *foreign);
 /* A copy that others may have changed is fetched again, unless it owes anything or is not held. */
 void hf__link_doubt_copy(struct hf_link *link, struct hf_slice key);
 /* Another node's change, from the log: noted where it is owed, else its copy is refreshed. */
@@ -421,7 +412,28 @@ bool hf__replay_try(struct hf_link *link);
 void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s);
 /* The group with this row was answered, and this row's part is done. */
 void hf__replay_applied(struct hf_link *link, struct hf_send *s);
+
+/* trial.c: one row, from what is known of it to its verdict. */
+/* Copy the row, with the key's state of now, into `s`; then begin its case. `notes`: what other nodes did. */
+int hf__trial_fill(struct hf *store, struct hf_send *s, const struct hf_pending_row *row,
+                   const struct hf_found *found);
+void hf__trial_begin(struct hf_turn *turn, const struct hf_notes *notes, struct hf_send *s,
+                     const struct hf_found *found);
+void hf__trial_take(const struct hf_turn *turn, struct hf_trial *trial, const struct hf_shared_seen *seen);
+struct hf_slice hf__trial_theirs(const struct hf_trial *trial);
+/* Nobody else writes here, or the guards see to it: what it is now is what Redis shall hold. */
+void hf__trial_judge_unexamined(struct hf_trial *trial);
+/* False: `want` says what is to be examined before. A verdict may ask for a resolver. */
+bool hf__trial_judge(const struct hf_turn *turn, const struct hf_notes *notes, struct hf_trial *trial);
+/* Where there is no merge to be had (a delete, no JSON object), it is as `newest` says. */
+void hf__trial_merge_json(struct hf_send *s);
 void hf__trial_free(struct hf_trial *trial); /* accepts NULL */
+
+/* compare.c: what is held here (a digest, or absent) against what was seen; 0: the same. The deadline was examined. */
+enum { HF_DIFFERS_PRESENCE = 1, HF_DIFFERS_TYPE = 2, HF_DIFFERS_VALUE = 4, HF_DIFFERS_DEADLINE = 8 };
+unsigned hf__compare(struct hf_turn *turn, const struct hf_version_id *here, const struct hf_shared_seen *seen);
+/* What was seen does not tell: examine the key again, with its digest. */
+bool hf__compare_wants_more(const struct hf_version_id *here, const struct hf_shared_seen *seen);
 
 /* link_group.c: true when a request went out */
 bool hf__link_send_live(struct hf_link *link);

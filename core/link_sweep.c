@@ -186,21 +186,6 @@ static bool identify(struct hf_link *link, struct hf_copy *copy)
 
 /* ---- what Redis holds ---- */
 
-static bool is_same(struct hf_link *link, const struct hf_copy *copy, const struct hf_shared_seen *seen)
-{
-    int64_t deadline_ms = hf__link_from_redis_ms(link, seen->deadline_ms);
-    int64_t slack = HF_JUDGE_DEADLINE_SLACK_MS + 2 * hf__link_uncertainty_ms(link, link->time.now_ms);
-
-    if (seen->kind == HF_SHARED_ABSENT)
-        return copy->id.kind == HF_VERSION_ABSENT;
-    if (seen->kind != HF_SHARED_STRING || copy->id.kind != HF_VERSION_DIGEST || seen->len != copy->id.len ||
-        !seen->has_digest || memcmp(seen->digest, copy->id.digest, HF_DIGEST_BYTES) != 0)
-        return false;
-    if (deadline_ms == 0 || copy->id.deadline_ms == 0)
-        return deadline_ms == copy->id.deadline_ms;
-    return deadline_ms - copy->id.deadline_ms <= slack && copy->id.deadline_ms - deadline_ms <= slack;
-}
-
 /* The namespace adopts what Redis has: the copy is lost, and the conflict log keeps it. */
 static bool adopt(struct hf_link *link, const struct hf_copy *copy, const struct hf_shared_seen *seen)
 {
@@ -208,12 +193,12 @@ static bool adopt(struct hf_link *link, const struct hf_copy *copy, const struct
         .rule = HF_RULE_ADOPTED,
         .winner = HF_WINNER_THEIRS,
         .op = HF_PENDING_SET,
-        .decided_ms = link->time.now_ms,
+        .decided_ms = link->turn.now_ms,
         .theirs = {.present = seen->kind != HF_SHARED_ABSENT,
                    .too_long = seen->kind != HF_SHARED_ABSENT,
                    .value = seen->has_digest ? hf__slice(seen->digest, HF_DIGEST_BYTES) : hf__slice(NULL, 0),
                    .len = seen->kind == HF_SHARED_STRING ? seen->len : 0,
-                   .deadline_ms = hf__link_from_redis_ms(link, seen->deadline_ms)},
+                   .deadline_ms = hf__turn_from_redis_ms(&link->turn, seen->deadline_ms)},
     };
 
     return hf__write_adopted(link->store, hf__slice(copy->key.data, copy->key.len), copy->lsn, &row);
@@ -222,7 +207,7 @@ static bool adopt(struct hf_link *link, const struct hf_copy *copy, const struct
 static void compare(struct hf_link *link, struct hf_copy *copy, const struct hf_shared_seen *seen)
 {
     struct hf_slice key = hf__slice(copy->key.data, copy->key.len);
-    bool same = is_same(link, copy, seen), done = true;
+    bool same = hf__compare(&link->turn, &copy->id, seen) == 0, done = true;
 
     if (seen->error.class != HF_SHARED_OK)
         return; /* not even to be looked at: it stays as it is, unverified */
@@ -256,9 +241,7 @@ static bool ask_again(struct hf_sweep *sweep)
     for (size_t i = 0; i < sweep->request.n_keys; i++) {
         struct hf_shared_seen *seen = &sweep->seen[i];
         const struct hf_copy *copy = seen->owner;
-        bool too_long = seen->kind == HF_SHARED_STRING && !seen->has_digest && copy->id.kind == HF_VERSION_DIGEST &&
-                        copy->id.len == seen->len;
-        if ((!seen->left_out && !too_long) || seen->error.class != HF_SHARED_OK)
+        if (!hf__compare_wants_more(&copy->id, seen) || seen->error.class != HF_SHARED_OK)
             continue;
         sweep->seen[n++] = (struct hf_shared_seen){
             .key = seen->key, .want = HF_WANT_DIGEST | HF_WANT_DEADLINE, .owner = seen->owner};
@@ -272,7 +255,7 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     struct hf_link *link = ctx;
     struct hf_sweep *sweep = &link->sweep;
 
-    hf__link_tick(link);
+    hf__turn_begin(link->store, &link->turn);
     sweep->out = false;
     if (examine->error.class != HF_SHARED_OK || !sweep->active) {
         sweep->failed = true; /* not again before the next connection */
@@ -280,14 +263,12 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     }
     for (size_t i = 0; i < examine->n_keys; i++) {
         struct hf_copy *copy = examine->keys[i].owner;
-        bool too_long = examine->keys[i].kind == HF_SHARED_STRING && !examine->keys[i].has_digest &&
-                        copy->id.kind == HF_VERSION_DIGEST && copy->id.len == examine->keys[i].len;
-        if (!examine->keys[i].left_out && !too_long)
+        if (!hf__compare_wants_more(&copy->id, &examine->keys[i]))
             compare(link, copy, &examine->keys[i]);
     }
     if (!ask_again(sweep)) {
         sweep->awaits_refresh = true;
-        sweep->not_before_ms = link->time.now_ms + PAUSE_MS;
+        sweep->not_before_ms = link->turn.now_ms + PAUSE_MS;
     }
     hf__link_pump(link);
 }
@@ -335,8 +316,8 @@ static bool turn(struct hf_link *link)
         close_gaps(link);
         sweep->awaits_refresh = false;
     }
-    if (link->time.now_ms < sweep->not_before_ms) {
-        hf__link_wake_in(link, (int)(sweep->not_before_ms - link->time.now_ms));
+    if (link->turn.now_ms < sweep->not_before_ms) {
+        hf__link_wake_in(link, (int)(sweep->not_before_ms - link->turn.now_ms));
         return true;
     }
     if (sweep->request.n_keys == 0 || sweep->n == 0) {

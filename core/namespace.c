@@ -12,7 +12,7 @@ static struct hf_slice prefix_of(const struct hf_ns *ns)
 }
 
 /* "_hf:<prefix><rest>" as an owned buffer. */
-static int bookkeeping_key(const struct hf_ns *ns, const char *middle, const char *rest, struct hf_buf *ret_key)
+int hf__ns_key(const struct hf_ns *ns, const char *middle, const char *rest, struct hf_buf *ret_key)
 {
     struct hf_bytes b = {0};
     int rc = hf__bytes_append(&b, "_hf:", 4);
@@ -108,9 +108,9 @@ static int fill(struct hf_ns *ns, const struct hf_namespace *options, const char
     ns->tentative = options->tentative;
     ns->keep_replaced = !options->keep_no_replaced;
     if (rc == 0)
-        rc = bookkeeping_key(ns, ":mark:", node, &ns->mark_key);
+        rc = hf__ns_key(ns, ":mark:", node, &ns->mark_key);
     if (rc == 0)
-        rc = bookkeeping_key(ns, ":fence", "", &ns->fence_key);
+        rc = hf__ns_key(ns, ":fence", "", &ns->fence_key);
     return rc;
 }
 
@@ -187,5 +187,5 @@ int hf__ns_set_epoch(struct hf_ns *ns, const char *epoch)
         return 0;
     snprintf(ns->epoch, sizeof(ns->epoch), "%s", epoch);
     ns->log_id[0] = '\0';
-    return bookkeeping_key(ns, ":log:", epoch, &ns->log_key);
+    return hf__ns_key(ns, ":log:", epoch, &ns->log_key);
 }

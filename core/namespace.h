@@ -54,4 +54,7 @@ struct hf_ns *hf__ns_of(const struct hf_ns_table *table, struct hf_slice key);
 /* Take over an epoch: the names of its log and its cursor's start change with it. HF_ENOMEM. */
 int hf__ns_set_epoch(struct hf_ns *ns, const char *epoch);
 
+/* The name `_hf:<prefix><what><rest>` of a key of its bookkeeping: ":epoch", ":log:", ":mark:". HF_ENOMEM. */
+int hf__ns_key(const struct hf_ns *ns, const char *what, const char *rest, struct hf_buf *ret_key);
+
 #endif

@@ -2,6 +2,7 @@
 #include "fake_answers.h"
 
 #include "digest.h"
+#include "write.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -195,6 +196,29 @@ void fake_answer_group(struct fake_tier *tier, struct hf_shared_group *group, en
 /* ---- lanes ---- */
 
 /* Nothing is applied unless all can be. */
+static bool is_dead_increment(const struct hf_shared_lane_op *op)
+{
+    return op->op == HF_SHARED_INCR && op->deadline_ms != 0 && op->deadline_ms <= fake_now_ms();
+}
+
+/* What the operation at `i` adds to is a number, or nothing: by what stands before it in the request, or is there. */
+static bool adds_to_number(const struct hf_shared_lane *lane, size_t i)
+{
+    const struct fake_key *key = fake_find_live(lane->ops[i].key);
+    int64_t number;
+
+    for (size_t k = i; k > 0; k--) {
+        const struct hf_shared_lane_op *earlier = &lane->ops[k - 1];
+        bool same = hf__slice_eq(earlier->key, lane->ops[i].key);
+        if (same && earlier->op == HF_SHARED_SET)
+            return hf__parse_counter(earlier->value, &number);
+        if (same &&
+            (earlier->op == HF_SHARED_DELETE || (earlier->op == HF_SHARED_INCR && !is_dead_increment(earlier))))
+            return true;
+    }
+    return !key || hf__parse_counter(fake_slice(&key->value), &number);
+}
+
 static enum hf_lane_outcome examine_ops(struct hf_shared_lane *lane)
 {
     for (lane->bad = 0; lane->bad < lane->n_ops; lane->bad++) {
@@ -206,6 +230,10 @@ static enum hf_lane_outcome examine_ops(struct hf_shared_lane *lane)
             lane->error = error_of(FAKE_REFUSE);
             return HF_LANE_BAD;
         }
+        if (op->op == HF_SHARED_INCR && !is_dead_increment(op) && !adds_to_number(lane, lane->bad)) {
+            lane->error = fake_error(HF_SHARED_ENTRY, "ERR value is not an integer or out of range");
+            return HF_LANE_BAD;
+        }
     }
     return HF_LANE_APPLIED;
 }
@@ -214,8 +242,10 @@ static void apply_op(const struct fake_tier *tier, struct hf_shared_lane *lane, 
 {
     struct fake_key *key = fake_find_or_make(op->key);
 
-    op->expired = false;
-    op->has_number = op->op == HF_SHARED_INCR;
+    op->expired = is_dead_increment(op);
+    op->has_number = op->op == HF_SHARED_INCR && !op->expired;
+    if (op->expired)
+        return;
     if (op->has_number)
         op->number = fake_add(key, op->delta, op->deadline_ms);
     else
@@ -397,6 +427,26 @@ static void look_at_value(struct hf_shared_seen *seen, const struct fake_key *ke
         seen->value = fake_slice(&key->value);
 }
 
+/* The namespace's epoch is kept beside the keys, and is one for those who look. */
+static bool is_epoch_name(struct hf_slice name)
+{
+    static const char suffix[] = ":epoch";
+    size_t n = sizeof(suffix) - 1;
+
+    return hf__slice_starts_with(name, hf__slice_str("_hf:")) && name.len > n &&
+           memcmp((const char *)name.data + name.len - n, suffix, n) == 0;
+}
+
+static void look_at_epoch_key(struct hf_shared_seen *seen)
+{
+    const char *epoch = fake_server.data.epoch;
+
+    *seen = (struct hf_shared_seen){.key = seen->key, .want = seen->want, .owner = seen->owner};
+    seen->kind = epoch[0] ? HF_SHARED_STRING : HF_SHARED_ABSENT;
+    seen->len = strlen(epoch);
+    seen->value = hf__slice_str(epoch);
+}
+
 static void look_at_key(struct hf_shared_seen *seen, uint64_t *budget)
 {
     const struct fake_key *key = fake_find_live(seen->key);
@@ -428,7 +478,10 @@ void fake_answer_examine(struct fake_tier *tier, struct hf_shared_examine *exami
     examine->error = outcome == FAKE_REFUSE ? no_error() : error_of(outcome);
     for (size_t i = 0; i < examine->n_keys; i++) {
         struct hf_shared_seen *seen = &examine->keys[i];
-        look_at_key(seen, &budget);
+        if (is_epoch_name(seen->key))
+            look_at_epoch_key(seen);
+        else
+            look_at_key(seen, &budget);
         if (outcome == FAKE_REFUSE)
             seen->error = fake_error(HF_SHARED_AUTH, "NOPERM this user may not look at this key");
         if (examine->watch)
