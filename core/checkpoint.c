@@ -6,6 +6,7 @@
  *                                                                active one is full as well                          */
 #include "checkpoint.h"
 
+#include "clock_meta.h"
 #include "control.h"
 #include "deadline.h"
 #include "drain.h"
@@ -51,7 +52,9 @@ static int freeze(struct run *run)
     pthread_mutex_lock(&store->write_mutex);
     run->inherited = store->overlay.view.frozen != NULL;
     if (!run->inherited) {
-        rc = hf__overlay_freeze(&store->overlay);
+        rc = hf__intents_save(store);
+        if (rc == 0)
+            rc = hf__overlay_freeze(&store->overlay);
         if (rc == 0) {
             store->checkpoint.frozen_lsn = hf__journal_last_lsn(store->journal);
             atomic_store(&store->oldest_unsaved_ms, 0);
@@ -81,14 +84,35 @@ static struct hf_slice settled_key(const struct hf_settled *s)
     return hf__slice(s->key.data, s->key.len);
 }
 
+/* Say of the record whether Redis holds it, where it says otherwise. */
+static int mark_record(struct run *run, const struct hf_settled *s, bool unshared)
+{
+    struct hf_bytes value = {0};
+    struct hf_record record;
+    int rc = run->ops->get(run->ops->txn_snap(run->txn), settled_key(s), &record);
+
+    if (rc != 0 || record.lsn > s->lsn || !(record.flags & HF_RECORD_UNSHARED) == !unshared)
+        return rc == HF_NOT_FOUND ? 0 : rc;
+    rc = hf__bytes_append(&value, record.value.data, record.value.len); /* what is lent ends with the write */
+    record.value = hf__slice(value.bytes, value.len);
+    record.flags = (uint8_t)((record.flags & ~HF_RECORD_UNSHARED) | (unshared ? HF_RECORD_UNSHARED : 0));
+    if (rc == 0)
+        rc = run->ops->put(run->txn, settled_key(s), &record);
+    hf__bytes_release(&value);
+    return rc;
+}
+
 /* The row is for this LSN or an older one: nothing is owed any more. */
 static int clear_row(struct run *run, const struct hf_settled *s)
 {
     struct hf_pending_row row;
     int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
 
-    if (rc == 0 && row.last_lsn <= s->lsn)
-        return run->ops->pending_remove(run->txn, settled_key(s));
+    if (rc == 0 && row.last_lsn <= s->lsn) {
+        rc = run->ops->pending_remove(run->txn, settled_key(s));
+        if (rc == 0)
+            rc = mark_record(run, s, s->what & HF_LEFT_PARKED);
+    }
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
@@ -134,7 +158,11 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
 {
     int rc = 0;
 
-    if (s->what & HF_LEFT_PARKED)
+    if (s->what & HF_LEFT_UNPARK)
+        rc = run->ops->parked_remove(run->txn, s->listed);
+    if (rc == 0 && (s->what & HF_LEFT_RESOLVE))
+        rc = run->ops->conflict_remove(run->txn, s->listed);
+    if (rc == 0 && (s->what & HF_LEFT_PARKED))
         rc = run->ops->parked_put(run->txn, &s->more->parked);
     if (rc == 0 && (s->what & HF_LEFT_CONFLICT))
         rc = run->ops->conflict_put(run->txn, &s->more->conflict);
@@ -195,8 +223,10 @@ static void finish_settled(struct run *run)
 
     pthread_mutex_lock(&cp->mutex);
     for (size_t i = 0; i < run->n_settled; i++) {
-        if (cp->settled[i].what & (HF_LEFT_PARKED | HF_LEFT_CONFLICT))
+        if (cp->settled[i].what & HF_LEFT_LISTS)
             atomic_fetch_sub(&run->store->unsaved, 1);
+        if (cp->settled[i].what & HF_LEFT_PARKED)
+            atomic_fetch_sub(&run->store->parked_left, 1);
         if (cp->settled[i].what & HF_LEFT_CONFLICT) {
             atomic_fetch_sub(&run->store->conflicts_left, 1);
             atomic_fetch_sub(&run->store->conflict_bytes_left, cp->settled[i].more->bytes.len);
@@ -206,6 +236,7 @@ static void finish_settled(struct run *run)
     cp->n_settled -= run->n_settled;
     if (cp->n_settled > 0)
         memmove(cp->settled, cp->settled + run->n_settled, cp->n_settled * sizeof(*cp->settled));
+    hf__settle_index_again(cp);
     pthread_mutex_unlock(&cp->mutex);
 }
 
@@ -219,6 +250,8 @@ static int sweep(struct run *run)
     size_t len;
     int rc = 0, n = 0;
 
+    if (hf__time_is_unknown(run->store))
+        return 0; /* what is removed cannot come back */
     hf__view_pin(&run->store->overlay, &view);
     for (; n < SWEEP_MAX; n++) {
         rc = run->ops->expired_next(run->txn, hf__now_ms(run->store), &cursor, key, &len);
@@ -300,9 +333,11 @@ static int write_meta(struct run *run)
     int rc = put_number(run, HF_META_RESERVED, hf__journal_reserved_lsn(store->journal));
 
     if (rc == 0)
-        rc = put_number(run, HF_META_TIME, (uint64_t)hf__now_ms(store));
+        rc = hf__clock_meta_write(store->local, run->txn, &store->time);
     if (rc == 0 && store->link)
         rc = hf__link_store_cursors(store, run->txn);
+    if (rc == 0)
+        rc = hf__intents_store(store, run->txn);
     return rc;
 }
 
@@ -421,8 +456,7 @@ int hf__checkpoint_run(struct hf *store)
     cp->requested |= run.more_expired || rc != 0;
     pthread_cond_broadcast(&cp->finished);
     pthread_mutex_unlock(&cp->mutex);
-    if (store->link)
-        hf__link_wake(store);
+    hf__link_note_checkpoint(store);
     return rc;
 }
 
@@ -438,6 +472,8 @@ static bool has_expired(struct hf *store)
     struct hf_local_snap *snap;
     uint64_t n = 0;
 
+    if (hf__time_is_unknown(store))
+        return false;
     if (store->local->ops->snap_begin(store->local, &snap) != 0)
         return false;
     (void)store->local->ops->count_expired(snap, hf__now_ms(store), &n); /* an error shows at the next checkpoint */
@@ -465,7 +501,7 @@ static bool wait_ms(struct hf_checkpointer *cp, int ms)
     return pthread_cond_timedwait(&cp->wake, &cp->mutex, &ts) == ETIMEDOUT;
 }
 
-/* An idle store still has keys that die. Called with the lock, which is given up meanwhile. */
+/* An idle store still has keys that die, and may learn the time. Called with the lock, which is given up meanwhile. */
 static bool idle_until_expiry(struct hf *store)
 {
     struct hf_checkpointer *cp = &store->checkpoint;
@@ -474,7 +510,7 @@ static bool idle_until_expiry(struct hf *store)
     if (!wait_ms(cp, IDLE_WAKE_MS))
         return false;
     pthread_mutex_unlock(&cp->mutex);
-    expired = has_expired(store);
+    expired = has_expired(store) || atomic_load(&store->time.unsaved);
     pthread_mutex_lock(&cp->mutex);
     return expired;
 }
@@ -506,6 +542,7 @@ static void *checkpoint_main(void *arg)
 
     pthread_setname_np(pthread_self(), "hf-checkpoint");
     while (wait_until_due(store)) {
+        hf__link_check_operator(store);
         if (hf__checkpoint_run(store) != 0) {
             pthread_mutex_lock(&store->checkpoint.mutex);
             if (!store->checkpoint.closing)

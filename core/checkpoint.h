@@ -39,10 +39,12 @@ int hf__checkpoint_run(struct hf *store);
 #define HF_META_NODE "node"
 #define HF_META_RESERVED "reserved_lsn"
 #define HF_META_TIME "time_ms"
+#define HF_META_CLOCK "clock" /* what belongs to that time: clock_meta.h */
 #define HF_META_SHARED "shared"
 #define HF_META_RETAINED_FLOOR                                                                                     \
-    "retained_floor"             /* acknowledged lane entries up to this LSN are no longer retained */
-#define HF_META_SERVER "server"  /* the run id of the server that the cursors speak of */
-#define HF_META_CURSOR "cursor:" /* and the prefix: epoch, log id, mark */
+    "retained_floor"              /* acknowledged lane entries up to this LSN are no longer retained */
+#define HF_META_SERVER "server"   /* the run id of the server that the cursors speak of */
+#define HF_META_INTENTS "intents" /* each: u64 LSN, u16 length, key */
+#define HF_META_CURSOR "cursor:"  /* and the prefix: epoch, log id, mark */
 
 #endif

@@ -208,6 +208,15 @@ void hf__done_stop(struct hf *store)
     pthread_cond_signal(&q->wake);
     pthread_mutex_unlock(&q->mutex);
     pthread_join(q->thread, NULL);
+}
+
+void hf__done_free(struct hf *store)
+{
+    struct hf_done_queue *q = store->done;
+
+    if (!q)
+        return;
+    tell_all(store);
     pthread_mutex_destroy(&q->mutex);
     pthread_cond_destroy(&q->wake);
     free(q);

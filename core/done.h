@@ -4,9 +4,11 @@
 
 #include "link.h"
 
-/* Start and end the completion thread ("hf-done"). The end waits for every submission. */
+/* Start and end the completion thread ("hf-done"). The end waits for every submission; settlements are taken on. */
 int hf__done_start(struct hf *store);
 void hf__done_stop(struct hf *store);
+/* Tell the last settlements, on this thread. No other thread of the store runs any more. */
+void hf__done_free(struct hf *store);
 
 /* A submission waits for its entry to be safe and, with a ticket, for its share. Takes over the ticket's reference
  * and the memory of the submission. */
@@ -23,7 +25,7 @@ struct hf_submission {
 void hf__done_submit(struct hf *store, struct hf_submission *submission);
 
 /* A change has found its end on the shared tier: it is counted, and the application's callback is called. Copied. The link
- * thread. */
+ * thread, also after the completion thread's end. */
 void hf__done_settled(struct hf *store, const struct hf_settlement *settlement);
 
 /* The journal has moved on, or a ticket was answered; any thread, any lock but the queue's own. */

@@ -3,6 +3,7 @@
 
 #include "digest.h"
 #include "lookup.h"
+#include "settle.h"
 
 /* What is to be written for one key. */
 struct drained {
@@ -15,7 +16,9 @@ struct drained {
     struct hf_version *oldest; /* the oldest unsettled plain version */
     uint32_t n_plain;          /* unsettled plain versions that fold */
     bool has_lane;
-    bool only_ttl; /* the unsettled plain ones change only the deadline */
+    bool undecided;                 /* hf__intent_is_left */
+    bool only_ttl;                  /* the unsettled plain ones change only the deadline */
+    const struct hf_version *value; /* the newest of them that does more; NULL: none */
 };
 
 static bool is_ttl_op(const struct hf_version *v)
@@ -39,6 +42,8 @@ static void classify(struct drained *d)
             d->n_plain++;
             d->oldest = v;
             d->only_ttl &= is_ttl_op(v);
+            if (!d->value && !is_ttl_op(v))
+                d->value = v;
         }
     }
 }
@@ -59,16 +64,30 @@ static int load_old(struct hf_local_txn *txn, const struct hf_local_ops *ops, st
     return rc;
 }
 
+/* Nobody owes it to Redis, and Redis does not hold it. */
+static bool is_unshared(const struct hf_version *v)
+{
+    return (v->flags & HF_ENTRY_LOCAL) || atomic_load(&v->state) == HF_VERSION_PARKED;
+}
+
+/* Redis has acknowledged the record: it is asked only where no row, or a void one, stands for it. */
+static bool old_is_acknowledged(const struct drained *d)
+{
+    return d->has_old && !(d->old.flags & HF_RECORD_UNSHARED);
+}
+
 static int write_record(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d)
 {
-    bool settled = atomic_load(&d->head->state) == HF_VERSION_SETTLED && !(d->head->flags & HF_ENTRY_LOCAL);
+    bool settled = atomic_load(&d->head->state) == HF_VERSION_SETTLED;
     struct hf_record record = {
         .value = d->state.value,
         .deadline_ms = d->state.deadline_ms,
         .made_ms = d->head->made_ms,
         .lsn = d->head->lsn,
         .type = d->state.type ? d->state.type : HF_TYPE_STRING,
-        .flags = settled ? HF_RECORD_SHARED : 0,
+        .flags = is_unshared(d->head) ? HF_RECORD_UNSHARED
+                 : settled            ? HF_RECORD_SHARED
+                                      : 0,
     };
 
     if (!d->state.live)
@@ -84,19 +103,46 @@ static struct hf_version_id base_id(const struct drained *d)
 
     while (v && is_ttl_op(v))
         v = v->older;
+    if (v && is_unshared(v))
+        return (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
     if (v)
         return v->op == HF_ENTRY_DELETE ? (struct hf_version_id){.kind = HF_VERSION_ABSENT}
                                         : hf__version_id(v->value, deadline_ms);
-    if (d->has_old && (d->old.flags & HF_RECORD_SHARED))
+    if (old_is_acknowledged(d))
         return hf__version_id(d->old.value, d->base ? deadline_ms : d->old.deadline_ms);
     return (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
 }
 
-static uint8_t why_of(const struct hf_version *v)
+/* What a tentative decision saw: the copy, whether Redis is known to hold it or not, and no copy as an absent key. */
+static struct hf_version_id seen_id(const struct drained *d)
 {
-    if (v->flags & HF_ENTRY_RESEED)
+    struct hf_version_id id = base_id(d);
+
+    if (id.kind != HF_VERSION_UNKNOWN)
+        return id;
+    return d->has_old ? hf__version_id(d->old.value, d->base ? d->base->deadline_ms : d->old.deadline_ms)
+                      : (struct hf_version_id){.kind = HF_VERSION_ABSENT};
+}
+
+/* A decision that nobody heard may have changed what Redis held. */
+static struct hf_version_id first_base(const struct drained *d)
+{
+    if (d->oldest->flags & HF_ENTRY_TENTATIVE)
+        return seen_id(d);
+    return d->undecided || d->oldest->flags & HF_ENTRY_RESEND ? (struct hf_version_id){.kind = HF_VERSION_UNKNOWN}
+                                                              : base_id(d);
+}
+
+/* What is owed is the last value written. A plain write depends on nothing and takes the place of what was decided here;
+ * a decision on top of a write that did not know what it replaces has nothing else to hang on. */
+uint8_t hf__pending_why(const struct hf_version *value, const struct hf_version_id *base)
+{
+    if (value->flags & HF_ENTRY_RESEED)
         return HF_PENDING_RESEED;
-    return v->flags & HF_ENTRY_RESEND ? HF_PENDING_RESEND : HF_PENDING_WRITE;
+    if (value->flags & HF_ENTRY_RESEND)
+        return HF_PENDING_RESEND;
+    return value->flags & HF_ENTRY_TENTATIVE && base->kind != HF_VERSION_UNKNOWN ? HF_PENDING_TENTATIVE
+                                                                                 : HF_PENDING_WRITE;
 }
 
 /* The value that the base's digest is of, where it is at hand. */
@@ -108,7 +154,7 @@ static bool base_value(const struct drained *d, struct hf_slice *ret_value)
         v = v->older;
     if (v && v->op == HF_ENTRY_DELETE)
         return false;
-    if (!v && !(d->has_old && (d->old.flags & HF_RECORD_SHARED)))
+    if (!v && !old_is_acknowledged(d))
         return false;
     *ret_value = v ? v->value : d->old.value;
     return true;
@@ -125,8 +171,7 @@ static void begin_row(const struct hf *store, const struct drained *d, struct hf
 {
     *row = (struct hf_pending_row){
         .first_lsn = d->oldest->lsn, .first_made_ms = d->oldest->made_ms, .op = HF_PENDING_TTL};
-    row->base =
-        d->oldest->flags & HF_ENTRY_RESEND ? (struct hf_version_id){.kind = HF_VERSION_UNKNOWN} : base_id(d);
+    row->base = first_base(d);
     if (row->base.kind == HF_VERSION_DIGEST && keeps_base_value(store, d->key))
         row->has_base_value = base_value(d, &row->base_value);
 }
@@ -155,20 +200,30 @@ static void fill_row(const struct hf *store, const struct drained *d, bool is_ne
         row->op = HF_PENDING_DELETE;
     else if (!d->only_ttl || row->op == HF_PENDING_DELETE)
         row->op = HF_PENDING_SET;
-    if (!d->only_ttl)
-        row->why = why_of(d->head);
+    if (d->value) /* a change of the TTL keeps the value, and what it hangs on */
+        row->why = hf__pending_why(d->value, &row->base);
     for (const struct hf_version *v = d->head; v != d->base; v = v->older) {
         if (atomic_load(&v->sent) && !is_ttl_op(v))
             add_own(row, v);
     }
 }
 
-static int write_row(const struct hf *store, struct hf_local_txn *txn, const struct hf_local_ops *ops,
+/* All that the row is about has ended: what is written now begins a row of its own, based on how that ended. */
+static bool is_void(struct hf *store, const struct drained *d, const struct hf_pending_row *row)
+{
+    return (d->base && d->base->lsn >= row->last_lsn) || hf__settle_acked_lsn(store, d->key) >= row->last_lsn;
+}
+
+static int write_row(struct hf *store, struct hf_local_txn *txn, const struct hf_local_ops *ops,
                      const struct drained *d)
 {
     struct hf_pending_row row;
     int rc = ops->pending_get(ops->txn_snap(txn), d->key, &row);
 
+    if (rc == 0 && is_void(store, d, &row)) {
+        rc = ops->pending_remove(txn, d->key);
+        rc = rc == 0 ? HF_NOT_FOUND : rc;
+    }
     if (rc != 0 && rc != HF_NOT_FOUND)
         return rc;
     if (d->n_plain > 0 && !d->has_lane) {
@@ -217,7 +272,8 @@ int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_n
 {
     const struct hf_local_ops *ops = store->local->ops;
     struct hf_look timeless = {.visible_lsn = UINT64_MAX, .now_ms = INT64_MIN}; /* nothing expires */
-    struct drained d = {.key = node->key, .head = atomic_load(&node->head)};
+    struct drained d = {
+        .key = node->key, .head = atomic_load(&node->head), .undecided = hf__intent_is_left(store, node->key)};
     int rc = load_old(txn, ops, &d, scratch);
 
     if (rc != 0 || !d.head)

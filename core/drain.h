@@ -7,6 +7,9 @@
 /* What a version of the overlay is as a lane entry (enum hf_lane_op). */
 uint8_t hf__lane_op(const struct hf_version *v);
 
+/* Why a key owes this version (enum hf_pending_why), on top of that base. */
+uint8_t hf__pending_why(const struct hf_version *value, const struct hf_version_id *base);
+
 /* Write the state of a frozen node into the transaction. `scratch` is reused between calls. */
 int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_node *node,
                    struct hf_bytes *scratch);

@@ -315,9 +315,11 @@ static int time_finding(struct report *r)
     int64_t ahead = r->facts->wall_ahead_ms;
 
     if (r->facts->status.time_unknown) {
-        found(r, "not known: the machine started without a clock, and Redis has not been asked");
+        found(r,
+              "not known: the machine started with a clock behind what the store has seen, and Redis has not told");
         return tell(r, HF_FINDING_PROBLEM, "time",
-                    "keys with a TTL are flagged or hidden until Redis is reachable");
+                    "keys with a TTL are flagged or hidden, and nothing is shared, until Redis is reachable or the "
+                    "machine's clock is set");
     }
     found(r, "the machine's clock is %" PRId64 " ms %s of the store's", ahead < 0 ? -ahead : ahead,
           ahead < 0 ? "behind" : "ahead");
@@ -332,6 +334,10 @@ static int redis_clock_finding(struct report *r)
     const struct hf_status *s = &r->facts->status;
     int64_t offset = s->clock_offset_ms;
 
+    if (s->time_unknown)
+        return 0; /* there is nothing to compare it with */
+    if (!s->clock_known)
+        return tell_unknown(r, "Redis's clock", "not measured yet");
     found(r, "%" PRId64 " ms %s of the store's, known to %" PRId64 " ms", offset < 0 ? -offset : offset,
           offset < 0 ? "behind" : "ahead", s->clock_uncertainty_ms);
     if (s->clock_uncertainty_ms > UNCERTAINTY_ADVICE_MS)
@@ -340,7 +346,13 @@ static int redis_clock_finding(struct report *r)
     if (offset <= -OFFSET_ADVICE_MS || offset >= OFFSET_ADVICE_MS)
         return tell(r, HF_FINDING_ADVICE, "Redis's clock",
                     "the offset is reckoned with, but one of the clocks is wrong: keep both by NTP");
-    return tell_ok(r, "Redis's clock");
+    if (s->clock_jumps == 0)
+        return tell_ok(r, "Redis's clock");
+    found(r, "stepped %" PRIu64 " times since the store was opened", s->clock_jumps);
+    return tell(
+        r, HF_FINDING_ADVICE, "Redis's clock",
+        "times of writes from before and after a step do not compare, and TTLs there change with it: keep it "
+        "by NTP, and see that the address leads to one server");
 }
 
 /* ---- the store ---- */

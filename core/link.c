@@ -26,8 +26,15 @@ static const unsigned allowed[] = {
     [HF_LINK_REPLAYING] = TO(HF_LINK_ONLINE) | TO(HF_LINK_CATCHING_UP) | TO(HF_LINK_OFFLINE) | TO(HF_LINK_HELD),
     [HF_LINK_ONLINE] = TO(HF_LINK_CATCHING_UP) | TO(HF_LINK_OFFLINE) | TO(HF_LINK_HELD),
     [HF_LINK_OFFLINE] = TO(HF_LINK_CONNECTING) | TO(HF_LINK_HELD),
-    [HF_LINK_HELD] = TO(HF_LINK_CONNECTING) | TO(HF_LINK_OFFLINE),
+    [HF_LINK_HELD] = TO(HF_LINK_CONNECTING) | TO(HF_LINK_OFFLINE) | TO(HF_LINK_CATCHING_UP),
 };
+
+/* With the mutex. */
+static void tell_moved(struct hf_link *link)
+{
+    link->moved++;
+    pthread_cond_broadcast(&link->changed);
+}
 
 void hf__link_set_state(struct hf_link *link, enum hf_link_state state, const char *reason)
 {
@@ -35,7 +42,7 @@ void hf__link_set_state(struct hf_link *link, enum hf_link_state state, const ch
     assert((link->state == state || (allowed[link->state] & TO(state))) && "a move that the drawing does not have");
     link->state = state;
     snprintf(link->reason, sizeof(link->reason), "%s", reason);
-    pthread_cond_broadcast(&link->changed);
+    tell_moved(link);
     pthread_mutex_unlock(&link->mutex);
 }
 
@@ -55,61 +62,38 @@ void hf__link_out(struct hf_link *link, bool out)
     pthread_mutex_lock(&link->mutex);
     link->out = out;
     link->busy = out;
-    pthread_cond_broadcast(&link->changed);
+    tell_moved(link);
     pthread_mutex_unlock(&link->mutex);
 }
 
 int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms)
 {
-    return timeline_ms == 0 ? 0 : timeline_ms + link->offset_ms;
+    int64_t offset_ms, uncertainty_ms;
+
+    (void)hf__timeline_shared(&link->store->time, &offset_ms, &uncertainty_ms);
+    return timeline_ms == 0 ? 0 : timeline_ms + offset_ms;
 }
 
 int64_t hf__link_from_redis_ms(const struct hf_link *link, int64_t redis_ms)
 {
-    return redis_ms == 0 ? 0 : redis_ms - link->offset_ms;
+    int64_t offset_ms, uncertainty_ms;
+
+    (void)hf__timeline_shared(&link->store->time, &offset_ms, &uncertainty_ms);
+    return redis_ms == 0 ? 0 : redis_ms - offset_ms;
 }
 
 int64_t hf__link_uncertainty_ms(const struct hf_link *link, int64_t timeline_ms)
 {
-    int64_t age_ms = hf__now_ms(link->store) - timeline_ms;
+    int64_t offset_ms, uncertainty_ms;
 
-    return link->uncertainty_ms + (age_ms > 0 ? age_ms / 10000 : 0); /* 100 ppm */
-}
-
-/* ---- copies ---- */
-
-/* Nothing is verified any more: others may write what nobody tells us. */
-static void distrust_copies(struct hf_link *link)
-{
-    for (size_t i = 0; i < link->store->namespaces.n; i++) {
-        struct hf_ns *ns = &link->store->namespaces.all[i];
-        atomic_store(&ns->verified, false);
-        ns->log_unread = true;
-        ns->sweep |= ns->writers == HF_WRITERS_ANY && ns->write_mode != HF_WRITE_LOCAL;
-    }
-}
-
-/* Who else writes is told by the log, or there is nobody. */
-static void trust_by_log(struct hf_link *link)
-{
-    for (size_t i = 0; i < link->store->namespaces.n; i++) {
-        struct hf_ns *ns = &link->store->namespaces.all[i];
-        if (!ns->sweep && (ns->writers == HF_WRITERS_THIS_NODE || link->tracking))
-            atomic_store(&ns->verified, ns->write_mode != HF_WRITE_LOCAL);
-    }
-}
-
-void hf__link_swept(struct hf_link *link)
-{
-    trust_by_log(link);
-    pthread_mutex_lock(&link->mutex);
-    pthread_cond_broadcast(&link->changed);
-    pthread_mutex_unlock(&link->mutex);
+    if (!hf__timeline_shared(&link->store->time, &offset_ms, &uncertainty_ms))
+        return HF_TIME_UNCERTAIN_MS;
+    return uncertainty_ms + hf__timeline_uncertainty_ms(&link->store->time, timeline_ms);
 }
 
 /* ---- losing the connection, and coming back ---- */
 
-static int jittered(struct hf_link *link, int ms)
+int hf__link_jittered(struct hf_link *link, int ms)
 {
     link->random = link->random * 6364136223846793005u + 1442695040888963407u;
     return ms / 2 + (int)((link->random >> 33) % (uint64_t)(ms / 2 + 1));
@@ -121,11 +105,11 @@ static void schedule_connect(struct hf_link *link, bool refused)
     int ms = refused ? max : link->backoff_ms;
 
     link->backoff_ms = link->backoff_ms * 2 < max ? link->backoff_ms * 2 : max;
-    link->tier->ops->set_timer(link->tier, jittered(link, ms));
+    link->tier->ops->set_timer(link->tier, hf__link_jittered(link, ms));
 }
 
-/* From now on writes are pending at once. With the write lock, so that no write is between its LSN and the queue. */
-static void stop_accepting(struct hf_link *link)
+/* Writes are pending at once from now on. With the write lock, so that no write is between its LSN and the queue. */
+void hf__link_leave_live(struct hf_link *link)
 {
     pthread_mutex_lock(&link->store->write_mutex);
     pthread_mutex_lock(&link->mutex);
@@ -138,7 +122,7 @@ static void stop_accepting(struct hf_link *link)
 void hf__link_stop_accepting(struct hf *store)
 {
     if (store->link)
-        stop_accepting(store->link);
+        hf__link_leave_live(store->link);
 }
 
 static void gone(struct hf_link *link, const struct hf_shared_error *error)
@@ -148,13 +132,14 @@ static void gone(struct hf_link *link, const struct hf_shared_error *error)
     if (link->connected)
         atomic_fetch_add(&link->store->link_losses, 1);
     link->connected = link->taking_from_open = false;
-    link->paused = false;
+    link->paused = link->asks_time = false;
     hf__sweep_release(link);
-    distrust_copies(link);
+    hf__link_distrust_copies(link);
     hf__link_out(link, false);
-    stop_accepting(link);
+    hf__link_leave_live(link);
     hf__fetch_fail_all(link, error->reason);
     hf__ask_fail_all(link, error->reason);
+    hf__decide_fail_all(link, error->reason);
     hf__link_set_state(link, refused ? HF_LINK_HELD : HF_LINK_OFFLINE, error->reason);
     schedule_connect(link, refused);
 }
@@ -178,10 +163,11 @@ void hf__link_note_out_of_memory(struct hf_link *link, const struct hf_shared_er
 void hf__link_pause(struct hf_link *link, const struct hf_shared_error *error)
 {
     link->paused = true;
+    link->wake_due_ms = 0;
     pthread_mutex_lock(&link->mutex);
     snprintf(link->reason, sizeof(link->reason), "%s", error->reason);
     pthread_mutex_unlock(&link->mutex);
-    link->tier->ops->set_timer(link->tier, jittered(link, PAUSE_MS));
+    link->tier->ops->set_timer(link->tier, hf__link_jittered(link, PAUSE_MS));
 }
 
 /* ---- passes over what is pending ---- */
@@ -250,7 +236,7 @@ static void end_pass(struct hf_link *link)
             hf__link_set_state(link, HF_LINK_ONLINE, "");
         } else if (again) {
             link->paused = true;
-            link->tier->ops->set_timer(link->tier, jittered(link, PAUSE_MS));
+            link->tier->ops->set_timer(link->tier, hf__link_jittered(link, PAUSE_MS));
         } else {
             hf__link_wake(link->store); /* another pass, now */
         }
@@ -277,6 +263,17 @@ void hf__link_note_full_log(struct hf_link *link)
     snprintf(link->reason, sizeof(link->reason),
              "the conflict log is full: resolve conflicts, or raise conflict_log_max");
     pthread_mutex_unlock(&link->mutex);
+}
+
+bool hf__link_may_park(struct hf_link *link, size_t n)
+{
+    if (hf__settle_may_park(link->store, n))
+        return true;
+    pthread_mutex_lock(&link->mutex);
+    snprintf(link->reason, sizeof(link->reason),
+             "the parked list is full: requeue or drop entries, or raise parked_max");
+    pthread_mutex_unlock(&link->mutex);
+    return false;
 }
 
 static bool has_overflowed(struct hf_link *link)
@@ -306,8 +303,13 @@ static void restart_pass(struct hf_link *link)
 
 void hf__link_wake_in(struct hf_link *link, int ms)
 {
-    if (!link->paused && link->connected)
-        link->tier->ops->set_timer(link->tier, ms > 0 ? ms : 1);
+    int64_t now_ms = hf__now_ms(link->store), due_ms = now_ms + (ms > 0 ? ms : 1);
+
+    if (link->paused || !link->connected ||
+        (link->wake_due_ms > now_ms && link->wake_due_ms <= due_ms)) /* something wakes it before */
+        return;
+    link->wake_due_ms = due_ms;
+    link->tier->ops->set_timer(link->tier, (int)(due_ms - now_ms));
 }
 
 /* ---- whose turn it is ---- */
@@ -317,7 +319,7 @@ static void set_picking(struct hf_link *link, bool picking)
     pthread_mutex_lock(&link->mutex);
     link->picking = picking;
     if (!picking)
-        pthread_cond_broadcast(&link->changed);
+        tell_moved(link);
     pthread_mutex_unlock(&link->mutex);
 }
 
@@ -359,10 +361,18 @@ static void send_next(struct hf_link *link)
         hf__link_catch_up(link);
         return;
     }
-    if (send_something(link))
+    link->decide_turn = !link->decide_turn;
+    if ((link->decide_turn && hf__link_send_decide(link)) || send_something(link) || hf__link_send_decide(link) ||
+        hf__link_read_log(link))
         return;
     if (link->state == HF_LINK_REPLAYING && link->rows_done && (link->lanes_done || link->lane_again))
         end_pass(link);
+}
+
+/* Deadlines would be converted wrongly, and the living be taken for dead: the next answer to TIME decides. */
+static bool waits_for_time(struct hf_link *link)
+{
+    return link->asks_time || hf__time_is_unknown(link->store);
 }
 
 void hf__link_pump(struct hf_link *link)
@@ -371,7 +381,10 @@ void hf__link_pump(struct hf_link *link)
         return;
     hf__fetch_send_all(link);
     hf__ask_send_all(link);
+    if (waits_for_time(link) || hf__link_is_held_back(link))
+        return;
     if (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE) {
+        hf__decide_note_left(link);
         hf__refresh_send(link);
         hf__sweep_send(link);
     }
@@ -446,24 +459,34 @@ static void on_connected(void *ctx, const struct hf_shared_hello *hello)
     struct hf_link *link = ctx;
     struct hf_shared_error replica = {.class = HF_SHARED_STATE,
                                       .reason = "the server is a replica; waiting for a master"};
-    int64_t middle = hello->asked_ms + (hello->answered_ms - hello->asked_ms) / 2;
 
     link->connected = true;
     if (!hello->master) {
         hf__link_fail(link, &replica);
         return;
     }
-    pthread_mutex_lock(&link->mutex);
-    link->offset_ms = hello->redis_ms - hf__timeline_from_boot_ms(&link->store->time, middle);
-    link->uncertainty_ms = (hello->answered_ms - hello->asked_ms + 1) / 2 + 1;
-    pthread_mutex_unlock(&link->mutex);
-    hf__link_set_state(link, HF_LINK_CATCHING_UP, "");
+    link->tracking = hello->tracking;
+    link->asks_time =
+        !hf__timeline_sample(&link->store->time, hello->redis_ms, hello->asked_ms, hello->answered_ms);
+    hf__link_set_state(link, HF_LINK_CATCHING_UP,
+                       waits_for_time(link) ? "waiting for another answer to TIME, which decides what time it is"
+                                            : "");
     hf__link_restart_catch_up(link);
     link->out_of_memory = link->only_deletes = false;
     hf__link_restart_pacing(link);
+    hf__link_delay_replay(link);
     if (!link->taking_from_open)
         start_live(link);
     link->taking_from_open = false;
+    hf__link_pump(link);
+}
+
+static void on_clock(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answered_ms)
+{
+    struct hf_link *link = ctx;
+
+    (void)hf__timeline_sample(&link->store->time, redis_ms, asked_ms, answered_ms);
+    link->asks_time = false;
     hf__link_pump(link);
 }
 
@@ -485,6 +508,8 @@ static void on_woken(void *ctx)
     if (!link->begun) {
         link->begun = true;
         start_connecting(link);
+    } else if (!link->connected && hf__link_take_decision(link)) {
+        start_connecting(link); /* no longer held: at once */
     } else {
         hf__link_pump(link);
     }
@@ -495,14 +520,21 @@ static void on_timer(void *ctx)
     struct hf_link *link = ctx;
 
     link->paused = false;
-    if (link->state == HF_LINK_OFFLINE || link->state == HF_LINK_HELD)
+    link->wake_due_ms = 0;
+    if (!link->connected && (link->state == HF_LINK_OFFLINE || link->state == HF_LINK_HELD))
         start_connecting(link);
     else
         hf__link_pump(link);
 }
 
 static const struct hf_shared_handler handler = {
-    .connected = on_connected, .lost = on_lost, .woken = on_woken, .timer = on_timer};
+    .connected = on_connected,
+    .lost = on_lost,
+    .woken = on_woken,
+    .timer = on_timer,
+    .invalidated = hf__link_invalidated,
+    .clock = on_clock,
+};
 
 /* ---- starting and stopping ---- */
 
@@ -528,6 +560,7 @@ int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
     rc = hf__link_load_cursors(store);
     start_live(link); /* what is written while the first attempt is under way waits for it */
     link->taking_from_open = true;
+    hf__link_check_operator(store);
     if (rc == 0)
         rc = tier->ops->start(tier, &handler, link);
     if (rc != 0)
@@ -546,9 +579,10 @@ void hf__link_stop(struct hf *store)
     pthread_mutex_unlock(&link->mutex);
     link->tier->ops->stop(link->tier);
     link->tier = NULL;
-    stop_accepting(link);
+    hf__link_leave_live(link);
     hf__fetch_fail_all(link, "the store is closing");
     hf__ask_fail_all(link, "the store is closing");
+    hf__decide_fail_all(link, "the store is closing");
 }
 
 void hf__link_free(struct hf *store)
@@ -593,14 +627,14 @@ void hf__link_wake(struct hf *store)
     pthread_mutex_unlock(&link->mutex);
 }
 
-void hf__link_operator(struct hf *store, const struct hf_operator *settings)
+void hf__link_note_checkpoint(struct hf *store)
 {
     struct hf_link *link = store->link;
 
     if (!link)
         return;
     pthread_mutex_lock(&link->mutex);
-    link->by_operator = *settings;
+    tell_moved(link);
     pthread_mutex_unlock(&link->mutex);
     hf__link_wake(store);
 }
@@ -622,8 +656,7 @@ void hf__link_status(struct hf *store, struct hf_link_status *ret_status)
         return;
     pthread_mutex_lock(&link->mutex);
     ret_status->state = link->state;
-    ret_status->clock_offset_ms = link->offset_ms;
-    ret_status->clock_uncertainty_ms = link->uncertainty_ms;
+    ret_status->by_operator = link->by_operator;
     memcpy(ret_status->reason, link->reason, sizeof(ret_status->reason));
     pthread_mutex_unlock(&link->mutex);
 }

@@ -26,8 +26,12 @@ void hf__link_stop_accepting(struct hf *store);
 void hf__link_stop(struct hf *store);
 void hf__link_free(struct hf *store);
 
+/* Look whether another process has changed the operator's settings; one thread. */
+void hf__link_check_operator(struct hf *store);
 /* Have the link look for work; any thread. */
 void hf__link_wake(struct hf *store);
+/* A checkpoint has ended, well or not. */
+void hf__link_note_checkpoint(struct hf *store);
 /* The journal has moved on: lanes wait for durable entries. */
 void hf__link_note_durable(struct hf *store);
 
@@ -70,16 +74,27 @@ struct hf_fetched {
 /* Ask Redis for one key. HF_EOFFLINE at once when the link is down, HF_ETIMEOUT, HF_EWRONGTYPE. */
 int hf__link_fetch(struct hf *store, struct hf_slice key, struct hf_fetched *ret_fetched);
 
+/* ---- deciding ---- */
+
+struct hf_decision;
+/* Have Redis decide, with its outcome in the journal (not waited for) and in the copy when this returns; see decide.h.
+ * HF_EOFFLINE: nobody was asked, or the key's older changes could not be shared in time. HF_EUNKNOWN. */
+int hf__link_decide(struct hf *store, struct hf_decision *decision);
+/* Whether what is written now goes to Redis. With the write lock the answer holds until it is given up. */
+bool hf__link_is_accepting(struct hf *store);
+
 /* ---- state ---- */
 
 struct hf_link_status {
     enum hf_link_state state;
     char reason[HF_SHARED_REASON_MAX];
-    int64_t clock_offset_ms, clock_uncertainty_ms;
+    struct hf_operator by_operator;
 };
 void hf__link_status(struct hf *store, struct hf_link_status *ret_status);
-/* Wait until everything up to `lsn` is shared, expired or parked. */
+/* Wait until everything up to `lsn` is shared, expired or parked, and the link is online. */
 int hf__link_drain(struct hf *store, uint64_t lsn, int timeout_ms);
+/* Wait until everything up to `lsn` has ended, whatever is still to be done about newer changes. */
+int hf__link_wait_shared(struct hf *store, uint64_t lsn, int timeout_ms);
 
 /* ---- cursors: what each namespace knows of Redis, kept with the checkpoint that holds what they speak of ---- */
 

@@ -2,6 +2,7 @@
 #include "link_state.h"
 
 #include "lookup.h"
+#include "settle.h"
 
 #define LIVE_MAX 4096u /* in one group: bounds the size of a change-log entry */
 
@@ -43,7 +44,8 @@ static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const
             return LIVE_DROP; /* the lane carries the key's state */
     }
     if (link->state == HF_LINK_ONLINE || hf__look_snap(look, &snap) != 0 ||
-        store->local->ops->pending_get(snap, live->key, row) != 0 || row->first_lsn >= link->live_from)
+        store->local->ops->pending_get(snap, live->key, row) != 0 || row->first_lsn >= link->live_from ||
+        hf__settle_acked_lsn(store, live->key) >= row->last_lsn)
         return LIVE_SEND;
     return hf__look_up(look, live->key, found) == 0 ? LIVE_AS_ROW : LIVE_WAIT;
 }
@@ -63,6 +65,7 @@ static bool add_live(struct hf_link *link, struct hf_live *live, int64_t now_ms)
     if (!s)
         return false;
     s->live = live;
+    s->in_group = true;
     s->ns = live->ns;
     s->op = live_op(live, now_ms);
     s->lsn = live->version->lsn;
@@ -128,5 +131,5 @@ bool hf__link_send_live(struct hf_link *link)
     if (link->sends.n == 0)
         return false;
     link->rows_from_cursor = false;
-    return is_row ? hf__replay_try(link) : hf__send_group(link, false);
+    return is_row ? hf__replay_try(link) : hf__send_group(link, HF_GROUP_PLAIN);
 }

@@ -5,6 +5,7 @@
  * entries that may have been sent are in doubt: parked, never guessed. */
 #include "link_state.h"
 
+#include "done.h"
 #include "drain.h"
 #include "fail.h"
 #include "lookup.h"
@@ -51,9 +52,36 @@ static void finish_live(struct hf_link *link, struct hf_lane_send *s, enum hf_sh
     s->live = NULL;
 }
 
+/* It has ended: counted, and the application is told. */
+static void tell(struct hf_link *link, const struct hf_lane_entry *entry, enum hf_outcome outcome,
+                 const struct hf_shared_lane_op *op, const char *reason)
+{
+    struct hf_settlement settlement = {
+        .key = entry->key,
+        .first_lsn = entry->lsn,
+        .last_lsn = entry->lsn,
+        .outcome = outcome,
+        .has_number = op && op->has_number,
+        .number = op ? op->number : 0,
+        .reason = reason,
+    };
+
+    hf__done_settled(link->store, &settlement);
+}
+
+/* A set whose deadline had passed went as a delete. */
+static enum hf_outcome outcome_of(const struct hf_lane_send *s, const struct hf_shared_lane_op *op, bool counted)
+{
+    if (op && (op->expired || (s->entry.op == HF_LANE_SET && op->op == HF_SHARED_DELETE)))
+        return HF_OUTCOME_EXPIRED;
+    return counted ? HF_OUTCOME_APPLIED : HF_OUTCOME_ALREADY;
+}
+
 static void settle_one(struct hf_link *link, struct hf_lane_send *s, const struct hf_shared_lane_op *op,
                        bool counted)
 {
+    enum hf_outcome outcome = outcome_of(s, op, counted);
+
     if (op && op->has_number) {
         hf__write_result(link->store, s->entry.key, s->entry.lsn, op->number);
         pthread_mutex_lock(&link->mutex);
@@ -64,8 +92,9 @@ static void settle_one(struct hf_link *link, struct hf_lane_send *s, const struc
         pthread_mutex_unlock(&link->mutex);
     }
     hf__settle_lane(link->store, &s->entry);
-    if (op && op->expired)
+    if (outcome == HF_OUTCOME_EXPIRED)
         atomic_fetch_add(&link->store->expired_in_queue, 1);
+    tell(link, &s->entry, outcome, op, "");
     atomic_fetch_add(counted ? &link->store->shared_ops : &link->store->settled_by_log, 1);
     if (counted && !s->live)
         atomic_fetch_add(&link->store->replayed_ops, 1);
@@ -105,13 +134,32 @@ static size_t unit_end(const struct hf_lane_list *list, size_t i)
     return i + 1;
 }
 
-static void park_range(struct hf_link *link, size_t from, size_t to, bool in_doubt, const char *reason)
+static bool park_entries(struct hf_link *link, size_t from, size_t to, const struct hf_parking *how)
 {
+    size_t n = to - from;
+    struct hf_lane_entry *entries = calloc(n, sizeof(*entries));
+    bool done;
+
+    for (size_t i = 0; entries && i < n; i++)
+        entries[i] = link->lane_sends.sends[from + i].entry;
+    done = entries && hf__link_may_park(link, n) && hf__settle_park(link->store, entries, n, how);
+    free(entries);
+    return done;
+}
+
+/* All of them or none. False: the parked list is full, or there is no memory; nothing was done, and they stay pending. */
+static bool park_range(struct hf_link *link, size_t from, size_t to, bool in_doubt, const char *reason)
+{
+    struct hf_parking how = {.in_doubt = in_doubt, .from_lane = true, .reason = reason};
+
+    if (!park_entries(link, from, to, &how))
+        return false;
     for (size_t i = from; i < to; i++) {
         struct hf_lane_send *s = &link->lane_sends.sends[i];
-        hf__settle_park(link->store, &s->entry, in_doubt, true, reason);
+        tell(link, &s->entry, in_doubt ? HF_OUTCOME_IN_DOUBT : HF_OUTCOME_PARKED, NULL, reason);
         finish_live(link, s, HF_SHARE_REFUSED, reason);
     }
+    return true;
 }
 
 static void take_applied(struct hf_link *link, struct hf_ns *ns, bool already)
@@ -123,11 +171,36 @@ static void take_applied(struct hf_link *link, struct hf_ns *ns, bool already)
     ns->mark = list->sends[list->n - 1].entry.lsn;
 }
 
+/* A unit goes as a whole. */
+static bool may_be_sent(const struct hf_lane_list *list, size_t from, size_t to)
+{
+    bool sent = false;
+
+    for (size_t i = from; i < to; i++)
+        sent |= (list->sends[i].entry.flags & HF_LANE_SENT) != 0;
+    return sent;
+}
+
+/* Those that may have been sent, unit by unit. False when one stays, and with it those behind it. */
+static bool park_in_doubt(struct hf_link *link)
+{
+    struct hf_lane_list *list = &link->lane_sends;
+
+    for (size_t i = 0, to; i < list->n; i = to) {
+        to = unit_end(list, i);
+        if (may_be_sent(list, i, to) &&
+            !park_range(link, i, to, true, "the mark that told whether Redis had applied it is gone"))
+            return false;
+    }
+    return true;
+}
+
 /* Nothing was done, because the mark is not where we left it. Entries up to a mark inside the request were applied
  * before; with any other mark, those that may have been sent are in doubt. */
 static void take_mark(struct hf_link *link, struct hf_ns *ns, uint64_t mark)
 {
     struct hf_lane_list *list = &link->lane_sends;
+    bool parked = true;
     size_t i = 0;
 
     if (mark >= list->sends[0].entry.lsn && mark < list->sends[list->n - 1].entry.lsn) {
@@ -135,14 +208,11 @@ static void take_mark(struct hf_link *link, struct hf_ns *ns, uint64_t mark)
             settle_one(link, &list->sends[i], NULL, false);
         leave(link, i);
     } else {
-        for (; i < list->n; i++) {
-            if (!(list->sends[i].entry.flags & HF_LANE_SENT))
-                continue;
-            park_range(link, i, i + 1, true, "the mark that told whether Redis had applied it is gone");
-        }
+        parked = park_in_doubt(link);
         leave(link, 0);
     }
-    ns->mark = mark;
+    if (parked) /* else the next request meets the strange mark again, and nothing that may be there goes twice */
+        ns->mark = mark;
 }
 
 /* The operation at `bad` can never be applied: its unit is parked, the others go again. */
@@ -150,7 +220,7 @@ static void take_bad(struct hf_link *link, size_t bad, const char *reason)
 {
     size_t from = unit_start(&link->lane_sends, bad), to = unit_end(&link->lane_sends, bad);
 
-    park_range(link, from, to, false, reason);
+    (void)park_range(link, from, to, false, reason); /* what cannot be parked is left with the rest */
     for (size_t i = 0; i < link->lane_sends.n; i++) {
         struct hf_lane_send *s = &link->lane_sends.sends[i];
         if (s->live)
@@ -169,10 +239,9 @@ static void take_loss(struct hf_link *link)
 
     link->suspect_losses = link->suspect_lsn == head ? link->suspect_losses + 1 : 1;
     link->suspect_lsn = head;
-    if (end == list->n && link->suspect_losses >= HF_LINK_SUSPECT_LOSSES) {
-        park_range(link, 0, end, true, "the connection broke each time that this entry was sent");
+    if (end == list->n && link->suspect_losses >= HF_LINK_SUSPECT_LOSSES &&
+        park_range(link, 0, end, true, "the connection broke each time that this entry was sent"))
         return;
-    }
     for (size_t i = 0; i < list->n; i++)
         hf__settle_mark_sent(link->store, list->sends[i].entry.key, list->sends[i].entry.lsn);
     if (list->sends[list->n - 1].entry.lsn > link->maybe_sent_lsn)
@@ -197,7 +266,7 @@ static void lane_done(void *ctx, struct hf_shared_lane *lane)
         take_bad(link, lane->bad, error.reason);
     else
         leave(link, 0);
-    if (lane->log.last_id[0])
+    if (lane->log.last_id[0] && !ns->log_unread)
         snprintf(ns->log_id, sizeof(ns->log_id), "%s", lane->log.last_id);
     hf__link_publish_cursor(link, ns);
     lane_clear(&link->lane_sends);
@@ -374,6 +443,7 @@ static int collect_stored(struct hf_link *link, struct hf_local_snap *snap)
         link->lane_cursor = entry.lsn + 1;
         if (entry.lsn <= ns->mark) {
             hf__settle_lane(link->store, &entry);
+            tell(link, &entry, HF_OUTCOME_ALREADY, NULL, "");
             atomic_fetch_add(&link->store->settled_by_log, 1);
             continue;
         }

@@ -111,6 +111,12 @@ static bool note(struct hf_link *link, struct hf_slice key, const struct hf_fore
     return hf__settle_note_foreign(link->store, key, foreign);
 }
 
+void hf__link_doubt_copy(struct hf_link *link, struct hf_slice key)
+{
+    if (what_is_concerned(link, key) == CONCERN_COPY && hf__refresh_add(link, key) != 0)
+        link->log_behind = true; /* without memory: catch up once more */
+}
+
 void hf__link_foreign_change(struct hf_link *link, const struct hf_shared_change *change)
 {
     struct hf_foreign foreign = {

@@ -1,14 +1,18 @@
-/* Replaying rows of the pending table: collect, examine, judge, store, settle (docs/reconcile.md).
+/* Replaying rows of the pending table: collect, guard or examine, judge, store, settle (docs/reconcile.md).
  *
- *   collect ──► examine ──► judge ──┬─► group ──► each row settled by its verdict
+ *   collect ──► guarded group: stored where the key holds what is known ──► settled
+ *                 │ another value, or not enough is known
+ *                 ▼
+ *               examine ──► judge ──┬─► watched group ──► each row settled by its verdict
  *                 ▲                 │
- *                 └─ more is needed ┘          touched in between: collected again, at half the size
+ *                 └─ more is needed ┘        touched in between: collected again, at half the size
  *
  * Rows go in order of their first LSN. A row stands for the key's state of the moment in which it is collected. */
 #include "link_state.h"
 
 #include "checkpoint.h"
 #include "digest.h"
+#include "drain.h"
 #include "fail.h"
 #include "lookup.h"
 #include "settle.h"
@@ -37,6 +41,7 @@ void hf__link_restart_pacing(struct hf_link *link)
 {
     link->rows_budget = ROWS_MIN;
     link->contended = 0;
+    link->no_scripts = false;
 }
 
 /* Replay ramps up from a few rows and halves when answers take long; live traffic has every other turn in any case. */
@@ -89,6 +94,49 @@ static struct hf_foreign known_foreign(struct hf_link *link, const struct hf_tri
     return foreign;
 }
 
+static void add_guard(struct hf_trial *trial, const struct hf_version_id *version)
+{
+    struct hf_shared_guard *guard = &trial->guards[trial->n_guards];
+
+    if (version->kind == HF_VERSION_UNKNOWN)
+        return;
+    *guard = (struct hf_shared_guard){.absent = version->kind == HF_VERSION_ABSENT, .len = version->len};
+    memcpy(guard->digest, version->digest, sizeof(guard->digest));
+    trial->n_guards++;
+}
+
+/* The cases that need no more than a look: Redis holds what the change was based on, or a version of ours, or nothing
+ * although nobody has told of a delete. False: examine. */
+static bool set_guards(struct hf_trial *trial)
+{
+    static const struct hf_version_id absent = {.kind = HF_VERSION_ABSENT};
+    const struct hf_case *c = &trial->c;
+    bool known = c->base->kind != HF_VERSION_UNKNOWN;
+
+    if (c->foreign.op != 0 || (c->live && c->op == HF_PENDING_TTL) || (!c->live && !c->dead && !known))
+        return false;
+    if (c->why == HF_PENDING_RESEED) {
+        add_guard(trial, &absent);
+        return c->live;
+    }
+    add_guard(trial, c->base);
+    for (size_t i = 0; i < c->n_own; i++)
+        add_guard(trial, &c->own[i]);
+    if (c->why != HF_PENDING_TENTATIVE && c->base->kind != HF_VERSION_ABSENT && (c->live || c->dead))
+        add_guard(trial, &absent);
+    return trial->n_guards > 0;
+}
+
+/* The row's reason, unless something has been written since. */
+static uint8_t why_of(const struct hf_trial *trial, const struct hf_found *found)
+{
+    const struct hf_version *v = found->of_value;
+
+    if (!v || v->lsn <= trial->row.last_lsn)
+        return trial->row.why;
+    return hf__pending_why(v, &trial->row.base);
+}
+
 /* The case as far as it is known here. `found` is the key's state of now. */
 static void begin_case(struct hf_link *link, struct hf_send *s, const struct hf_found *found)
 {
@@ -100,7 +148,7 @@ static void begin_case(struct hf_link *link, struct hf_send *s, const struct hf_
         .op = only_ttl  ? HF_PENDING_TTL
               : deleted ? HF_PENDING_DELETE
                         : HF_PENDING_SET,
-        .why = trial->row.why,
+        .why = why_of(trial, found),
         .live = found->live,
         .dead = !found->live && !deleted,
         .value = hf__slice(s->value.data, s->value.len),
@@ -118,11 +166,12 @@ static void begin_case(struct hf_link *link, struct hf_send *s, const struct hf_
     };
     trial->examined = s->ns->writers == HF_WRITERS_ANY ||
                       (s->ns->writers == HF_WRITERS_HOLDFAST && trial->c.foreign.op != 0) ||
-                      trial->row.why != HF_PENDING_WRITE;
+                      trial->c.why != HF_PENDING_WRITE;
     trial->want = hf__judge_first_want(&trial->c);
+    trial->guarded = trial->examined && !link->no_scripts && set_guards(trial);
 }
 
-/* Nobody else writes here: what it is now is what Redis shall hold. */
+/* Nobody else writes here, or the guards see to it: what it is now is what Redis shall hold. */
 static void judge_unexamined(struct hf_trial *trial)
 {
     const struct hf_case *c = &trial->c;
@@ -137,9 +186,20 @@ static void judge_unexamined(struct hf_trial *trial)
     trial->judged = true;
 }
 
+void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s)
+{
+    struct hf_trial *trial = s->trial;
+
+    (void)link;
+    trial->guarded = trial->judged = s->in_group = false;
+    trial->n_guards = 0;
+}
+
 /* A row that was acknowledged, or whose key has joined its lane, only waits for a checkpoint to clear it. */
 static bool row_is_owed(struct hf_link *link, const struct hf_pending_row *row, const struct hf_found *found)
 {
+    if (hf__settle_acked_lsn(link->store, row->key) >= row->last_lsn)
+        return false; /* it is void; what was written since is on its own way */
     if (!found->top)
         return true;
     if (hf__version_is_settled(found->top)) {
@@ -201,7 +261,7 @@ int hf__replay_add_row(struct hf_link *link, struct hf_look *look, const struct 
 
 static bool wants_examination(const struct hf_send *s)
 {
-    return s->trial && s->trial->examined && !s->trial->judged;
+    return s->trial->in_turn && !s->trial->judged;
 }
 
 static struct hf_shared_seen *add_seen(struct hf_link *link, struct hf_send *s)
@@ -441,6 +501,18 @@ static void judge_one(struct hf_link *link, struct hf_send *s)
     trial->judged = true;
 }
 
+/* The group that follows is about what was examined. What was found guards it where the watch ends early. */
+static void guard_by_what_was_found(struct hf_trial *trial)
+{
+    const struct hf_case *c = &trial->c;
+
+    if (c->kind != HF_SHARED_STRING || !c->has_digest)
+        return;
+    trial->n_guards = 1;
+    trial->guards[0] = (struct hf_shared_guard){.len = c->len};
+    memcpy(trial->guards[0].digest, c->digest, sizeof(c->digest));
+}
+
 /* True when something has to be examined further. */
 static bool judge_all(struct hf_link *link)
 {
@@ -458,24 +530,24 @@ static bool judge_all(struct hf_link *link)
 
 /* ---- from verdicts to a group ---- */
 
-/* What is not to be sent is taken out of the list, or stays in it with nothing to send, to be settled with the rest. */
-static void prepare_sends(struct hf_link *link)
+static void put_into_group(struct hf_send *s)
+{
+    s->in_group = true;
+    s->op = s->trial->verdict.send;
+    s->deadline_ms = s->trial->verdict.deadline_ms;
+}
+
+/* What was judged, also what has nothing to send: it is settled with the rest. */
+static bool store_examined(struct hf_link *link)
 {
     for (size_t i = 0; i < link->sends.n; i++) {
         struct hf_send *s = &link->sends.sends[i];
-        s->op = s->trial->verdict.send;
-        s->deadline_ms = s->trial->verdict.deadline_ms;
+        if (!s->trial->in_turn)
+            continue;
+        guard_by_what_was_found(s->trial);
+        put_into_group(s);
     }
-}
-
-static bool store_all(struct hf_link *link)
-{
-    bool watched = false;
-
-    prepare_sends(link);
-    for (size_t i = 0; i < link->sends.n; i++)
-        watched |= link->sends.sends[i].trial->examined;
-    return hf__send_group(link, watched);
+    return hf__send_group(link, HF_GROUP_WATCHED);
 }
 
 /* The log has more than one page: it is read as at catch-up, and the rows come again. */
@@ -500,8 +572,10 @@ static void take_logs(struct hf_link *link, const struct hf_shared_examine *exam
 /* Nothing is sent; the rows are looked at again. */
 static void leave_undecided(struct hf_link *link)
 {
-    for (size_t i = 0; i < link->sends.n; i++)
+    for (size_t i = 0; i < link->sends.n; i++) {
         link->sends.sends[i].trial->verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PENDING};
+        link->sends.sends[i].trial->in_turn = true;
+    }
 }
 
 static void leave_all(struct hf_link *link)
@@ -534,7 +608,7 @@ static void take_examination(struct hf_link *link, struct hf_shared_examine *exa
     if (judge_all(link))
         send_examination(link);
     else
-        store_all(link);
+        store_examined(link);
 }
 
 static void examined(void *ctx, struct hf_shared_examine *examine)
@@ -551,25 +625,54 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     } else if (log_has_more(examine)) {
         link->log_behind = true;
         leave_undecided(link);
-        store_all(link); /* ends the watching */
+        store_examined(link); /* ends the watching */
     } else {
         take_examination(link, examine);
     }
 }
 
-bool hf__replay_try(struct hf_link *link)
+/* What needs no judge: guarded by the script itself, or by nothing. */
+static bool store_unjudged(struct hf_link *link, bool guarded)
 {
-    bool examine = false;
+    bool any = false;
 
     for (size_t i = 0; i < link->sends.n; i++) {
         struct hf_trial *trial = link->sends.sends[i].trial;
-        if (trial->examined)
-            examine = true;
-        else
-            judge_unexamined(trial);
+        if (trial->examined && !trial->guarded)
+            continue;
+        judge_unexamined(trial);
+        put_into_group(&link->sends.sends[i]);
+        any = true;
+    }
+    return any && hf__send_group(link, guarded ? HF_GROUP_GUARDED : HF_GROUP_PLAIN);
+}
+
+#define EXAMINED_MAX 100u /* keys that are watched at once: Redis compares each with all others */
+
+static bool examine_some(struct hf_link *link)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < link->sends.n; i++) {
+        struct hf_trial *trial = link->sends.sends[i].trial;
+        trial->in_turn = n < EXAMINED_MAX;
+        n += trial->in_turn;
+    }
+    return send_examination(link);
+}
+
+bool hf__replay_try(struct hf_link *link)
+{
+    bool guarded = false, examined = false;
+
+    for (size_t i = 0; i < link->sends.n; i++) {
+        guarded |= link->sends.sends[i].trial->guarded;
+        examined |= link->sends.sends[i].trial->examined;
     }
     link->rows_sent_ms = hf__now_ms(link->store);
-    return examine ? send_examination(link) : store_all(link);
+    if (guarded || !examined)
+        return store_unjudged(link, guarded);
+    return store_unjudged(link, false) || examine_some(link);
 }
 
 /* ---- settling ---- */
@@ -687,14 +790,14 @@ static void park_contended(struct hf_link *link)
     hf__send_list_clear(&link->sends);
 }
 
-static int collect_rows(struct hf_link *link, struct hf_look *look)
+static int collect_rows(struct hf_link *link, struct hf_look *look, unsigned allowed)
 {
     const struct hf_local_ops *ops = link->store->local->ops;
     struct hf_local_snap *snap;
     struct hf_pending_row row;
     int rc = hf__look_snap(look, &snap);
 
-    while (rc == 0 && !hf__send_list_full(link, link->rows_budget)) {
+    while (rc == 0 && !hf__send_list_full(link, allowed)) {
         rc = ops->pending_next(snap, link->row_cursor, &row);
         if (rc == HF_NOT_FOUND || (rc == 0 && row.first_lsn >= link->live_from)) {
             link->rows_done = true;
@@ -732,13 +835,13 @@ static bool too_much_is_left(struct hf_link *link)
     return too_much;
 }
 
-static int collect(struct hf_link *link)
+static int collect(struct hf_link *link, unsigned allowed)
 {
     struct hf_look look;
     int rc = hf__look_begin(link->store, &look);
 
     if (rc == 0) {
-        rc = collect_rows(link, &look);
+        rc = collect_rows(link, &look, allowed);
         hf__look_end(&look);
     }
     return rc;
@@ -746,10 +849,11 @@ static int collect(struct hf_link *link)
 
 bool hf__link_send_rows(struct hf_link *link)
 {
+    unsigned allowed = link->rows_done ? 0 : hf__link_rows_allowed(link);
     int rc = 0;
 
-    while (rc == 0 && link->sends.n == 0 && !link->rows_done && !too_much_is_left(link)) {
-        rc = collect(link);
+    while (rc == 0 && allowed > 0 && link->sends.n == 0 && !link->rows_done && !too_much_is_left(link)) {
+        rc = collect(link, allowed);
         if (rc == 0)
             park_contended(link);
     }
@@ -760,5 +864,6 @@ bool hf__link_send_rows(struct hf_link *link)
     if (link->sends.n == 0)
         return false;
     link->rows_from_cursor = true;
+    hf__link_spend(link, link->sends.n, link->sends.bytes);
     return hf__replay_try(link);
 }

@@ -109,7 +109,7 @@ static bool is_wanted(const struct hf_link *link, struct hf_slice key, const str
 {
     const struct hf_resend *r = &link->resend;
 
-    if (hf__ns_of(&link->store->namespaces, key) != r->ns || !(record->flags & HF_RECORD_SHARED) ||
+    if (hf__ns_of(&link->store->namespaces, key) != r->ns || (record->flags & HF_RECORD_UNSHARED) ||
         hf__is_expired(record->deadline_ms, hf__now_ms(link->store)))
         return false;
     if (r->why == HF_ENTRY_RESEED)

@@ -99,6 +99,10 @@ static void applied(struct hf_link *link, struct hf_send *s)
     }
     atomic_fetch_add(&link->store->shared_ops, 1);
     hf__settle_key(link->store, hf__send_key(s), s->lsn);
+    if (s->op == HF_SHARED_DELETE)
+        hf__settle_retain_delete(link->store, hf__send_key(s), s->lsn, s->made_ms);
+    if (s->op == HF_SHARED_EXPIRE || s->op == HF_SHARED_PERSIST) /* another's value of the same turn is not told */
+        hf__link_doubt_copy(link, hf__send_key(s));
     hf__send_ended(link, s, HF_OUTCOME_APPLIED, "");
 }
 
@@ -124,7 +128,8 @@ void hf__send_park(struct hf_link *link, struct hf_send *s, const char *reason)
 {
     struct hf_lane_entry entry = parked_entry(s);
 
-    if (hf__settle_park(link->store, &entry, false, false, reason))
+    if (hf__link_may_park(link, 1) &&
+        hf__settle_park(link->store, &entry, 1, &(struct hf_parking){.reason = reason}))
         hf__send_ended(link, s, HF_OUTCOME_PARKED, reason);
     else
         hf__send_leave(link, s);
@@ -167,30 +172,75 @@ void hf__send_lost(struct hf_link *link)
     hf__send_list_clear(list);
 }
 
-static bool was_answered(const struct hf_shared_group *group)
+static bool was_fine(const struct hf_shared_error *error)
 {
-    return group->error.class == HF_SHARED_OK || group->error.class == HF_SHARED_ENTRY;
+    return error->class == HF_SHARED_OK || error->class == HF_SHARED_ENTRY;
 }
 
-/* Items of the group are sorted by namespace; `owner` leads back. What had nothing to send is done with the rest. */
-static void take_results(struct hf_link *link, struct hf_shared_group *group)
+/* What had nothing to send is done with the rest. */
+static void take_silent(struct hf_link *link, const struct hf_shared_group *group)
 {
     for (size_t i = 0; i < link->sends.n; i++) {
         struct hf_send *s = &link->sends.sends[i];
-        if (s->op == 0 && was_answered(group))
+        if (!s->in_group || s->op != 0)
+            continue;
+        if (was_fine(&group->error))
             applied(link, s);
-        else if (s->op == 0)
+        else
             hf__send_leave(link, s);
     }
-    for (size_t i = 0; i < group->n_items; i++)
-        take_result(link, group->items[i].owner, &group->items[i].error);
+}
+
+static void take_logs(struct hf_link *link, const struct hf_shared_group *group)
+{
     for (size_t i = 0; i < group->n_logs; i++) {
         struct hf_ns *ns = ((struct hf_send *)group->items[group->logs[i].first_item].owner)->ns;
         if (group->logs[i].last_id[0] && !ns->log_unread)
             snprintf(ns->log_id, sizeof(ns->log_id), "%s", group->logs[i].last_id);
         hf__link_publish_cursor(link, ns);
     }
+}
+
+/* Items of the group are sorted by namespace; `owner` leads back. */
+static void take_results(struct hf_link *link, struct hf_shared_group *group)
+{
+    take_silent(link, group);
+    for (size_t i = 0; i < group->n_items; i++) {
+        struct hf_send *s = group->items[i].owner;
+        if (group->items[i].error.class == HF_SHARED_CHANGED || (group->guarded && link->no_scripts))
+            hf__replay_not_as_guarded(link, s);
+        else
+            take_result(link, s, &group->items[i].error);
+    }
+    take_logs(link, group);
     link->suspect_losses = 0;
+}
+
+/* What the group was not about stays in the list. */
+static void keep_the_rest(struct hf_send_list *list)
+{
+    size_t kept = 0;
+
+    list->bytes = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        struct hf_send s = list->sends[i];
+        if (s.in_group) {
+            hf_buf_release(&s.key);
+            hf_buf_release(&s.value);
+            hf__trial_free(s.trial);
+        } else {
+            list->bytes += s.key.len + s.value.len;
+            list->sends[kept++] = s;
+        }
+    }
+    list->n = kept;
+}
+
+static void leave_the_rest(struct hf_link *link)
+{
+    for (size_t i = 0; i < link->sends.n; i++)
+        hf__send_leave(link, &link->sends.sends[i]);
+    hf__send_list_clear(&link->sends);
 }
 
 static bool a_log_is_missing(const struct hf_shared_group *group)
@@ -204,6 +254,11 @@ static bool a_log_is_missing(const struct hf_shared_group *group)
 
 static void go_on(struct hf_link *link, const struct hf_shared_error *error, bool log_missing)
 {
+    if (was_fine(error) && !log_missing && link->sends.n > 0) {
+        hf__replay_try(link);
+        return;
+    }
+    leave_the_rest(link);
     if (error->class == HF_SHARED_FENCE || error->class == HF_SHARED_AUTH ||
         (error->class == HF_SHARED_STATE && !error->oom)) {
         hf__link_fail(link, error);
@@ -229,10 +284,14 @@ static void group_done(void *ctx, struct hf_shared_group *group)
         hf__link_out(link, false);
         return; /* `lost` follows */
     }
-    if (group->watched)
+    if (group->guarded && error.class == HF_SHARED_AUTH && !link->no_scripts) {
+        link->no_scripts = true; /* perhaps it is that: then rows go another way */
+        error = (struct hf_shared_error){0};
+    }
+    if (group->watched || group->guarded)
         hf__link_pace(link, error.class == HF_SHARED_RETRY);
     take_results(link, group);
-    hf__send_list_clear(&link->sends);
+    keep_the_rest(&link->sends);
     hf__link_out(link, false);
     go_on(link, &error, log_missing);
 }
@@ -272,10 +331,9 @@ static struct hf_shared_item make_item(const struct hf_link *link, struct hf_sen
         .owner = s,
     };
 
-    if (s->trial && s->trial->c.kind == HF_SHARED_STRING && s->trial->c.has_digest) {
-        item.has_guard = true;
-        item.guard.len = s->trial->c.len;
-        memcpy(item.guard.digest, s->trial->c.digest, sizeof(item.guard.digest));
+    if (s->trial) {
+        item.guards = s->trial->guards;
+        item.n_guards = s->trial->n_guards;
     }
     return item;
 }
@@ -292,7 +350,7 @@ static void fill_request(struct hf_link *link)
         struct hf_ns *ns = &table->all[k];
         size_t first = group->n_items;
         for (size_t i = 0; i < link->sends.n; i++) {
-            if (link->sends.sends[i].ns == ns && link->sends.sends[i].op != 0)
+            if (link->sends.sends[i].ns == ns && link->sends.sends[i].in_group && link->sends.sends[i].op != 0)
                 group->items[group->n_items++] = make_item(link, &link->sends.sends[i], now_ms);
         }
         if (group->n_items > first && ns->with_log)
@@ -305,24 +363,28 @@ static void fill_request(struct hf_link *link)
     }
 }
 
-bool hf__send_group(struct hf_link *link, bool watched)
+bool hf__send_group(struct hf_link *link, enum hf_group_kind kind)
 {
     struct hf_shared_error no_memory = {.class = HF_SHARED_STATE, .reason = "out of memory"};
 
     if (grow_request(link) == 0) {
-        link->group = (struct hf_shared_group){
-            .items = link->items, .logs = link->logs, .watched = watched, .done = group_done, .ctx = link};
+        link->group = (struct hf_shared_group){.items = link->items,
+                                               .logs = link->logs,
+                                               .guarded = kind == HF_GROUP_GUARDED,
+                                               .watched = kind == HF_GROUP_WATCHED,
+                                               .done = group_done,
+                                               .ctx = link};
         fill_request(link);
-        for (size_t i = 0; i < link->sends.n; i++)
-            hf__link_note_sent(link, link->sends.sends[i].lsn);
+        for (size_t i = 0; i < link->sends.n; i++) {
+            if (link->sends.sends[i].in_group)
+                hf__link_note_sent(link, link->sends.sends[i].lsn);
+        }
         hf__link_out(link, true);
         if (link->tier->ops->send_group(link->tier, &link->group) == 0)
             return true;
         hf__link_out(link, false);
     }
-    for (size_t i = 0; i < link->sends.n; i++)
-        hf__send_leave(link, &link->sends.sends[i]);
-    hf__send_list_clear(&link->sends);
+    leave_the_rest(link);
     hf__link_pause(link, &no_memory);
     return true;
 }

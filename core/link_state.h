@@ -41,10 +41,27 @@ struct hf_trial {
     struct hf_pending_row row; /* its slices point to `base_value` and to the key of the send */
     struct hf_case c;
     struct hf_judgement verdict;
-    bool examined; /* Redis is asked before it is sent */
+    bool examined; /* Redis is looked at before it is changed ... */
+    bool guarded;  /* ... first by the script that changes it, if the key holds what one of the guards says */
+    struct hf_shared_guard guards[HF_PENDING_OWN_MAX + 2];
+    size_t n_guards;
+    bool in_turn; /* in the examination under way, and in the group that follows it */
     bool judged;
     uint8_t want; /* HF_WANT_*: of the next examination */
     struct hf_buf base_value, theirs, merged;
+};
+
+/* A caller that waits for a decision; on the caller's stack. */
+struct hf_decide_wait {
+    struct hf_decide_wait *next;
+    struct hf *store;
+    struct hf_ns *ns;
+    struct hf_decision *decision;
+    struct hf_shared_decide request;
+    int64_t asked_ms; /* timeline */
+    bool out, done;
+    int rc;
+    char reason[HF_SHARED_REASON_MAX];
 };
 
 /* Something to be sent in a group: a live write, or a replayed row with copies of its key and value. */
@@ -53,6 +70,7 @@ struct hf_send {
     struct hf_trial *trial; /* of a row; owned */
     struct hf_ns *ns;
     struct hf_buf key, value;
+    bool in_group;        /* the group under way is about it */
     enum hf_shared_op op; /* 0: nothing is to be sent */
     uint64_t lsn;         /* an acknowledgement settles the key up to here */
     int64_t deadline_ms;  /* timeline */
@@ -165,6 +183,7 @@ struct hf_link {
     bool stopping;      /* the transport is going away: no more wakes */
     bool picking;       /* the link thread is choosing what to send: it may hold what no queue shows */
     bool overflowed;    /* writes since live_from were left pending: another pass is needed */
+    uint64_t moved;     /* counts what may have ended changes: answers, states, checkpoints */
     uint64_t live_from; /* LSNs from here on went to the live queue, if accepting */
     uint64_t last_enqueued;
     struct hf_live_queue plain, lane;
@@ -172,10 +191,10 @@ struct hf_link {
     struct hf_fetch_wait *fetches;
     struct hf_ask *asks;               /* link_ask.h */
     bool asking;                       /* the connection stands: questions are taken */
+    struct hf_decide_wait *decides;    /* oldest first */
     struct hf_cursor *published;       /* per namespace: after what they speak of was settled */
     struct hf_cursor *saved;           /* ... and as of the last freeze */
     char run_id[48], saved_run_id[48]; /* of the server that they speak of; "": not known */
-    int64_t offset_ms, uncertainty_ms; /* Redis's clock minus the timeline */
     struct hf_operator by_operator;    /* what the operator has set */
 
     /* what the request out consists of; the live ones also count as outstanding (mutex) */
@@ -200,6 +219,7 @@ struct hf_link {
     bool begun;            /* the first attempt to connect was made */
     bool taking_from_open; /* live writes have been taken since the store was opened, not since a connect */
     bool connected;
+    bool asks_time; /* the first answer on this connection was not believed: nothing is sent before the second */
     _Atomic bool waits_for_sync; /* the head of a queue is not durable yet: wake when the journal moves on */
 
     /* catching up */
@@ -219,12 +239,18 @@ struct hf_link {
     bool rows_done, lanes_done; /* in this pass */
     bool again;                 /* something of this pass has to be sent again */
     bool lane_again;            /* lane entries were left: the rest of the lane waits for the next pass */
+    bool decide_turn;           /* decisions, or all else */
     bool live_turn;             /* whose turn it is when both have work */
     bool checking;              /* the pass is through; the checkpoint that clears its rows is awaited */
     unsigned rows_budget;       /* rows in the next group of the replay */
     unsigned contended;         /* times in a row that a single row was touched between examination and store */
     int64_t rows_sent_ms;
     int64_t rows_not_before_ms; /* the throttle, and the random delay: timeline */
+    int64_t wake_due_ms;        /* of the timer, while connected and not paused: timeline; 0: not set */
+    struct hf_ns *log_read;     /* whose log the page under way is of, while online */
+    bool held_back;             /* connected, and nothing is sent: the operator's will */
+    bool decided;               /* what a held link waits for; mutex */
+    bool no_scripts;            /* this user may run none: rows are examined by single commands */
     bool rows_from_cursor; /* the rows that are out came from the cursor, which goes back to the first of them */
     bool log_behind;       /* an examination found more in a change log than it reads: catch up first */
     bool full_log;         /* in this pass the conflict log had no room */
@@ -260,9 +286,10 @@ void hf__link_begin_pass(struct hf_link *link);
 void hf__link_out(struct hf_link *link, bool out);
 /* Pause sending for a while because of the server's state, keeping the connection. */
 void hf__link_pause(struct hf_link *link, const struct hf_shared_error *error);
+/* A time on the timeline as one on Redis's clock, and back; 0 stays 0. */
 int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms);
 int64_t hf__link_from_redis_ms(const struct hf_link *link, int64_t redis_ms);
-/* Of a time on the timeline, when it is told in Redis's. */
+/* How far a time on the timeline may be off when it is told in Redis's. */
 int64_t hf__link_uncertainty_ms(const struct hf_link *link, int64_t timeline_ms);
 /* Entries up to this LSN are about to be handed to Redis. */
 void hf__link_note_sent(struct hf_link *link, uint64_t lsn);
@@ -272,6 +299,8 @@ void hf__link_note_overflow(struct hf_link *link);
 void hf__link_note_out_of_memory(struct hf_link *link, const struct hf_shared_error *error);
 /* The conflict log has no room: a change stays pending. */
 void hf__link_note_full_log(struct hf_link *link);
+/* Whether the parked list takes so many more; if not, the status says why they stay pending. */
+bool hf__link_may_park(struct hf_link *link, size_t n);
 /* Note what the journal's headers should say of sharing. */
 void hf__link_note_shared(struct hf_link *link);
 
@@ -288,7 +317,27 @@ void hf__resend_release(struct hf_link *link);
 void hf__sweep_begin(struct hf_link *link); /* gaps, and the namespaces that are marked */
 void hf__sweep_send(struct hf_link *link);  /* the next batch, if it is time; runs beside other requests */
 void hf__sweep_release(struct hf_link *link);
-void hf__link_swept(struct hf_link *link); /* link.c: all copies are compared */
+
+/* link_copies.c */
+void hf__link_distrust_copies(struct hf_link *link); /* the link is lost, or all may have been changed */
+void hf__link_swept(struct hf_link *link);           /* all copies are compared */
+void hf__link_invalidated(void *ctx, const struct hf_slice *keys, size_t n); /* of the transport's handler */
+bool hf__link_read_log(struct hf_link *link); /* while online, if it is time: true when a request went out */
+
+/* link_operator.c */
+/* Whether nothing may be sent, by the operator's will; goes into that state and out of it between two requests. */
+bool hf__link_is_held_back(struct hf_link *link);
+void hf__link_delay_replay(struct hf_link *link); /* a new connection: not all nodes at once */
+/* Rows that may be sent now; 0: the link will be woken when it is time. */
+unsigned hf__link_rows_allowed(struct hf_link *link);
+void hf__link_spend(struct hf_link *link, size_t n_ops, size_t n_bytes);
+/* The operator has decided what a held link waits for. */
+bool hf__link_take_decision(struct hf_link *link);
+
+/* A random part of it, at least half. */
+int hf__link_jittered(struct hf_link *link, int ms);
+/* Live writes become pending at once; what is queued does, too. */
+void hf__link_leave_live(struct hf_link *link);
 /* Come back in so many milliseconds, if nothing else does before. */
 void hf__link_wake_in(struct hf_link *link, int ms);
 
@@ -301,6 +350,11 @@ void hf__live_drop_all(struct hf_link *link);
 void hf__fetch_send_all(struct hf_link *link);
 void hf__fetch_fail_all(struct hf_link *link, const char *reason);
 
+/* link_decide.c */
+bool hf__link_send_decide(struct hf_link *link);
+void hf__decide_fail_all(struct hf_link *link, const char *reason);
+void hf__decide_note_left(struct hf_link *link); /* keys whose decision nobody heard are fetched again */
+
 /* link_refresh.c */
 int hf__refresh_add(struct hf_link *link, struct hf_slice key);
 void hf__refresh_send(struct hf_link *link);
@@ -312,6 +366,8 @@ void hf__refresh_release(struct hf_link *link);
 struct hf_note *hf__notes_of(struct hf_notes *notes, struct hf_slice key);
 const struct hf_note *hf__notes_find(const struct hf_notes *notes, struct hf_slice key); /* or NULL */
 void hf__notes_release(struct hf_notes *notes);
+/* A copy that others may have changed is fetched again, unless it owes anything or is not held. */
+void hf__link_doubt_copy(struct hf_link *link, struct hf_slice key);
 /* Another node's change, from the log: noted where it is owed, else its copy is refreshed. */
 void hf__link_foreign_change(struct hf_link *link, const struct hf_shared_change *change);
 
@@ -322,8 +378,10 @@ bool hf__send_list_full(const struct hf_link *link, size_t max);
 void hf__send_list_clear(struct hf_send_list *list);
 struct hf_slice hf__send_key(const struct hf_send *s);
 struct hf_slice hf__send_value(const struct hf_send *s);
-/* Send the list as a group. Without memory nothing goes out, and everything is looked at again after a pause. */
-bool hf__send_group(struct hf_link *link, bool watched);
+/* Send those of the list that are marked `in_group`. Without memory nothing goes out, and everything is looked at again after
+ * a pause. */
+enum hf_group_kind { HF_GROUP_PLAIN = 0, HF_GROUP_GUARDED, HF_GROUP_WATCHED };
+bool hf__send_group(struct hf_link *link, enum hf_group_kind kind);
 /* The connection died with what is in the list. */
 void hf__send_lost(struct hf_link *link);
 /* It was not sent: a live write becomes pending, a row is looked at again. */
@@ -340,8 +398,10 @@ void hf__link_pace(struct hf_link *link, bool touched);
 bool hf__link_send_rows(struct hf_link *link); /* true when a request went out */
 /* Add one row to the list and begin its trial. */
 int hf__replay_add_row(struct hf_link *link, struct hf_look *look, const struct hf_pending_row *row);
-/* Examine, judge and send what is in the list. True when a request went out. */
+/* The next step for the rows in the list. True when a request went out. */
 bool hf__replay_try(struct hf_link *link);
+/* A guarded group was answered: this row's key holds something else than was known, or no script may run. */
+void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s);
 /* The group with this row was answered, and this row's part is done. */
 void hf__replay_applied(struct hf_link *link, struct hf_send *s);
 void hf__trial_free(struct hf_trial *trial); /* accepts NULL */

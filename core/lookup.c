@@ -6,7 +6,8 @@
 
 int hf__look_begin(struct hf *store, struct hf_look *ret_look)
 {
-    *ret_look = (struct hf_look){.store = store, .now_ms = hf__now_ms(store)};
+    *ret_look = (struct hf_look){.store = store, .time_unknown = hf__time_is_unknown(store)};
+    ret_look->now_ms = hf__now_ms(store);
     if (store->read_only)
         return hf__reader_look(ret_look);
     ret_look->visible_lsn = atomic_load_explicit(&store->visible_lsn, memory_order_acquire);
@@ -71,6 +72,7 @@ static bool resolve_overlay(const struct hf_look *look, const struct hf_node *ac
         found->lsn = found->top->lsn;
     if (!v)
         return false;
+    found->of_value = v;
     found->held = true;
     found->live = v->op != HF_ENTRY_DELETE;
     found->value = v->value;
@@ -86,6 +88,7 @@ static void finish(const struct hf_look *look, const struct hf_version *ttl, str
         found->deadline_ms = ttl->deadline_ms;
     if (hf__is_expired(found->deadline_ms, look->now_ms))
         found->live = false;
+    found->time_unknown = found->live && found->deadline_ms != 0 && look->time_unknown;
 }
 
 static void take_record(const struct hf_record *record, struct hf_found *found)
@@ -97,7 +100,7 @@ static void take_record(const struct hf_record *record, struct hf_found *found)
     found->deadline_ms = record->deadline_ms;
     found->made_ms = found->top ? found->top->made_ms : record->made_ms;
     found->only_ttl = found->top != NULL;
-    found->record_shared = record->flags & HF_RECORD_SHARED;
+    found->record_shared = !(record->flags & HF_RECORD_UNSHARED);
     if (!found->top)
         found->lsn = record->lsn;
 }
@@ -137,6 +140,11 @@ int hf__look_up(struct hf_look *look, struct hf_slice key, struct hf_found *ret_
     return 0;
 }
 
+bool hf__look_hides(const struct hf_look *look, struct hf_slice key, const struct hf_found *found)
+{
+    return found->time_unknown && hf__ns_of(&look->store->namespaces, key)->unknown_time == HF_UNKNOWN_TIME_HIDE;
+}
+
 int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_found *found, enum hf_owed *ret_owed)
 {
     const struct hf_local_ops *ops = look->store->local->ops;
@@ -159,6 +167,35 @@ int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_fou
         *ret_owed = HF_OWED_LANE;
     else if (rc == HF_NOT_FOUND && (rc = ops->pending_get(snap, key, &row)) == 0)
         *ret_owed = HF_OWED_ROW;
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
+/* 1 or 0, as the newest value says; -1: there is none in this generation. */
+static int tentative_value(const struct hf_version *v)
+{
+    for (; v; v = v->older) {
+        if (!changes_only_ttl(v))
+            return (v->flags & HF_ENTRY_TENTATIVE) != 0;
+    }
+    return -1;
+}
+
+int hf__look_tentative(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_tentative)
+{
+    struct hf_node *frozen = look->view.frozen ? hf__generation_find(look->view.frozen, key) : NULL;
+    struct hf_local_snap *snap = NULL;
+    struct hf_pending_row row;
+    int rc, tentative = tentative_value(found->top);
+
+    if (tentative < 0)
+        tentative = tentative_value(visible(look, frozen));
+    *ret_tentative = tentative == 1;
+    if (tentative >= 0)
+        return 0;
+    rc = hf__look_snap(look, &snap);
+    if (rc == 0)
+        rc = look->store->local->ops->pending_get(snap, key, &row);
+    *ret_tentative = rc == 0 && row.why == HF_PENDING_TENTATIVE;
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 

@@ -10,6 +10,7 @@ struct hf_look {
     struct hf_view view;
     struct hf_local_snap *snap; /* taken when first needed, always after the view was pinned */
     uint64_t visible_lsn;
+    bool time_unknown; /* a deadline that has not passed at now_ms may have passed all the same */
     int64_t now_ms;
 };
 
@@ -20,9 +21,11 @@ struct hf_found {
     int64_t deadline_ms, made_ms;
     uint64_t lsn; /* of the newest change, a TTL's included */
     uint8_t type;
-    struct hf_version *top; /* the newest version in the overlay; NULL: none */
-    bool only_ttl;          /* the overlay changes only the deadline of what the local tier holds */
-    bool record_shared;     /* the value comes from the local tier, and Redis had acknowledged it */
+    struct hf_version *top;      /* the newest version in the overlay; NULL: none */
+    struct hf_version *of_value; /* the one that holds the value, or is its delete; NULL: the local tier's */
+    bool only_ttl;               /* the overlay changes only the deadline of what the local tier holds */
+    bool time_unknown;           /* it is live as far as is known: it has a TTL, and the time is not known */
+    bool record_shared;          /* the value comes from the local tier, and Redis had acknowledged it */
 };
 
 int hf__look_begin(struct hf *store, struct hf_look *ret_look);
@@ -35,9 +38,16 @@ int hf__look_up(struct hf_look *look, struct hf_slice key, struct hf_found *ret_
 void hf__look_resolve(const struct hf_look *look, const struct hf_node *active, const struct hf_node *frozen,
                       const struct hf_record *record, struct hf_found *ret_found);
 
+/* The key's namespace does not show what may be dead. */
+bool hf__look_hides(const struct hf_look *look, struct hf_slice key, const struct hf_found *found);
+
 /* What a key still owes the shared tier. */
 enum hf_owed { HF_OWED_NOTHING = 0, HF_OWED_ROW, HF_OWED_LANE };
 int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_found *found, enum hf_owed *ret_owed);
+
+/* Whether a key that owes a row was decided here in the shared tier's stead. */
+int hf__look_tentative(struct hf_look *look, struct hf_slice key, const struct hf_found *found,
+                       bool *ret_tentative);
 
 /* Wait until the entry may be shown to a reader (promise 1). HF_ESTOPPED when its sync has failed. */
 int hf__wait_readable(struct hf *store, uint64_t lsn);

@@ -109,6 +109,8 @@ static int fill(struct hf_ns *ns, const struct hf_namespace *options, const char
     ns->keep_replaced = !options->keep_no_replaced;
     if (rc == 0)
         rc = bookkeeping_key(ns, ":mark:", node, &ns->mark_key);
+    if (rc == 0)
+        rc = bookkeeping_key(ns, ":fence", "", &ns->fence_key);
     return rc;
 }
 
@@ -164,6 +166,7 @@ void hf__ns_table_release(struct hf_ns_table *table)
         hf_buf_release(&table->all[i].prefix);
         hf_buf_release(&table->all[i].log_key);
         hf_buf_release(&table->all[i].mark_key);
+        hf_buf_release(&table->all[i].fence_key);
     }
     free(table->all);
     *table = (struct hf_ns_table){0};

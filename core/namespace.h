@@ -22,11 +22,13 @@ struct hf_ns {
     enum hf_unknown_time_policy unknown_time;
     bool tentative;
     bool keep_replaced;
+    struct hf_buf fence_key;
 
     /* Owned by the link thread. */
     char epoch[33];
     char log_id[HF_STREAM_ID_MAX]; /* the last change-log entry that we know */
     bool log_unread;               /* others may have written to the log since: our own ids do not move log_id on */
+    int64_t log_due_ms;            /* not read before this, while online: timeline */
     struct hf_buf log_key, mark_key;
     uint64_t mark;               /* the last LSN of our lane that Redis holds */
     bool fresh;                  /* this epoch began without us: no entry of ours from before was applied in it */

@@ -61,10 +61,18 @@ static void describe(struct hf *store, struct hf_slice key, const struct hf_foun
         .origin = origin_of(store, found, owed, ns),
         .pending = owed != HF_OWED_NOTHING,
         .shared = is_shared(store, ns, found, owed),
+        .time_unknown = found->time_unknown,
         .deadline_ms = found->live ? found->deadline_ms : 0,
         .tentative = owed == HF_OWED_LANE && found->top && found->top->op == HF_ENTRY_INCR,
         .existed = found->held,
     };
+}
+
+/* It may be dead, and the namespace does not show such keys: as if it was not held, but for what it still owes. */
+static void hide(struct hf_found *found, enum hf_owed owed, struct hf_result *r)
+{
+    found->live = false;
+    *r = (struct hf_result){.lsn = found->lsn, .origin = HF_ORIGIN_NONE, .pending = owed != HF_OWED_NOTHING};
 }
 
 /* What this store holds, with nothing shown that a crash could take back. */
@@ -81,8 +89,12 @@ static int read_local(struct hf *store, struct hf_slice key, struct read *r)
         rc = hf__look_owed(&look, key, &found, &owed);
     if (rc == 0) {
         describe(store, key, &found, owed, &r->result);
+        if (hf__look_hides(&look, key, &found))
+            hide(&found, owed, &r->result);
         r->live = found.live;
     }
+    if (rc == 0 && owed == HF_OWED_ROW)
+        rc = hf__look_tentative(&look, key, &found, &r->result.tentative);
     if (rc == 0 && found.live)
         rc = take_value(r, found.value);
     hf__look_end(&look);

@@ -1,6 +1,7 @@
 /* Readers outside the owner (docs/journal-format.md, "The control page"). */
 #include "reader.h"
 
+#include "clock_meta.h"
 #include "control.h"
 #include "fail.h"
 #include "lock.h"
@@ -62,6 +63,18 @@ static int load(struct hf *store, bool owned, uint64_t covered_lsn, uint64_t lim
     return rc;
 }
 
+/* The owner may have learned the time by now; an error shows when the records are read. */
+static void follow_time(struct hf_look *look)
+{
+    struct hf *store = look->store;
+    struct hf_timeline_saved saved;
+
+    if (hf__clock_meta_read(store->local, look->snap, &saved) == 0)
+        hf__timeline_follow(&store->time, &saved);
+    look->time_unknown = hf__time_is_unknown(store);
+    look->now_ms = hf__now_ms(store);
+}
+
 /* One attempt: 0, 1 to start over, or an error. */
 static int try_look(struct hf *store, struct hf_look *look)
 {
@@ -74,6 +87,8 @@ static int try_look(struct hf *store, struct hf_look *look)
         rc = ops->snap_begin(store->local, &look->snap);
     if (rc != 0)
         return rc;
+    if (look->time_unknown)
+        follow_time(look);
     covered = ops->snap_covered_lsn(look->snap);
     if (store->read_limit_lsn == 0 || covered != store->read_covered_lsn || limit != store->read_limit_lsn) {
         rc = load(store, owned, covered, limit);

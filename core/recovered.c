@@ -1,19 +1,30 @@
 /* The journal's tail on its way into the overlay. */
 #include "recovered.h"
 
+#include "unlist.h"
+
 int hf__recovered_entry(void *ctx, const struct hf_entry *entry)
 {
     struct hf *store = ctx;
-    bool never_shared = (entry->flags & HF_ENTRY_LOCAL) || entry->op == HF_ENTRY_RESULT || !store->sharing;
+    bool never_shared =
+        (entry->flags & (HF_ENTRY_LOCAL | HF_ENTRY_DECIDED)) || entry->op == HF_ENTRY_RESULT || !store->sharing;
     struct hf_staged staged;
-    int rc = hf__overlay_stage(&store->overlay, entry, never_shared ? HF_VERSION_SETTLED : HF_VERSION_UNSETTLED,
-                               &staged);
+    int rc;
 
+    if (entry->op == HF_ENTRY_INTENT)
+        return store->read_only ? 0 : hf__intent_recovered(store, entry->lsn, entry->key);
+
+    if (hf__is_unlist_entry(entry))
+        return hf__unlist_recovered(store, entry);
+    rc = hf__overlay_stage(&store->overlay, entry, never_shared ? HF_VERSION_SETTLED : HF_VERSION_UNSETTLED,
+                           &staged);
     if (rc != 0)
         return rc;
     /* What was sent before the crash is not known: for a lane the mark tells, and without it, it is in doubt. */
     atomic_store(&staged.version->sent, !never_shared);
     hf__overlay_insert(&store->overlay, &staged, entry->lsn);
+    if (entry->flags & HF_ENTRY_DECIDED)
+        hf__intent_recovered_outcome(store, (uint64_t)entry->delta);
     return 0;
 }
 

@@ -169,6 +169,7 @@ static int keep(struct hf_scan *scan, struct merge *m, struct hf_slice key, cons
         .durable = true,
         .pending = owed != HF_OWED_NOTHING,
         .shared = owed == HF_OWED_NOTHING,
+        .time_unknown = found->time_unknown,
         .deadline_ms = found->deadline_ms,
         .existed = true,
     };
@@ -190,7 +191,7 @@ static int fill(struct hf_scan *scan, struct merge *m)
         merge_found(m, key, &found);
         if (found.lsn > scan->max_lsn)
             scan->max_lsn = found.lsn;
-        if (found.live &&
+        if (found.live && !hf__look_hides(&m->look, key, &found) &&
             (scan->inclusive || hf__slice_cmp(key, hf__slice(scan->after.bytes, scan->after.len)) > 0))
             rc = keep(scan, m, key, &found);
         if (rc == 0)

@@ -73,13 +73,100 @@ static unsigned each_version(struct hf *store, const struct hf_generation *g, st
     return changed;
 }
 
-/* Room in the list for one more, before anything is marked. With checkpoint.mutex. */
-static bool reserve(struct hf_checkpointer *cp)
+/* ---- which rows are void, until a commit clears them ---- */
+
+/* By the key's hash alone: 64 bits of it do not meet by chance in a table of some ten thousand. */
+struct hf_acked {
+    uint64_t hash; /* 0: a free place */
+    uint64_t lsn;
+};
+
+static uint64_t hash_of(struct hf_slice key)
 {
-    size_t capacity = cp->settled_capacity ? 2 * cp->settled_capacity : 64;
+    const uint8_t *bytes = key.data;
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+
+    for (size_t i = 0; i < key.len; i++)
+        h = (h ^ bytes[i]) * 1099511628211u;
+    return h ? h : 1;
+}
+
+static struct hf_acked *place_of(struct hf_acked *table, size_t capacity, uint64_t hash)
+{
+    size_t i = (hash ^ hash >> 29) & (capacity - 1);
+
+    while (table[i].hash != 0 && table[i].hash != hash)
+        i = (i + 1) & (capacity - 1);
+    return &table[i];
+}
+
+/* Room for one more. With checkpoint.mutex. */
+static bool reserve_acked(struct hf_checkpointer *cp)
+{
+    size_t capacity = cp->acked_capacity ? 2 * cp->acked_capacity : 256;
+    struct hf_acked *grown;
+
+    if (4 * (cp->n_acked + 1) <= 3 * cp->acked_capacity)
+        return true;
+    grown = calloc(capacity, sizeof(*grown));
+    if (!grown)
+        return false;
+    for (size_t i = 0; i < cp->acked_capacity; i++) {
+        if (cp->acked[i].hash != 0)
+            *place_of(grown, capacity, cp->acked[i].hash) = cp->acked[i];
+    }
+    free(cp->acked);
+    cp->acked = grown;
+    cp->acked_capacity = capacity;
+    return true;
+}
+
+/* After reserve_acked(). */
+static void index_row(struct hf_checkpointer *cp, const struct hf_settled *settled)
+{
+    uint64_t hash = hash_of(hf__slice(settled->key.data, settled->key.len));
+    struct hf_acked *at = place_of(cp->acked, cp->acked_capacity, hash);
+
+    cp->n_acked += at->hash == 0;
+    at->hash = hash;
+    if (settled->lsn > at->lsn)
+        at->lsn = settled->lsn;
+}
+
+void hf__settle_index_again(struct hf_checkpointer *cp)
+{
+    if (cp->acked)
+        memset(cp->acked, 0, cp->acked_capacity * sizeof(*cp->acked));
+    cp->n_acked = 0;
+    for (size_t i = 0; i < cp->n_settled; i++) {
+        if (cp->settled[i].what & HF_LEFT_ROW)
+            index_row(cp, &cp->settled[i]); /* the table was large enough for all of them */
+    }
+}
+
+uint64_t hf__settle_acked_lsn(struct hf *store, struct hf_slice key)
+{
+    struct hf_checkpointer *cp = &store->checkpoint;
+    uint64_t lsn = 0;
+
+    pthread_mutex_lock(&cp->mutex);
+    if (cp->n_acked > 0)
+        lsn = place_of(cp->acked, cp->acked_capacity, hash_of(key))->lsn;
+    pthread_mutex_unlock(&cp->mutex);
+    return lsn;
+}
+
+/* Room in the list for `n` more, before anything is marked. With checkpoint.mutex. */
+static bool reserve(struct hf_checkpointer *cp, size_t n)
+{
+    size_t capacity = cp->settled_capacity ? cp->settled_capacity : 64;
     struct hf_settled *grown;
 
-    if (cp->n_settled < cp->settled_capacity)
+    if (!reserve_acked(cp))
+        return false;
+    while (capacity < cp->n_settled + n)
+        capacity *= 2;
+    if (cp->settled && capacity == cp->settled_capacity)
         return true;
     grown = realloc(cp->settled, capacity * sizeof(*grown));
     if (!grown)
@@ -93,8 +180,12 @@ static bool reserve(struct hf_checkpointer *cp)
 static void leave(struct hf *store, const struct hf_settled *settled)
 {
     store->checkpoint.settled[store->checkpoint.n_settled++] = *settled;
-    if (settled->what & (HF_LEFT_PARKED | HF_LEFT_CONFLICT))
+    if (settled->what & HF_LEFT_LISTS)
         atomic_fetch_add(&store->unsaved, 1);
+    if (settled->what & HF_LEFT_ROW)
+        index_row(&store->checkpoint, settled);
+    if (settled->what & HF_LEFT_PARKED)
+        atomic_fetch_add(&store->parked_left, 1);
     if (settled->what & HF_LEFT_CONFLICT) {
         atomic_fetch_add(&store->conflicts_left, 1);
         atomic_fetch_add(&store->conflict_bytes_left, settled->more->bytes.len);
@@ -119,7 +210,8 @@ bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn)
     hf__view_pin(&store->overlay, &view);
     pthread_mutex_lock(&store->checkpoint.mutex);
     (void)each_version(store, view.active, key, lsn, look_only, &in_active);
-    if (!rows_possible(store, in_active) || (reserve(&store->checkpoint) && hf__buf_copy(key, &settled.key) == 0)) {
+    if (!rows_possible(store, in_active) ||
+        (reserve(&store->checkpoint, 1) && hf__buf_copy(key, &settled.key) == 0)) {
         changed = each_version(store, view.active, key, lsn, mark_settled, &in_active);
         changed += each_version(store, view.frozen, key, lsn, mark_settled, &in_frozen);
         if (settled.key.data)
@@ -138,7 +230,7 @@ static bool settle_and_leave(struct hf *store, struct hf_slice key, const struct
 
     hf__view_pin(&store->overlay, &view);
     pthread_mutex_lock(&store->checkpoint.mutex);
-    reserved = reserve(&store->checkpoint);
+    reserved = reserve(&store->checkpoint, 1);
     if (reserved) {
         (void)each_version(store, view.active, key, settled->lsn, mark, &any);
         (void)each_version(store, view.frozen, key, settled->lsn, mark, &any);
@@ -182,20 +274,53 @@ static int copy_parked(struct hf_settled_more *more, const struct hf_lane_entry 
     return 0;
 }
 
-bool hf__settle_park(struct hf *store, const struct hf_lane_entry *entry, bool in_doubt, bool from_lane,
-                     const char *reason)
+static bool make_parked(struct hf_settled *settled, const struct hf_lane_entry *entry, const struct hf_parking *how)
 {
-    struct hf_settled settled = {.lsn = entry->lsn,
-                                 .what = HF_LEFT_PARKED | (from_lane ? HF_LEFT_LANE : HF_LEFT_ROW),
-                                 .more = calloc(1, sizeof(*settled.more))};
-    bool done = settled.more && copy_parked(settled.more, entry, in_doubt, reason) == 0 &&
-                hf__buf_copy(entry->key, &settled.key) == 0 &&
-                settle_and_leave(store, entry->key, &settled, from_lane ? mark_parked_exactly : mark_parked);
+    settled->lsn = entry->lsn;
+    settled->what = HF_LEFT_PARKED | (how->from_lane ? HF_LEFT_LANE : HF_LEFT_ROW);
+    settled->more = calloc(1, sizeof(*settled->more));
+    return settled->more && copy_parked(settled->more, entry, how->in_doubt, how->reason) == 0 &&
+           hf__buf_copy(entry->key, &settled->key) == 0;
+}
 
-    if (!done)
-        hf__settled_release(&settled);
+/* Mark and leave all of them, or none. */
+static bool park_all(struct hf *store, const struct hf_settled *settled, size_t n, mark_fn *mark)
+{
+    struct hf_view view;
+    bool any = false, reserved;
+
+    hf__view_pin(&store->overlay, &view);
+    pthread_mutex_lock(&store->checkpoint.mutex);
+    reserved = reserve(&store->checkpoint, n);
+    for (size_t i = 0; i < n && reserved; i++) {
+        struct hf_slice key = hf__slice(settled[i].key.data, settled[i].key.len);
+        (void)each_version(store, view.active, key, settled[i].lsn, mark, &any);
+        (void)each_version(store, view.frozen, key, settled[i].lsn, mark, &any);
+        leave(store, &settled[i]);
+    }
+    pthread_mutex_unlock(&store->checkpoint.mutex);
+    hf__view_unpin(&store->overlay, &view);
+    return reserved;
+}
+
+bool hf__settle_park(struct hf *store, const struct hf_lane_entry *entries, size_t n, const struct hf_parking *how)
+{
+    struct hf_settled *settled = calloc(n, sizeof(*settled));
+    bool done = settled != NULL;
+
+    for (size_t i = 0; i < n && done; i++)
+        done = make_parked(&settled[i], &entries[i], how);
+    done = done && park_all(store, settled, n, how->from_lane ? mark_parked_exactly : mark_parked);
+    for (size_t i = 0; i < n && settled && !done; i++)
+        hf__settled_release(&settled[i]);
+    free(settled);
     hf__checkpoint_request(store);
     return done;
+}
+
+bool hf__settle_may_park(struct hf *store, size_t n)
+{
+    return atomic_load(&store->parked) + atomic_load(&store->parked_left) + n <= store->opts.parked_max;
 }
 
 static bool copy_retained(struct hf_settled *settled, const struct hf_lane_entry *entry)
@@ -229,8 +354,8 @@ static bool leave_only(struct hf *store, struct hf_settled *settled)
     bool done;
 
     pthread_mutex_lock(&store->checkpoint.mutex);
-    done = reserve(&store->checkpoint);
-    if (settled->what & (HF_LEFT_FOREIGN | HF_LEFT_GAP))
+    done = reserve(&store->checkpoint, 1);
+    if (settled->what & (HF_LEFT_FOREIGN | HF_LEFT_GAP | HF_LEFT_UNPARK | HF_LEFT_RESOLVE))
         settled->not_before = store->checkpoint.started + 1; /* one under way may have frozen already */
     if (done)
         leave(store, settled);
@@ -320,6 +445,52 @@ bool hf__settle_note_foreign(struct hf *store, struct hf_slice key, const struct
     if (!done)
         hf__settled_release(&settled);
     return done;
+}
+
+/* ---- off their lists ---- */
+
+bool hf__settle_unlist(struct hf *store, unsigned what, uint64_t listed)
+{
+    struct hf_settled settled = {.what = what, .listed = listed};
+
+    return leave_only(store, &settled);
+}
+
+/* With checkpoint.mutex. */
+static struct hf_settled *find_unlist(struct hf_checkpointer *cp, unsigned what, uint64_t listed)
+{
+    for (size_t i = 0; i < cp->n_settled; i++) {
+        if (cp->settled[i].what == what && cp->settled[i].listed == listed)
+            return &cp->settled[i];
+    }
+    return NULL;
+}
+
+bool hf__settle_is_unlisted(struct hf *store, unsigned what, uint64_t listed)
+{
+    bool found;
+
+    pthread_mutex_lock(&store->checkpoint.mutex);
+    found = find_unlist(&store->checkpoint, what, listed) != NULL;
+    pthread_mutex_unlock(&store->checkpoint.mutex);
+    return found;
+}
+
+/* A commit under way counts the places of the list: this one stays, and says nothing. */
+bool hf__settle_keep_listed(struct hf *store, unsigned what, uint64_t listed, bool wait)
+{
+    struct hf_checkpointer *cp = &store->checkpoint;
+    struct hf_settled *settled;
+
+    pthread_mutex_lock(&cp->mutex);
+    while ((settled = find_unlist(cp, what, listed)) && wait && hf__checkpoint_is_draining(store))
+        pthread_cond_wait(&cp->finished, &cp->mutex);
+    if (settled) {
+        settled->what = 0;
+        atomic_fetch_sub(&store->unsaved, 1);
+    }
+    pthread_mutex_unlock(&cp->mutex);
+    return settled != NULL;
 }
 
 void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn)

@@ -15,10 +15,14 @@ bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn);
 void hf__settle_lane(struct hf *store, const struct hf_lane_entry *entry);
 /* A plain delete was applied: it is kept for a while, too, because nothing else remembers it. */
 void hf__settle_retain_delete(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t made_ms);
-/* The entry goes to the parked list with its reason; it no longer counts as pending. False without memory: nothing was
- * marked, and it stays pending. */
-bool hf__settle_park(struct hf *store, const struct hf_lane_entry *entry, bool in_doubt, bool from_lane,
-                     const char *reason);
+/* The entries go to the parked list with their reason, all or none; they no longer count as pending. False without memory:
+ * nothing was marked, and they stay pending. Ask first whether the list has room for so many. */
+struct hf_parking {
+    bool in_doubt, from_lane;
+    const char *reason;
+};
+bool hf__settle_park(struct hf *store, const struct hf_lane_entry *entries, size_t n, const struct hf_parking *how);
+bool hf__settle_may_park(struct hf *store, size_t n);
 
 /* All changes of the key up to `lsn` have ended in a way that leaves more than an acknowledgement. */
 struct hf_verdict {
@@ -36,6 +40,18 @@ bool hf__settle_note_foreign(struct hf *store, struct hf_slice key, const struct
 bool hf__settle_relane(struct hf *store, const struct hf_lane_entry *entry);
 /* The key's copy was compared with Redis, and is right again. */
 void hf__settle_gap(struct hf *store, struct hf_slice key);
+/* The parked entry (`what`: HF_LEFT_UNPARK) or conflict (HF_LEFT_RESOLVE) leaves its list, in a commit that covers all that
+ * is written before the write lock, if the caller has it, is given up. False without memory. */
+bool hf__settle_unlist(struct hf *store, unsigned what, uint64_t listed);
+/* Whether that was left, and no commit holds it yet. */
+bool hf__settle_is_unlisted(struct hf *store, unsigned what, uint64_t listed);
+/* It stays on its list after all; false: a commit has taken it off. `wait`: for one that may be doing so; needless under
+ * the write lock that was held when it was left. */
+bool hf__settle_keep_listed(struct hf *store, unsigned what, uint64_t listed, bool wait);
+/* Up to which LSN the key's row is void, because what was left for the next checkpoint clears it; 0: not at all. */
+uint64_t hf__settle_acked_lsn(struct hf *store, struct hf_slice key);
+/* What was left has become shorter; with checkpoint.mutex. */
+void hf__settle_index_again(struct hf_checkpointer *cp);
 /* The key's versions up to `lsn` have been handed to the shared tier. */
 void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn);
 

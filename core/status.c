@@ -103,6 +103,9 @@ static int tally_all(struct hf *store, struct hf_status *s)
         s->pending_bytes = stats.pending_bytes + t.pending_bytes;
         s->pending_ops = stats.lane_entries + t.pending_ops;
         s->oldest_pending_ms = oldest == 0 ? 0 : t.look.now_ms > oldest ? t.look.now_ms - oldest : 1;
+        s->conflicts = stats.conflicts - stats.blind_conflicts;
+        s->blind_conflicts = stats.blind_conflicts;
+        s->gaps = stats.gaps;
         s->parked = stats.parked;
         s->in_doubt = stats.in_doubt;
         s->disk_used_bytes = stats.used_bytes;
@@ -131,6 +134,11 @@ static void owner_part(struct hf *store, struct hf_status *s)
     s->expired_in_queue = atomic_load(&store->expired_in_queue);
     s->refreshed = atomic_load(&store->refreshed);
     s->link_losses = atomic_load(&store->link_losses);
+    for (int i = 0; i < HF_N_OUTCOMES; i++)
+        s->settled_by[i] = atomic_load(&store->settled_by[i]);
+    s->dropped = atomic_load(&store->dropped);
+    s->lost_conflicts = atomic_load(&store->lost_conflicts);
+    s->revalidated = atomic_load(&store->revalidated);
 }
 
 static int reader_part(struct hf *store, struct hf_status *s)
@@ -156,6 +164,20 @@ static int reader_part(struct hf *store, struct hf_status *s)
     return 0;
 }
 
+/* What the operator has set, as the link has it; without a link, as it is stored. */
+static int operator_part(struct hf *store, const struct hf_link_status *link, struct hf_status *s)
+{
+    struct hf_operator set = link->by_operator;
+    int rc = store->link ? 0 : hf__operator_load(store, &set);
+
+    if (rc != 0)
+        return rc;
+    s->paused = set.paused;
+    s->replay_ops_per_s = set.throttled ? set.replay_ops_per_s : store->opts.replay_ops_per_s;
+    s->replay_bytes_per_s = set.throttled ? set.replay_bytes_per_s : store->opts.replay_bytes_per_s;
+    return 0;
+}
+
 int hf_status(struct hf *store, struct hf_status *ret_status)
 {
     struct hf_status s = {0};
@@ -171,77 +193,17 @@ int hf_status(struct hf *store, struct hf_status *ret_status)
     if (!store->read_only)
         owner_part(store, &s);
     hf__link_status(store, &link);
+    rc = operator_part(store, &link, &s);
+    if (rc != 0)
+        return rc;
+    s.look_only = store->opts.look_only;
     s.link = link.state;
     snprintf(s.link_reason, sizeof(s.link_reason), "%s", link.reason);
-    s.clock_offset_ms = link.clock_offset_ms;
-    s.clock_uncertainty_ms = link.clock_uncertainty_ms;
+    s.time_unknown = hf__time_is_unknown(store);
+    s.clock_known = hf__timeline_shared(&store->time, &s.clock_offset_ms, &s.clock_uncertainty_ms);
+    s.clock_jumps = hf__timeline_jumps(&store->time);
     memcpy(s.node, store->node, sizeof(s.node));
     s.quarantined = store->n_quarantined;
     *ret_status = s;
     return 0;
-}
-
-/* ---- parked entries ---- */
-
-static enum hf_op_kind kind_of(uint8_t lane_op)
-{
-    switch (lane_op) {
-    case HF_LANE_DELETE: return HF_OP_DELETE;
-    case HF_LANE_EXPIRE: return HF_OP_EXPIRE_AT;
-    case HF_LANE_PERSIST: return HF_OP_PERSIST;
-    case HF_LANE_INCR: return HF_OP_INCR;
-    default: return HF_OP_SET;
-    }
-}
-
-/* One parked entry, copied out, so that the callback runs without a snapshot. HF_NOT_FOUND at the end. */
-static int next_parked(struct hf *store, uint64_t from_lsn, struct hf_bytes *copy, struct hf_parked *ret_parked)
-{
-    const struct hf_local_ops *ops = store->local->ops;
-    struct hf_local_snap *snap;
-    struct hf_parked_row row;
-    int rc = ops->snap_begin(store->local, &snap);
-
-    if (rc != 0)
-        return rc;
-    rc = ops->parked_next(snap, from_lsn, &row);
-    hf__bytes_reset(copy);
-    if (rc == 0)
-        rc = hf__bytes_append(copy, row.entry.key.data, row.entry.key.len);
-    if (rc == 0)
-        rc = hf__bytes_append(copy, row.entry.value.data, row.entry.value.len);
-    if (rc == 0)
-        rc = hf__bytes_append(copy, row.reason.data, row.reason.len);
-    if (rc == 0)
-        rc = hf__bytes_append(copy, "", 1);
-    ops->snap_end(snap);
-    if (rc != 0)
-        return rc;
-    *ret_parked = (struct hf_parked){
-        .lsn = row.entry.lsn,
-        .in_doubt = row.in_doubt,
-        .kind = kind_of(row.entry.op),
-        .key = hf__slice(copy->bytes, row.entry.key.len),
-        .value = hf__slice(copy->bytes + row.entry.key.len, row.entry.value.len),
-        .delta = row.entry.delta,
-        .deadline_ms = row.entry.deadline_ms,
-        .made_ms = row.entry.made_ms,
-        .reason = (const char *)copy->bytes + row.entry.key.len + row.entry.value.len,
-    };
-    return 0;
-}
-
-int hf_parked_list(struct hf *store, int (*each)(void *ctx, const struct hf_parked *entry), void *ctx)
-{
-    struct hf_bytes copy = {0};
-    struct hf_parked parked;
-    uint64_t from_lsn = 0;
-    int rc = hf__check_handle(store, false);
-
-    while (rc == 0 && (rc = next_parked(store, from_lsn, &copy, &parked)) == 0) {
-        from_lsn = parked.lsn + 1;
-        rc = each(ctx, &parked);
-    }
-    hf__bytes_release(&copy);
-    return rc == HF_NOT_FOUND ? 0 : rc;
 }

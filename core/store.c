@@ -2,6 +2,7 @@
 #include "store.h"
 
 #include "checkpoint.h"
+#include "clock_meta.h"
 #include "control.h"
 #include "deadline.h"
 #include "done.h"
@@ -276,7 +277,7 @@ static int open_files(struct hf *store)
 
 struct remembered {
     uint64_t covered_lsn, reserved_lsn;
-    int64_t time_ms;
+    struct hf_timeline_saved time;
     bool shared; /* has ever had a shared tier */
 };
 
@@ -299,16 +300,15 @@ static int meta_number(struct hf *store, struct hf_local_snap *snap, const char 
 static int read_remembered(struct hf *store, struct hf_local_snap *snap, struct remembered *ret)
 {
     struct hf_slice node;
-    uint64_t time_ms = 0, shared = 0;
+    uint64_t shared = 0;
     int rc;
 
     ret->covered_lsn = store->local->ops->snap_covered_lsn(snap);
     rc = meta_number(store, snap, HF_META_RESERVED, &ret->reserved_lsn);
     if (rc == 0)
-        rc = meta_number(store, snap, HF_META_TIME, &time_ms);
+        rc = hf__clock_meta_read(store->local, snap, &ret->time);
     if (rc == 0)
         rc = meta_number(store, snap, HF_META_SHARED, &shared);
-    ret->time_ms = (int64_t)time_ms;
     ret->shared = shared != 0;
     if (rc != 0)
         return rc;
@@ -412,8 +412,7 @@ static int open_journal(struct hf *store, const struct remembered *was)
 
     if (rc != 0)
         return rc;
-    if (r.written_ms > hf__now_ms(store)) /* time never runs backwards, also not over a restart */
-        hf__timeline_start(&store->time, store->parts.clock, r.written_ms);
+    hf__timeline_note_recorded(&store->time, r.written_ms);
     hf__recovered_settle(store, &r);
     store->recovered_lsn = r.last_lsn;
     store->n_quarantined += r.n_damage > 0;
@@ -430,6 +429,7 @@ static void init_locks(struct hf *store)
     pthread_mutex_init(&store->checkpoint.mutex, NULL);
     hf__cond_init(&store->checkpoint.wake);
     pthread_cond_init(&store->checkpoint.finished, NULL);
+    hf__intents_init(store);
 }
 
 static struct hf *store_new(const char *dir, const struct hf_options *opts, const struct hf_parts *parts)
@@ -473,7 +473,7 @@ static int open_tiers(struct hf *store, struct remembered *was)
         rc = hf__ns_table_init(&store->namespaces, store->opts.namespaces, store->opts.n_namespaces, store->node);
     if (rc == 0)
         rc = hf__overlay_init(&store->overlay);
-    hf__timeline_start(&store->time, store->parts.clock, was->time_ms);
+    hf__timeline_start(&store->time, store->parts.clock, &was->time);
     return rc;
 }
 
@@ -497,17 +497,35 @@ static int start_link(struct hf *store)
     return rc == 0 ? hf__link_start(store, tier) : rc;
 }
 
+/* In another boot than the last one: from here on this boot's clock is what counts, also after a crash. */
+static void save_time(struct hf *store)
+{
+    const struct hf_local_ops *ops = store->local->ops;
+    struct hf_local_txn *txn;
+
+    if (!atomic_load(&store->time.unsaved) ||
+        ops->txn_begin(store->local, atomic_load(&store->covered_lsn), &txn) != 0)
+        return;
+    if (hf__clock_meta_write(store->local, txn, &store->time) == 0)
+        (void)ops->txn_commit(txn); /* an error shows at the next checkpoint, which saves it, too */
+    else
+        ops->txn_abort(txn);
+}
+
 static int open_owner(struct hf *store, const struct remembered *was)
 {
     int rc;
 
     store->sharing = was->shared; /* what the journal's tail owes; a first shared tier is seeded below */
     atomic_store(&store->covered_lsn, was->covered_lsn);
-    rc = open_journal(store, was); /* a journal that is refused leaves everything as it was */
+    rc = hf__intents_load(store);
+    if (rc == 0)
+        rc = open_journal(store, was); /* a journal that is refused leaves everything as it was */
     if (rc == 0)
         rc = hf__control_open(store->dir_fd, true, &store->control);
     if (rc != 0)
         return rc;
+    save_time(store);
     hf__control_start(store->control, (uint64_t)getpid(), hf__journal_safe_lsn(store->journal),
                       was->covered_lsn + 1);
     rc = hf__done_start(store);
@@ -535,11 +553,14 @@ static int store_free(struct hf *store)
     checkpoint_rc = hf__checkpoint_stop(store);
     rc = hf__journal_close(store->journal);
     hf__link_free(store);
+    hf__done_free(store);
     if (store->local)
         store->local->ops->close(store->local);
     for (size_t i = 0; i < store->checkpoint.n_settled; i++)
         hf__settled_release(&store->checkpoint.settled[i]);
     free(store->checkpoint.settled);
+    free(store->checkpoint.acked);
+    hf__intents_release(store);
     hf__overlay_release(&store->overlay);
     hf__ns_table_release(&store->namespaces);
     if (store->control && !store->read_only)
@@ -550,6 +571,7 @@ static int store_free(struct hf *store)
         if (fd >= 0)
             close(fd);
     }
+    hf__timeline_release(&store->time);
     pthread_mutex_destroy(&store->write_mutex);
     pthread_mutex_destroy(&store->checkpoint.mutex);
     pthread_cond_destroy(&store->checkpoint.wake);

@@ -10,6 +10,7 @@
 #ifndef HF_STORE_H
 #define HF_STORE_H
 
+#include "intent.h"
 #include "journal.h"
 #include "local_tier.h"
 #include "namespace.h"
@@ -38,15 +39,18 @@ struct hf_parts {
 
 /* What the link leaves for the checkpoint thread, which stores it in its next commit. Bits of `what`. */
 enum {
-    HF_LEFT_ROW = 1,      /* clear the key's pending row, if it is for this LSN or an older one */
-    HF_LEFT_LANE = 2,     /* remove the lane entry of this LSN */
-    HF_LEFT_PARKED = 4,   /* keep more->parked */
-    HF_LEFT_CONFLICT = 8, /* keep more->conflict */
-    HF_LEFT_THEIRS = 16,  /* the record becomes more->theirs, unless it is newer than this LSN */
-    HF_LEFT_FOREIGN = 32, /* note more->foreign in the key's row */
-    HF_LEFT_RETAIN = 64,  /* keep more->retained in case Redis is rolled back */
-    HF_LEFT_RELANE = 128, /* more->retained is owed again */
-    HF_LEFT_GAP = 256,    /* the key was compared: remove its gap */
+    HF_LEFT_ROW = 1,        /* clear the key's pending row, if it is for this LSN or an older one */
+    HF_LEFT_LANE = 2,       /* remove the lane entry of this LSN */
+    HF_LEFT_PARKED = 4,     /* keep more->parked */
+    HF_LEFT_CONFLICT = 8,   /* keep more->conflict */
+    HF_LEFT_THEIRS = 16,    /* the record becomes more->theirs, unless it is newer than this LSN */
+    HF_LEFT_FOREIGN = 32,   /* note more->foreign in the key's row */
+    HF_LEFT_RETAIN = 64,    /* keep more->retained in case Redis is rolled back */
+    HF_LEFT_RELANE = 128,   /* more->retained is owed again */
+    HF_LEFT_GAP = 256,      /* the key was compared: remove its gap */
+    HF_LEFT_UNPARK = 1024,  /* take the parked entry `listed` off its list */
+    HF_LEFT_RESOLVE = 2048, /* take the conflict `listed` off the log */
+    HF_LEFT_LISTS = HF_LEFT_PARKED | HF_LEFT_CONFLICT | HF_LEFT_UNPARK | HF_LEFT_RESOLVE,
 };
 struct hf_settled_more {
     struct hf_parked_row parked;
@@ -63,6 +67,7 @@ struct hf_settled {
     uint64_t
         not_before; /* count of the first checkpoint that may store it: what it speaks of must be frozen by then */
     unsigned what;
+    uint64_t listed;              /* LSN of a parked entry, id of a conflict */
     struct hf_settled_more *more; /* NULL: nothing more */
 };
 
@@ -79,6 +84,8 @@ struct hf_checkpointer {
     uint64_t frozen_lsn;     /* what the frozen generation reaches; write_mutex */
     struct hf_settled *settled;
     size_t n_settled, settled_capacity;
+    struct hf_acked *acked; /* of `settled`: by key, up to which LSN its row is void (settle.c) */
+    size_t n_acked, acked_capacity;
 };
 
 struct hf {
@@ -99,6 +106,7 @@ struct hf {
     struct hf_link *link; /* NULL: no shared tier */
     struct hf_done_queue *done;
     struct hf_operator_seen operator_seen; /* the link thread's */
+    struct hf_intents intents;             /* write_mutex */
     bool sharing; /* changes are owed to a shared tier, present or not: there is one, or there was */
     bool read_only;
     uint64_t recovered_lsn; /* of the last entry that the journal held at open */
@@ -112,13 +120,14 @@ struct hf {
     _Atomic int64_t oldest_unsaved_ms; /* boot clock of the first write since the last checkpoint; 0: none */
     /* Rows and entries in the local tier, as of its last commit: with none, the online path does not look. */
     _Atomic uint64_t pending_rows, lane_entries;
-    _Atomic int64_t lane_open;   /* unsettled lane entries in the overlay */
-    _Atomic uint64_t unsaved;    /* parked entries and conflicts that no checkpoint has stored yet */
-    _Atomic bool refreshing;     /* there are copies that Redis is known, or suspected, to have changed */
+    _Atomic int64_t lane_open; /* unsettled lane entries in the overlay */
+    _Atomic uint64_t
+        unsaved;             /* changes of the parked list and the conflict log that no checkpoint has stored yet */
+    _Atomic bool refreshing; /* there are copies that Redis is known, or suspected, to have changed */
     _Atomic uint64_t room_bytes; /* that the overlay may take before the local tier could be full */
     /* The logs as of the last commit, and what was left for the next one. */
     _Atomic uint64_t conflicts, blind_conflicts, conflict_bytes, parked, gaps;
-    _Atomic uint64_t conflicts_left, conflict_bytes_left;
+    _Atomic uint64_t conflicts_left, conflict_bytes_left, parked_left;
     _Atomic uint64_t settled_by[HF_N_OUTCOMES];
     _Atomic uint64_t dropped, lost_conflicts, revalidated, resent, losses, rollbacks;
     _Atomic uint64_t expired_in_queue, shared_ops, replayed_ops, settled_by_log, refreshed, link_losses;
@@ -131,6 +140,12 @@ int hf__store_open(const char *dir, const struct hf_options *opts, const struct 
 int hf__check_handle(const struct hf *store, bool writing);
 /* Length 1 to HF_KEY_MAX and not `_hf:`. */
 int hf__check_key(struct hf_slice key);
+
+/* Whether it is not known what has expired: nothing is removed for good while that is so. Ask before the time. */
+static inline bool hf__time_is_unknown(struct hf *store)
+{
+    return hf__timeline_is_unknown(&store->time);
+}
 
 static inline int64_t hf__now_ms(const struct hf *store)
 {

@@ -17,6 +17,7 @@
 #include "link.h"
 #include "lookup.h"
 #include "settle.h"
+#include "unlist.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -26,11 +27,13 @@
 
 #define COUNTER_TEXT_MAX 24 /* of a 64-bit number in decimal */
 
-/* A write under way. Single operations use the arrays inside: two entries at the most. */
+/* A write under way. Single operations use the arrays inside: two entries at the most, and one that takes another off its
+ * list. */
 struct change {
     struct hf *store;
     const struct hf_op *ops;
     size_t n_ops;
+    struct hf_condition *condition; /* of the only operation; NULL: none */
     struct hf_ns *ns;
     struct hf_look look;
     int64_t now_ms;
@@ -39,8 +42,9 @@ struct change {
     struct hf_entry *entries;
     struct hf_staged *staged;
     char (*numbers)[COUNTER_TEXT_MAX];
-    size_t n, n_promoted; /* entries; of them, in front: keys that join the lane */
-    struct hf_entry few_entries[2];
+    size_t n, n_promoted;           /* entries; of them, in front: keys that join the lane */
+    const struct hf_unlist *unlist; /* of a single operation: what it takes the place of; NULL: nothing */
+    struct hf_entry few_entries[3];
     struct hf_staged few_staged[2];
     char few_numbers[1][COUNTER_TEXT_MAX];
     struct hf_result result;
@@ -87,6 +91,11 @@ static int check_op(const struct hf *store, const struct hf_op *op, int64_t now_
     if (rc == 0 && op->kind == HF_OP_EXPIRE_AT)
         rc = check_deadline(op->deadline_ms, now_ms);
     return rc;
+}
+
+int hf__write_check(const struct hf *store, const struct hf_op *op)
+{
+    return check_op(store, op, hf__now_ms(store));
 }
 
 static int check_ops(struct change *c)
@@ -173,11 +182,13 @@ static int look_up(struct change *c, struct hf_slice key, struct hf_found *ret_f
 
 static struct hf_entry new_entry(const struct change *c, enum hf_entry_op op, struct hf_slice key)
 {
+    bool tentative = c->condition && c->condition->tentative;
+
     return (struct hf_entry){.op = (uint8_t)op,
                              .type = HF_TYPE_STRING,
                              .made_ms = c->now_ms,
                              .key = key,
-                             .flags = c->shares ? 0 : HF_ENTRY_LOCAL};
+                             .flags = (c->shares ? 0u : HF_ENTRY_LOCAL) | (tentative ? HF_ENTRY_TENTATIVE : 0u)};
 }
 
 static int prepare_set(struct change *c, const struct hf_op *op, struct hf_entry *ret_entry)
@@ -239,6 +250,12 @@ static int prepare_ttl(struct change *c, const struct hf_op *op, struct hf_entry
     return 0;
 }
 
+/* The value held counts a parked increment that is requeued, unless the key has been written since. */
+static bool counts_already(const struct change *c, const struct hf_found *found)
+{
+    return c->unlist && c->unlist->what == HF_LEFT_UNPARK && found->live && found->lsn == c->unlist->listed;
+}
+
 static int prepare_incr(struct change *c, const struct hf_op *op, char *number, struct hf_entry *ret_entry)
 {
     struct hf_entry entry = new_entry(c, HF_ENTRY_INCR, op->key);
@@ -252,7 +269,7 @@ static int prepare_incr(struct change *c, const struct hf_op *op, char *number, 
     if (found.live && !hf__parse_counter(found.value, &old))
         return hf__fail(HF_ENOTINT, "the value of '%s' is not an integer of 64 bits",
                         hf__printable(op->key, shown, sizeof(shown)));
-    if (__builtin_add_overflow(old, op->delta, &sum))
+    if (__builtin_add_overflow(old, counts_already(c, &found) ? 0 : op->delta, &sum))
         return hf__fail(HF_ENOTINT, "%" PRId64 " added to '%s' would not fit 64 bits", op->delta,
                         hf__printable(op->key, shown, sizeof(shown)));
     entry.delta = op->delta;
@@ -338,9 +355,42 @@ static int promote(struct change *c, struct hf_slice key)
     return 0;
 }
 
+/* What is decided in Redis's stead waits in a row, which says so; a lane has no place for that. */
+static int check_tentative(struct change *c, const struct hf_found *found)
+{
+    enum hf_owed owed = HF_OWED_NOTHING;
+    char shown[80];
+    int rc;
+
+    c->condition->came_back = hf__link_is_accepting(c->store);
+    if (c->condition->came_back)
+        return hf__fail(HF_EOFFLINE, "the shared tier has just come back");
+    rc = hf__look_owed(&c->look, c->ops[0].key, found, &owed);
+    if (rc == 0 && owed == HF_OWED_LANE)
+        rc = hf__fail(HF_EOFFLINE,
+                      "'%s' has increments or batches that the shared tier has not seen: nobody else "
+                      "can decide on it",
+                      hf__printable(c->ops[0].key, shown, sizeof(shown)));
+    c->result.tentative = rc == 0;
+    return rc;
+}
+
+static int check_condition(struct change *c)
+{
+    struct hf_found found;
+    int rc = hf__look_up(&c->look, c->ops[0].key, &found);
+
+    if (rc == 0 && c->condition->tentative)
+        rc = check_tentative(c, &found);
+    return rc == 0 ? c->condition->holds(c->condition->ctx, &found) : rc;
+}
+
 static int prepare(struct change *c)
 {
     int rc = hf__look_begin(c->store, &c->look);
+
+    if (rc == 0 && c->condition)
+        rc = check_condition(c);
 
     for (size_t i = 0; i < c->n_ops && rc == 0; i++) {
         rc = prepare_op(c, i, &c->entries[c->n]);
@@ -386,15 +436,32 @@ static void insert(struct change *c)
     atomic_store_explicit(&c->store->visible_lsn, lsn, memory_order_release);
 }
 
+/* The change and, behind it, the entry that takes another off its list. */
+static int append_unlisting(struct change *c)
+{
+    const struct hf_unlist *unlist = c->unlist;
+    int rc;
+
+    c->entries[c->n] = hf__unlist_entry(c->store, unlist);
+    if (!hf__settle_unlist(c->store, unlist->what, unlist->listed))
+        return hf__fail(HF_ENOMEM, "out of memory: the list of what the next checkpoint stores");
+    rc = hf__journal_append(c->store->journal, c->entries, c->n + 1);
+    if (rc != 0)
+        (void)hf__settle_keep_listed(c->store, unlist->what, unlist->listed, false);
+    return rc;
+}
+
 /* With the write lock. */
 static int apply(struct change *c, struct hf_ticket *ticket)
 {
-    int rc = prepare(c);
+    int rc = c->unlist ? hf__unlist_check(c->store, c->unlist) : 0;
 
+    if (rc == 0)
+        rc = prepare(c);
     if (rc == 0)
         rc = stage(c);
     if (rc == 0)
-        rc = hf__journal_append(c->store->journal, c->entries, c->n);
+        rc = c->unlist ? append_unlisting(c) : hf__journal_append(c->store->journal, c->entries, c->n);
     if (rc != 0)
         return rc;
     insert(c);
@@ -408,7 +475,7 @@ static bool is_no_op(struct change *c, int *ret_rc)
 {
     struct hf_found found;
 
-    if (c->n_ops != 1 || c->ops[0].kind != HF_OP_DELETE || c->shares)
+    if (c->n_ops != 1 || c->ops[0].kind != HF_OP_DELETE || c->shares || c->unlist)
         return false;
     *ret_rc = hf__look_begin(c->store, &c->look);
     if (*ret_rc == 0)
@@ -451,6 +518,7 @@ static int run(struct change *c, struct hf_ticket *ticket, struct hf_submission 
     if (rc != 0)
         return rc;
     pthread_mutex_lock(&store->write_mutex);
+    hf__intent_await(store, c->ops, c->n_ops);
     if (!is_no_op(c, &rc))
         rc = apply(c, ticket);
     hf__look_end(&c->look); /* nothing is pinned while the disk or Redis is waited for */
@@ -497,7 +565,8 @@ static int wait_for(struct change *c, struct hf_ticket *ticket, const struct tim
     return 0;
 }
 
-int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_result *ret_result)
+static int write_and_wait(struct hf *store, const struct hf_op *ops, size_t n, struct hf_condition *condition,
+                          const struct hf_unlist *unlist, struct hf_result *ret_result)
 {
     struct hf_ticket *ticket = NULL;
     struct timespec deadline;
@@ -505,6 +574,8 @@ int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_res
     struct change c;
     int rc = change_init(&c, store, ops, n);
 
+    c.condition = condition;
+    c.unlist = unlist;
     if (rc == 0 && waits_for_share(&c)) {
         hf__cond_init(&answered);
         hf__deadline_in(&deadline, store->opts.redis_timeout_ms);
@@ -523,6 +594,23 @@ int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_res
     if (ret_result && (rc == 0 || rc == HF_EREFUSED || rc == HF_NOT_FOUND))
         *ret_result = c.result;
     return rc;
+}
+
+int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_result *ret_result)
+{
+    return write_and_wait(store, ops, n, NULL, NULL, ret_result);
+}
+
+int hf__write_if(struct hf *store, const struct hf_op *op, struct hf_condition *condition,
+                 struct hf_result *ret_result)
+{
+    return write_and_wait(store, op, 1, condition, NULL, ret_result);
+}
+
+int hf__write_unlisting(struct hf *store, const struct hf_op *op, const struct hf_unlist *unlist,
+                        struct hf_result *ret_result)
+{
+    return write_and_wait(store, op, 1, NULL, unlist, ret_result);
 }
 
 int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx)
@@ -557,20 +645,19 @@ int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, 
 
 /* ---- what Redis tells us ---- */
 
-/* Put a settled version of a key in front, with the write lock. `lsn` 0: it does not enter the journal. */
-static void install(struct hf *store, struct hf_entry *entry, bool journaled)
+bool hf__write_install(struct hf *store, struct hf_entry *entry, bool journaled)
 {
     struct hf_staged staged;
 
-    /* Without memory or room nothing is installed: the copy stays what it was. */
     if (hf__overlay_stage(&store->overlay, entry, HF_VERSION_SETTLED, &staged) != 0)
-        return;
+        return false;
     if (journaled && hf__journal_append(store->journal, entry, 1) != 0)
-        return;
+        return false;
     hf__overlay_insert(&store->overlay, &staged, journaled ? entry->lsn : 0);
     if (journaled)
         atomic_store_explicit(&store->visible_lsn, entry->lsn, memory_order_release);
     hf__checkpoint_note_write(store);
+    return true;
 }
 
 void hf__write_result(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t number)
@@ -587,7 +674,7 @@ void hf__write_result(struct hf *store, struct hf_slice key, uint64_t lsn, int64
         if (hf__look_up(&look, key, &found) == 0 && found.live && found.lsn == lsn &&
             !hf__slice_eq(found.value, entry.value)) {
             entry.deadline_ms = found.deadline_ms;
-            install(store, &entry, true);
+            (void)hf__write_install(store, &entry, true);
         }
         hf__look_end(&look);
     }
@@ -619,7 +706,7 @@ void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
     if (hf__look_begin(store, &look) == 0) {
         if (hf__look_up(&look, key, &found) == 0 && hf__look_owed(&look, key, &found, &owed) == 0 &&
             owed == HF_OWED_NOTHING && is_as_seen(store, &found, seen))
-            install(store, &entry, false);
+            (void)hf__write_install(store, &entry, false);
         hf__look_end(&look);
     }
     pthread_mutex_unlock(&store->write_mutex);
@@ -696,7 +783,7 @@ bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, cons
     pthread_mutex_lock(&store->write_mutex);
     done = is_newest(store, key, lsn) && hf__settle_verdict(store, key, lsn, verdict);
     if (done && verdict->take_theirs)
-        install(store, &entry, false);
+        (void)hf__write_install(store, &entry, false);
     pthread_mutex_unlock(&store->write_mutex);
     return done;
 }

@@ -6,6 +6,26 @@
 
 /* Apply `n` operations, all or none, and wait for them as the namespace's write mode says. */
 int hf__write(struct hf *store, const struct hf_op *ops, size_t n, struct hf_result *ret_result);
+/* The same for one operation that takes the place of what is listed: both are done, or neither, also across a crash.
+ * HF_NOT_FOUND when it is not listed any more. */
+struct hf_unlist;
+int hf__write_unlisting(struct hf *store, const struct hf_op *op, const struct hf_unlist *unlist,
+                        struct hf_result *ret_result);
+
+/* Apply one operation if, under the write lock, its key is found as the caller wants it. */
+struct hf_found;
+struct hf_condition {
+    /* 0: go on; anything else ends the call with this code. The value found is borrowed. */
+    int (*holds)(void *ctx, const struct hf_found *found);
+    void *ctx;
+    bool tentative; /* decided here in Redis's stead: only while the link takes nothing, and never in a lane */
+    bool came_back; /* filled in: tentative, and the link takes writes: nothing was done */
+};
+int hf__write_if(struct hf *store, const struct hf_op *op, struct hf_condition *condition,
+                 struct hf_result *ret_result);
+/* What hf__write checks of an operation before it takes the lock. */
+int hf__write_check(const struct hf *store, const struct hf_op *op);
+
 /* Apply one operation and have `done` called. */
 int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx);
 
@@ -34,6 +54,9 @@ bool hf__write_adopted(struct hf *store, struct hf_slice key, uint64_t lsn, stru
  * key has been written since, or without memory: nothing was done, and the key is still owed. */
 struct hf_verdict;
 bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_verdict *verdict);
+/* Put a settled version of a key in front, with the write lock. Not journaled, it is a mere copy and gets the LSN 0. False
+ * without memory or room: the copy stays what it was. */
+bool hf__write_install(struct hf *store, struct hf_entry *entry, bool journaled);
 
 /* A decimal integer as Redis takes it: no blanks, no plus sign, no leading zeros, within 64 bits. */
 bool hf__parse_counter(struct hf_slice text, int64_t *ret_number);

@@ -183,6 +183,11 @@ static size_t entries_end(const struct hf_group_header *header)
     return header->bytes - 8 * (size_t)header->n_exceptions;
 }
 
+static bool is_known_op(uint8_t op)
+{
+    return (op >= HF_ENTRY_SET && op <= HF_ENTRY_INTENT) || op == HF_ENTRY_UNPARK || op == HF_ENTRY_RESOLVE;
+}
+
 static int entry_check(const uint8_t *p, size_t available)
 {
     uint64_t need;
@@ -192,7 +197,7 @@ static int entry_check(const uint8_t *p, size_t available)
     need = HF_ENTRY_HEADER_BYTES + (uint64_t)hf__get16(p + 6) + hf__get32(p + 12);
     if (hf__get32(p) != ((need + 7) & ~7ull) || hf__get32(p) > available)
         return -1;
-    return p[4] >= HF_ENTRY_SET && p[4] <= HF_ENTRY_RESULT ? 0 : -1;
+    return is_known_op(p[4]) ? 0 : -1;
 }
 
 int hf__group_check(const uint8_t *bytes, const struct hf_group_header *header, uint64_t salt)

@@ -20,14 +20,19 @@ enum hf_entry_op {
     HF_ENTRY_PERSIST = 4,
     HF_ENTRY_INCR = 5,
     HF_ENTRY_RESULT = 6,
+    HF_ENTRY_INTENT = 7,  /* the shared tier is about to be asked to decide on this key; readers do not see it */
+    HF_ENTRY_UNPARK = 8,  /* takes the parked entry with the LSN `delta` off its list; changes no key */
+    HF_ENTRY_RESOLVE = 9, /* the same for the conflict with the id `delta` */
 };
 
 enum {
-    HF_ENTRY_LANE = 1,    /* keeps its own place in the lane */
-    HF_ENTRY_MORE = 2,    /* the next entry belongs to the same atomic batch */
-    HF_ENTRY_LOCAL = 4,   /* never shared */
-    HF_ENTRY_RESEED = 32, /* a copy that Redis has lost: given back if nothing is there */
-    HF_ENTRY_RESEND = 64, /* an acknowledged change that a rollback of Redis took: sent again */
+    HF_ENTRY_LANE = 1,       /* keeps its own place in the lane */
+    HF_ENTRY_MORE = 2,       /* the next entry belongs to the same atomic batch */
+    HF_ENTRY_LOCAL = 4,      /* never shared */
+    HF_ENTRY_DECIDED = 8,    /* the shared tier has decided so, and holds it; `delta` is the LSN of the intent */
+    HF_ENTRY_TENTATIVE = 16, /* decided here while the shared tier was away */
+    HF_ENTRY_RESEED = 32,    /* a copy that Redis has lost: given back if nothing is there */
+    HF_ENTRY_RESEND = 64,    /* an acknowledged change that a rollback of Redis took: sent again */
 };
 
 struct hf_entry {

@@ -26,7 +26,30 @@ hf_mutant(7_bad_then_valid_is_damage unit/test_journal.c *a_power_cut_is_a_torn_
           "if (claim < group->first_lsn - 1) {" "if (false) {")
 hf_mutant(7_what_was_cut_may_return unit/test_recover.c *what_an_earlier_recovery_cut_stays_cut* journal/recover.c
           "group->first_lsn - (group->n_entries == 0) > limit" "false")
+hf_mutant(17_one_wild_answer_is_believed unit/test_clock.c *one_wild_sample* core/shared_clock.c
+          "        if (!hf__shared_clock_confirm(clock, sample))\n            return false;" "        (void)hf__shared_clock_confirm(clock, sample);")
+hf_mutant(17_the_wall_clock_decides_within_a_boot unit/test_clock.c *deadlines_are_exact_within_a_boot* core/timeline.c
+          "return id[0] && strcmp(id, saved->boot_id) == 0 &&" "return false && strcmp(id, saved->boot_id) == 0 &&")
+hf_mutant(17_opening_saves_no_time unit/test_clock.c *after_a_crash_in_a_new_boot* core/store.c
+          "if (!atomic_load(&store->time.unsaved) ||" "if (true ||")
+hf_mutant(17_an_unknown_time_is_swept unit/test_clock.c *flagged_or_hidden* core/checkpoint.c
+          "        return 0; /* what is removed cannot come back */" "        run->more_expired = false;")
+hf_mutant(17_one_answer_ends_the_unknown_time unit/test_clock.c *redis_ends_the_unknown_time* core/timeline.c
+          "    if (!hf__shared_clock_confirm(&t->shared, sample))\n        return false;" "    (void)hf__shared_clock_confirm(&t->shared, sample);")
+hf_mutant(17_the_link_waits_for_no_second_answer unit/test_clock.c *slower_clock* core/link.c
+          "    return link->asks_time || hf__time_is_unknown(link->store);" "    return hf__time_is_unknown(link->store);")
 hf_mutant(lmdb_no_seal_of_conflicts unit/test_lmdb_logs.c *every_wrong_byte* backends/lmdb/conflict.c
           "!hf__lmdb_sealed(table_key, stored)" "false")
 hf_mutant(lmdb_short_gaps_before_long_ones unit/test_lmdb_logs.c *any_operations* backends/lmdb/gaps.c
           "hf__slice_cmp(a.key, b.key) < 0" "true")
+hf_mutant(1_no_watch_over_the_session_token_live integration/test_lost_answers.c *late_requests__at_every_boundary_of_live* backends/redis/groups.c
+          "    hf__command(w, 2, \"WATCH\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");"
+          "    hf__command(w, 2, \"EXISTS\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");")
+hf_mutant(conflicts_requeue_is_not_recovered unit/test_conflicts.c *kill_9_at_any_point_of_a_requeue* core/unlist.c
+          "store->read_only || hf__settle_unlist" "true || hf__settle_unlist")
+hf_mutant(conflicts_unlisted_by_any_commit unit/test_conflicts.c *a_commit_takes_nothing_off_before* core/settle.c
+          "HF_LEFT_GAP | HF_LEFT_UNPARK | HF_LEFT_RESOLVE" "HF_LEFT_GAP")
+hf_mutant(conflicts_mark_moves_past_what_is_in_doubt unit/test_conflicts.c *in_doubt_that_does_not_fit* core/link_lane.c
+          "    if (parked) /*" "    if (parked || true) /*")
+hf_mutant(conflicts_last_settlements_are_not_told unit/test_conflicts.c *what_settles_while* core/done.c
+          "    tell_all(store);\n    pthread_mutex_destroy" "    pthread_mutex_destroy")

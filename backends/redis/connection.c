@@ -11,6 +11,7 @@
 
 /* A drained output buffer larger than this is given back. */
 #define OUT_KEEP_BYTES (4u << 20)
+#define TIME_EVERY_MS 60000u
 
 /* ---- states ---- */
 
@@ -113,6 +114,13 @@ void hf__conn_unwatch(struct hf__conn *conn)
 
 /* ---- the timer ---- */
 
+static uint64_t ready_due(const struct hf__conn *conn)
+{
+    uint64_t due = conn->first ? conn->first->due_ms : conn->idle_due_ms;
+
+    return !conn->ping_out && conn->time_due_ms < due ? conn->time_due_ms : due;
+}
+
 static uint64_t next_due(const struct hf__conn *conn)
 {
     switch (conn->state) {
@@ -124,16 +132,21 @@ static uint64_t next_due(const struct hf__conn *conn)
     case HF__CONN_GREETING: return conn->connect_due_ms;
     case HF__CONN_READY: break;
     }
-    return conn->first ? conn->first->due_ms : conn->idle_due_ms;
+    return ready_due(conn);
 }
 
 static void send_ping(struct hf__conn *conn)
 {
     struct hf__command_writer w = hf__conn_begin(conn);
 
-    hf__command(&w, 1, "PING");
-    if (hf__conn_send(conn, &w, &conn->ping) != 0)
+    hf__command(&w, 1, conn->no_time ? "PING" : "TIME");
+    conn->time_asked_ms = conn->clock->boot_ms(conn->clock);
+    if (hf__conn_send(conn, &w, &conn->ping) != 0) {
         hf__conn_fail_link(conn, "%s", hf_errmsg());
+        return;
+    }
+    conn->ping_out = true;
+    conn->time_due_ms = conn->no_time ? UINT64_MAX : uv_now(conn->loop) + TIME_EVERY_MS;
 }
 
 /* Our own process may have been stopped while answers arrived: look once more before judging. */
@@ -185,7 +198,7 @@ static void on_timer(uv_timer_t *timer)
     case HF__CONN_SECURING:
     case HF__CONN_GREETING: connecting_late(conn); break;
     case HF__CONN_READY:
-        if (conn->first)
+        if (conn->first && conn->first->due_ms <= uv_now(conn->loop))
             answer_late(conn);
         else
             send_ping(conn);
@@ -370,17 +383,27 @@ static void on_resolved(uv_async_t *handle)
 static void ping_reply(struct hf__wave *wave, const redisReply *reply, size_t index)
 {
     struct hf__conn *conn = wave->ctx;
+    int64_t answered_ms = conn->clock->boot_ms(conn->clock), redis_ms;
     struct hf_shared_error error;
 
     (void)index;
-    if (hf__reply_error(reply, &error) && error.class == HF_SHARED_LINK)
+    conn->ping_out = false;
+    if (!hf__reply_error(reply, &error)) {
+        if (hf__reply_time_ms(reply, &redis_ms))
+            conn->events->clock(conn->ctx, redis_ms, conn->time_asked_ms, answered_ms);
+    } else if (error.class == HF_SHARED_LINK) {
         hf__conn_fail(conn, &error);
+    } else if (error.class == HF_SHARED_AUTH) {
+        conn->no_time = true;
+    }
 }
 
 static void ping_lost(struct hf__wave *wave, const struct hf_shared_error *error)
 {
-    (void)wave;
+    struct hf__conn *conn = wave->ctx;
+
     (void)error; /* whoever ended the connection tells */
+    conn->ping_out = false;
 }
 
 int hf__conn_init(struct hf__conn *conn, uv_loop_t *loop, const struct hf__conn_settings *settings,

@@ -15,7 +15,7 @@
  *
  * What ends each state when nothing comes: STARTING lasts until the next turn of the loop; RESOLVING to GREETING
  * together have the connect timeout; in READY the oldest wave has its deadline, and without a wave the heartbeat
- * makes one.
+ * makes one. The heartbeat asks for the TIME; each minute it also goes behind other waves.
  *
  * hiredis reads, writes and parses through a plain non-blocking context. Its asynchronous layer is not used: that
  * one resolves names in a blocking call, allocates for every command, moves the whole rest of a large buffer with
@@ -85,6 +85,8 @@ struct hf__conn_settings {
 
 struct hf__conn_events {
     void (*ready)(void *ctx, const struct hf_shared_hello *hello);
+    /* An answer to TIME, after the one in the hello. */
+    void (*clock)(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answered_ms);
     /* All `lost`s have run. Not called after hf__conn_close, nor when a `lost` closed or opened the connection. */
     void (*down)(void *ctx, const struct hf_shared_error *error);
     /* Others changed these keys, n == 0: all; only between `ready` and the end. */
@@ -109,7 +111,8 @@ struct hf__conn {
     uint64_t attempt;        /* changes with every open and every end: "is it still the same one?" */
     uint64_t connect_due_ms; /* STARTING to GREETING */
     uint64_t address_due_ms; /* DIALLING */
-    uint64_t idle_due_ms;    /* READY: the next heartbeat */
+    uint64_t idle_due_ms;    /* READY: the next heartbeat, when nothing else comes ... */
+    uint64_t time_due_ms;    /* ... and whatever comes */
     uint64_t timer_ms;       /* when `timer` goes off; UINT64_MAX: not set */
 
     struct hf__lookup *lookup;
@@ -134,6 +137,9 @@ struct hf__conn {
     struct hf__wave greeting;
     int greeting_step;
     struct hf__wave ping;
+    bool ping_out;
+    bool no_time;          /* this user may not ask for the TIME */
+    int64_t time_asked_ms; /* on the clock seam */
     struct hf_shared_hello hello;
     char token[33];       /* our session token; a new one for each connection */
     char session_key[48]; /* _hf:session:<node> */

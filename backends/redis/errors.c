@@ -129,7 +129,7 @@ enum hf_shared_class hf__redis_worse(enum hf_shared_class a, enum hf_shared_clas
 {
     static const int gravity[] = {
         [HF_SHARED_OK] = 0,   [HF_SHARED_RETRY] = 1, [HF_SHARED_ENTRY] = 2, [HF_SHARED_STATE] = 3,
-        [HF_SHARED_AUTH] = 4, [HF_SHARED_FENCE] = 5, [HF_SHARED_LINK] = 6,
+        [HF_SHARED_AUTH] = 4, [HF_SHARED_FENCE] = 5, [HF_SHARED_LINK] = 6,  [HF_SHARED_CHANGED] = 1,
     };
 
     return gravity[a] >= gravity[b] ? a : b;

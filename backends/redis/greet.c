@@ -45,6 +45,9 @@ static void ready(struct hf__conn *conn)
 {
     hf__conn_move(conn, HF__CONN_READY);
     conn->idle_due_ms = uv_now(conn->loop) + (uint64_t)conn->settings->heartbeat_ms;
+    conn->no_time = false;
+    conn->time_due_ms = uv_now(conn->loop); /* what the first answer said is believed when a second one agrees */
+    hf__conn_arm(conn);
     conn->events->ready(conn->ctx, &conn->hello);
 }
 
@@ -192,19 +195,14 @@ static void send_token_oom(struct hf__conn *conn)
 static void learn_time(struct hf__conn *conn, const redisReply *reply)
 {
     struct hf_shared_error error;
-    int64_t s, us;
 
     conn->hello.answered_ms = conn->clock->boot_ms(conn->clock);
     if (hf__reply_error(reply, &error))
         hf__conn_fail(conn, &error);
-    else if (!hf__reply_is_array(reply, 2) || !hf__reply_i64(reply->element[0], &s) ||
-             !hf__reply_i64(reply->element[1], &us) || s < 0 || s > INT64_MAX / 2000)
+    else if (!hf__reply_time_ms(reply, &conn->hello.redis_ms))
         refuse(conn, HF_SHARED_LINK, "the server's answer to TIME is not a time");
-    else {
-        conn->hello.redis_ms = s * 1000 + us / 1000;
-        if (!conn->hello.master)
-            ready(conn); /* without a fence: nothing can be written here */
-    }
+    else if (!conn->hello.master)
+        ready(conn); /* without a fence: nothing can be written here */
 }
 
 static void token_set(struct hf__conn *conn, const redisReply *reply)

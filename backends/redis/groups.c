@@ -3,11 +3,11 @@
  *   checking (replay):  per item  WATCH key, TYPE key
  *   storing:            MULTI, a command per item, one XADD per log, EXEC, WATCH session, GET session
  *   settling:           UNWATCH, WATCH session, GET session           (nothing is, or was left, to store)
- *   freeing:            one script                                     (deletes and expiries, refused with OOM)
+ *   guarding:           one script                                     (guarded groups; and deletes refused with OOM)
  *
  *   checking ---> storing ---> done           EXEC runs only if our session key is as it was when the group before
  *       |            |                        ended; so a group that is executed late, from the buffers of a dead
- *       +-> settling +---> freeing ---> done  connection, finds the token of the next one there and does nothing.
+ *       +-> settling +---> guarding --> done  connection, finds the token of the next one there and does nothing.
  *
  * A group is finished when GET has answered with our token: only then is the next one guarded.
  *
@@ -23,7 +23,7 @@
 /* EXEC's answer has an element for each; the reader accepts a few million. */
 #define ITEMS_MAX (1u << 20)
 
-enum phase { CHECKING, STORING, SETTLING, FREEING };
+enum phase { CHECKING, STORING, SETTLING, GUARDING };
 
 static const char op_letters[] = {
     [HF_SHARED_SET] = 's',
@@ -116,7 +116,8 @@ static void judge_group(struct hf_shared_group *group, bool singly)
     for (size_t i = 0; i < group->n_items; i++) {
         const struct hf_shared_error *error = &group->items[i].error;
 
-        if (singly && error->class != HF_SHARED_STATE && error->class != HF_SHARED_AUTH)
+        if (error->class == HF_SHARED_CHANGED ||
+            (singly && error->class != HF_SHARED_STATE && error->class != HF_SHARED_AUTH))
             continue;
         if (hf__redis_worse(group->error.class, error->class) != group->error.class)
             group->error = *error;
@@ -304,23 +305,34 @@ static void find_log(const struct hf_shared_group *group, size_t item, struct lo
     *at = (struct log_at){item, item + 1, 0, 0};
 }
 
-/* "100:a9993e36...": what the item's key must still hold; "" for anything. */
-static void write_free_guard(struct hf__command_writer *w, const struct hf_shared_item *item)
-{
-    char text[HF__DECIMAL_MAX + 2 + 2 * sizeof(item->guard.digest)];
-    int n;
+#define GUARD_TEXT_MAX (HF__DECIMAL_MAX + 2 + 2 * sizeof(((struct hf_shared_guard *)NULL)->digest))
+#define GUARDS_MAX 8u
 
-    if (!item->has_guard) {
-        hf__arg_str(w, "");
-        return;
-    }
-    n = snprintf(text, sizeof(text), "%" PRIu64 ":", item->guard.len);
-    for (size_t i = 0; i < sizeof(item->guard.digest); i++)
-        n += snprintf(text + n, sizeof(text) - (size_t)n, "%02x", item->guard.digest[i]);
-    hf__arg_str(w, text);
+/* "-" for nothing, "100:a9993e36..." for a value. */
+static size_t guard_text(const struct hf_shared_guard *guard, char *text, size_t size)
+{
+    int n = guard->absent ? snprintf(text, size, "-") : snprintf(text, size, "%" PRIu64 ":", guard->len);
+
+    for (size_t i = 0; !guard->absent && i < sizeof(guard->digest); i++)
+        n += snprintf(text + n, size - (size_t)n, "%02x", guard->digest[i]);
+    return (size_t)n;
 }
 
-static void write_free_items(struct hf__command_writer *w, const struct hf_shared_group *group)
+/* What the item's key must hold: one of these, divided by blanks; "" for anything. */
+static void write_guards(struct hf__command_writer *w, const struct hf_shared_item *item)
+{
+    char text[GUARDS_MAX * (GUARD_TEXT_MAX + 1)];
+    size_t n = 0;
+
+    for (size_t i = 0; i < item->n_guards; i++) {
+        if (i > 0)
+            text[n++] = ' ';
+        n += guard_text(&item->guards[i], text + n, sizeof(text) - n);
+    }
+    hf__arg(w, hf__slice(text, n));
+}
+
+static void write_guarded_items(struct hf__command_writer *w, const struct hf_shared_group *group)
 {
     struct log_at at = {0};
 
@@ -333,17 +345,18 @@ static void write_free_items(struct hf__command_writer *w, const struct hf_share
         if (i < at.from || i >= at.to)
             find_log(group, i, &at);
         hf__arg_str(w, op);
+        hf__arg(w, item->op == HF_SHARED_SET ? item->value : hf__slice("", 0));
         hf__arg_i64(w, item->deadline_ms);
         if (at.which > 0)
             write_name(w, item, at.last);
         else
             hf__arg_str(w, "");
         hf__arg_u64(w, at.which);
-        write_free_guard(w, item);
+        write_guards(w, item);
     }
 }
 
-static void write_free_logs(struct hf__command_writer *w, const struct hf_shared_group *group)
+static void write_guarded_logs(struct hf__command_writer *w, const struct hf_shared_group *group)
 {
     for (size_t i = 0; i < group->n_logs; i++) {
         if (log_count(group, &group->logs[i]) == 0)
@@ -353,7 +366,7 @@ static void write_free_logs(struct hf__command_writer *w, const struct hf_shared
     }
 }
 
-static void write_free_keys(struct hf__command_writer *w, const struct hf_shared_group *group)
+static void write_guarded_keys(struct hf__command_writer *w, const struct hf_shared_group *group)
 {
     for (size_t i = 0; i < group->n_items; i++) {
         if (in(&group->items[i]))
@@ -374,7 +387,7 @@ static size_t count_logs_in(const struct hf_shared_group *group)
     return count;
 }
 
-static int send_free(struct hf__redis *tier)
+static int send_guarded(struct hf__redis *tier)
 {
     struct hf__group_run *run = &tier->group;
     struct hf__command_writer w = hf__conn_begin(&tier->conn);
@@ -382,17 +395,17 @@ static int send_free(struct hf__redis *tier)
     size_t n_logs = count_logs_in(run->group);
 
     run->n_logs_sent = n_logs;
-    hf__script_begin(&w, &tier->settings.scripts, HF__SCRIPT_FREE, run->whole_script, 1 + n + n_logs,
-                     4 + 5 * n + 2 * n_logs);
+    hf__script_begin(&w, &tier->settings.scripts, HF__SCRIPT_GUARDED, run->whole_script, 1 + n + n_logs,
+                     4 + 6 * n + 2 * n_logs);
     hf__arg_str(&w, tier->conn.session_key);
-    write_free_keys(&w, run->group);
+    write_guarded_keys(&w, run->group);
     hf__arg_str(&w, tier->conn.token);
     hf__arg_str(&w, tier->settings.node);
     hf__arg_u64(&w, n);
     hf__arg_u64(&w, n_logs);
-    write_free_items(&w, run->group);
-    write_free_logs(&w, run->group);
-    return send_phase(tier, &w, FREEING);
+    write_guarded_items(&w, run->group);
+    write_guarded_logs(&w, run->group);
+    return send_phase(tier, &w, GUARDING);
 }
 
 /* A phase that follows another; when there is no memory for it, nothing was applied. */
@@ -494,7 +507,7 @@ static bool is_freeing(const struct hf_shared_group *group)
 
         if (!in(item) && !item->error.oom)
             continue;
-        if (item->op == HF_SHARED_SET || (group->watched && !item->has_guard))
+        if (item->op == HF_SHARED_SET || (group->watched && item->n_guards == 0))
             return false;
     }
     return true;
@@ -519,7 +532,7 @@ static void free_instead(struct hf__redis *tier)
             clear(&group->items[i].error);
     }
     tier->group.whole_script = false;
-    go_on(tier, send_free);
+    go_on(tier, send_guarded);
 }
 
 /* Keys were watched besides our session: EXEC may have refused because of them. */
@@ -607,47 +620,54 @@ static void settle_answer(struct hf__redis *tier, const redisReply *reply, size_
     }
 }
 
-/* ---- answers: freeing ---- */
+/* ---- answers: guarding ---- */
 
-static void read_free_log(struct hf_shared_log *log, const redisReply *reply)
+static void read_guarded_log(struct hf_shared_log *log, const redisReply *reply)
 {
     log->missing = hf__reply_is_text(reply, "missing");
     if (!log->missing)
         hf__reply_copy(reply, log->last_id, sizeof(log->last_id));
 }
 
-/* The indexes are those of the items that were sent. */
-static void read_changed(struct hf_shared_group *group, const redisReply *reply, size_t from)
+static void blame_item(struct hf_shared_item *item, const redisReply *why)
 {
-    size_t sent = 0;
+    if (hf__reply_text(why).len == 0)
+        hf__redis_error(&item->error, HF_SHARED_CHANGED, "the key holds something else than was known");
+    else
+        hf__redis_classify(hf__reply_text(why), &item->error);
+}
 
-    for (size_t i = 0; i < group->n_items && from < reply->elements; i++) {
-        int64_t changed;
+/* Pairs of an index, counted over the items that were sent, and why that item was not applied. */
+static void read_failed(struct hf_shared_group *group, const redisReply *reply, size_t from)
+{
+    int64_t sent = 0, failed;
+
+    for (size_t i = 0; i < group->n_items && from + 1 < reply->elements; i++) {
         if (!in(&group->items[i]))
             continue;
-        if (hf__reply_i64(reply->element[from], &changed) && changed == (int64_t)sent) {
-            hf__redis_error(&group->items[i].error, HF_SHARED_RETRY, "the key was changed by another meanwhile");
-            from++;
+        if (hf__reply_i64(reply->element[from], &failed) && failed == sent) {
+            blame_item(&group->items[i], reply->element[from + 1]);
+            from += 2;
         }
         sent++;
     }
 }
 
-static void read_free_results(struct hf__redis *tier, const redisReply *reply)
+static void read_guarded_results(struct hf__redis *tier, const redisReply *reply)
 {
     struct hf_shared_group *group = tier->group.group;
     size_t at = 1;
 
     for (size_t i = 0; i < group->n_logs; i++) {
         if (log_count(group, &group->logs[i]) > 0)
-            read_free_log(&group->logs[i], reply->element[at++]);
+            read_guarded_log(&group->logs[i], reply->element[at++]);
     }
-    read_changed(group, reply, at);
+    read_failed(group, reply, at);
     judge_group(group, true);
     finish(tier);
 }
 
-static void free_answer(struct hf__redis *tier, const redisReply *reply)
+static void guarded_answer(struct hf__redis *tier, const redisReply *reply)
 {
     struct hf__group_run *run = &tier->group;
     struct hf_shared_error error;
@@ -655,13 +675,13 @@ static void free_answer(struct hf__redis *tier, const redisReply *reply)
     if (hf__reply_is_error(reply) && !run->whole_script &&
         hf__redis_is_noscript(hf__slice(reply->str, reply->len))) {
         run->whole_script = true;
-        go_on(tier, send_free);
+        go_on(tier, send_guarded);
     } else if (hf__reply_error(reply, &error)) {
         finish_refused(tier, &error);
     } else if (hf__reply_is_array(reply, 1) && hf__reply_is_text(reply->element[0], "F")) {
         finish_fenced(tier);
     } else if (hf__reply_is_array(reply, 1 + run->n_logs_sent)) {
-        read_free_results(tier, reply);
+        read_guarded_results(tier, reply);
     } else {
         hf__redis_error(&error, HF_SHARED_LINK, "the server does not answer a script as Redis does");
         finish_refused(tier, &error);
@@ -678,7 +698,7 @@ static void group_reply(struct hf__wave *wave, const redisReply *reply, size_t i
     case CHECKING: check_answer(tier, reply, index); break;
     case STORING: store_answer(tier, reply, index); break;
     case SETTLING: settle_answer(tier, reply, index); break;
-    case FREEING: free_answer(tier, reply); break;
+    case GUARDING: guarded_answer(tier, reply); break;
     }
 }
 
@@ -689,6 +709,9 @@ static int check_group(const struct hf_shared_group *group)
     for (size_t i = 0; i < group->n_items; i++) {
         if (group->items[i].op < HF_SHARED_SET || group->items[i].op > HF_SHARED_PERSIST)
             return hf__fail(HF_EINVAL, "a group holds operation %d, which needs a lane", (int)group->items[i].op);
+        if (group->items[i].n_guards > GUARDS_MAX)
+            return hf__fail(HF_EINVAL, "an item of a group has %zu guards; expected at most %u",
+                            group->items[i].n_guards, GUARDS_MAX);
     }
     for (size_t i = 0; i < group->n_logs; i++) {
         const struct hf_shared_log *log = &group->logs[i];
@@ -726,6 +749,8 @@ int hf__redis_send_group(struct hf_shared_tier *base, struct hf_shared_group *gr
     };
     if (group->n_items == 0)
         rc = send_settle(tier);
+    else if (group->guarded)
+        rc = send_guarded(tier);
     else
         rc = group->check_type ? send_check(tier) : send_store(tier);
     tier->busy = rc == 0;

@@ -21,6 +21,14 @@ static void on_ready(void *ctx, const struct hf_shared_hello *hello)
     tier->handler->connected(tier->handler_ctx, hello);
 }
 
+static void on_clock(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answered_ms)
+{
+    struct hf__redis *tier = ctx;
+
+    if (tier->handler->clock)
+        tier->handler->clock(tier->handler_ctx, redis_ms, asked_ms, answered_ms);
+}
+
 static void on_down(void *ctx, const struct hf_shared_error *error)
 {
     struct hf__redis *tier = ctx;
@@ -36,7 +44,7 @@ static void on_invalidated(void *ctx, const struct hf_slice *keys, size_t n)
 }
 
 static const struct hf__conn_events conn_events = {
-    .ready = on_ready, .down = on_down, .invalidated = on_invalidated};
+    .ready = on_ready, .clock = on_clock, .down = on_down, .invalidated = on_invalidated};
 
 static void shut_down(struct hf__redis *tier)
 {
@@ -242,6 +250,7 @@ static const struct hf_shared_ops redis_ops = {
     .send_fetch = hf__redis_send_fetch,
     .send_facts = hf__redis_send_facts,
     .send_examine = hf__redis_send_examine,
+    .send_decide = hf__redis_send_decide,
 };
 
 /* ---- making one ---- */

@@ -82,6 +82,17 @@ bool hf__reply_i64(const redisReply *reply, int64_t *ret_number)
     return hf__parse_i64(hf__reply_text(reply), ret_number);
 }
 
+bool hf__reply_time_ms(const redisReply *reply, int64_t *ret_ms)
+{
+    int64_t s, us;
+
+    if (!hf__reply_is_array(reply, 2) || !hf__reply_i64(reply->element[0], &s) ||
+        !hf__reply_i64(reply->element[1], &us) || s < 0 || s > INT64_MAX / 2000 || us < 0 || us > 999999)
+        return false;
+    *ret_ms = s * 1000 + us / 1000;
+    return true;
+}
+
 bool hf__reply_copy(const redisReply *reply, char *text, size_t size)
 {
     struct hf_slice s = hf__reply_text(reply);

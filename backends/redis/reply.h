@@ -26,6 +26,9 @@ bool hf__reply_i64(const redisReply *reply, int64_t *ret_number);
 bool hf__parse_u64(struct hf_slice text, uint64_t *ret_number);
 bool hf__parse_i64(struct hf_slice text, int64_t *ret_number);
 
+/* An answer to TIME, in milliseconds since 1970. */
+bool hf__reply_time_ms(const redisReply *reply, int64_t *ret_ms);
+
 /* Copy a short text reply as a string; false (and "" in `text`) when it is none, holds a NUL or does not fit. */
 bool hf__reply_copy(const redisReply *reply, char *text, size_t size);
 

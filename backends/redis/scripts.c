@@ -30,39 +30,55 @@ static const char log_function[] =
     "end\n";
 
 /* KEYS: session, one per item, one per log.
- * ARGV: token, node, number of items, number of logs; per item: letter, deadline, name in the log ('' for none),
- * which log (0: none), what it must hold ('' for anything, else length:digest); per log: max, last LSN.
- * Answers {'F'} (not our token) or {'A', per log: id | '' | 'missing', per item that was changed meanwhile: its index}. */
-static const char free_script[] =
+ * ARGV: token, node, number of items, number of logs; per item: letter, value, deadline ('0': none), name in the log,
+ * which log (0: none), what the key must hold ('' for anything, '-' for nothing, else 'length:digest' of one or more
+ * values, divided by blanks); per log: max, last LSN.
+ * Answers {'F'} (not our token) or {'A', per log: id | '' | 'missing', per item that was not applied: its index, why}, why
+ * being '' (it holds something else) or the server's refusal.
+ *
+ * A short value is read whole in the same call that tells its type; a long one is hashed only if its length fits. */
+static const char guarded_script[] =
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'F'} end\n"
     "local n, n_logs = tonumber(ARGV[3]), tonumber(ARGV[4])\n"
-    "local fields, changed = {}, {}\n"
+    "local call, pcall, sha1hex, find = redis.call, redis.pcall, redis.sha1hex, string.find\n"
+    "local fields, out, failed = {}, {'A'}, {}\n"
     "for i = 1, n_logs do fields[i] = {} end\n"
-    "local function holds(key, guard)\n"
-    "  local s = redis.pcall('GET', key)\n"
-    "  return type(s) == 'string' and #s .. ':' .. redis.sha1hex(s) == guard\n"
+    "local function holds(key, guards)\n"
+    "  if guards == '-' then return call('EXISTS', key) == 0 end\n"
+    "  local s = pcall('GETRANGE', key, 0, 4096)\n"
+    "  if type(s) ~= 'string' then return false end\n"
+    "  if #s == 4097 then\n"
+    "    if not find(guards, call('STRLEN', key) .. ':', 1, true) then return false end\n"
+    "    s = call('GET', key)\n"
+    "  elseif s == '' and call('EXISTS', key) == 0 then return find(guards, '-', 1, true)\n"
+    "  end\n"
+    "  return find(guards, #s .. ':' .. sha1hex(s), 1, true)\n"
     "end\n"
     "for i = 1, n do\n"
-    "  local key, at = KEYS[1 + i], 5 * i\n"
-    "  local op, which, guard = ARGV[at], tonumber(ARGV[at + 3]), ARGV[at + 4]\n"
-    "  if guard ~= '' and not holds(key, guard) then\n"
-    "    changed[#changed + 1] = i - 1\n"
-    "    which = 0\n"
-    "  elseif op == 'd' then redis.call('DEL', key)\n"
-    "  elseif op == 'e' then redis.call('PEXPIREAT', key, ARGV[at + 1])\n"
-    "  else redis.call('PERSIST', key) end\n"
-    "  if which > 0 then\n"
-    "    local f = fields[which]\n"
-    "    f[#f + 1] = ARGV[at + 2]\n"
-    "    f[#f + 1] = key\n"
+    "  local key, at = KEYS[1 + i], 6 * i\n"
+    "  local op, dead, guards, got = ARGV[at - 1], ARGV[at + 1], ARGV[at + 4]\n"
+    "  if guards ~= '' and not holds(key, guards) then got = ''\n"
+    "  elseif op == 's' and dead == '0' then got = pcall('SET', key, ARGV[at])\n"
+    "  elseif op == 's' then got = pcall('SET', key, ARGV[at], 'PXAT', dead)\n"
+    "  elseif op == 'd' then got = pcall('DEL', key)\n"
+    "  elseif op == 'e' then got = pcall('PEXPIREAT', key, dead)\n"
+    "  else got = pcall('PERSIST', key) end\n"
+    "  if got == '' or (type(got) == 'table' and got.err) then\n"
+    "    failed[#failed + 1] = i - 1\n"
+    "    failed[#failed + 1] = got == '' and '' or got.err\n"
+    "  else\n"
+    "    local f = fields[tonumber(ARGV[at + 3])]\n"
+    "    if f then\n"
+    "      f[#f + 1] = ARGV[at + 2]\n"
+    "      f[#f + 1] = key\n"
+    "    end\n"
     "  end\n"
     "end\n"
-    "local out = {'A'}\n"
     "for i = 1, n_logs do\n"
-    "  local at = 3 + 5 * n + 2 * i\n"
+    "  local at = 3 + 6 * n + 2 * i\n"
     "  out[1 + i] = log(KEYS[1 + n + i], ARGV[at], ARGV[2], ARGV[at + 1], fields[i])\n"
     "end\n"
-    "for i = 1, #changed do out[1 + n_logs + i] = changed[i] end\n"
+    "for i = 1, #failed do out[1 + n_logs + i] = failed[i] end\n"
     "return out\n";
 
 /* Whole numbers of 64 bits as two parts of the same sign, hi * 10^10 + lo, each exact in a double.
@@ -205,6 +221,61 @@ static const char lane_script[] =
     "if ARGV[5] ~= '' then out[2] = log(KEYS[3], ARGV[5], ARGV[4], ARGV[3], fields) end\n"
     "return out\n";
 
+/* KEYS: session, key, log (or the key again); to acquire also the fence counter and the holder's number.
+ * ARGV: token, operation ('n' set if absent, 'c' compare and set, 'x' compare and delete, 't' compare and give a life,
+ * 'g' get and delete, 'a' acquire), expected value, value, life in ms ('0' none, '-1' the one that is there), node, LSN,
+ * log max ('' for no log), name in the log.
+ * Answers {'F'} (not our token), an error (another type, no right), or {'Y' done | 'N' not, what the key held | nil,
+ * PTTL, fencing number or '', log id}. What an expected value found is not repeated.
+ *
+ * What a lock is handed last is the key itself: if anything is refused before that, no lock was given, and a number that
+ * was drawn for nobody does no harm. */
+static const char decide_script[] =
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'F'} end\n"
+    "local key, op, expected, value, life = KEYS[2], ARGV[2], ARGV[3], ARGV[4], ARGV[5]\n"
+    "local found = redis.pcall('GET', key)\n"
+    "if type(found) == 'table' then return found end\n"
+    "local clock = redis.call('TIME')\n"
+    "local function dies()\n"
+    "  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(life))\n"
+    "end\n"
+    "local function put(k, v)\n"
+    "  if life == '0' then redis.call('SET', k, v)\n"
+    "  elseif life == '-1' then redis.call('SET', k, v, 'KEEPTTL')\n"
+    "  else redis.call('SET', k, v, 'PXAT', dies()) end\n"
+    "end\n"
+    "local function draw()\n"
+    "  local last = tonumber(redis.call('GET', KEYS[4]) or '0')\n"
+    "  local number = clock[1] * 1000000 + clock[2]\n"
+    "  if not last or last >= 9007199254740991 then\n"
+    "    return nil\n"
+    "  end\n"
+    "  if number <= last then number = last + 1 end\n"
+    "  number = string.format('%.0f', number)\n"
+    "  redis.call('SET', KEYS[4], number)\n"
+    "  return number\n"
+    "end\n"
+    "local holds = found == expected\n"
+    "if op == 'n' then holds = not found\n"
+    "elseif op == 'g' then holds = found\n"
+    "elseif op == 'a' then holds = not found or found == value end\n"
+    "local fence, id = '', ''\n"
+    "if holds then\n"
+    "  if op == 'a' then\n"
+    "    local number, owner = string.match(redis.call('GET', KEYS[5]) or '', '^(%d+) (.*)$')\n"
+    "    fence = found and owner == value and number or draw()\n"
+    "    if not fence then return redis.error_reply('ERR the fence counter holds no number') end\n"
+    "    put(KEYS[5], fence .. ' ' .. value)\n"
+    "  end\n"
+    "  if op == 'x' or op == 'g' then redis.call('DEL', key)\n"
+    "  elseif op ~= 't' then put(key, value)\n"
+    "  elseif life == '0' then redis.call('PERSIST', key)\n"
+    "  else redis.call('PEXPIREAT', key, dies()) end\n"
+    "  if ARGV[8] ~= '' then id = log(KEYS[3], ARGV[8], ARGV[6], ARGV[7], {ARGV[9], key}) end\n"
+    "  if op ~= 'g' then found = found and '' end\n"
+    "end\n"
+    "return {holds and 'Y' or 'N', found, redis.call('PTTL', key), fence, id}\n";
+
 /* KEYS: key. Answers {value or nil, PTTL}, or the error of GET. Writes nothing. */
 static const char fetch_script[] = "local value = redis.pcall('GET', KEYS[1])\n"
                                    "if type(value) == 'table' and value.err then return value end\n"
@@ -280,10 +351,11 @@ static const char epoch_script[] =
 static const char *const parts[HF__N_SCRIPTS][4] = {
     [HF__SCRIPT_TOKEN] = {token_script},
     [HF__SCRIPT_LANE] = {integer_functions, log_function, lane_script},
-    [HF__SCRIPT_FREE] = {log_function, free_script},
+    [HF__SCRIPT_GUARDED] = {log_function, guarded_script},
     [HF__SCRIPT_FETCH] = {fetch_script},
     [HF__SCRIPT_EPOCH] = {epoch_script},
     [HF__SCRIPT_EXAMINE] = {examine_script},
+    [HF__SCRIPT_DECIDE] = {log_function, decide_script},
 };
 
 static char *join(const char *const from[4])

@@ -9,12 +9,13 @@
 #include "command.h"
 
 enum hf__script {
-    HF__SCRIPT_TOKEN,   /* set our session token although Redis is out of memory */
-    HF__SCRIPT_LANE,    /* examine all, then apply all, guarded by token and mark */
-    HF__SCRIPT_FREE,    /* deletes and expiries with their log entries, although Redis is out of memory */
+    HF__SCRIPT_TOKEN, /* set our session token although Redis is out of memory */
+    HF__SCRIPT_LANE,  /* examine all, then apply all, guarded by token and mark */
+    HF__SCRIPT_GUARDED, /* changes of keys that hold what was expected, with their log entries; deletes also out of memory */
     HF__SCRIPT_FETCH,   /* a value and what remains of its life, of the same instant */
     HF__SCRIPT_EPOCH,   /* make an epoch with its log, unless there is one */
     HF__SCRIPT_EXAMINE, /* what is under keys: type, length, digest, and what more is wanted */
+    HF__SCRIPT_DECIDE,  /* compare, then act, guarded by token */
     HF__N_SCRIPTS
 };
 

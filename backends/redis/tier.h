@@ -31,6 +31,13 @@ struct hf__lane_run {
     bool whole_script;
 };
 
+/* decide.c */
+struct hf__decide_run {
+    struct hf__wave wave;
+    struct hf_shared_decide *decide;
+    bool whole_script;
+};
+
 /* catchup.c */
 struct hf__epoch_run {
     struct hf__wave wave;
@@ -75,6 +82,7 @@ struct hf__redis {
     bool no_scripts; /* this user may not run scripts that read: fetch and examine without */
     struct hf__group_run group;
     struct hf__lane_run lane;
+    struct hf__decide_run decide;
     struct hf__epoch_run epoch;
     struct hf__page_run page;
 };
@@ -107,6 +115,7 @@ bool hf__page_first_id(const redisReply *range, char *id, size_t size);
 /* The operations of the seam, one file each. */
 int hf__redis_send_group(struct hf_shared_tier *tier, struct hf_shared_group *group);
 int hf__redis_send_lane(struct hf_shared_tier *tier, struct hf_shared_lane *lane);
+int hf__redis_send_decide(struct hf_shared_tier *tier, struct hf_shared_decide *decide);
 int hf__redis_send_epoch(struct hf_shared_tier *tier, struct hf_shared_epoch *epoch);
 int hf__redis_send_log_page(struct hf_shared_tier *tier, struct hf_shared_log_page *page);
 int hf__redis_send_fetch(struct hf_shared_tier *tier, struct hf_shared_fetch *fetch);

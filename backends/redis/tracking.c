@@ -9,6 +9,7 @@
 #include "tracking.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define TOLD_AT_ONCE 64u /* keys in one call of the handler */
 
@@ -60,19 +61,22 @@ bool hf__tracking_accepted(const redisReply *reply)
 
 /* ---- what is told ---- */
 
-static bool is_bookkeeping(struct hf_slice key)
+/* Of bookkeeping only the change logs are of use: that others have written to them. */
+static bool is_of_no_use(struct hf_slice key)
 {
-    return hf__slice_starts_with(key, hf__slice_str("_hf:"));
+    static const char log[] = ":log:";
+
+    return hf__slice_starts_with(key, hf__slice_str("_hf:")) && !memmem(key.data, key.len, log, sizeof(log) - 1);
 }
 
-/* Keys from *at on, as many as are told at once; names of bookkeeping are passed over. */
+/* Keys from *at on, as many as are told at once; names of no use are passed over. */
 static size_t next_keys(const redisReply *list, size_t *at, struct hf_slice *keys)
 {
     size_t n = 0;
 
     for (; *at < list->elements && n < TOLD_AT_ONCE; (*at)++) {
         struct hf_slice key = hf__reply_text(list->element[*at]);
-        if (key.len > 0 && !is_bookkeeping(key))
+        if (key.len > 0 && !is_of_no_use(key))
             keys[n++] = key;
     }
     return n;

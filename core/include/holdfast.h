@@ -199,7 +199,9 @@ typedef int hf_resolve_fn(void *ctx, const struct hf_conflict *conflict, enum hf
                           struct hf_buf *ret_value);
 
 /* Called once for each change of a shared namespace that has found its end on the shared tier, on the completion thread
- * with no lock held; it may call back into the library, but not hf_close. Borrowed during the call. */
+ * with no lock held; it may call back into the library, but not hf_close. Borrowed during the call. What settles while the
+ * store closes is told by the closing thread, and then every call back into the library fails with HF_ECLOSED. After a
+ * crash, a change whose end no checkpoint had stored may be told once more by the next process. */
 typedef void hf_settled_fn(void *ctx, const struct hf_settlement *settlement);
 
 /* Zeroed means default everywhere. */
@@ -232,7 +234,7 @@ struct hf_options {
     enum hf_pending_policy pending_policy;
     uint64_t conflict_log_max;       /* conflicts kept; 0: HF_CONFLICT_LOG_MAX_DEFAULT */
     uint64_t conflict_log_max_bytes; /* of their keys and values; 0: a quarter of max_disk_bytes */
-    uint64_t parked_max;             /* parked entries kept; 0: HF_PARKED_MAX_DEFAULT */
+    uint64_t parked_max; /* parked entries kept; what does not fit stays pending; 0: HF_PARKED_MAX_DEFAULT */
 
     uint64_t replay_ops_per_s;   /* of the replay, at the most; 0: no bound; see hf_throttle */
     uint64_t replay_bytes_per_s; /* 0: no bound */
@@ -307,7 +309,7 @@ struct hf_result {
     bool durable;          /* survives power loss */
     bool shared;           /* Redis acknowledged it, or there is nothing to share */
     bool pending;          /* journaled here, not acknowledged by Redis */
-    bool tentative;        /* an increment's value that Redis has not confirmed */
+    bool tentative;        /* an increment's value, or a decision, that Redis has not confirmed */
     bool time_unknown;     /* reads: the key has a TTL, and the time is not known (HF_UNKNOWN_TIME_SERVE) */
     bool existed;          /* deletes, TTL changes, increments: a live value was held here before */
     int64_t number;        /* increments: the new value */
@@ -389,7 +391,7 @@ HF_API int hf_batch_commit(struct hf_batch *batch, struct hf_result *ret_result)
  * and the decision is checked at replay; if Redis does not confirm it, it is overturned: theirs holds, ours is in the
  * conflict log, and the settlement says so. In a store without a shared tier, and in a namespace that is never shared,
  * they are decided here for good. HF_EUNKNOWN: the connection broke before the answer came; the change log tells at the
- * next reconcile, and the copy here is compared again.
+ * next reconcile, and the copy here is compared again. While the answer is awaited, other writes of the key wait with it.
  * HF_NOT_DONE: the condition did not hold. */
 
 /* Set the key if it does not exist. */
@@ -409,12 +411,14 @@ HF_API int hf_get_and_delete(struct hf *store, struct hf_slice key, struct hf_bu
 /* A lock: a key that holds its owner's random token and has a TTL. Any client can look at it; only the holder of the
  * token extends or releases it. The fencing number rises with every holder: hand it to what the lock protects. */
 struct hf_lock;
+#define HF_LOCK_ALLOWANCE_MS 10
 
 struct hf_lock_info {
     const char *token; /* 32 hexadecimal digits; borrowed from the lock */
     uint64_t fence;    /* fencing number */
     int64_t
-        safe_ms; /* for how long it is certainly still held, on this machine's clock that runs on while suspended;
+        safe_ms; /* for how long it is certainly still held, on this machine's clock that runs on while suspended:
+                           its life counted from before Redis was asked, less a hundredth and HF_LOCK_ALLOWANCE_MS;
                            at most 0: stop using what it protects */
     bool lost;   /* Redis has said that it is another's, or nobody's */
 };
@@ -546,10 +550,12 @@ struct hf_status {
     uint64_t revalidated;    /* copies compared with Redis */
     bool paused;             /* by the operator */
     bool look_only;
-    bool time_unknown;
+    bool time_unknown; /* another boot whose clock was not set; until Redis or the wall clock tell the time */
     uint64_t replay_ops_per_s, replay_bytes_per_s; /* bounds in force; 0: none */
-    int64_t clock_offset_ms;                       /* Redis's clock minus the store's timeline; valid when online */
-    int64_t clock_uncertainty_ms;
+    bool clock_known;             /* Redis's clock was measured once, and the time is known: the next two hold */
+    int64_t clock_offset_ms;      /* Redis's clock minus the store's timeline */
+    int64_t clock_uncertainty_ms; /* of it, now: grows until it is measured again */
+    uint64_t clock_jumps;         /* times that Redis's clock was found to have been stepped, since open */
 };
 
 /* Fill in what is known now. `keys` costs a look at every overlay entry; nothing else waits or scans. */
@@ -571,11 +577,24 @@ struct hf_settlement {
     const char *reason; /* parked and in doubt: why; else "" */
 };
 
-/* How the change `lsn` of `key` (as told in a result) has ended. HF_NOT_FOUND: no change of this key has that number. */
+/* How the change `lsn` of `key` (as told in a result) has ended. The `settled` callback tells each end exactly, once;
+ * this tells as much as there is evidence for:
+ *  - HF_OUTCOME_PENDING, HF_OUTCOME_PARKED and HF_OUTCOME_IN_DOUBT as long as it is so;
+ *  - by its row, as long as that is in the conflict log: HF_OUTCOME_WON, LOST, MERGED, OVERTURNED, DROPPED, and APPLIED for a
+ *    blind one. The row has the number of the last of the changes that ended together;
+ *  - otherwise only that it has ended: HF_OUTCOME_APPLIED when it is still the key's newest change here, or an increment, batch
+ *    or delete that is remembered as acknowledged (for about an hour); HF_OUTCOME_SUPERSEDED for everything older, whether
+ *    or not Redis had it for a while. A parked entry that was dropped, and whose key was not written since, is told by
+ *    the same rule. An expired change is not told apart;
+ *  - HF_OUTCOME_LOCAL for what is never shared.
+ * HF_NOT_FOUND: no change of this key has that number, as far as can be known: a number that belongs to another key, below
+ * the newest of this one, counts as superseded. */
 HF_API int hf_outcome(struct hf *store, struct hf_slice key, uint64_t lsn, enum hf_outcome *ret_outcome);
 
 /* Wait until every change up to `lsn` has ended, at most timeout_ms (negative: without limit). As hf_drain, for a point
- * in time: the LSN of a result, or hf_status.last_lsn. */
+ * in time: the LSN of a result, or hf_status.last_lsn. Newer changes may still be on their way. A key that was written
+ * again before Redis had the older change owes both until it has the newer one. HF_ETIMEOUT; HF_EOFFLINE when there is no
+ * shared tier, or the link is held. */
 HF_API int hf_wait_shared(struct hf *store, uint64_t lsn, int timeout_ms);
 
 /* ---- conflicts -------------------------------------------------------------------------------------------------- */
@@ -604,13 +623,16 @@ struct hf_conflict {
 };
 
 /* Call `each` for every conflict in order of its id, from `from_id` on, until it returns non-zero, which is then returned.
- * The conflict is borrowed during the call. */
+ * The conflict is borrowed during the call. What no checkpoint has stored yet is stored first (not by a handle that only
+ * reads: it shows what is stored); the list fails when that does. */
 HF_API int hf_conflict_list(struct hf *store, uint64_t from_id,
                             int (*each)(void *ctx, const struct hf_conflict *conflict), void *ctx);
-/* Take a conflict off the log: its decision stands. HF_NOT_FOUND. */
+/* Take a conflict off the log, durably: its decision stands. HF_NOT_FOUND. */
 HF_API int hf_conflict_resolve(struct hf *store, uint64_t id);
 /* Write the loser's value (or delete the key, where the loser was absent) as a new change, and take the conflict off the
- * log. HF_NOT_FOUND; HF_EINVAL when the value was too long to be kept. */
+ * log, both or neither, also across a crash. The value keeps its deadline. HF_NOT_FOUND; HF_EINVAL when the value was too
+ * long to be kept, when its deadline has passed, and when the sides were merged, so that neither has lost. HF_EREFUSED: the
+ * new change was parked. */
 HF_API int hf_conflict_restore(struct hf *store, uint64_t id, struct hf_result *ret_result);
 
 /* The shipped resolver, also for use in a callback: a three-way merge of JSON objects. Members that only one side changed
@@ -712,11 +734,15 @@ struct hf_parked {
     int64_t made_ms;
     const char *reason;
 };
-/* Call `each` for every parked entry in order of LSN, until it returns non-zero, which is then returned. */
+/* Call `each` for every parked entry in order of LSN, until it returns non-zero, which is then returned. As for conflicts,
+ * what no checkpoint has stored yet is stored first. */
 HF_API int hf_parked_list(struct hf *store, int (*each)(void *ctx, const struct hf_parked *entry), void *ctx);
-/* Make the entry a new change with a new LSN, and take it off the list, both or neither. HF_NOT_FOUND. */
+/* Make the entry a new change with a new LSN, and take it off the list, both or neither, also across a crash. An increment
+ * that was in doubt is sent again: that is the operator's decision. A batch that was parked is as many entries: each is
+ * requeued alone. HF_NOT_FOUND; HF_EINVAL when its deadline has passed, or it changes the life of a key that is not there;
+ * HF_EREFUSED: it was parked again, under its new LSN. Whatever else a write may meet; then it stays parked. */
 HF_API int hf_parked_requeue(struct hf *store, uint64_t lsn, struct hf_result *ret_result);
-/* Take it off the list; it is not shared. HF_NOT_FOUND. */
+/* Take it off the list, durably; it is not shared, and the copy here stays. HF_NOT_FOUND. */
 HF_API int hf_parked_drop(struct hf *store, uint64_t lsn);
 
 /* Verbs that destroy or overrule something leave a line of JSON each in the file `audit.log` of the store's directory:

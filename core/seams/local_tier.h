@@ -15,8 +15,11 @@ enum hf_type { HF_TYPE_STRING = 1 }; /* room for hashes, sets, lists */
 
 /* Flags of a record. */
 enum {
-    HF_RECORD_SHARED = 1,    /* Redis acknowledged this very value, or it was fetched from there */
-    HF_RECORD_UNVERIFIED = 2 /* Redis may hold something else by now */
+    HF_RECORD_SHARED = 1,     /* Redis acknowledged this very value, or it was fetched from there */
+    HF_RECORD_UNVERIFIED = 2, /* Redis may hold something else by now */
+    HF_RECORD_UNSHARED =
+        4 /* written for this node alone, or refused there: Redis does not hold it; any other record that
+                                 owes neither a row nor a lane entry is one that Redis has acknowledged */
 };
 
 /* One key's value. Slices that a reader gets are borrowed until its snapshot ends (and, from an iterator, until

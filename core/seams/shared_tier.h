@@ -17,12 +17,13 @@
 /* What an error says about whom. */
 enum hf_shared_class {
     HF_SHARED_OK = 0,
-    HF_SHARED_LINK,  /* the connection: no blame on any entry; what was out is unanswered */
-    HF_SHARED_STATE, /* the server's state: LOADING, OOM, READONLY, MISCONF, BUSY, ...: back off, all wait */
-    HF_SHARED_ENTRY, /* this entry: WRONGTYPE, too large: park it, go on */
-    HF_SHARED_AUTH,  /* NOAUTH, WRONGPASS, NOPERM: hold everything */
-    HF_SHARED_FENCE, /* our session token was gone or another's: nothing was applied; connect again */
-    HF_SHARED_RETRY, /* certainly not applied, because of a neighbour or a racing writer: send again */
+    HF_SHARED_LINK,    /* the connection: no blame on any entry; what was out is unanswered */
+    HF_SHARED_STATE,   /* the server's state: LOADING, OOM, READONLY, MISCONF, BUSY, ...: back off, all wait */
+    HF_SHARED_ENTRY,   /* this entry: WRONGTYPE, too large: park it, go on */
+    HF_SHARED_AUTH,    /* NOAUTH, WRONGPASS, NOPERM: hold everything */
+    HF_SHARED_FENCE,   /* our session token was gone or another's: nothing was applied; connect again */
+    HF_SHARED_RETRY,   /* certainly not applied, because of a neighbour or a racing writer: send again */
+    HF_SHARED_CHANGED, /* certainly not applied: the key does not hold what its guards say */
 };
 
 #define HF_SHARED_REASON_MAX 160
@@ -53,9 +54,14 @@ struct hf_shared_handler {
     /* The timer set by set_timer has run out. */
     void (*timer)(void *ctx);
     /* Another client changed these keys (tracking), or, with n == 0, possibly all of them: the copies held here are
-     * no longer verified. In order with the answers on this connection; own changes are not told. Borrowed. May be
-     * NULL: then nothing is tracked. */
+     * no longer verified. In order with the answers on this connection. Own groups are not told; lanes and decisions
+     * may be. Not told is a value of another's behind which a group sets a deadline within one turn of the server, so
+     * HF_SHARED_EXPIRE and _PERSIST without an examination leave a copy unverified. Borrowed. May be NULL: then nothing
+     * is tracked. */
     void (*invalidated)(void *ctx, const struct hf_slice *keys, size_t n);
+    /* Redis was asked for its TIME again: soon after `connected`, when the link is idle, and each minute. Asked and
+     * answered at these times of the clock seam. Not called for a user who may not ask. May be NULL. */
+    void (*clock)(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answered_ms);
 };
 
 /* What a key must hold. */
@@ -80,9 +86,11 @@ struct hf_shared_item {
     uint64_t lsn;
     int64_t made_ms;        /* on Redis's clock, for a replayed write; 0: just now */
     int64_t uncertainty_ms; /* of made_ms */
-    struct hf_shared_guard
-        guard; /* in a watched group: what was found; checked once more where the watch has ended */
-    bool has_guard;
+    /* What the key must hold, or the item is left out with class HF_SHARED_CHANGED: any of these will do; none: no matter
+     * what is there. In a guarded group; in a watched one they are what was found, and looked at again only where the watch
+     * has ended early. */
+    const struct hf_shared_guard *guards;
+    size_t n_guards;
     void *owner;                  /* the link's own */
     struct hf_shared_error error; /* filled in before `done`; class HF_SHARED_OK: applied */
 };
@@ -102,6 +110,7 @@ struct hf_shared_group {
     size_t n_items;
     struct hf_shared_log *logs;
     size_t n_logs;
+    bool guarded;                 /* by one script that looks before it writes, item by item */
     bool check_type;              /* replay: a key that holds another type than string is not overwritten */
     bool watched;                 /* an examination that watches came before: nothing is applied, and every item has
                                      class HF_SHARED_RETRY, when one of its keys was touched since. Then n_items may be 0,
@@ -266,10 +275,12 @@ enum hf_decide_op {
                                     is ours: done, with its number */
 };
 
+#define HF_DECIDE_KEEP_TTL (-1) /* HF_DECIDE_COMPARE_SET */
+
 struct hf_shared_decide {
     enum hf_decide_op op;
     struct hf_slice key, expected, value;
-    int64_t ttl_ms;            /* from Redis's now; 0: none */
+    int64_t ttl_ms;            /* from Redis's now; 0: none; HF_DECIDE_KEEP_TTL: the one that is there */
     struct hf_slice fence_key; /* HF_DECIDE_ACQUIRE: _hf:<prefix>:fence */
     struct hf_shared_log log;  /* first_item and n_items unused */
     uint64_t lsn;              /* named in the log when it was done */

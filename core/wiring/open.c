@@ -5,6 +5,7 @@
 #include "redis_tier.h"
 #include "store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static int open_local(const char *dir, const struct hf_options *opts, struct hf_local_tier **ret_tier)
@@ -14,8 +15,11 @@ static int open_local(const char *dir, const struct hf_options *opts, struct hf_
     return hf__lmdb_open(dir, &lmdb, ret_tier);
 }
 
-/* The prefixes of the namespaces that are shared; "" is a namespace in any case. Returns how many. */
-static size_t shared_prefixes(const struct hf_options *opts, struct hf_slice *prefixes)
+#define LOG_PREFIX_MAX 272 /* "_hf:", a namespace's prefix, ":log:" */
+
+/* What tracking is to tell of: the namespaces that are shared and their change logs. "" is a namespace in any case, and covers
+ * the rest. `text` has room for LOG_PREFIX_MAX bytes per namespace. Returns how many. */
+static size_t shared_prefixes(const struct hf_options *opts, struct hf_slice *prefixes, char *text)
 {
     bool named = false;
     size_t n = 0;
@@ -24,8 +28,12 @@ static size_t shared_prefixes(const struct hf_options *opts, struct hf_slice *pr
         const struct hf_namespace *ns = &opts->namespaces[i];
         struct hf_slice prefix = hf__slice_str(ns->prefix ? ns->prefix : "");
         named |= prefix.len == 0;
-        if (ns->write_mode != HF_WRITE_LOCAL)
-            prefixes[n++] = prefix;
+        if (ns->write_mode == HF_WRITE_LOCAL || prefix.len > 256)
+            continue;
+        prefixes[n++] = prefix;
+        snprintf(text, LOG_PREFIX_MAX, "_hf:%s:log:", (const char *)prefix.data);
+        prefixes[n++] = hf__slice_str(text);
+        text += LOG_PREFIX_MAX;
     }
     if (!named)
         prefixes[n++] = hf__slice_str("");
@@ -35,7 +43,8 @@ static size_t shared_prefixes(const struct hf_options *opts, struct hf_slice *pr
 static int open_shared(const struct hf_options *opts, const char *node, struct hf_clock *clock,
                        struct hf_shared_tier **ret_tier)
 {
-    struct hf_slice *prefixes = calloc(opts->n_namespaces + 1, sizeof(*prefixes));
+    struct hf_slice *prefixes = calloc(2 * opts->n_namespaces + 1, sizeof(*prefixes));
+    char *text = calloc(opts->n_namespaces + 1, LOG_PREFIX_MAX);
     struct hf_redis_options redis = {
         .address = opts->redis,
         .user = opts->redis_user,
@@ -43,17 +52,16 @@ static int open_shared(const struct hf_options *opts, const char *node, struct h
         .ca_file = opts->redis_ca_file,
         .node = node,
         .prefixes = prefixes,
-        .n_prefixes = prefixes ? shared_prefixes(opts, prefixes) : 0,
+        .n_prefixes = prefixes && text ? shared_prefixes(opts, prefixes, text) : 0,
         .connect_timeout_ms = opts->redis_connect_timeout_ms,
         .reply_timeout_ms = opts->redis_timeout_ms,
         .heartbeat_ms = opts->redis_heartbeat_ms,
     };
-    int rc;
+    int rc = prefixes && text ? hf__redis_new(&redis, clock, ret_tier)
+                              : hf__fail(HF_ENOMEM, "out of memory: %zu namespaces", opts->n_namespaces);
 
-    if (!prefixes)
-        return hf__fail(HF_ENOMEM, "out of memory: %zu namespaces", opts->n_namespaces);
-    rc = hf__redis_new(&redis, clock, ret_tier);
     free(prefixes);
+    free(text);
     return rc;
 }
 

@@ -1,252 +1,27 @@
 /* The `holdfast` tool as its users meet it: the built program, its output, its sentences and its exit statuses.
  * HOLDFAST_BIN names the program. */
-#include "redis_server.h"
-#include "scratch.h"
+#include "tool.h"
 
-#include <cjson/cJSON.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <xxhash.h>
 
-#define RUN_MS 30000
-#define ARGUMENTS_MAX 16
+#define ARGUMENTS 5
 
-/* ---- fixture: a directory, and the last run of the tool in it ---- */
-
-struct fixture {
-    struct scratch scratch;
-    char in[96], out_path[96], err_path[96];
-    bool read_only_disk; /* the tool sees the directory mounted read-only */
-    int out_fd;          /* instead of a file; -1: a file; -2: closed */
-    int status;
-    char *out, *err; /* of the last run, with a NUL behind them */
-    size_t out_len;
-    struct redis_server server;
-};
-
-static int set_up(void **state)
+/* Run the tool with a row of a table. */
+static void run_list(struct tool *f, const char *const arguments[ARGUMENTS])
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    const char *a[ARGUMENTS] = {0};
 
-    assert_non_null(f);
-    scratch_make(&f->scratch);
-    f->out_fd = -1;
-    snprintf(f->in, sizeof(f->in), "%s/in", f->scratch.dir);
-    snprintf(f->out_path, sizeof(f->out_path), "%s/out", f->scratch.dir);
-    snprintf(f->err_path, sizeof(f->err_path), "%s/err", f->scratch.dir);
-    unsetenv("HOLDFAST_DIR");
-    unsetenv("HOLDFAST_REDIS");
-    assert_int_equal(chdir(f->scratch.dir), 0);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-
-    if (f->server.dir[0])
-        redis_server_stop(&f->server);
-    scratch_remove(&f->scratch);
-    free(f->out);
-    free(f->err);
-    free(f);
-    return 0;
-}
-
-static void put_file(const char *path, const void *data, size_t len)
-{
-    FILE *file = fopen(path, "we");
-
-    assert_non_null(file);
-    assert_int_equal(fwrite(data, 1, len, file), len);
-    assert_int_equal(fclose(file), 0);
-}
-
-static char *take_file(const char *path, size_t *ret_len)
-{
-    FILE *file = fopen(path, "re");
-    struct stat st;
-    char *data;
-
-    assert_non_null(file);
-    assert_int_equal(fstat(fileno(file), &st), 0);
-    data = calloc(1, (size_t)st.st_size + 1);
-    assert_non_null(data);
-    *ret_len = fread(data, 1, (size_t)st.st_size, file);
-    fclose(file);
-    return data;
-}
-
-/* ---- running the tool ---- */
-
-static const char *tool(void)
-{
-    const char *path = getenv("HOLDFAST_BIN");
-
-    if (!path || access(path, X_OK) != 0)
-        fail_msg("HOLDFAST_BIN does not name the tool");
-    return path;
-}
-
-/* A mount of our own makes the directory read-only for root, too. */
-static void make_disk_read_only(const char *dir)
-{
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount(dir, dir, NULL, MS_BIND, NULL) != 0 ||
-        mount(dir, dir, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) != 0)
-        _exit(99);
-    if (chdir(dir) != 0)
-        _exit(99);
-}
-
-static void become_tool(const struct fixture *f, char *const argv[])
-{
-    int in = open(f->in, O_RDONLY | O_CREAT, 0600);
-    int out = f->out_fd != -1 ? f->out_fd : open(f->out_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    int err = open(f->err_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-    dup2(in, STDIN_FILENO);
-    dup2(err, STDERR_FILENO);
-    if (out == -2)
-        close(STDOUT_FILENO);
-    else
-        dup2(out, STDOUT_FILENO);
-    for (int fd = 3; fd < 64; fd++)
-        close(fd);
-    if (f->read_only_disk)
-        make_disk_read_only(f->scratch.dir);
-    execv(argv[0], argv);
-    _exit(98);
-}
-
-static bool has_ended(void *ctx)
-{
-    const pid_t *pid = ctx;
-    siginfo_t info = {0};
-
-    return waitid(P_PID, (id_t)*pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
-}
-
-static int end_of(pid_t pid)
-{
-    int status;
-
-    if (!wait_until(has_ended, &pid, RUN_MS)) {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        fail_msg("the tool did not end");
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-static void run_argv(struct fixture *f, char *const argv[])
-{
-    size_t len;
-    pid_t pid = fork();
-
-    assert_true(pid >= 0);
-    if (pid == 0)
-        become_tool(f, argv);
-    f->status = end_of(pid);
-    free(f->out);
-    free(f->err);
-    f->out = f->out_fd == -1 ? take_file(f->out_path, &f->out_len) : calloc(1, 1);
-    f->err = take_file(f->err_path, &len);
-}
-
-/* Arguments from a list that NULL ends; with `dir`, "--dir <store>" before them. */
-static void run_va(struct fixture *f, bool dir, va_list args)
-{
-    char *argv[ARGUMENTS_MAX + 4] = {(char *)tool()};
-    int n = 1;
-
-    if (dir) {
-        argv[n++] = "--dir";
-        argv[n++] = f->scratch.store;
-    }
-    do {
-        assert_in_range(n, 0, ARGUMENTS_MAX + 3);
-        argv[n] = va_arg(args, char *);
-    } while (argv[n++]);
-    run_argv(f, argv);
-}
-
-static void run(struct fixture *f, ...) __attribute__((sentinel));
-static void run_bare(struct fixture *f, ...) __attribute__((sentinel));
-
-/* Run the tool on the test's store. */
-static void run(struct fixture *f, ...)
-{
-    va_list args;
-
-    va_start(args, f);
-    run_va(f, true, args);
-    va_end(args);
-}
-
-/* Run it without naming a store. */
-static void run_bare(struct fixture *f, ...)
-{
-    va_list args;
-
-    va_start(args, f);
-    run_va(f, false, args);
-    va_end(args);
-}
-
-/* ---- what it said ---- */
-
-static void assert_status(const struct fixture *f, int status)
-{
-    if (f->status != status)
-        fail_msg("status %d, expected %d; it said: %s%s", f->status, status, f->out, f->err);
-}
-
-static void assert_done(const struct fixture *f, const char *out)
-{
-    assert_status(f, 0);
-    assert_string_equal(f->err, "");
-    assert_string_equal(f->out, out);
-}
-
-/* One sentence on standard error that holds `part`, and nothing on standard output. */
-static void assert_refused(const struct fixture *f, int status, const char *part)
-{
-    assert_status(f, status);
-    assert_string_equal(f->out, "");
-    if (strncmp(f->err, "holdfast: ", 10) != 0 || !strstr(f->err, part) ||
-        strchr(f->err, '\n') != f->err + strlen(f->err) - 1)
-        fail_msg("it said \"%s\"; expected one line with \"%s\"", f->err, part);
-}
-
-static cJSON *json_of(const struct fixture *f)
-{
-    cJSON *json;
-
-    assert_status(f, 0);
-    json = cJSON_Parse(f->out);
-    if (!json)
-        fail_msg("no JSON: %s", f->out);
-    return json;
-}
-
-static const cJSON *member(const cJSON *json, const char *name)
-{
-    const cJSON *found = cJSON_GetObjectItemCaseSensitive(json, name);
-
-    if (!found)
-        fail_msg("no member '%s'", name);
-    return found;
+    for (size_t i = 0; i < ARGUMENTS && arguments[i]; i++)
+        a[i] = arguments[i];
+    run(f, a[0], a[1], a[2], a[3], a[4], NULL);
 }
 
 static bool exists(const char *path)
@@ -260,7 +35,7 @@ static bool exists(const char *path)
 
 static void test_cli__set_and_get_give_back_the_bytes(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
     char bytes[70000];
     size_t n = sizeof(bytes);
 
@@ -285,7 +60,7 @@ static void test_cli__set_and_get_give_back_the_bytes(void **state)
 
 static void test_cli__get_ends_the_line_on_a_terminal_only(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
     int terminal = posix_openpt(O_RDWR | O_NOCTTY);
     char text[64] = "";
     ssize_t n;
@@ -305,7 +80,7 @@ static void test_cli__get_ends_the_line_on_a_terminal_only(void **state)
 
 static void test_cli__dashes_are_options_only_before_a_double_dash(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     run(f, "set", "--", "-k", "--ttl", NULL);
     assert_done(f, "");
@@ -320,7 +95,7 @@ static void test_cli__dashes_are_options_only_before_a_double_dash(void **state)
 
 static void test_cli__json_tells_text_from_bytes(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
     const cJSON *r;
     cJSON *json;
 
@@ -343,7 +118,7 @@ static void test_cli__json_tells_text_from_bytes(void **state)
 
 static void test_cli__get_meta_keeps_the_value_alone_on_stdout(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     run(f, "set", "k", "v", NULL);
     run(f, "get", "k", "--meta", NULL);
@@ -354,7 +129,7 @@ static void test_cli__get_meta_keeps_the_value_alone_on_stdout(void **state)
 
 static void test_cli__missing_keys_have_their_own_status(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     run(f, "set", "k", "v", NULL);
     run(f, "get", "x\x1b[31m", NULL);
@@ -373,7 +148,7 @@ static void test_cli__missing_keys_have_their_own_status(void **state)
 
 static void test_cli__incr_prints_the_new_value(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     run(f, "incr", "n", NULL);
     assert_done(f, "1\n");
@@ -393,7 +168,7 @@ static void test_cli__incr_prints_the_new_value(void **state)
 
 /* ---- TTLs ---- */
 
-static void assert_ttl(struct fixture *f, const char *key, long min, long max)
+static void assert_ttl(struct tool *f, const char *key, long min, long max)
 {
     run(f, "ttl", key, NULL);
     assert_status(f, 0);
@@ -402,7 +177,7 @@ static void assert_ttl(struct fixture *f, const char *key, long min, long max)
 
 static void test_cli__ttl_is_set_shown_and_taken_away(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     run(f, "set", "k", "v", "--ttl", "10s", NULL);
     assert_ttl(f, "k", 1, 10000);
@@ -421,7 +196,7 @@ static void test_cli__ttl_is_set_shown_and_taken_away(void **state)
 
 static void test_cli__scan_lists_keys_in_order(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     run(f, "set", "b:2", "two\n", NULL);
     run(f, "set", "a", "A", NULL);
@@ -444,7 +219,7 @@ static void test_cli__export_and_import_carry_everything(void **state)
                                 "{\"key\":\"deadline\",\"value\":\"d\",\"expires_at_ms\":4102444800000}\n"
                                 "{\"key\":\"empty\",\"value\":\"\"}\n"
                                 "{\"key\":\"u\xc3\xa4\\u000a\",\"value_b64\":\"/w==\"}\n";
-    struct fixture *f = *state;
+    struct tool *f = *state;
     char other[128];
 
     put_file(f->in, lines, strlen(lines));
@@ -465,7 +240,7 @@ static void test_cli__import_takes_a_ttl_and_passes_what_is_dead(void **state)
     static const char lines[] = "{\"key\":\"a\",\"value\":\"1\",\"ttl_ms\":60000}\r\n"
                                 "\n"
                                 "{\"key\":\"b\",\"value\":\"1\",\"expires_at_ms\":1}";
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     put_file(f->in, lines, strlen(lines));
     run(f, "import", "-", NULL);
@@ -498,7 +273,7 @@ static void test_cli__import_names_the_line_that_is_wrong(void **state)
         {"{\"key\":\"x\",\"value\":\"y\",\"ttl_ms\":5,\"expires_at_ms\":5}", "line 2: expires_at_ms and ttl_ms"},
         {"{\"key\":\"x\",\"value\":\"y\",\"ttl_ms\":3155760000001}", "line 2: a TTL of 3155760000001 ms"},
     };
-    struct fixture *f = *state;
+    struct tool *f = *state;
     char lines[256];
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -517,7 +292,7 @@ static void test_cli__import_names_the_line_that_is_wrong(void **state)
 static void test_cli__import_goes_on_when_told_so(void **state)
 {
     static const char lines[] = "{\"key\":\"a\",\"value\":\"\"}\nxx\n{\"key\":\"b\",\"value\":\"\"}\nyy\n";
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     put_file(f->in, lines, strlen(lines));
     run(f, "import", f->in, "--on-error", "skip", NULL);
@@ -531,7 +306,7 @@ static void test_cli__import_goes_on_when_told_so(void **state)
 
 static void test_cli__import_acknowledges_every_key(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
     FILE *file = fopen(f->in, "we");
     size_t n = 0;
 
@@ -554,12 +329,31 @@ static void test_cli__import_acknowledges_every_key(void **state)
 
 static void test_cli__status_json_has_what_operators_ask_for(void **state)
 {
-    static const char *const names[] = {
-        "link",      "keys",        "pending_keys",   "pending_bytes",   "oldest_pending_ms",
-        "conflicts", "parked",      "checkpoint_lsn", "journal",         "node",
-        "owner_pid", "pending_ops", "in_doubt",       "disk_used_bytes", "max_disk_bytes",
-        "since_open"};
-    struct fixture *f = *state;
+    static const char *const names[] = {"link",
+                                        "keys",
+                                        "pending_keys",
+                                        "pending_bytes",
+                                        "oldest_pending_ms",
+                                        "conflicts",
+                                        "parked",
+                                        "checkpoint_lsn",
+                                        "journal",
+                                        "node",
+                                        "owner_pid",
+                                        "pending_ops",
+                                        "in_doubt",
+                                        "disk_used_bytes",
+                                        "max_disk_bytes",
+                                        "since_open",
+                                        "paused",
+                                        "look_only",
+                                        "time_unknown",
+                                        "blind_conflicts",
+                                        "gaps",
+                                        "replay_ops_per_s",
+                                        "replay_bytes_per_s"};
+    static const char *const since_open[] = {"settled_by", "dropped", "lost_conflicts", "revalidated", "refreshed"};
+    struct tool *f = *state;
     cJSON *json;
 
     run(f, "set", "k", "v", NULL);
@@ -567,6 +361,9 @@ static void test_cli__status_json_has_what_operators_ask_for(void **state)
     json = json_of(f);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         member(json, names[i]);
+    for (size_t i = 0; i < sizeof(since_open) / sizeof(since_open[0]); i++)
+        member(member(json, "since_open"), since_open[i]);
+    assert_int_equal(cJSON_GetArraySize(member(member(json, "since_open"), "settled_by")), HF_N_OUTCOMES - 1);
     assert_string_equal(member(json, "link")->valuestring, "disabled");
     assert_int_equal(member(json, "keys")->valueint, 1);
     member(member(json, "journal"), "first_lsn");
@@ -579,7 +376,7 @@ static void test_cli__status_json_has_what_operators_ask_for(void **state)
 }
 
 /* Write keys one after the other and die without closing, so that the journal holds them. */
-static void write_and_die(struct fixture *f, int n)
+static void write_and_die(struct tool *f, int n)
 {
     pid_t pid = fork();
     int status;
@@ -599,7 +396,7 @@ static void write_and_die(struct fixture *f, int n)
     assert_int_equal(status, 0);
 }
 
-static void overwrite(const struct fixture *f, const char *name, off_t at, const void *bytes, size_t len)
+static void overwrite(const struct tool *f, const char *name, off_t at, const void *bytes, size_t len)
 {
     char path[128];
     int fd;
@@ -612,7 +409,7 @@ static void overwrite(const struct fixture *f, const char *name, off_t at, const
 }
 
 /* The header of a segment that another version wrote: sound, but not ours (docs/journal-format.md). */
-static void make_version_99(const struct fixture *f, const char *name)
+static void make_version_99(const struct tool *f, const char *name)
 {
     uint8_t header[128];
     char path[128];
@@ -629,7 +426,7 @@ static void make_version_99(const struct fixture *f, const char *name)
 
 static void test_cli__journal_is_listed_and_verified(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     write_and_die(f, 3);
     run(f, "journal", "list", NULL);
@@ -638,14 +435,14 @@ static void test_cli__journal_is_listed_and_verified(void **state)
     assert_non_null(strstr(f->out, ".seg"));
     run(f, "journal", "verify", NULL);
     assert_status(f, 0);
-    assert_non_null(strstr(f->out, "the journal is sound: 1 segment"));
+    assert_non_null(strstr(f->out, "the journal is sound: 1 segment, 3 groups, "));
     run(f, "journal", "verify", "--json", NULL);
     assert_non_null(strstr(f->out, "\"state\":"));
 }
 
 static void test_cli__damage_in_the_journal_is_named(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     write_and_die(f, 3);
     overwrite(f, "journal/00000001.seg", 4096 + 70, "damage", 6);
@@ -662,7 +459,7 @@ static void test_cli__damage_in_the_journal_is_named(void **state)
 
 static void test_cli__unknown_format_version_is_named(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     write_and_die(f, 1);
     make_version_99(f, "journal/00000001.seg");
@@ -678,7 +475,19 @@ static void test_cli__unknown_format_version_is_named(void **state)
 
 static void test_cli__beside_an_owner_reading_works_and_writing_names_it(void **state)
 {
-    struct fixture *f = *state;
+    static const char *const owning[][ARGUMENTS] = {
+        {"del", "k"},
+        {"import", "in"},
+        {"conflicts", "resolve", "1"},
+        {"conflicts", "resolve", "--all", "--yes"},
+        {"conflicts", "restore", "1"},
+        {"parked", "requeue", "1"},
+        {"parked", "drop", "1"},
+        {"--redis", "unix:///nowhere.sock", "reconcile"},
+        {"--redis", "unix:///nowhere.sock", "reconcile", "--dry-run"},
+        {"--redis", "unix:///nowhere.sock", "verify"},
+    };
+    struct tool *f = *state;
     struct hf *store = NULL;
     char owner[48];
 
@@ -695,31 +504,58 @@ static void test_cli__beside_an_owner_reading_works_and_writing_names_it(void **
     assert_done(f, "{\"key\":\"k\",\"value\":\"v\"}\n");
     run(f, "status", NULL);
     assert_status(f, 0);
+    run(f, "parked", "list", NULL);
+    assert_done(f, "");
     run(f, "journal", "verify", NULL);
     assert_status(f, 0);
     run(f, "--redis", "unix:///nowhere.sock", "get", "k", NULL);
     assert_done(f, "v");
     run(f, "set", "k", "w", NULL);
     assert_refused(f, 5, owner);
-    run(f, "del", "k", NULL);
-    assert_refused(f, 5, owner);
-    run(f, "import", f->in, NULL);
-    assert_refused(f, 5, owner);
-    run(f, "--redis", "unix:///nowhere.sock", "reconcile", NULL);
-    assert_refused(f, 5, owner);
+    for (size_t i = 0; i < sizeof(owning) / sizeof(owning[0]); i++) {
+        run_list(f, owning[i]);
+        assert_refused(f, 5, owner);
+    }
     assert_value(store, "k", "v");
     assert_ok(hf_close(store));
 }
 
 static void test_cli__what_only_reads_or_fails_makes_no_store(void **state)
 {
-    static const char *const commands[][3] = {
-        {"get", "k"}, {"ttl", "k"},          {"scan"},         {"export"},          {"status"},
-        {"del", "k"}, {"expire", "k", "1s"}, {"persist", "k"}, {"journal", "list"}, {"journal", "verify"}};
-    struct fixture *f = *state;
+    static const char *const commands[][ARGUMENTS] = {
+        {"get", "k"},
+        {"ttl", "k"},
+        {"scan"},
+        {"export"},
+        {"status"},
+        {"del", "k"},
+        {"expire", "k", "1s"},
+        {"persist", "k"},
+        {"journal", "list"},
+        {"journal", "verify"},
+        {"explain", "k"},
+        {"conflicts", "list"},
+        {"conflicts", "show", "1"},
+        {"conflicts", "resolve", "1"},
+        {"conflicts", "restore", "1"},
+        {"parked", "list"},
+        {"parked", "show", "1"},
+        {"parked", "requeue", "1"},
+        {"parked", "drop", "1"},
+        {"pause"},
+        {"resume"},
+        {"throttle"},
+        {"doctor"},
+        {"audit"},
+        {"--redis", "unix:///nowhere.sock", "verify"},
+        {"--redis", "unix:///nowhere.sock", "explain", "k"},
+        {"--redis", "unix:///nowhere.sock", "doctor"},
+        {"--redis", "unix:///nowhere.sock", "reconcile", "--dry-run"},
+    };
+    struct tool *f = *state;
 
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        run(f, commands[i][0], commands[i][1], commands[i][1] ? commands[i][2] : NULL, NULL);
+        run_list(f, commands[i]);
         assert_status(f, 5);
         assert_string_equal(f->out, "");
         assert_false(exists(f->scratch.store));
@@ -738,7 +574,7 @@ static void test_cli__what_only_reads_or_fails_makes_no_store(void **state)
 static void test_cli__wrong_usage_is_one_sentence_and_status_4(void **state)
 {
     static const struct {
-        const char *arguments[5];
+        const char *arguments[ARGUMENTS];
         const char *expected;
     } cases[] = {
         {{"frobnicate"}, "there is no command 'frobnicate'"},
@@ -762,17 +598,53 @@ static void test_cli__wrong_usage_is_one_sentence_and_status_4(void **state)
         {{"journal", "burn"}, "journal: found 'burn', expected list or verify"},
         {{"reconcile"}, "reconcile needs an address"},
         {{"reconcile", "--timeout", "99999d"}, "--timeout: found \"99999d\", expected at most"},
+        {{"reconcile", "--dry-run"}, "reconcile needs an address"},
+        {{"reconcile", "--on-loss", "hold"}, "--on-loss: found \"hold\", expected reseed or adopt"},
+        {{"reconcile", "--on-loss", "adopt", "--dry-run"}, "expected only one of them"},
+        {{"reconcile", "--namespace", "s:"}, "--namespace goes with --on-loss"},
+        {{"reconcile", "--limit", "3"}, "--limit goes with --dry-run"},
+        {{"reconcile", "--dry-run", "--limit", "-3"}, "--limit: found -3, expected a number from 0 on"},
+        {{"conflicts"}, "conflicts: found 0 arguments, 'holdfast conflicts --help' shows the usage"},
+        {{"conflicts", "burn"}, "conflicts: there is no 'burn'"},
+        {{"conflicts", "list", "7"}, "conflicts list: found 1 argument"},
+        {{"conflicts", "list", "--all"}, "conflicts list takes no --all"},
+        {{"conflicts", "list", "--limit", "many"}, "--limit: found \"many\", expected a whole number"},
+        {{"conflicts", "show"}, "conflicts show: found 0 arguments"},
+        {{"conflicts", "show", "1", "2"}, "conflicts show: found 2 arguments"},
+        {{"conflicts", "show", "0"}, "ID: found \"0\", expected a number from 1 on"},
+        {{"conflicts", "show", "-1"}, "ID: found \"-1\", expected a number from 1 on"},
+        {{"conflicts", "show", "18446744073709551616"}, "expected a number from 1 on"},
+        {{"conflicts", "show", "7", "--key", "k"}, "conflicts show takes no --key"},
+        {{"conflicts", "resolve"}, "expected either IDs or --all, found neither"},
+        {{"conflicts", "resolve", "--all"}, "add --yes"},
+        {{"conflicts", "resolve", "7", "--all", "--yes"}, "expected either IDs or --all, found both"},
+        {{"conflicts", "restore", "--all"}, "conflicts restore takes no --all"},
+        {{"parked", "list", "k"}, "parked list: found 1 argument"},
+        {{"parked", "show", "1x"}, "LSN: found \"1x\", expected a number from 1 on"},
+        {{"parked", "requeue"}, "expected either LSNs or --all, found neither"},
+        {{"parked", "requeue", "--all", "--yes"}, "parked requeue takes no --yes"},
+        {{"parked", "drop", "--all"}, "add --yes"},
+        {{"explain"}, "explain: found 0 arguments, usage: holdfast explain KEY"},
+        {{"explain", ""}, "a key of 0 bytes"},
+        {{"explain", "_hf:x"}, "reserved for bookkeeping"},
+        {{"verify"}, "verify needs an address"},
+        {{"verify", "--sample", "1e3"}, "--sample: found \"1e3\", expected a whole number"},
+        {{"pause", "now"}, "pause: found 1 argument, usage: holdfast pause"},
+        {{"resume", "now"}, "resume: found 1 argument"},
+        {{"throttle", "--ops", "-1"}, "--ops: found -1, expected a number from 0 on"},
+        {{"throttle", "--bytes", "4MX"}, "--bytes: found \"4MX\", expected a size"},
+        {{"throttle", "5"}, "throttle: found 1 argument"},
+        {{"doctor", "who"}, "doctor: found 1 argument"},
+        {{"audit", "--limit", "1"}, "there is no option '--limit'"},
         {{"set", "_hf:x", "v"}, "reserved for bookkeeping"},
         {{"--redis", "localhost", "set", "k", "v"}, "redis://"},
         {{"--redis", "redis://h:0", "set", "k", "v"}, "port"},
         {{"--config", "nowhere.json", "scan"}, "cannot read configuration nowhere.json: No such file"},
     };
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const char *const *a = cases[i].arguments;
-        run(f, a[0], a[1], a[1] ? a[2] : NULL, a[1] && a[2] ? a[3] : NULL, a[1] && a[2] && a[3] ? a[4] : NULL,
-            NULL);
+        run_list(f, cases[i].arguments);
         assert_refused(f, 4, cases[i].expected);
     }
     run_bare(f, "get", "k", NULL);
@@ -781,7 +653,7 @@ static void test_cli__wrong_usage_is_one_sentence_and_status_4(void **state)
 
 static void test_cli__limits_are_named_and_nothing_is_changed(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
     char key[4098];
 
     run(f, "set", "k", "v", NULL);
@@ -807,7 +679,7 @@ static void test_cli__limits_are_named_and_nothing_is_changed(void **state)
 
 static void test_cli__a_file_or_a_foreign_directory_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     put_file(f->scratch.store, "x", 1);
     run(f, "set", "k", "v", NULL);
@@ -826,7 +698,7 @@ static void test_cli__a_file_or_a_foreign_directory_is_refused(void **state)
 
 static void test_cli__a_disk_that_cannot_be_written_is_named(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
     char expected[64];
 
     run(f, "set", "k", "v", NULL);
@@ -853,7 +725,7 @@ static void test_cli__a_disk_that_cannot_be_written_is_named(void **state)
 
 static void test_cli__help_asked_for_is_output_and_otherwise_an_error(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     run_bare(f, "--help", NULL);
     assert_status(f, 0);
@@ -872,9 +744,137 @@ static void test_cli__help_asked_for_is_output_and_otherwise_an_error(void **sta
     assert_non_null(strstr(f->out, hf_version()));
 }
 
+/* A file of the project. */
+static char *document(const char *name)
+{
+    const char *source = getenv("HOLDFAST_SOURCE");
+    char path[512];
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file;
+
+    if (!source)
+        fail_msg("HOLDFAST_SOURCE does not name the source");
+    snprintf(path, sizeof(path), "%s/%s", source, name);
+    file = fopen(path, "re");
+    if (!file || getdelim(&text, &size, '\0', file) < 0)
+        fail_msg("cannot read %s", path);
+    fclose(file);
+    return text;
+}
+
+/* "--on-loss" as troff has it: "\-\-on\-loss". */
+static const char *in_troff(char *text, size_t size, const char *word)
+{
+    size_t len = 0;
+
+    for (; *word && len + 3 < size; word++) {
+        if (*word == '-')
+            text[len++] = '\\';
+        text[len++] = *word;
+    }
+    text[len] = '\0';
+    return text;
+}
+
+/* Something that the help text explains on a line that begins with it, after spaces. */
+static bool is_explained(const char *body, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (const char *line = body; line; line = strchr(line, '\n')) {
+        line += strspn(line, "\n");
+        line += strspn(line, " ");
+        if (strncmp(line, word, len) == 0 && !(line[len] >= 'a' && line[len] <= 'z'))
+            return true;
+    }
+    return false;
+}
+
+/* What the usage of a command names: options, arguments that are its own and not an option's value, and verbs. */
+static void check_word(const char *command, const char *word, const char *before, const char *body)
+{
+    bool option = word[0] == '-' && word[1] == '-';
+    bool value = before[0] == '-' && before[1] == '-';
+    char plain[64];
+
+    snprintf(plain, sizeof(plain), "%.*s", (int)strcspn(word, "."), word);
+    if (option ? !is_explained(body, plain) && !strstr(body, plain) : !value && !strstr(body, plain))
+        fail_msg("the help of %s does not explain %s: %s", command, plain, body);
+}
+
+static void check_documents(const char *word, const char *manual, const char *page)
+{
+    char text[64];
+
+    if (!strstr(manual, word))
+        fail_msg("docs/cli.md does not know %s", word);
+    if (!strstr(page, in_troff(text, sizeof(text), word)))
+        fail_msg("docs/man/holdfast.1 does not know %s", word);
+}
+
+/* `help` is what --help printed: the usage, an empty line, a line, an empty line, the body. */
+static void check_help(const char *command, char *help, const char *manual, const char *page)
+{
+    char *body = strstr(help, "\n\n"), *saved = NULL, *word, before[64] = "";
+
+    assert_int_equal(strncmp(help, "usage: holdfast ", 16), 0);
+    assert_non_null(body);
+    *body = '\0';
+    body = strstr(body + 2, "\n\n");
+    assert_non_null(body);
+    for (word = strtok_r(help, " []|\n", &saved); word; word = strtok_r(NULL, " []|\n", &saved)) {
+        if (strcmp(word, "usage:") != 0 && strcmp(word, "holdfast") != 0 && strcmp(word, command) != 0) {
+            check_word(command, word, before, body + 1);
+            if (word[0] == '-' && word[1] == '-')
+                check_documents(word, manual, page);
+        }
+        snprintf(before, sizeof(before), "%s", word);
+    }
+}
+
+/* The names between "Commands:" and the next empty line. */
+static size_t take_commands(char *help, char *names[], size_t max)
+{
+    char *line = strstr(help, "Commands:\n"), *end;
+    size_t n = 0;
+
+    assert_non_null(line);
+    for (line = strchr(line, '\n') + 1; *line == ' ' && n < max; line = end + 1) {
+        end = strchr(line, '\n');
+        line += strspn(line, " ");
+        names[n++] = strndup(line, strcspn(line, " "));
+    }
+    return n;
+}
+
+static void test_cli__every_argument_is_explained_and_documented(void **state)
+{
+    struct tool *f = *state;
+    char *manual = document("docs/cli.md"), *page = document("docs/man/holdfast.1"), *names[64], heading[64];
+    size_t n;
+
+    run_bare(f, "--help", NULL);
+    assert_status(f, 0);
+    n = take_commands(f->out, names, 64);
+    assert_true(n >= 22);
+    for (size_t i = 0; i < n; i++) {
+        run_bare(f, names[i], "--help", NULL);
+        assert_status(f, 0);
+        assert_string_equal(f->err, "");
+        snprintf(heading, sizeof(heading), "`%s", names[i]);
+        assert_non_null(strstr(manual, heading));
+        check_documents(names[i], manual, page);
+        check_help(names[i], f->out, manual, page);
+        free(names[i]);
+    }
+    free(manual);
+    free(page);
+}
+
 static void test_cli__output_that_cannot_be_written_is_a_failure(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
     int ends[2];
 
     run(f, "set", "k", "v", NULL);
@@ -905,7 +905,7 @@ static void test_cli__configuration_gives_directory_and_namespaces(void **state)
     static const char json[] =
         "{\"dir\": \"configured\", \"namespaces\": [{\"prefix\": \"s:\", \"default_ttl\": \"1h\"}]}";
     static const char broken[] = "{\"dir\": \"configured\",\n \"redis\": }";
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     put_file("c.json", json, strlen(json));
     run_bare(f, "--config", "c.json", "set", "s:1", "v", NULL);
@@ -956,8 +956,8 @@ static bool is_blanked(void *ctx)
 
 static void test_cli__passwords_do_not_stay_in_the_process_list(void **state)
 {
-    struct fixture *f = *state;
-    char *argv[] = {(char *)tool(),
+    struct tool *f = *state;
+    char *argv[] = {(char *)tool_path(),
                     "--dir",
                     f->scratch.store,
                     "--redis",
@@ -979,9 +979,9 @@ static void test_cli__passwords_do_not_stay_in_the_process_list(void **state)
         _exit(98);
     }
     close(ends[0]);
-    blanked = wait_until(is_blanked, &look, RUN_MS);
+    blanked = wait_until(is_blanked, &look, TOOL_RUN_MS);
     close(ends[1]);
-    assert_int_equal(end_of(look.pid), 0);
+    assert_int_equal(tool_end_of(look.pid), 0);
     assert_true(blanked);
     assert_null(strstr(look.text, "CANARY"));
     assert_non_null(strstr(look.text, "@127.0.0.1:1/0"));
@@ -989,22 +989,9 @@ static void test_cli__passwords_do_not_stay_in_the_process_list(void **state)
 
 /* ---- the shared tier ---- */
 
-static void start_server(struct fixture *f, const char *const *args)
-{
-    assert_int_equal(redis_server_start(&f->server, args), 0);
-    setenv("HOLDFAST_REDIS", f->server.address, 1);
-}
-
-static const char *in_redis(struct fixture *f, const char *key)
-{
-    static char text[256];
-
-    return redis_server_text(&f->server, text, sizeof(text), "GET %s", key);
-}
-
 static void test_cli__with_redis_a_write_is_shared_and_a_read_asks(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
 
     start_server(f, NULL);
     run(f, "set", "k", "v", "--json", NULL);
@@ -1030,7 +1017,7 @@ static void test_cli__with_redis_a_write_is_shared_and_a_read_asks(void **state)
 
 static void test_cli__without_redis_a_write_is_pending_until_reconcile(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
     cJSON *json;
 
     start_server(f, NULL);
@@ -1070,7 +1057,7 @@ static void test_cli__without_redis_a_write_is_pending_until_reconcile(void **st
 
 static void test_cli__what_redis_refuses_is_parked_and_status_2(void **state)
 {
-    struct fixture *f = *state;
+    struct tool *f = *state;
     cJSON *json;
 
     start_server(f, NULL);
@@ -1082,19 +1069,58 @@ static void test_cli__what_redis_refuses_is_parked_and_status_2(void **state)
     run(f, "reconcile", NULL);
     assert_status(f, 2);
     assert_non_null(strstr(f->out, "parked   k (LSN "));
-    assert_non_null(strstr(f->err, "1 entries are parked"));
+    assert_non_null(strstr(f->err, "holdfast: 1 entry is parked, 0 of them in doubt"));
     assert_int_equal(redis_server_number(&f->server, "HLEN k"), 1);
     run(f, "reconcile", "--json", NULL);
-    assert_status(f, 2);
-    json = cJSON_Parse(f->out);
+    json = json_with(f, 2);
     assert_int_equal(cJSON_GetArraySize(member(json, "parked_entries")), 1);
+    assert_int_equal(member(member(json, "outcomes"), "already_applied")->valueint, 0);
+    assert_int_equal(member(json, "conflicts")->valueint, 0);
+    assert_true(cJSON_IsFalse(member(json, "paused")));
+    member(json, "blind_conflicts");
+    member(json, "dropped");
+    member(json, "revalidated");
+    member(json, "replayed_per_s");
     cJSON_Delete(json);
+}
+
+static void test_cli__parked_entries_are_listed_and_shown(void **state)
+{
+    struct tool *f = *state;
+    char lsn[24];
+    cJSON *json;
+
+    start_server(f, NULL);
+    assert_int_equal(redis_server_number(&f->server, "HSET k\x01 field 1"), 1);
+    run(f, "--redis", "", "set", "k\x01", "mine\xff", NULL);
+    run(f, "reconcile", NULL);
+    assert_status(f, 2);
+    run(f, "parked", "list", "--json", NULL);
+    json = json_of(f);
+    assert_string_equal(member(json, "key")->valuestring, "k\x01");
+    assert_string_equal(member(json, "kind")->valuestring, "set");
+    assert_string_equal(member(json, "value_b64")->valuestring, "bWluZf8=");
+    assert_true(cJSON_IsFalse(member(json, "in_doubt")));
+    assert_true(cJSON_IsNull(member(json, "expires_at_ms")));
+    assert_in_range((int64_t)member(json, "made_at_ms")->valuedouble, wall_ms() - 60000, wall_ms() + 60000);
+    snprintf(lsn, sizeof(lsn), "%.0f", member(json, "lsn")->valuedouble);
+    cJSON_Delete(json);
+    run(f, "parked", "list", NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->out, "LSN  STATE     CHANGE   MADE"));
+    assert_non_null(strstr(f->out, "  refused   set      "));
+    assert_non_null(strstr(f->out, "Z  k\\x01  "));
+    run(f, "parked", "show", lsn, NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->out, "value    5 bytes\n  mine\\xff\n"));
+    run(f, "parked", "show", "18446744073709551615", NULL);
+    assert_refused(f, 6, "there is no parked entry with LSN 18446744073709551615");
 }
 
 static void test_cli__a_wrong_password_ends_reconcile_at_once_and_is_not_shown(void **state)
 {
     static const char *const args[] = {"--requirepass", "right", NULL};
-    struct fixture *f = *state;
+    struct tool *f = *state;
     char address[160];
     int64_t start_ms;
 
@@ -1117,7 +1143,7 @@ static void test_cli__a_wrong_password_ends_reconcile_at_once_and_is_not_shown(v
     assert_status(f, 0);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, tool_set_up, tool_tear_down)
 
 int main(void)
 {
@@ -1147,12 +1173,14 @@ int main(void)
         CASE(test_cli__a_file_or_a_foreign_directory_is_refused),
         CASE(test_cli__a_disk_that_cannot_be_written_is_named),
         CASE(test_cli__help_asked_for_is_output_and_otherwise_an_error),
+        CASE(test_cli__every_argument_is_explained_and_documented),
         CASE(test_cli__output_that_cannot_be_written_is_a_failure),
         CASE(test_cli__configuration_gives_directory_and_namespaces),
         CASE(test_cli__passwords_do_not_stay_in_the_process_list),
         CASE(test_cli__with_redis_a_write_is_shared_and_a_read_asks),
         CASE(test_cli__without_redis_a_write_is_pending_until_reconcile),
         CASE(test_cli__what_redis_refuses_is_parked_and_status_2),
+        CASE(test_cli__parked_entries_are_listed_and_shown),
         CASE(test_cli__a_wrong_password_ends_reconcile_at_once_and_is_not_shown),
     };
 

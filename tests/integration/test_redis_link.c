@@ -9,6 +9,7 @@
 #include "proxy.h"
 #include "redis_server.h"
 #include "redis_tier.h"
+#include "scratch.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -35,8 +36,9 @@ struct driver {
     struct hf_shared_tier *tier;
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t changed;
-    int n_connected, n_lost, n_done;
+    int n_connected, n_lost, n_done, n_told;
     struct hf_shared_hello hello;
+    int64_t redis_ms, asked_ms, answered_ms; /* of the last answer to TIME */
     struct hf_shared_error lost;
     int (*job)(struct driver *d, void *arg);
     void *job_arg;
@@ -52,7 +54,7 @@ static int64_t clock_ms(clockid_t id)
     return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 }
 
-static int64_t wall_ms(struct hf_clock *clock)
+static int64_t test_wall_ms(struct hf_clock *clock)
 {
     (void)clock;
     return clock_ms(CLOCK_REALTIME);
@@ -64,7 +66,7 @@ static int64_t boot_ms(struct hf_clock *clock)
     return clock_ms(CLOCK_BOOTTIME);
 }
 
-static struct hf_clock test_clock = {.wall_ms = wall_ms, .boot_ms = boot_ms};
+static struct hf_clock test_clock = {.wall_ms = test_wall_ms, .boot_ms = boot_ms};
 
 static void on_connected(void *ctx, const struct hf_shared_hello *hello)
 {
@@ -113,11 +115,25 @@ static void on_timer(void *ctx)
     (void)ctx;
 }
 
+static void on_clock(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answered_ms)
+{
+    struct driver *d = ctx;
+
+    pthread_mutex_lock(&d->lock);
+    d->n_told++;
+    d->redis_ms = redis_ms;
+    d->asked_ms = asked_ms;
+    d->answered_ms = answered_ms;
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+}
+
 static const struct hf_shared_handler handler = {
     .connected = on_connected,
     .lost = on_lost,
     .woken = on_woken,
     .timer = on_timer,
+    .clock = on_clock,
 };
 
 /* Wait, locked, until `*count` reaches `n`. */
@@ -192,19 +208,21 @@ static int job_disconnect(struct driver *d, void *arg)
     return 0;
 }
 
-/* Connect and wait for the outcome: true for connected, false for lost. */
+/* Connect and wait for the outcome: true for connected, with its second answer to TIME, so that nothing is out; false
+ * for lost. */
 static bool connects(struct driver *d)
 {
-    int connected, lost;
+    int connected, lost, told;
     bool in_time = true;
 
     pthread_mutex_lock(&d->lock);
     connected = d->n_connected;
     lost = d->n_lost;
+    told = d->n_told;
     pthread_mutex_unlock(&d->lock);
     on_link(d, job_connect, NULL);
     pthread_mutex_lock(&d->lock);
-    while (in_time && d->n_connected == connected && d->n_lost == lost) {
+    while (in_time && (d->n_connected == connected || d->n_told == told) && d->n_lost == lost) {
         struct timespec deadline;
 
         clock_gettime(CLOCK_REALTIME, &deadline);
@@ -583,6 +601,73 @@ static void test_handshake__tells_role_version_and_time(void **state)
     assert_true(offset > -5000 && offset < 5000);
     redis_server_text(&f.server, token, sizeof(token), "GET _hf:session:" NODE_A);
     assert_int_equal(strlen(token), 32);
+    end(&f);
+}
+
+static void start_beating(struct fixture *f, struct driver *d, const char *user)
+{
+    start_with(d, &(struct hf_redis_options){.address = f->server.address,
+                                             .node = NODE_B,
+                                             .user = user,
+                                             .password = user ? "pw" : NULL,
+                                             .reply_timeout_ms = 2000,
+                                             .heartbeat_ms = 10,
+                                             .connect_timeout_ms = 2000});
+    assert_true(connects(d));
+}
+
+static void test_heartbeat__tells_the_time(void **state)
+{
+    struct fixture f;
+    struct driver d;
+
+    (void)state;
+    begin(&f);
+    start_beating(&f, &d, NULL);
+    for (int n = 2; n < 6; n++) {
+        int64_t offset;
+
+        pthread_mutex_lock(&d.lock);
+        assert_true(wait_count(&d, &d.n_told, n));
+        assert_true(d.asked_ms <= d.answered_ms && d.asked_ms >= d.hello.answered_ms);
+        offset = d.redis_ms - d.hello.redis_ms - (d.asked_ms - d.hello.asked_ms);
+        pthread_mutex_unlock(&d.lock);
+        assert_in_range(offset + 1000, 0, 2000);
+    }
+    stop(&d);
+    end(&f);
+}
+
+static int calls_of_ping(struct fixture *f)
+{
+    redisReply *reply = redis_server_command(&f->server, "INFO commandstats");
+    const char *at = reply ? strstr(reply->str, "cmdstat_ping:calls=") : NULL;
+    int calls = at ? atoi(at + strlen("cmdstat_ping:calls=")) : 0;
+
+    freeReplyObject(reply);
+    return calls;
+}
+
+static bool pings(void *ctx)
+{
+    return calls_of_ping(ctx) > 2;
+}
+
+static void test_heartbeat__goes_on_as_ping_without_the_right_to_ask_for_the_time(void **state)
+{
+    struct fixture f;
+    struct driver d;
+
+    (void)state;
+    begin(&f);
+    command(&f, "ACL SETUSER u on >pw ~* +@all");
+    start_beating(&f, &d, "u");
+    command(&f, "CONFIG RESETSTAT");
+    command(&f, "ACL SETUSER u -time");
+    assert_true(wait_until(pings, &f, 1000 * WAIT_S));
+    assert_int_equal(d.n_lost, 0);
+    assert_false(fetch(&d, "app:none").fetch.found);
+    stop(&d);
     end(&f);
 }
 
@@ -2008,6 +2093,8 @@ int main(void)
         cmocka_unit_test(test_errors__echoed_arguments_are_cut),
         cmocka_unit_test(test_options__are_checked),
         cmocka_unit_test(test_handshake__tells_role_version_and_time),
+        cmocka_unit_test(test_heartbeat__tells_the_time),
+        cmocka_unit_test(test_heartbeat__goes_on_as_ping_without_the_right_to_ask_for_the_time),
         cmocka_unit_test(test_handshake__each_connection_has_its_own_token),
         cmocka_unit_test(test_handshake__database_is_selected),
         cmocka_unit_test(test_handshake__wrong_password_is_auth_and_not_told),

@@ -98,8 +98,8 @@ static void on_invalidated(void *ctx, const struct hf_slice *keys, size_t n)
         say(ctx, s_("*"));
 }
 
-static const struct hf_shared_handler listening = {on_connected, on_lost, on_woken, on_timer, on_invalidated};
-static const struct hf_shared_handler deaf = {on_connected, on_lost, on_woken, on_timer, NULL};
+static const struct hf_shared_handler listening = {on_connected, on_lost, on_woken, on_timer, on_invalidated, NULL};
+static const struct hf_shared_handler deaf = {on_connected, on_lost, on_woken, on_timer, NULL, NULL};
 
 static void wait_flag(struct fixture *f, bool *flag)
 {
@@ -551,7 +551,7 @@ static void test_tracking__a_long_list_is_told_whole(void **state)
     foreign(&f, command);
     listen_up(&f);
     for (int i = 0; i < N; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof(key), "k%03d", i);
         assert_true(heard(&f, key));
     }

@@ -106,11 +106,32 @@ static bool was_touched(const struct fake_tier *tier)
     return false;
 }
 
+static bool holds(const struct hf_shared_guard *guard, const struct fake_key *key)
+{
+    if (guard->absent || !fake_is_string(key))
+        return guard->absent && !key;
+    return guard->len == key->value.len &&
+           memcmp(guard->digest, hf__version_id(fake_slice(&key->value), 0).digest, sizeof(guard->digest)) == 0;
+}
+
+/* One of the guards holds, or there is none. */
+static bool guards_hold(const struct hf_shared_guard *guards, size_t n, struct hf_slice key)
+{
+    bool well = n == 0;
+
+    for (size_t i = 0; i < n && !well; i++)
+        well = holds(&guards[i], fake_find_live(key));
+    return well;
+}
+
 static struct hf_shared_error item_error(const struct hf_shared_group *group, const struct hf_shared_item *item,
                                          enum fake_outcome outcome)
 {
     const struct fake_key *key = fake_find_live(item->key);
 
+    if ((group->guarded || (group->watched && outcome == FAKE_OOM)) &&
+        !guards_hold(item->guards, item->n_guards, item->key))
+        return fake_error(HF_SHARED_CHANGED, "the key holds something else");
     if (outcome == FAKE_OOM && item->op != HF_SHARED_SET)
         return no_error();
     if (group->check_type && key && key->type[0])
@@ -171,30 +192,13 @@ void fake_answer_group(struct fake_tier *tier, struct hf_shared_group *group, en
 
 /* ---- lanes ---- */
 
-static bool holds(const struct hf_shared_guard *guard, const struct fake_key *key)
-{
-    if (guard->absent || !fake_is_string(key))
-        return guard->absent && !key;
-    return guard->len == key->value.len &&
-           memcmp(guard->digest, hf__version_id(fake_slice(&key->value), 0).digest, sizeof(guard->digest)) == 0;
-}
-
-static bool is_guarded_well(const struct hf_shared_lane_op *op)
-{
-    bool well = !op->guards;
-
-    for (size_t i = 0; i < op->n_guards && !well; i++)
-        well = holds(&op->guards[i], fake_find_live(op->key));
-    return well;
-}
-
 /* Nothing is applied unless all can be. */
 static enum hf_lane_outcome examine_ops(struct hf_shared_lane *lane)
 {
     for (lane->bad = 0; lane->bad < lane->n_ops; lane->bad++) {
         const struct hf_shared_lane_op *op = &lane->ops[lane->bad];
         const struct fake_key *key = fake_find_live(op->key);
-        if (!is_guarded_well(op))
+        if (!guards_hold(op->guards, op->n_guards, op->key))
             return HF_LANE_CHANGED;
         if (key && key->type[0]) {
             lane->error = error_of(FAKE_REFUSE);

@@ -23,7 +23,9 @@ static void unlock(void)
 void fake_redis_start(void)
 {
     fake_server.away = fake_server.no_tracking = false;
-    fake_server.torn_units = 0;
+    fake_server.torn_units = fake_server.told = 0;
+    fake_server.clock = NULL;
+    fake_server.wrong_ms = 0;
     fake_server.uptime_base_s = 1000;
     fake_server.uptime_from_ms = 0;
     memset(fake_server.scripts, 0, sizeof(fake_server.scripts));
@@ -104,6 +106,41 @@ void fake_redis_refuse_tracking(bool refuse)
     lock();
     fake_server.no_tracking = refuse;
     unlock();
+}
+
+/* ---- its clock ---- */
+
+void fake_redis_set_clock(struct hf_clock *clock, int64_t redis_ms)
+{
+    lock();
+    fake_server.clock = clock;
+    fake_server.ahead_ms = redis_ms - clock->boot_ms(clock);
+    unlock();
+}
+
+void fake_redis_lie_once(int64_t wrong_ms)
+{
+    lock();
+    fake_server.wrong_ms = wrong_ms;
+    unlock();
+}
+
+void fake_redis_tell_time(void)
+{
+    lock();
+    fake_server.tell++;
+    fake_changed();
+    unlock();
+}
+
+unsigned fake_redis_times_told(void)
+{
+    unsigned told;
+
+    lock();
+    told = fake_server.told;
+    unlock();
+    return told;
 }
 
 /* ---- other writers ---- */

@@ -191,6 +191,21 @@ static void serve_examine(struct fake_tier *tier)
     tell_examine(examine);
 }
 
+static void serve_time(struct fake_tier *tier)
+{
+    int64_t now_ms = tier->clock->boot_ms(tier->clock), redis_ms;
+
+    if (is_unheard(next_outcome(FAKE_TIME)))
+        return;
+    redis_ms = fake_tell_time_ms();
+    tier->told = fake_server.tell;
+    unlock();
+    if (tier->handler->clock)
+        tier->handler->clock(tier->ctx, redis_ms, now_ms, now_ms);
+    lock();
+    fake_server.told++;
+}
+
 /* ---- losing a connection ---- */
 
 static struct hf_shared_error gone(void)
@@ -274,14 +289,17 @@ static void make_connection(struct fake_tier *tier)
     tier->connected = connected;
     tier->wipes = fake_server.wipes;
     hello.tracking = tier->handler->invalidated && !fake_server.no_tracking;
-    hello.redis_ms = tier->clock->wall_ms(tier->clock);
+    if (connected)
+        hello.redis_ms = fake_tell_time_ms();
     hello.asked_ms = hello.answered_ms = tier->clock->boot_ms(tier->clock);
+    tier->told = fake_server.tell - 1;
     unlock();
     if (connected)
         tier->handler->connected(tier->ctx, &hello);
     else
         tier->handler->lost(tier->ctx, &away);
     lock();
+    fake_server.told += connected;
 }
 
 static void lose_connection(struct fake_tier *tier)
@@ -325,9 +343,9 @@ static const struct server {
     enum fake_request kind;
     void (*serve)(struct fake_tier *tier);
 } servers[] = {
-    {FAKE_FACTS, serve_facts},     {FAKE_EPOCH, serve_epoch}, {FAKE_LOG_PAGE, serve_page},
-    {FAKE_EXAMINE, serve_examine}, {FAKE_GROUP, serve_group}, {FAKE_LANE, serve_lane},
-    {FAKE_DECIDE, serve_decide},   {FAKE_FETCH, serve_fetch},
+    {FAKE_TIME, serve_time},     {FAKE_FACTS, serve_facts},     {FAKE_EPOCH, serve_epoch},
+    {FAKE_LOG_PAGE, serve_page}, {FAKE_EXAMINE, serve_examine}, {FAKE_GROUP, serve_group},
+    {FAKE_LANE, serve_lane},     {FAKE_DECIDE, serve_decide},   {FAKE_FETCH, serve_fetch},
 };
 
 static bool is_out(const struct fake_tier *tier, enum fake_request kind)
@@ -340,6 +358,7 @@ static bool is_out(const struct fake_tier *tier, enum fake_request kind)
     case FAKE_FETCH: return tier->n_fetches > 0;
     case FAKE_EXAMINE: return tier->n_examines > 0;
     case FAKE_DECIDE: return tier->decide;
+    case FAKE_TIME: return tier->connected && tier->told != fake_server.tell;
     default: return tier->facts;
     }
 }

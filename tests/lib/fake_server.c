@@ -166,7 +166,17 @@ int64_t fake_now_ms(void)
 {
     struct hf_clock *clock = fake_server.tiers ? fake_server.tiers->clock : hf__clock_real();
 
+    if (fake_server.clock)
+        return fake_server.clock->boot_ms(fake_server.clock) + fake_server.ahead_ms;
     return clock->wall_ms(clock);
+}
+
+int64_t fake_tell_time_ms(void)
+{
+    int64_t ms = fake_now_ms() + fake_server.wrong_ms;
+
+    fake_server.wrong_ms = 0;
+    return ms;
 }
 
 static void push(struct fake_tier *tier, const struct hf_slice *key)

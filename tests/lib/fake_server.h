@@ -71,6 +71,7 @@ struct fake_tier {
     unsigned
         wipes; /* of the server when this connection was made: it has lost our token since, if there are more */
     struct timespec timer;
+    unsigned told; /* of the server's `tell`: with less, an answer to TIME is owed */
     bool watching;
     struct fake_watch *watches;
     size_t n_watches;
@@ -99,6 +100,10 @@ struct fake_server {
     unsigned epochs, wipes, runs;
     int64_t uptime_base_s, uptime_from_ms; /* uptime_from_ms: 0 until somebody asks */
     unsigned torn_units;
+    struct hf_clock *clock; /* NULL: the wall clock of the first store */
+    int64_t ahead_ms;       /* Redis's clock minus the boot clock of `clock` */
+    int64_t wrong_ms;       /* of the next answer to TIME */
+    unsigned tell, told;    /* answers to TIME that were asked for, and taken */
 };
 extern struct fake_server fake_server;
 
@@ -139,8 +144,10 @@ static inline void fake_changed(void)
 {
     pthread_cond_broadcast(&fake_server.changed);
 }
-/* On Redis's clock, which is that of its first store. */
+/* On Redis's clock. */
 int64_t fake_now_ms(void);
+/* An answer to TIME. */
+int64_t fake_tell_time_ms(void);
 /* Tell all connections but `by` (NULL: none) that this key was changed; NULL: that all may have been. */
 void fake_invalidate(const struct fake_tier *by, const struct hf_slice *key);
 void fake_forget_watches(struct fake_tier *tier);

@@ -3,7 +3,8 @@
  * There is one fake Redis in a process. It outlives the stores that share through it, so that what a crash or a lost
  * answer left in it is still there for the next one. It has one epoch and one change log for all namespaces, and its
  * fence knows only wipes: two stores that use it at once are both served. Keys in it never expire: a test that wants
- * one gone deletes it. Its clock is the wall clock of the first store. It is handed to a store by these parts:
+ * one gone deletes it. A connection begins with two answers to TIME, of which the second is a request that can be
+ * frozen. It is handed to a store by these parts:
  *
  *     struct hf_parts parts = {hf__file_layer_real(), hf__clock_real(), fake_local_open, fake_redis_open};
  *
@@ -26,10 +27,11 @@ enum fake_request {
     FAKE_EXAMINE,
     FAKE_DECIDE,
     FAKE_FACTS,
+    FAKE_TIME,
     FAKE_REQUESTS
 };
 
-/* What becomes of a request. Epochs, pages and fetches know only the losses, facts and examinations no RETRY. */
+/* What becomes of a request. Epochs, pages, fetches and TIME know only the losses, facts and examinations no RETRY. */
 enum fake_outcome {
     FAKE_APPLY = 0,
     FAKE_OOM,         /* nothing is stored for want of memory; what needs none is done */
@@ -61,6 +63,15 @@ void fake_redis_let(enum fake_request kind, unsigned n);
 void fake_redis_thaw(enum fake_request kind);
 /* Of all nodes that have one; 0: it is gone. */
 void fake_redis_set_mark(uint64_t mark);
+
+/* Redis's clock says this now, and goes on with this boot clock. Before, it is the wall clock of the first store. */
+void fake_redis_set_clock(struct hf_clock *clock, int64_t redis_ms);
+/* The next answer to TIME is wrong by this. */
+void fake_redis_lie_once(int64_t wrong_ms);
+/* Redis answers TIME: once more than the answers that a connection begins with. Does not wait; see the next one. */
+void fake_redis_tell_time(void);
+/* Answers to TIME that stores have taken. */
+unsigned fake_redis_times_told(void);
 
 /* Another life of the server: run id and uptime begin anew, and all connections break. */
 void fake_redis_restart(void);

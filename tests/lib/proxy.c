@@ -18,6 +18,9 @@
 struct pipe {
     int client, server; /* -1: closed */
     bool held;
+    bool frozen; /* its answers are not passed on */
+    bool asking; /* an exchange has begun, and the server has said nothing yet */
+    bool mute;   /* what the server still says is swallowed, and then all is closed */
     char *bytes; /* requests not passed on */
     size_t len;
 };
@@ -29,7 +32,12 @@ struct proxy {
     int listener;
     int wake[2];
     bool stop;
+    const char *swallow_at;
     const char *hold_at;
+    bool away;
+    bool drops;       /* the fault: the answer is lost, else the request is late */
+    size_t fault_at;  /* of this exchange; 0: none */
+    size_t exchanges; /* begun */
     struct pipe pipes[PIPES_MAX];
     size_t n_pipes;
     size_t unheard; /* bytes answered to clients that are gone */
@@ -65,7 +73,7 @@ static void accept_client(struct proxy *proxy)
     int client = accept4(proxy->listener, NULL, NULL, SOCK_CLOEXEC);
     int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (client < 0 || server < 0 || proxy->n_pipes == PIPES_MAX ||
+    if (client < 0 || server < 0 || proxy->away || proxy->n_pipes == PIPES_MAX ||
         connect(server, (struct sockaddr *)&proxy->server_address, sizeof(proxy->server_address)) != 0) {
         close_end(&client);
         close_end(&server);
@@ -85,10 +93,27 @@ static void keep(struct pipe *pipe, const char *bytes, size_t len)
     pipe->len += len;
 }
 
+/* Once it has read to the end, the server has executed what it read, and closes its side. */
+static void end_after_request(struct pipe *pipe)
+{
+    pipe->mute = true;
+    shutdown(pipe->server, SHUT_WR);
+}
+
+/* Returns true when this is the exchange of the fault. */
+static bool begin_exchange(struct proxy *proxy, struct pipe *pipe)
+{
+    if (pipe->asking)
+        return false;
+    pipe->asking = true;
+    return ++proxy->exchanges == proxy->fault_at;
+}
+
 static void read_client(struct proxy *proxy, struct pipe *pipe)
 {
     char bytes[65536];
     ssize_t n = read(pipe->client, bytes, sizeof(bytes));
+    bool fails;
 
     if (n <= 0) {
         close_end(&pipe->client);
@@ -100,9 +125,19 @@ static void read_client(struct proxy *proxy, struct pipe *pipe)
         pipe->held = true;
         proxy->hold_at = NULL;
     }
+    if (proxy->swallow_at && memmem(bytes, (size_t)n, proxy->swallow_at, strlen(proxy->swallow_at))) {
+        pipe->frozen = true;
+        proxy->swallow_at = NULL;
+    }
+    fails = begin_exchange(proxy, pipe);
+    pipe->held |= fails && !proxy->drops;
     if (pipe->held)
         keep(pipe, bytes, (size_t)n);
     else if (!send_all(pipe->server, bytes, (size_t)n))
+        close_end(&pipe->client);
+    if (fails && proxy->drops)
+        end_after_request(pipe);
+    else if (fails)
         close_end(&pipe->client);
 }
 
@@ -111,11 +146,14 @@ static void read_server(struct proxy *proxy, struct pipe *pipe)
     char bytes[65536];
     ssize_t n = read(pipe->server, bytes, sizeof(bytes));
 
+    pipe->asking = false;
     if (n <= 0) {
         close_end(&pipe->server);
         close_end(&pipe->client);
-    } else if (pipe->client < 0) {
+    } else if (pipe->client < 0 || pipe->frozen) {
         proxy->unheard += (size_t)n;
+    } else if (pipe->mute) {
+        ; /* the answer that is lost */
     } else if (!send_all(pipe->client, bytes, (size_t)n)) {
         close_end(&pipe->client);
     }
@@ -242,6 +280,13 @@ void proxy_hold_at(struct proxy *proxy, const char *text)
     pthread_mutex_unlock(&proxy->lock);
 }
 
+void proxy_swallow_at(struct proxy *proxy, const char *text)
+{
+    pthread_mutex_lock(&proxy->lock);
+    proxy->swallow_at = text;
+    pthread_mutex_unlock(&proxy->lock);
+}
+
 void proxy_release(struct proxy *proxy)
 {
     pthread_mutex_lock(&proxy->lock);
@@ -268,6 +313,47 @@ void proxy_cut_clients(struct proxy *proxy)
     }
     pthread_mutex_unlock(&proxy->lock);
     wake(proxy);
+}
+
+void proxy_set_away(struct proxy *proxy, bool away)
+{
+    pthread_mutex_lock(&proxy->lock);
+    proxy->away = away;
+    for (size_t i = 0; away && i < proxy->n_pipes; i++) {
+        if (proxy->pipes[i].client >= 0)
+            shutdown(proxy->pipes[i].client, SHUT_RDWR); /* the thread reads the end, and closes */
+    }
+    pthread_mutex_unlock(&proxy->lock);
+    wake(proxy);
+}
+
+static void set_fault(struct proxy *proxy, bool drops, size_t n)
+{
+    pthread_mutex_lock(&proxy->lock);
+    proxy->drops = drops;
+    proxy->fault_at = n;
+    proxy->exchanges = 0;
+    pthread_mutex_unlock(&proxy->lock);
+}
+
+void proxy_drop_answer_of(struct proxy *proxy, size_t n)
+{
+    set_fault(proxy, true, n);
+}
+
+void proxy_delay_request_of(struct proxy *proxy, size_t n)
+{
+    set_fault(proxy, false, n);
+}
+
+size_t proxy_exchanges(struct proxy *proxy)
+{
+    size_t n;
+
+    pthread_mutex_lock(&proxy->lock);
+    n = proxy->exchanges;
+    pthread_mutex_unlock(&proxy->lock);
+    return n;
 }
 
 static size_t held(const struct proxy *proxy)

@@ -19,6 +19,9 @@ void proxy_stop(struct proxy *proxy);
 void proxy_hold(struct proxy *proxy);
 /* Hold a connection from the first piece on in which `text` occurs, once; NULL: never. Borrowed until then. */
 void proxy_hold_at(struct proxy *proxy, const char *text);
+/* Keep the server's answers on a connection from the first request on in which `text` occurs, once; the request is
+ * passed on. To the client the server has frozen. What was kept counts as unheard. */
+void proxy_swallow_at(struct proxy *proxy, const char *text);
 /* Pass on what is held, in order. */
 void proxy_release(struct proxy *proxy);
 /* Close the clients' sides of all connections that are held: to them the connection is dead. */
@@ -28,6 +31,21 @@ void proxy_cut_clients(struct proxy *proxy);
 bool proxy_wait_held(struct proxy *proxy, size_t n, int timeout_ms);
 /* Wait until the server has answered at least `n` bytes to clients that are gone; false after `timeout_ms`. */
 bool proxy_wait_unheard(struct proxy *proxy, size_t n, int timeout_ms);
+
+/* While away, connections are closed as soon as they are made; those that stand when it goes are closed. */
+void proxy_set_away(struct proxy *proxy, bool away);
+
+/* ---- one fault at an exchange ---- */
+
+/* An exchange is what clients send until the server answers, together with that answer; they are counted from 1 from
+ * the call on, over all connections. One fault at a time; n == 0: none, which only counts. */
+
+/* The n-th request is executed by the server, but its answer is swallowed and then the connection closed. */
+void proxy_drop_answer_of(struct proxy *proxy, size_t n);
+/* The n-th request is held as by proxy_hold and its client's side closed: proxy_release lets it arrive late. */
+void proxy_delay_request_of(struct proxy *proxy, size_t n);
+/* Exchanges that were begun since. */
+size_t proxy_exchanges(struct proxy *proxy);
 
 /* Send these bytes to every client, as if the server had. */
 void proxy_inject(struct proxy *proxy, const char *bytes);

@@ -43,7 +43,7 @@ static int setup(void **state)
     scratch_make(&f->scratch);
     f->store.dir_fd = open(f->scratch.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(f->store.dir_fd >= 0);
-    hf__timeline_start(&f->store.time, &fixed_clock, 0);
+    hf__timeline_start(&f->store.time, &fixed_clock, &(struct hf_timeline_saved){0});
     assert_ok(hf__buf_copy(s_("session:"), &f->ns.prefix));
     *state = f;
     return 0;
@@ -53,6 +53,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
 
+    hf__timeline_release(&f->store.time);
     close(f->store.dir_fd);
     hf_buf_release(&f->ns.prefix);
     scratch_remove(&f->scratch);

@@ -22,6 +22,7 @@ static struct hf_doctor_facts healthy(void)
                    .disk_used_bytes = 100 * MIB,
                    .journal_bytes = 32 * MIB,
                    .journal_segments = 2,
+                   .clock_known = true,
                    .clock_offset_ms = -5,
                    .clock_uncertainty_ms = 1},
         .max_value_bytes = 64 * MIB,
@@ -147,7 +148,8 @@ static size_t find(const char *topic)
       "SETUSER app +config|get")                                                                                   \
     X(30, (f->shared.may_track = false, SET(f->shared.user, "")), ADVICE, "right to track keys", "not permitted",  \
       "ACL SETUSER <user> +client|tracking")                                                                       \
-    X(31, f->status.time_unknown = true, PROBLEM, "time", "not known", "until Redis is reachable")                 \
+    X(31, (f->status.time_unknown = true, f->status.clock_known = false), PROBLEM, "time", "not known",            \
+      "until Redis is reachable")                                                                                  \
     X(32, f->wall_ahead_ms = 1000, ADVICE, "time", "1000 ms ahead", "it was set")                                  \
     X(33, f->wall_ahead_ms = -3600000, ADVICE, "time", "3600000 ms behind", "it was set")                          \
     X(34, f->wall_ahead_ms = -999, OK, "time", "999 ms behind", "")                                                \
@@ -180,7 +182,9 @@ static size_t find(const char *topic)
     X(58, f->status.blind_conflicts = 4, OK, "conflicts", "4 kept for information", "")                            \
     X(59, f->status.dropped = 1, PROBLEM, "dropped", "1 changes dropped", "pending_max")                           \
     X(60, f->status.gaps = 6, ADVICE, "dropped", "6 keys to be compared", "next reconcile")                        \
-    X(61, f->status.link = HF_LINK_CONNECTING, UNKNOWN, "shared tier", "connecting", "ask again")
+    X(61, f->status.link = HF_LINK_CONNECTING, UNKNOWN, "shared tier", "connecting", "ask again")                  \
+    X(62, f->status.clock_known = false, UNKNOWN, "Redis's clock", "not measured", "")                             \
+    X(63, f->status.clock_jumps = 2, ADVICE, "Redis's clock", "stepped 2 times", "one server")
 
 #define X(line, change, level, topic, found, advice)                                                               \
     static void change_##line(struct hf_doctor_facts *f)                                                           \

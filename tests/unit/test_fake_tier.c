@@ -53,7 +53,7 @@ static void on_invalidated(void *ctx, const struct hf_slice *keys, size_t n)
     atomic_fetch_add(n == 0 ? &f->n_all : &f->n_told, 1);
 }
 
-static const struct hf_shared_handler handler = {on_connected, on_lost, on_woken, on_woken, on_invalidated};
+static const struct hf_shared_handler handler = {on_connected, on_lost, on_woken, on_woken, on_invalidated, NULL};
 
 static bool is_true(void *flag)
 {

@@ -32,7 +32,7 @@ static int setup(void **state)
     scratch_make(&f->scratch);
     f->store.dir_fd = open(f->scratch.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(f->store.dir_fd >= 0);
-    hf__timeline_start(&f->store.time, hf__clock_real(), 0);
+    hf__timeline_start(&f->store.time, hf__clock_real(), &(struct hf_timeline_saved){0});
     *state = f;
     return 0;
 }
@@ -41,6 +41,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
 
+    hf__timeline_release(&f->store.time);
     close(f->store.dir_fd);
     scratch_remove(&f->scratch);
     free(f);

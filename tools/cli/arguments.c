@@ -93,10 +93,16 @@ int cli_global_options(struct cli *cli, int *argc, char ***argv)
 
 static int check_number(const struct cli *cli, int n, int min, int max)
 {
+    const char *command = cli->command->name, *arguments = cli->command->arguments;
+    const char *found = cli_plural((uint64_t)n, "argument", "arguments");
+
     if (n >= min && n <= max)
         return CLI_OK;
-    return cli_fail(CLI_USAGE, "%s: found %d argument%s, usage: holdfast %s %s", cli->command->name, n,
-                    n == 1 ? "" : "s", cli->command->name, cli->command->arguments);
+    if (strchr(arguments, '\n')) /* more than a sentence holds */
+        return cli_fail(CLI_USAGE, "%s: found %d %s, 'holdfast %s --help' shows the usage", command, n, found,
+                        command);
+    return cli_fail(CLI_USAGE, "%s: found %d %s, usage: holdfast %s%s%s", command, n, found, command,
+                    *arguments ? " " : "", arguments);
 }
 
 int cli_arguments(struct cli *cli, int *argc, char **argv, const struct cli_option *options, int min, int max)
@@ -118,6 +124,51 @@ int cli_arguments(struct cli *cli, int *argc, char **argv, const struct cli_opti
     *argc = n;
     return check_number(cli, n, min, max);
 }
+
+/* ---- verbs ---- */
+
+static const struct cli_verb *find_verb(const struct cli_verb *verbs, const char *name)
+{
+    const struct cli_verb *v = verbs;
+
+    while (v->name && strcmp(v->name, name) != 0)
+        v++;
+    return v->name ? v : NULL;
+}
+
+static bool is_given(const struct cli_option *option)
+{
+    return option->flag ? *option->flag : *option->text != NULL;
+}
+
+static int check_verb(const struct cli *cli, const struct cli_verb *verb, const struct cli_option *options, int n)
+{
+    const char *command = cli->command->name;
+
+    for (const struct cli_option *o = options; o->name; o++) {
+        if (is_given(o) && !strstr(verb->takes, o->name))
+            return cli_fail(CLI_USAGE, "%s %s takes no %s", command, verb->name, o->name);
+    }
+    if (n >= verb->min && n <= verb->max)
+        return CLI_OK;
+    return cli_fail(CLI_USAGE, "%s %s: found %d %s, 'holdfast %s --help' shows the usage", command, verb->name, n,
+                    cli_plural((uint64_t)n, "argument", "arguments"), command);
+}
+
+int cli_run_verb(struct cli *cli, const struct cli_verb *verbs, const struct cli_option *options, void *ctx,
+                 int argc, char **argv)
+{
+    const struct cli_verb *verb = find_verb(verbs, argv[0]);
+    int status;
+
+    if (!verb)
+        return cli_fail(CLI_USAGE, "%s: there is no '%s'; 'holdfast %s --help' lists what there is",
+                        cli->command->name, argv[0], cli->command->name);
+    status = check_verb(cli, verb, options, argc - 1);
+    return status == CLI_OK ? verb->run(ctx, argc - 1, argv + 1) : status;
+}
+
+/* ---- values ---- */
 
 int cli_duration(const char *name, const char *text, int64_t *ret_ms)
 {
@@ -147,5 +198,21 @@ int cli_integer(const char *name, const char *text, int64_t *ret_number)
     if (*text == '\0' || *text == ' ' || *text == '+' || *end != '\0' || errno != 0)
         return cli_fail(CLI_USAGE, "%s: found \"%s\", expected a whole number of at most 64 bits", name, text);
     *ret_number = (int64_t)number;
+    return CLI_OK;
+}
+
+int cli_count(const char *name, const char *text, int64_t *ret_number)
+{
+    int status = text ? cli_integer(name, text, ret_number) : CLI_OK;
+
+    if (status == CLI_OK && text && *ret_number < 0)
+        return cli_fail(CLI_USAGE, "%s: found %s, expected a number from 0 on", name, text);
+    return status;
+}
+
+int cli_size(const char *name, const char *text, uint64_t *ret_bytes)
+{
+    if (text && hf_parse_size(text, ret_bytes) != 0)
+        return cli_fail(CLI_USAGE, "%s: %s", name, hf_errmsg());
     return CLI_OK;
 }

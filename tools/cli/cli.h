@@ -3,9 +3,13 @@
  * Adding a command `frob`:
  *  1. Write `int cmd_frob(struct cli *cli, int argc, char **argv)` in cmd_frob.c. It calls cli_arguments() first,
  *     then cli_open() if it needs the store, does its work on cli->store, and returns an exit status. main() closes
- *     the store and checks that standard output was written.
- *  2. Declare it at the end of this file, and give it a row in the table in main.c.
- *  3. Describe it in docs/cli.md and docs/man/holdfast.1, and test it in tests/integration/test_cli.c.
+ *     the store and checks that standard output was written. A command with verbs (`frob list`) gives cli_run_verb()
+ *     a table of them instead.
+ *  2. Put `const char cmd_frob_help[]` at the top of that file: a line for every argument, every option and every verb
+ *     that the usage names, two spaces before it.
+ *  3. Declare both at the end of this file, and give them a row in the table in main.c.
+ *  4. Describe it in docs/cli.md and docs/man/holdfast.1, and test it in tests/integration/test_cli.c (which finds out
+ *     by itself when the help or a document does not know an option).
  *
  * A command writes results to standard output (with cli->json set: JSON, one object a line), one sentence per
  * failure to standard error through cli_fail(), and nothing else. The tool uses <holdfast.h> alone. */
@@ -21,17 +25,20 @@
 enum cli_status {
     CLI_OK = 0,
     CLI_CONFLICTS = 1, /* conflicts were recorded */
+    CLI_FOUND = 1,     /* the same for what only examines: the tiers differ, the doctor found a problem */
     CLI_PARKED = 2,    /* entries are parked or in doubt */
     CLI_OFFLINE = 3,   /* the shared tier cannot be reached, or refuses us */
     CLI_USAGE = 4,     /* arguments, configuration or input that cannot be used */
     CLI_STORE = 5,     /* the store itself, or this tool's own output */
-    CLI_NO_KEY = 6,    /* no such key */
+    CLI_NO_KEY = 6,    /* no such key, conflict or parked entry */
 };
 
 enum cli_needs {
     CLI_NO_STORE,     /* works without opening one */
     CLI_READS,        /* what is held here, read-only, also beside the store's owner */
     CLI_READS_SHARED, /* with a Redis address as owner, so that Redis can be asked; read-only when there is one */
+    CLI_ASKS,         /* the same, and nothing is sent to Redis that changes it */
+    CLI_LOOKS,        /* as owner of a store that exists, sending nothing that changes Redis */
     CLI_OWNS,         /* as owner of a store that exists */
     CLI_CHANGES,      /* the same, once the link has come up or failed, so that a change need not stay pending */
     CLI_CREATES,      /* the same, making the store when there is none */
@@ -45,6 +52,7 @@ struct cli_command {
     enum cli_needs needs;
     const char *arguments; /* "KEY VALUE [--ttl DURATION]" */
     const char *help;      /* one line, without a full stop */
+    const char *details;   /* what the arguments and options mean, line by line */
 };
 
 struct cli {
@@ -75,9 +83,25 @@ int cli_global_options(struct cli *cli, int *argc, char ***argv);
  * Options end at "--"; "-" and negative numbers are no options. `options` may be NULL. CLI_OK or CLI_USAGE. */
 int cli_arguments(struct cli *cli, int *argc, char **argv, const struct cli_option *options, int min, int max);
 
+/* A verb of a command: the first argument of `holdfast conflicts show 7`. A row without name ends a table. */
+struct cli_verb {
+    const char *name;
+    const char *takes; /* the names of the command's options that it takes: "--key --limit" */
+    int min, max;      /* arguments behind the verb */
+    int (*run)(void *ctx, int argc, char **argv);
+};
+
+/* Run the verb that argv[0] names on what is behind it, once its options and arguments are found right; `options` are
+ * those that cli_arguments() has taken. The verb's status, or CLI_USAGE. */
+int cli_run_verb(struct cli *cli, const struct cli_verb *verbs, const struct cli_option *options, void *ctx,
+                 int argc, char **argv);
+
 /* The value of an option or argument `name`. CLI_OK, or CLI_USAGE with the sentence said. */
 int cli_duration(const char *name, const char *text, int64_t *ret_ms);
 int cli_integer(const char *name, const char *text, int64_t *ret_number);
+/* The same from 0 on; NULL, for an option that was not given, leaves `*ret_number` alone. */
+int cli_count(const char *name, const char *text, int64_t *ret_number);
+int cli_size(const char *name, const char *text, uint64_t *ret_bytes);
 
 /* Refuse a key that no store takes before one is made for it. CLI_OK, or CLI_USAGE with the sentence said. */
 int cli_check_key(const char *key);
@@ -89,9 +113,13 @@ int cli_find_dir(struct cli *cli, const char **ret_dir);
 
 /* Open the store as the command's row asks. CLI_OK, or a status with the sentence said. */
 int cli_open(struct cli *cli);
+/* The same for a verb that needs something else than the row says. */
+int cli_open_as(struct cli *cli, enum cli_needs needs);
 
 /* True when a Redis address was given; after cli_find_dir() or cli_open(). */
 bool cli_has_redis(const struct cli *cli);
+/* CLI_OK, or CLI_USAGE with the sentence said when none was given. */
+int cli_need_redis(const struct cli *cli);
 
 /* Close what is open. The status to exit with: `status`, or CLI_STORE when closing failed after a success. */
 int cli_close(struct cli *cli, int status);
@@ -113,14 +141,20 @@ void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- output ---- */
 
-/* Bytes for the eye: UTF-8 as it is, control characters and other bytes as \xNN. */
-void cli_put_visible(FILE *file, struct hf_slice bytes);
+/* What a callback returns to end a listing early, and the listing then returns; no hf_code. */
+#define CLI_ENOUGH 1000
 
 /* Flush and check standard output. `status`, or CLI_STORE when a success was not written. */
 int cli_finish_output(int status);
 
 /* Milliseconds on a clock that is never set. */
 int64_t cli_now_ms(void);
+
+/* "1 entry", "2 entries": the word that fits the number. */
+static inline const char *cli_plural(uint64_t n, const char *one, const char *many)
+{
+    return n == 1 ? one : many;
+}
 
 static inline struct hf_slice cli_slice(const char *text)
 {
@@ -142,5 +176,38 @@ int cmd_export(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_journal(struct cli *cli, int argc, char **argv);
 int cmd_reconcile(struct cli *cli, int argc, char **argv);
+int cmd_conflicts(struct cli *cli, int argc, char **argv);
+int cmd_parked(struct cli *cli, int argc, char **argv);
+int cmd_explain(struct cli *cli, int argc, char **argv);
+int cmd_verify(struct cli *cli, int argc, char **argv);
+int cmd_pause(struct cli *cli, int argc, char **argv);
+int cmd_resume(struct cli *cli, int argc, char **argv);
+int cmd_throttle(struct cli *cli, int argc, char **argv);
+int cmd_doctor(struct cli *cli, int argc, char **argv);
+int cmd_audit(struct cli *cli, int argc, char **argv);
+
+/* What --help says of each behind its usage. */
+extern const char cmd_set_help[];
+extern const char cmd_get_help[];
+extern const char cmd_del_help[];
+extern const char cmd_incr_help[];
+extern const char cmd_ttl_help[];
+extern const char cmd_expire_help[];
+extern const char cmd_persist_help[];
+extern const char cmd_scan_help[];
+extern const char cmd_import_help[];
+extern const char cmd_export_help[];
+extern const char cmd_status_help[];
+extern const char cmd_journal_help[];
+extern const char cmd_reconcile_help[];
+extern const char cmd_conflicts_help[];
+extern const char cmd_parked_help[];
+extern const char cmd_explain_help[];
+extern const char cmd_verify_help[];
+extern const char cmd_pause_help[];
+extern const char cmd_resume_help[];
+extern const char cmd_throttle_help[];
+extern const char cmd_doctor_help[];
+extern const char cmd_audit_help[];
 
 #endif

@@ -4,6 +4,9 @@
 
 #include <limits.h>
 
+const char cmd_del_help[] =
+    "  KEY...             the keys to remove; one that is missing makes the status 6, and the others are removed\n";
+
 static void report(struct hf_slice key, bool deleted, const struct hf_result *result)
 {
     struct cli_json json = {.file = stdout};

@@ -5,6 +5,13 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+const char cmd_get_help[] =
+    "  KEY                the key whose value is printed, byte for byte; a line end is added only on a terminal\n"
+    "  --meta             tell where the value came from, as JSON on standard error, or within the object of "
+    "--json\n"
+    "\n"
+    "  With an address, Redis is asked for what is not held here, unless another process owns the store.\n";
+
 /* The value stays alone on standard output. */
 static void print_plain(struct hf_slice value, const struct hf_result *result, bool meta)
 {

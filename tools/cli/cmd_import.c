@@ -17,6 +17,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+const char cmd_import_help[] =
+    "  FILE|-             a file of JSON lines, or standard input: key or key_b64, value or value_b64, and "
+    "perhaps\n"
+    "                     expires_at_ms or ttl_ms in each\n"
+    "  --on-error stop|skip\n"
+    "                     at a line that cannot be used: stop (the default), or go on with the next; status 4 in "
+    "both\n"
+    "                     cases\n"
+    "  --acks             print each key, as a JSON string on a line, once its record is as durable as the store\n"
+    "                     promises; the report goes to standard error\n"
+    "\n"
+    "  Makes the store when there is none.\n";
+
 #include "utf8.h"
 
 #define WINDOW 512          /* in flight; twice the group at which Redis is within a third of its plain speed */

@@ -2,6 +2,12 @@
 #include "cli.h"
 #include "json.h"
 
+const char cmd_incr_help[] = "  KEY                a decimal counter, which starts from 0; its TTL stays\n"
+                             "  N                  what is added, of 64 bits; default: 1; it may be negative\n"
+                             "\n"
+                             "  Prints the new value, which is Redis's when it answered in time; otherwise a note "
+                             "says that it is tentative.\n";
+
 #include <inttypes.h>
 
 static void report(const struct cli *cli, struct hf_slice key, int64_t value, const struct hf_result *result)

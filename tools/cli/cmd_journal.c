@@ -4,6 +4,14 @@
 
 #include <inttypes.h>
 
+const char cmd_journal_help[] =
+    "  list               a line for each segment: its state, the LSNs it holds, its size\n"
+    "  verify             print what is wrong with the journal; status 5: something that was durable is damaged\n"
+    "\n"
+    "  The files are examined from the disk, also beside the store's owner. A torn tail, which every power cut may "
+    "leave,\n"
+    "  is no damage.\n";
+
 struct totals {
     bool json;
     bool has_heading;
@@ -78,8 +86,10 @@ static int verify(struct totals *totals, const char *dir)
     if (rc != 0)
         return failed(rc, dir);
     if (!totals->json)
-        printf("the journal is sound: %" PRIu64 " segments, %" PRIu64 " groups, %" PRIu64 " bytes\n",
-               totals->segments, totals->groups, totals->bytes);
+        printf("the journal is sound: %" PRIu64 " %s, %" PRIu64 " %s, %" PRIu64 " %s\n", totals->segments,
+               cli_plural(totals->segments, "segment", "segments"), totals->groups,
+               cli_plural(totals->groups, "group", "groups"), totals->bytes,
+               cli_plural(totals->bytes, "byte", "bytes"));
     return CLI_OK;
 }
 

@@ -1,7 +1,9 @@
-/* holdfast reconcile [--timeout DURATION]: the tool to run after an outage. */
+/* holdfast reconcile: the tool to run after an outage. */
 #include "cli.h"
+#include "dry_run.h"
 #include "json.h"
 #include "progress.h"
+#include "show.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -11,11 +13,35 @@
 #define DRAIN_STEP_MS 100 /* between looks at the link */
 #define LOOK_EVERY_MS 10  /* while there is nothing to wait for but the link */
 #define PARKED_SHOWN 20
+#define DRY_RUN_SHOWN 10
+#define RATE_FROM_MS 100 /* a shorter run tells nothing about the rate */
+#define DECIDED_MS 2000  /* for the link to go on after the operator's decision */
+
+const char cmd_reconcile_help[] =
+    "  --timeout DURATION wait at most so long for everything to be shared; default: 30s\n"
+    "  --dry-run          only tell what would become of every pending change, and change nothing\n"
+    "    --limit N        with it: show at most N keys for each outcome; default: 10\n"
+    "  --on-loss reseed|adopt\n"
+    "                     decide for namespaces that are held because Redis lost their data: give back the copies "
+    "that\n"
+    "                     are held here (reseed), or take what Redis has now (adopt; each loss is a conflict)\n"
+    "    --namespace PREFIX\n"
+    "                     with it: decide for this namespace only; default: for every one that is held\n"
+    "\n"
+    "  Connects, replays what is pending, waits until everything is shared, and prints how each change ended. "
+    "Needs an\n"
+    "  address, and owns the store. Status 1: conflicts were recorded; 2: entries are parked or in doubt; 3: the "
+    "shared\n"
+    "  tier was not reached, or not everything was shared in time. A dry run that could look ends with 0.\n";
 
 struct reconcile {
     struct cli *cli;
     int64_t timeout_ms;
     int64_t took_ms;
+    enum hf_loss_policy on_loss; /* HF_LOSS_BY_EVIDENCE: not given */
+    const char *prefix;          /* of the one namespace to decide for; NULL: all */
+    int64_t decided_ms;          /* when the last decision was taken; 0: none */
+    uint64_t most_pending;       /* keys, at any look */
     struct hf_status before, after;
 };
 
@@ -24,13 +50,8 @@ struct reconcile {
 /* What was there before the link could do anything: a look as a reader, ahead of opening as owner. */
 static int look_before(struct reconcile *r)
 {
-    static const struct cli_command look = {.name = "reconcile", .needs = CLI_READS};
-    const struct cli_command *command = r->cli->command;
-    int rc, status;
+    int rc, status = cli_open_as(r->cli, CLI_READS);
 
-    r->cli->command = &look;
-    status = cli_open(r->cli);
-    r->cli->command = command;
     if (status != CLI_OK)
         return status;
     rc = hf_status(r->cli->store, &r->before);
@@ -38,8 +59,50 @@ static int look_before(struct reconcile *r)
         return cli_fail_library(rc);
     hf_close(r->cli->store);
     r->cli->store = NULL;
+    r->most_pending = r->before.pending_keys;
     return CLI_OK;
 }
+
+/* ---- deciding for what is held ---- */
+
+static int decide_for(struct reconcile *r, const char *prefix)
+{
+    int rc = hf_decide_loss(r->cli->store, cli_slice(prefix), r->on_loss);
+
+    if (rc != 0)
+        return rc;
+    r->decided_ms = cli_now_ms();
+    cli_note("namespace '%s': %s", prefix,
+             r->on_loss == HF_LOSS_RESEED ? "the copies held here are given back" : "what Redis holds is taken");
+    return 0;
+}
+
+/* Every namespace is asked about; one that is not held for a loss is none of our business. */
+static int decide_for_all(struct reconcile *r)
+{
+    const struct hf_options *options = r->cli->config ? hf_config_options(r->cli->config) : NULL;
+    size_t n = options ? options->n_namespaces : 0;
+    int rc = decide_for(r, "");
+
+    for (size_t i = 0; i < n && (rc == 0 || rc == HF_EINVAL); i++) {
+        if (*options->namespaces[i].prefix)
+            rc = decide_for(r, options->namespaces[i].prefix);
+    }
+    return rc == HF_EINVAL ? 0 : rc;
+}
+
+/* The link is held. HF_ETIMEOUT: it was decided, and the link goes on in a moment; HF_EOFFLINE: it is held for something
+ * else. */
+static int decide(struct reconcile *r)
+{
+    int rc = r->prefix ? decide_for(r, r->prefix) : decide_for_all(r);
+
+    if (rc != 0 && (rc != HF_EINVAL || r->decided_ms == 0))
+        return rc;
+    return r->decided_ms != 0 && cli_now_ms() - r->decided_ms < DECIDED_MS ? HF_ETIMEOUT : HF_EOFFLINE;
+}
+
+/* ---- waiting ---- */
 
 static int64_t smaller(int64_t a, int64_t b)
 {
@@ -47,7 +110,7 @@ static int64_t smaller(int64_t a, int64_t b)
 }
 
 /* One step of waiting for the link to be there and everything to be shared. HF_ETIMEOUT: not yet; HF_EOFFLINE: the
- * link is held, and waiting does not help. */
+ * link is held, or sending is paused, and waiting does not help. */
 static int step(struct reconcile *r, int64_t left_ms)
 {
     int rc = hf_drain(r->cli->store, (int)smaller(left_ms, DRAIN_STEP_MS));
@@ -55,13 +118,35 @@ static int step(struct reconcile *r, int64_t left_ms)
 
     if (status_rc != 0)
         return status_rc;
-    if (r->after.link == HF_LINK_HELD)
+    if (r->after.link == HF_LINK_HELD && r->on_loss != HF_LOSS_BY_EVIDENCE)
+        return decide(r);
+    if (r->after.link == HF_LINK_HELD || (r->after.paused && rc != 0))
         return HF_EOFFLINE;
     if (rc == 0 && r->after.link != HF_LINK_ONLINE) {
         (void)poll(NULL, 0, LOOK_EVERY_MS);
         return HF_ETIMEOUT;
     }
     return rc == HF_EOFFLINE ? HF_ETIMEOUT : rc;
+}
+
+static void draw(struct reconcile *r, struct cli_progress *progress)
+{
+    uint64_t pending = r->after.pending_keys;
+
+    if (pending > r->most_pending)
+        r->most_pending = pending;
+    if (r->after.link == HF_LINK_REPLAYING || r->after.link == HF_LINK_ONLINE)
+        cli_progress_towards(progress, r->most_pending - pending, r->most_pending);
+    else
+        cli_progress_say(progress, *r->after.link_reason ? r->after.link_reason : hf_link_text(r->after.link));
+}
+
+/* What was recorded on the way is in the local tier only behind a checkpoint, and the report tells of it. A checkpoint
+ * that fails does so again when the store is closed, which is reported. */
+static int settle(struct reconcile *r)
+{
+    (void)hf_checkpoint(r->cli->store);
+    return hf_status(r->cli->store, &r->after);
 }
 
 static int work(struct reconcile *r)
@@ -76,18 +161,33 @@ static int work(struct reconcile *r)
         left_ms = r->timeout_ms - (cli_now_ms() - start_ms);
         if (rc != HF_ETIMEOUT || left_ms <= 0)
             break;
-        cli_progress_say(&progress, *r->after.link_reason ? r->after.link_reason : hf_link_text(r->after.link));
+        draw(r, &progress);
     }
     cli_progress_end(&progress);
     r->took_ms = cli_now_ms() - start_ms;
-    return rc;
+    return rc == 0 ? settle(r) : rc;
 }
 
 /* ---- the report ---- */
 
+static uint64_t growth(uint64_t before, uint64_t after)
+{
+    return after > before ? after - before : 0;
+}
+
 static uint64_t new_conflicts(const struct reconcile *r)
 {
-    return r->after.conflicts > r->before.conflicts ? r->after.conflicts - r->before.conflicts : 0;
+    return growth(r->before.conflicts, r->after.conflicts);
+}
+
+static uint64_t new_blind(const struct reconcile *r)
+{
+    return growth(r->before.blind_conflicts, r->after.blind_conflicts);
+}
+
+static uint64_t per_second(const struct reconcile *r)
+{
+    return r->took_ms > 0 ? r->after.replayed_ops * 1000 / (uint64_t)r->took_ms : r->after.replayed_ops * 1000;
 }
 
 static int parked_json(void *ctx, const struct hf_parked *entry)
@@ -116,12 +216,19 @@ static int report_json(const struct reconcile *r)
     cli_json_uint(&json, "replayed_ops", r->after.replayed_ops);
     cli_json_uint(&json, "settled_by_log", r->after.settled_by_log);
     cli_json_uint(&json, "expired_in_queue", r->after.expired_in_queue);
+    cli_json_outcomes(&json, "outcomes", r->after.settled_by);
     cli_json_uint(&json, "conflicts", new_conflicts(r));
+    cli_json_uint(&json, "blind_conflicts", new_blind(r));
+    cli_json_uint(&json, "lost_conflicts", r->after.lost_conflicts);
+    cli_json_uint(&json, "dropped", r->after.dropped);
+    cli_json_uint(&json, "revalidated", r->after.revalidated);
     cli_json_uint(&json, "parked", r->after.parked);
     cli_json_uint(&json, "in_doubt", r->after.in_doubt);
     cli_json_uint(&json, "pending_keys", r->after.pending_keys);
     cli_json_uint(&json, "pending_ops", r->after.pending_ops);
+    cli_json_bool(&json, "paused", r->after.paused);
     cli_json_int(&json, "ms", r->took_ms);
+    cli_json_uint(&json, "replayed_per_s", per_second(r));
     cli_json_begin_array(&json, "parked_entries");
     rc = hf_parked_list(r->cli->store, parked_json, &json);
     cli_json_end_array(&json);
@@ -146,24 +253,58 @@ static void print_number(const char *name, uint64_t number)
     printf("  %-26s %10" PRIu64 "\n", name, number);
 }
 
+/* What is usually 0 is shown only when it is not. */
+static void print_unusual(const char *name, uint64_t number)
+{
+    if (number > 0)
+        print_number(name, number);
+}
+
+static void print_outcomes(const struct hf_status *s)
+{
+    bool has_heading = false;
+
+    for (int i = HF_OUTCOME_PENDING + 1; i < HF_N_OUTCOMES; i++) {
+        if (s->settled_by[i] > 0 && !has_heading)
+            puts("how the changes ended");
+        has_heading |= s->settled_by[i] > 0;
+        print_unusual(hf_outcome_text((enum hf_outcome)i), s->settled_by[i]);
+    }
+}
+
+static void print_first_line(const struct reconcile *r)
+{
+    uint64_t rate = per_second(r);
+
+    printf("%s after %" PRId64 " ms", hf_link_text(r->after.link), r->took_ms);
+    if (rate > 0 && r->took_ms >= RATE_FROM_MS)
+        printf(", %" PRIu64 " %s a second", rate, cli_plural(rate, "change", "changes"));
+    putchar('\n');
+}
+
 static int report_plain(const struct reconcile *r)
 {
     unsigned shown = 0;
     int rc;
 
-    printf("%s after %" PRId64 " ms\n", hf_link_text(r->after.link), r->took_ms);
+    print_first_line(r);
     print_number("keys pending before", r->before.pending_keys);
     print_number("operations pending before", r->before.pending_ops);
     print_number("replayed", r->after.replayed_ops);
     print_number("settled from the log", r->after.settled_by_log);
     print_number("expired while queued", r->after.expired_in_queue);
     print_number("conflicts", new_conflicts(r));
+    print_unusual("replaced unseen (blind)", new_blind(r));
+    print_unusual("blind, and not kept", r->after.lost_conflicts);
+    print_unusual("dropped at a bound", r->after.dropped);
+    print_unusual("copies compared", r->after.revalidated);
     print_number("parked", r->after.parked);
     print_number("  of them in doubt", r->after.in_doubt);
     print_number("keys still pending", r->after.pending_keys);
     rc = hf_parked_list(r->cli->store, parked_plain, &shown);
     if (shown > PARKED_SHOWN)
         printf("  ... and %u more\n", shown - PARKED_SHOWN);
+    print_outcomes(&r->after);
     return rc;
 }
 
@@ -178,6 +319,8 @@ static int offline(const struct reconcile *r)
 {
     const char *reason = *r->after.link_reason ? r->after.link_reason : hf_link_text(r->after.link);
 
+    if (r->after.paused)
+        return cli_fail(CLI_OFFLINE, "sending to Redis is paused: 'holdfast resume' ends that");
     if (r->after.link == HF_LINK_ONLINE)
         return cli_fail(CLI_OFFLINE, "not everything was shared within %" PRId64 " ms", r->timeout_ms);
     return cli_fail(CLI_OFFLINE, "the shared tier was not reached, or does not serve us (%" PRId64 " ms): %s",
@@ -192,10 +335,11 @@ static int verdict(const struct reconcile *r, int rc)
     if (rc != 0)
         return cli_fail_library(rc);
     if (r->after.parked > 0)
-        return cli_fail(CLI_PARKED, "%" PRIu64 " entries are parked, %" PRIu64 " of them in doubt", r->after.parked,
-                        r->after.in_doubt);
+        return cli_fail(CLI_PARKED, "%" PRIu64 " %s parked, %" PRIu64 " of them in doubt: 'holdfast parked list'",
+                        r->after.parked, cli_plural(r->after.parked, "entry is", "entries are"), r->after.in_doubt);
     if (new_conflicts(r) > 0)
-        return cli_fail(CLI_CONFLICTS, "%" PRIu64 " conflicts were recorded", new_conflicts(r));
+        return cli_fail(CLI_CONFLICTS, "%" PRIu64 " %s recorded: 'holdfast conflicts list'", new_conflicts(r),
+                        cli_plural(new_conflicts(r), "conflict was", "conflicts were"));
     return CLI_OK;
 }
 
@@ -210,26 +354,75 @@ static int reconcile(struct reconcile *r)
     rc = work(r);
     if (rc != 0 && !is_offline(rc))
         return cli_fail_library(rc);
+    if (r->on_loss != HF_LOSS_BY_EVIDENCE && r->decided_ms == 0)
+        cli_note("no namespace was held for a loss: --on-loss had nothing to decide");
     report_rc = r->cli->json ? report_json(r) : report_plain(r);
     return verdict(r, rc != 0 ? rc : report_rc);
+}
+
+/* ---- the arguments ---- */
+
+struct given {
+    const char *timeout, *limit, *on_loss, *prefix;
+    bool dry_run;
+};
+
+static int parse_timeout(const char *text, int64_t *ret_ms)
+{
+    int status = text ? cli_duration("--timeout", text, ret_ms) : CLI_OK;
+
+    if (status == CLI_OK && *ret_ms > INT_MAX)
+        return cli_fail(CLI_USAGE, "--timeout: found \"%s\", expected at most %d ms", text, INT_MAX);
+    return status;
+}
+
+static int parse_on_loss(const char *text, enum hf_loss_policy *ret_policy)
+{
+    if (text && strcmp(text, "reseed") != 0 && strcmp(text, "adopt") != 0)
+        return cli_fail(CLI_USAGE, "--on-loss: found \"%s\", expected reseed or adopt", text);
+    if (text)
+        *ret_policy = strcmp(text, "reseed") == 0 ? HF_LOSS_RESEED : HF_LOSS_ADOPT;
+    return CLI_OK;
+}
+
+static int check_together(const struct given *given)
+{
+    if (given->dry_run && given->on_loss)
+        return cli_fail(CLI_USAGE, "--dry-run changes nothing, and --on-loss does: expected only one of them");
+    if (given->prefix && !given->on_loss)
+        return cli_fail(CLI_USAGE, "--namespace goes with --on-loss");
+    if (given->limit && !given->dry_run)
+        return cli_fail(CLI_USAGE, "--limit goes with --dry-run");
+    return CLI_OK;
 }
 
 int cmd_reconcile(struct cli *cli, int argc, char **argv)
 {
     struct reconcile r = {.cli = cli, .timeout_ms = TIMEOUT_DEFAULT_MS};
-    const char *timeout = NULL, *dir;
-    const struct cli_option options[] = {{.name = "--timeout", .text = &timeout}, {0}};
+    struct given given = {0};
+    int64_t limit = DRY_RUN_SHOWN;
+    const char *dir;
+    const struct cli_option options[] = {
+        {.name = "--timeout", .text = &given.timeout},  {.name = "--dry-run", .flag = &given.dry_run},
+        {.name = "--limit", .text = &given.limit},      {.name = "--on-loss", .text = &given.on_loss},
+        {.name = "--namespace", .text = &given.prefix}, {0},
+    };
     int status = cli_arguments(cli, &argc, argv, options, 0, 0);
 
-    if (status == CLI_OK && timeout)
-        status = cli_duration("--timeout", timeout, &r.timeout_ms);
+    if (status == CLI_OK)
+        status = parse_timeout(given.timeout, &r.timeout_ms);
+    if (status == CLI_OK)
+        status = cli_count("--limit", given.limit, &limit);
+    if (status == CLI_OK)
+        status = parse_on_loss(given.on_loss, &r.on_loss);
+    if (status == CLI_OK)
+        status = check_together(&given);
     if (status == CLI_OK)
         status = cli_find_dir(cli, &dir);
+    if (status == CLI_OK)
+        status = cli_need_redis(cli);
+    r.prefix = given.prefix;
     if (status != CLI_OK)
         return status;
-    if (r.timeout_ms > INT_MAX)
-        return cli_fail(CLI_USAGE, "--timeout: found \"%s\", expected at most %d ms", timeout, INT_MAX);
-    if (!cli_has_redis(cli))
-        return cli_fail(CLI_USAGE, "reconcile needs an address: use --redis, HOLDFAST_REDIS or the configuration");
-    return reconcile(&r);
+    return given.dry_run ? cli_dry_run(cli, r.timeout_ms, limit) : reconcile(&r);
 }

@@ -2,8 +2,22 @@
 #include "cli.h"
 #include "json.h"
 #include "progress.h"
+#include "show.h"
 
 #include <unistd.h>
+
+const char cmd_scan_help[] = "  PREFIX             only keys that begin with it\n"
+                             "  --limit N          at most N keys\n"
+                             "  --values           a tab and the value behind each key\n"
+                             "\n"
+                             "  Keys come in the order of their bytes. Control characters and bytes that are not "
+                             "UTF-8 are shown as \\x1b; with\n"
+                             "  --json they are exact. Works beside the store's owner.\n";
+
+const char cmd_export_help[] = "  PREFIX             only keys that begin with it\n"
+                               "\n"
+                               "  Prints the records held here as JSON lines, which 'holdfast import' reads. Works "
+                               "beside the store's owner.\n";
 
 /* How to walk, and how to print each record. */
 struct walk {
@@ -66,15 +80,6 @@ static int run(struct cli *cli, const struct walk *walk)
     return rc == 0 ? CLI_OK : cli_fail_library(rc);
 }
 
-static int parse_limit(const char *text, int64_t *ret_limit)
-{
-    int status = text ? cli_integer("--limit", text, ret_limit) : CLI_OK;
-
-    if (status == CLI_OK && text && *ret_limit < 0)
-        return cli_fail(CLI_USAGE, "--limit: found %s, expected a number from 0 on", text);
-    return status;
-}
-
 int cmd_scan(struct cli *cli, int argc, char **argv)
 {
     struct walk walk = {.limit = -1};
@@ -84,7 +89,7 @@ int cmd_scan(struct cli *cli, int argc, char **argv)
     int status = cli_arguments(cli, &argc, argv, options, 0, 1);
 
     if (status == CLI_OK)
-        status = parse_limit(limit, &walk.limit);
+        status = cli_count("--limit", limit, &walk.limit);
     if (status != CLI_OK)
         return status;
     walk.json = cli->json;

@@ -6,6 +6,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+const char cmd_set_help[] =
+    "  KEY                1 to 4,096 bytes\n"
+    "  VALUE              the value; '-' reads it from standard input, at most 512 MiB\n"
+    "  --ttl DURATION     how long it lives, 1 ms to 100 years; default: the namespace's\n"
+    "\n"
+    "  DURATION: a whole number with ms, s, m, h or d, such as 250ms or 7d; without a unit, milliseconds.\n"
+    "  Makes the store when there is none. Prints nothing; a note says when the change is pending for Redis.\n";
+
 static int parse_ttl(const char *text, struct hf_set_options *options)
 {
     int status = text ? cli_duration("--ttl", text, &options->ttl_ms) : CLI_OK;

@@ -1,8 +1,16 @@
 /* holdfast status */
 #include "cli.h"
 #include "json.h"
+#include "show.h"
 
 #include <inttypes.h>
+
+const char cmd_status_help[] =
+    "  Prints what is known about the store: what is held here, what waits for Redis, what is kept for the "
+    "operator, the\n"
+    "  journal, the disk. Works beside the store's owner, as a reader: the link and what counts since the store "
+    "was\n"
+    "  opened are then this command's own, so 'disabled' and 0. With --json, the fields of struct hf_status.\n";
 
 static void print_journal_json(struct cli_json *json, const struct hf_status *s)
 {
@@ -24,7 +32,12 @@ static void print_since_open_json(struct cli_json *json, const struct hf_status 
     cli_json_uint(json, "replayed_ops", s->replayed_ops);
     cli_json_uint(json, "settled_by_log", s->settled_by_log);
     cli_json_uint(json, "expired_in_queue", s->expired_in_queue);
+    cli_json_uint(json, "refreshed", s->refreshed);
+    cli_json_uint(json, "revalidated", s->revalidated);
     cli_json_uint(json, "link_losses", s->link_losses);
+    cli_json_uint(json, "dropped", s->dropped);
+    cli_json_uint(json, "lost_conflicts", s->lost_conflicts);
+    cli_json_outcomes(json, "settled_by", s->settled_by);
     cli_json_end(json);
 }
 
@@ -38,18 +51,25 @@ static void print_json(const struct hf_status *s)
     cli_json_text(&json, "node", s->node);
     cli_json_int(&json, "owner_pid", s->owner_pid);
     cli_json_bool(&json, "read_only", s->read_only);
+    cli_json_bool(&json, "paused", s->paused);
+    cli_json_bool(&json, "look_only", s->look_only);
+    cli_json_bool(&json, "time_unknown", s->time_unknown);
     cli_json_uint(&json, "keys", s->keys);
     cli_json_uint(&json, "pending_keys", s->pending_keys);
     cli_json_uint(&json, "pending_bytes", s->pending_bytes);
     cli_json_int(&json, "oldest_pending_ms", s->oldest_pending_ms);
     cli_json_uint(&json, "pending_ops", s->pending_ops);
     cli_json_uint(&json, "conflicts", s->conflicts);
+    cli_json_uint(&json, "blind_conflicts", s->blind_conflicts);
+    cli_json_uint(&json, "gaps", s->gaps);
     cli_json_uint(&json, "parked", s->parked);
     cli_json_uint(&json, "in_doubt", s->in_doubt);
     cli_json_uint(&json, "checkpoint_lsn", s->checkpoint_lsn);
     print_journal_json(&json, s);
     cli_json_uint(&json, "disk_used_bytes", s->disk_used_bytes);
     cli_json_uint(&json, "max_disk_bytes", s->max_disk_bytes);
+    cli_json_uint(&json, "replay_ops_per_s", s->replay_ops_per_s);
+    cli_json_uint(&json, "replay_bytes_per_s", s->replay_bytes_per_s);
     print_since_open_json(&json, s);
     cli_json_int(&json, "clock_offset_ms", s->clock_offset_ms);
     cli_json_int(&json, "clock_uncertainty_ms", s->clock_uncertainty_ms);
@@ -70,6 +90,25 @@ static void print_owner(const struct hf_status *s)
         puts("none");
 }
 
+static void print_bound(const char *name, uint64_t bound, const char *unit)
+{
+    if (bound == 0)
+        printf("%-18s no bound\n", name);
+    else
+        print_number(name, bound, unit);
+}
+
+/* States that ask for attention. */
+static void print_warnings(const struct hf_status *s)
+{
+    if (s->paused)
+        puts("sending to Redis is paused: 'holdfast resume' ends that");
+    if (s->time_unknown)
+        puts("the time is not known until Redis has been asked");
+    if (s->stopped)
+        puts("the journal has stopped: a sync failed, reopen the store");
+}
+
 static void print_plain(const struct hf_status *s)
 {
     printf("%-18s %s\n", "node", s->node);
@@ -80,7 +119,11 @@ static void print_plain(const struct hf_status *s)
     print_number("pending bytes", s->pending_bytes, "");
     print_number("oldest pending", (uint64_t)s->oldest_pending_ms, " ms");
     print_number("pending operations", s->pending_ops, "");
+    print_bound("replay operations", s->replay_ops_per_s, " a second");
+    print_bound("replay bytes", s->replay_bytes_per_s, " a second");
     print_number("conflicts", s->conflicts, "");
+    print_number("  blind", s->blind_conflicts, "");
+    print_number("gaps", s->gaps, "");
     print_number("parked", s->parked, "");
     print_number("  in doubt", s->in_doubt, "");
     print_number("checkpoint LSN", s->checkpoint_lsn, "");
@@ -92,8 +135,7 @@ static void print_plain(const struct hf_status *s)
     print_number("  quarantined", s->quarantined, "");
     print_number("disk used", s->disk_used_bytes, " bytes");
     print_number("disk limit", s->max_disk_bytes, " bytes");
-    if (s->stopped)
-        puts("the journal has stopped: a sync failed, reopen the store");
+    print_warnings(s);
 }
 
 int cmd_status(struct cli *cli, int argc, char **argv)

@@ -4,6 +4,16 @@
 
 #include <inttypes.h>
 
+const char cmd_ttl_help[] =
+    "  KEY                the key whose remaining life is printed, in milliseconds; 'none': it has no TTL\n";
+
+const char cmd_expire_help[] = "  KEY                a key that exists\n"
+                               "  DURATION           how long it lives from now on: a whole number with ms, s, m, "
+                               "h or d, such as 250ms or 7d;\n"
+                               "                     without a unit, milliseconds\n";
+
+const char cmd_persist_help[] = "  KEY                the key whose TTL is taken away\n";
+
 static void print_ttl(const struct cli *cli, struct hf_slice key, int64_t ttl_ms, int64_t deadline_ms)
 {
     struct cli_json json = {.file = stdout};

@@ -143,7 +143,7 @@ void cli_json_written(struct cli_json *json, const struct hf_result *result)
     cli_json_bool(json, "existed", result->existed);
 }
 
-static const char *origin_text(enum hf_origin origin)
+const char *cli_origin_text(enum hf_origin origin)
 {
     switch (origin) {
     case HF_ORIGIN_SHARED: return "shared";
@@ -157,6 +157,6 @@ static const char *origin_text(enum hf_origin origin)
 
 void cli_json_origin(struct cli_json *json, const struct hf_result *result)
 {
-    cli_json_text(json, "origin", origin_text(result->origin));
+    cli_json_text(json, "origin", cli_origin_text(result->origin));
     known(json, result);
 }

@@ -36,6 +36,8 @@ void cli_json_written(struct cli_json *json, const struct hf_result *result);
 /* What is known about a read. */
 void cli_json_origin(struct cli_json *json, const struct hf_result *result);
 
+const char *cli_origin_text(enum hf_origin origin);
+
 /* Only a string in quotes. */
 void cli_json_string(FILE *file, struct hf_slice text);
 

@@ -7,20 +7,43 @@
 #include <unistd.h>
 
 static const struct cli_command commands[] = {
-    {"set", cmd_set, CLI_CREATES, "KEY VALUE [--ttl DURATION]", "store a value; '-' reads it from standard input"},
-    {"get", cmd_get, CLI_READS_SHARED, "KEY [--meta]", "print a value, byte for byte"},
-    {"del", cmd_del, CLI_CHANGES, "KEY...", "remove keys"},
-    {"incr", cmd_incr, CLI_CREATES, "KEY [N]", "add N (1) to a counter and print the new value"},
-    {"ttl", cmd_ttl, CLI_READS_SHARED, "KEY", "print the remaining life in milliseconds, or 'none'"},
-    {"expire", cmd_expire, CLI_CHANGES, "KEY DURATION", "set the remaining life"},
-    {"persist", cmd_persist, CLI_CHANGES, "KEY", "take the TTL away"},
-    {"scan", cmd_scan, CLI_READS, "[PREFIX] [--limit N] [--values]", "list the keys held here, in order"},
-    {"import", cmd_import, CLI_CREATES, "FILE|- [--on-error stop|skip] [--acks]", "store records from JSON lines"},
-    {"export", cmd_export, CLI_READS, "[PREFIX]", "print records as JSON lines"},
-    {"status", cmd_status, CLI_READS, "", "print what is known about the store"},
-    {"journal", cmd_journal, CLI_NO_STORE, "list|verify", "list or examine the journal's segments"},
-    {"reconcile", cmd_reconcile, CLI_OWNS, "[--timeout DURATION]",
-     "after an outage: connect, replay what is pending, report"},
+    {"set", cmd_set, CLI_CREATES, "KEY VALUE [--ttl DURATION]", "store a value; '-' reads it from standard input",
+     cmd_set_help},
+    {"get", cmd_get, CLI_READS_SHARED, "KEY [--meta]", "print a value, byte for byte", cmd_get_help},
+    {"del", cmd_del, CLI_CHANGES, "KEY...", "remove keys", cmd_del_help},
+    {"incr", cmd_incr, CLI_CREATES, "KEY [N]", "add N (1) to a counter and print the new value", cmd_incr_help},
+    {"ttl", cmd_ttl, CLI_READS_SHARED, "KEY", "print the remaining life in milliseconds, or 'none'", cmd_ttl_help},
+    {"expire", cmd_expire, CLI_CHANGES, "KEY DURATION", "set the remaining life", cmd_expire_help},
+    {"persist", cmd_persist, CLI_CHANGES, "KEY", "take the TTL away", cmd_persist_help},
+    {"scan", cmd_scan, CLI_READS, "[PREFIX] [--limit N] [--values]", "list the keys held here, in order",
+     cmd_scan_help},
+    {"import", cmd_import, CLI_CREATES, "FILE|- [--on-error stop|skip] [--acks]", "store records from JSON lines",
+     cmd_import_help},
+    {"export", cmd_export, CLI_READS, "[PREFIX]", "print records as JSON lines", cmd_export_help},
+    {"status", cmd_status, CLI_READS, "", "print what is known about the store", cmd_status_help},
+    {"explain", cmd_explain, CLI_ASKS, "KEY", "what each tier holds of a key, since when, and why",
+     cmd_explain_help},
+    {"verify", cmd_verify, CLI_LOOKS, "[--sample N]", "compare what is held here with Redis", cmd_verify_help},
+    {"reconcile", cmd_reconcile, CLI_OWNS,
+     "[--timeout DURATION] [--dry-run [--limit N]]\n       holdfast reconcile --on-loss reseed|adopt "
+     "[--namespace PREFIX] [--timeout DURATION]",
+     "after an outage: connect, replay what is pending, report", cmd_reconcile_help},
+    {"conflicts", cmd_conflicts, CLI_READS,
+     "list [--key KEY] [--limit N]\n       holdfast conflicts show ID\n       holdfast conflicts resolve "
+     "ID...|--all --yes\n       holdfast conflicts restore ID",
+     "list, show, resolve and restore what lost a conflict", cmd_conflicts_help},
+    {"parked", cmd_parked, CLI_READS,
+     "list\n       holdfast parked show LSN\n       holdfast parked requeue LSN...|--all\n"
+     "       holdfast parked drop LSN...|--all --yes",
+     "list, show, requeue and drop what Redis refused or is in doubt", cmd_parked_help},
+    {"pause", cmd_pause, CLI_READS, "", "stop sending to Redis; reads and writes here go on", cmd_pause_help},
+    {"resume", cmd_resume, CLI_READS, "", "go on sending to Redis", cmd_resume_help},
+    {"throttle", cmd_throttle, CLI_READS, "[--ops N] [--bytes SIZE]", "bound the replay, or print its bounds",
+     cmd_throttle_help},
+    {"doctor", cmd_doctor, CLI_ASKS, "", "examine machine, store and server, and say what to do", cmd_doctor_help},
+    {"audit", cmd_audit, CLI_READS, "", "print what operators did that destroys or overrules", cmd_audit_help},
+    {"journal", cmd_journal, CLI_NO_STORE, "list|verify", "list or examine the journal's segments",
+     cmd_journal_help},
     {0},
 };
 
@@ -43,15 +66,18 @@ static int help(FILE *file, int status)
           "  --help           this text; behind a command, that command's\n"
           "  --version        the version\n"
           "\n"
-          "Exit status: 0 done, 1 conflicts recorded, 2 parked or in doubt, 3 shared tier unreachable,\n"
-          "4 usage or configuration, 5 the store, 6 no such key. 'man holdfast' has the details.\n",
+          "Exit status: 0 done, 1 conflicts, differences or problems were found, 2 parked or in doubt,\n"
+          "3 shared tier unreachable, 4 usage or configuration, 5 the store, 6 no such key or entry.\n"
+          "'holdfast COMMAND --help' explains a command's arguments; 'man holdfast' has the details.\n",
           file);
     return status;
 }
 
 static int help_command(const struct cli_command *command)
 {
-    printf("usage: holdfast %s %s\n\n%s: %s\n", command->name, command->arguments, command->name, command->help);
+    printf("usage: holdfast %s%s%s\n\n%s: %s\n\n%s", command->name, *command->arguments ? " " : "",
+           command->arguments, command->name, command->help, command->details);
+    puts("\n  Options of every command, such as --dir and --json: 'holdfast --help'.");
     return CLI_OK;
 }
 

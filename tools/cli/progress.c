@@ -2,6 +2,7 @@
 #include "progress.h"
 
 #include "cli.h"
+#include "show.h"
 
 #include <inttypes.h>
 #include <unistd.h>
@@ -26,9 +27,9 @@ static bool is_due(struct cli_progress *progress)
     return true;
 }
 
-static void draw_bar(uint64_t bytes, uint64_t total_bytes)
+static void draw_bar(uint64_t at, uint64_t total)
 {
-    double part = bytes < total_bytes ? (double)bytes / (double)total_bytes : 1;
+    double part = at < total ? (double)at / (double)total : 1;
     int filled = (int)(part * BAR_WIDTH);
 
     fputs(" [", stderr);
@@ -45,6 +46,32 @@ void cli_progress_at(struct cli_progress *progress, uint64_t records, uint64_t b
     if (total_bytes > 0)
         draw_bar(bytes, total_bytes);
     fprintf(stderr, " %" PRIu64 " records\033[K", records);
+    fflush(stderr);
+}
+
+/* What is left takes as long as what was done did. */
+static void draw_rate(const struct cli_progress *progress, uint64_t done, uint64_t total)
+{
+    int64_t took_ms = progress->drawn_ms - progress->begun_ms;
+    double per_s = took_ms > 0 ? (double)done * 1000 / (double)took_ms : 0;
+
+    if (per_s > 0)
+        fprintf(stderr, ", %.0f a second, %.0f s left", per_s, (double)(total - done) / per_s + 0.5);
+}
+
+void cli_progress_towards(struct cli_progress *progress, uint64_t done, uint64_t total)
+{
+    if (!progress->on)
+        return;
+    if (progress->begun_ms == 0)
+        progress->begun_ms = cli_now_ms();
+    if (!is_due(progress))
+        return;
+    fprintf(stderr, "\r%s", progress->what);
+    draw_bar(done, total);
+    fprintf(stderr, " %" PRIu64 " of %" PRIu64, done, total);
+    draw_rate(progress, done, total);
+    fputs("\033[K", stderr);
     fflush(stderr);
 }
 

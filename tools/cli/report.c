@@ -1,30 +1,13 @@
 /* Sentences on standard error, and exit statuses. */
 #include "cli.h"
 
+#include "show.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <time.h>
 
-#include "utf8.h"
-
 #define SENTENCE_MAX 8192 /* a whole key and more */
-
-void cli_put_visible(FILE *file, struct hf_slice bytes)
-{
-    const unsigned char *p = bytes.data, *end = p + bytes.len;
-
-    while (p < end) {
-        size_t len = cli_utf8_length(p, (size_t)(end - p));
-        bool control = len == 1 ? *p < 0x20 || *p == 0x7f : len == 2 && p[0] == 0xc2 && p[1] < 0xa0;
-
-        if (len == 0 || control) {
-            fprintf(file, "\\x%02x", *p++);
-        } else {
-            fwrite(p, 1, len, file);
-            p += len;
-        }
-    }
-}
 
 static void say(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
 

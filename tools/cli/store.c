@@ -67,6 +67,14 @@ bool cli_has_redis(const struct cli *cli)
     return options.redis && *options.redis;
 }
 
+int cli_need_redis(const struct cli *cli)
+{
+    if (cli_has_redis(cli))
+        return CLI_OK;
+    return cli_fail(CLI_USAGE, "%s needs an address: use --redis, HOLDFAST_REDIS or the configuration",
+                    cli->command->name);
+}
+
 static int open_reader(struct cli *cli, const char *dir, struct hf_options options)
 {
     options.redis = NULL;
@@ -74,9 +82,10 @@ static int open_reader(struct cli *cli, const char *dir, struct hf_options optio
     return hf_open(dir, &options, &cli->store);
 }
 
-static int open_owner(struct cli *cli, const char *dir, struct hf_options options)
+static int open_owner(struct cli *cli, const char *dir, enum cli_needs needs, struct hf_options options)
 {
-    options.must_exist = cli->command->needs != CLI_CREATES;
+    options.must_exist = needs != CLI_CREATES;
+    options.look_only = needs == CLI_ASKS || needs == CLI_LOOKS;
     return hf_open(dir, &options, &cli->store);
 }
 
@@ -115,9 +124,13 @@ static void warn_of_damage(struct cli *cli, const char *dir)
             dir);
 }
 
-int cli_open(struct cli *cli)
+static bool asks_if_it_can(enum cli_needs needs)
 {
-    enum cli_needs needs = cli->command->needs;
+    return needs == CLI_READS_SHARED || needs == CLI_ASKS;
+}
+
+int cli_open_as(struct cli *cli, enum cli_needs needs)
+{
     struct hf_options options;
     const char *dir;
     int rc = HF_ELOCKED, status = cli_find_dir(cli, &dir);
@@ -125,17 +138,22 @@ int cli_open(struct cli *cli)
     if (status != CLI_OK)
         return status;
     options = base_options(cli);
-    if (needs >= CLI_OWNS || (needs == CLI_READS_SHARED && cli_has_redis(cli)))
-        rc = open_owner(cli, dir, options);
+    if (needs >= CLI_LOOKS || (asks_if_it_can(needs) && cli_has_redis(cli)))
+        rc = open_owner(cli, dir, needs, options);
     if (rc == 0 && needs != CLI_OWNS)
         rc = wait_for_link(cli, &options);
-    if (rc == HF_ELOCKED && needs < CLI_OWNS)
+    if (rc == HF_ELOCKED && needs < CLI_LOOKS)
         rc = open_reader(cli, dir, options);
     if (rc == HF_NOT_FOUND)
         return cli_fail(CLI_STORE, "there is no store in %s", dir);
     if (rc == 0)
         warn_of_damage(cli, dir);
     return rc == 0 ? CLI_OK : cli_fail_library(rc);
+}
+
+int cli_open(struct cli *cli)
+{
+    return cli_open_as(cli, cli->command->needs);
 }
 
 int cli_close(struct cli *cli, int status)

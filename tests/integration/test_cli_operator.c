@@ -1,0 +1,593 @@
+/* The operator's commands of the `holdfast` tool against a real Redis: what is looked at, decided and undone after an
+ * outage. An outage is a run with an empty address: nothing is sent, and the server stays as it is. */
+#include "tool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINK_MS 10000
+
+/* ---- vocabulary ---- */
+
+static void start(struct tool *f)
+{
+    start_server(f, NULL);
+}
+
+static void set_online(struct tool *f, const char *key, const char *value)
+{
+    run(f, "set", key, value, NULL);
+    assert_done(f, "");
+}
+
+static void set_offline(struct tool *f, const char *key, const char *value)
+{
+    run(f, "--redis", "", "set", key, value, NULL);
+    assert_status(f, 0);
+}
+
+static void set_by_others(struct tool *f, const char *key, const char *value)
+{
+    char answer[16];
+
+    assert_string_equal(redis_server_text(&f->server, answer, sizeof(answer), "SET %s %s", key, value), "OK");
+}
+
+/* The last write of both sides differs, and so does what they began from. A run that goes online would settle what an
+ * earlier one left pending, so all keys take each step together. */
+static void make_conflicts(struct tool *f, const char *keys)
+{
+    for (const char *k = keys; *k; k++)
+        set_online(f, (char[]){*k, '\0'}, "base");
+    for (const char *k = keys; *k; k++)
+        set_offline(f, (char[]){*k, '\0'}, "ours");
+    for (const char *k = keys; *k; k++)
+        set_by_others(f, (char[]){*k, '\0'}, "theirs");
+}
+
+static void reconcile(struct tool *f, int status)
+{
+    run(f, "reconcile", NULL);
+    assert_status(f, status);
+}
+
+/* The number of a member of the first line of JSON, as text. */
+static const char *number_in(const struct tool *f, const char *name)
+{
+    static char text[24];
+    cJSON *json = json_of(f);
+
+    snprintf(text, sizeof(text), "%.0f", member(json, name)->valuedouble);
+    cJSON_Delete(json);
+    return text;
+}
+
+static const char *first_conflict(struct tool *f)
+{
+    run(f, "conflicts", "list", "--limit", "1", "--json", NULL);
+    return number_in(f, "id");
+}
+
+static const char *first_parked(struct tool *f)
+{
+    run(f, "parked", "list", "--json", NULL);
+    return number_in(f, "lsn");
+}
+
+static size_t lines_of(const struct tool *f)
+{
+    size_t n = 0;
+
+    for (const char *p = f->out; (p = strchr(p, '\n')) != NULL; p++)
+        n++;
+    return n;
+}
+
+/* ---- conflicts ---- */
+
+static void test_operator__a_conflict_is_recorded_listed_and_shown(void **state)
+{
+    struct tool *f = *state;
+    const cJSON *ours, *theirs;
+    char id[24];
+    cJSON *json;
+
+    start(f);
+    make_conflicts(f, "k");
+    reconcile(f, 1);
+    assert_non_null(strstr(f->err, "holdfast: 1 conflict was recorded"));
+    assert_non_null(strstr(f->out, "lost a conflict"));
+    assert_string_equal(in_redis(f, "k"), "theirs");
+    snprintf(id, sizeof(id), "%s", first_conflict(f));
+    run(f, "conflicts", "show", id, "--json", NULL);
+    json = json_of(f);
+    ours = member(json, "ours");
+    theirs = member(json, "theirs");
+    assert_string_equal(member(json, "key")->valuestring, "k");
+    assert_string_equal(member(json, "winner")->valuestring, "theirs");
+    assert_string_equal(member(json, "rule")->valuestring, "newest");
+    assert_string_equal(member(ours, "value")->valuestring, "ours");
+    assert_string_equal(member(theirs, "value")->valuestring, "theirs");
+    assert_true(member(ours, "made_at_ms")->valuedouble > 0);
+    assert_true(cJSON_IsNull(member(theirs, "made_at_ms")));
+    cJSON_Delete(json);
+    run(f, "conflicts", "show", id, NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->out, "theirs    6 bytes, made unknown, no TTL\n  theirs\n"));
+    run(f, "conflicts", "list", NULL);
+    assert_status(f, 0);
+    assert_int_equal(lines_of(f), 2);
+    run(f, "get", "k", NULL);
+    assert_done(f, "theirs");
+}
+
+static void test_operator__conflicts_are_picked_by_key_and_number(void **state)
+{
+    struct tool *f = *state;
+
+    start(f);
+    make_conflicts(f, "ab");
+    reconcile(f, 1);
+    assert_non_null(strstr(f->err, "2 conflicts were recorded"));
+    run(f, "conflicts", "list", "--key", "b", NULL);
+    assert_int_equal(lines_of(f), 2);
+    run(f, "conflicts", "list", "--key", "nowhere", NULL);
+    assert_done(f, "");
+    run(f, "conflicts", "list", "--limit", "1", "--json", NULL);
+    assert_int_equal(lines_of(f), 1);
+    run(f, "conflicts", "list", "--limit", "0", NULL);
+    assert_done(f, "");
+}
+
+static void test_operator__a_restored_loser_is_written_again(void **state)
+{
+    struct tool *f = *state;
+    char id[24];
+
+    start(f);
+    make_conflicts(f, "k");
+    reconcile(f, 1);
+    snprintf(id, sizeof(id), "%s", first_conflict(f));
+    run(f, "conflicts", "restore", id, NULL);
+    assert_status(f, 0);
+    assert_string_equal(in_redis(f, "k"), "ours");
+    run(f, "get", "k", NULL);
+    assert_done(f, "ours");
+    run(f, "conflicts", "list", NULL);
+    assert_done(f, "");
+    run(f, "conflicts", "restore", id, NULL);
+    assert_refused(f, 6, "there is no conflict ");
+}
+
+static void test_operator__resolving_takes_conflicts_off_the_list(void **state)
+{
+    struct tool *f = *state;
+    char id[24];
+
+    start(f);
+    make_conflicts(f, "abc");
+    reconcile(f, 1);
+    snprintf(id, sizeof(id), "%s", first_conflict(f));
+    run(f, "conflicts", "resolve", id, NULL);
+    assert_done(f, "1 conflict resolved\n");
+    run(f, "conflicts", "show", id, NULL);
+    assert_refused(f, 6, "there is no conflict ");
+    run(f, "conflicts", "resolve", id, NULL);
+    assert_status(f, 6);
+    assert_string_equal(f->out, "0 conflicts resolved\n");
+    run(f, "conflicts", "resolve", "--all", "--yes", "--json", NULL);
+    assert_done(f, "{\"resolved\":2}\n");
+    run(f, "conflicts", "list", NULL);
+    assert_done(f, "");
+    assert_string_equal(in_redis(f, "b"), "theirs");
+    reconcile(f, 0);
+}
+
+/* ---- the dry run ---- */
+
+static void test_operator__a_dry_run_tells_and_changes_nothing(void **state)
+{
+    struct tool *f = *state;
+    const cJSON *keys;
+    cJSON *json;
+
+    start(f);
+    make_conflicts(f, "k");
+    set_offline(f, "new", "v");
+    run(f, "reconcile", "--dry-run", NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->out, "2 changes are pending; nothing was changed\n"));
+    assert_non_null(strstr(f->out, "applied: 1\n  new "));
+    assert_non_null(strstr(f->out, "lost a conflict: 1\n  k "));
+    run(f, "reconcile", "--dry-run", "--limit", "0", "--json", NULL);
+    json = json_of(f);
+    assert_int_equal(member(member(json, "outcomes"), "lost_a_conflict")->valueint, 1);
+    assert_int_equal(cJSON_GetArraySize(member(json, "keys")), 0);
+    cJSON_Delete(json);
+    run(f, "reconcile", "--dry-run", "--json", NULL);
+    json = json_of(f);
+    keys = member(json, "keys");
+    assert_int_equal(cJSON_GetArraySize(keys), 2);
+    assert_int_equal(member(member(cJSON_GetArrayItem(keys, 1), "theirs"), "bytes")->valueint, 6);
+    cJSON_Delete(json);
+    assert_string_equal(in_redis(f, "k"), "theirs");
+    assert_string_equal(in_redis(f, "new"), "(nil)");
+    run(f, "status", "--json", NULL);
+    assert_string_equal(number_in(f, "pending_keys"), "2");
+    reconcile(f, 1);
+}
+
+static void test_operator__a_dry_run_without_redis_is_offline(void **state)
+{
+    struct tool *f = *state;
+
+    set_offline(f, "k", "v");
+    run(f, "--redis", "unix:///nowhere.sock", "reconcile", "--dry-run", "--timeout", "100ms", NULL);
+    assert_refused(f, 3, "the shared tier was not reached");
+}
+
+/* ---- parked entries ---- */
+
+static void park(struct tool *f, const char *key)
+{
+    assert_int_equal(redis_server_number(&f->server, "HSET %s field 1", key), 1);
+    set_offline(f, key, "mine");
+    reconcile(f, 2);
+}
+
+static void test_operator__a_requeued_entry_is_sent_again(void **state)
+{
+    struct tool *f = *state;
+    char lsn[24];
+
+    start(f);
+    park(f, "k");
+    snprintf(lsn, sizeof(lsn), "%s", first_parked(f));
+    assert_int_equal(redis_server_number(&f->server, "DEL k"), 1);
+    run(f, "parked", "requeue", lsn, NULL);
+    assert_status(f, 0);
+    reconcile(f, 0);
+    assert_string_equal(in_redis(f, "k"), "mine");
+    run(f, "parked", "list", NULL);
+    assert_done(f, "");
+    run(f, "parked", "requeue", lsn, NULL);
+    assert_refused(f, 6, "there is no parked entry with LSN ");
+}
+
+static void test_operator__all_that_is_parked_is_requeued_or_dropped(void **state)
+{
+    struct tool *f = *state;
+
+    start(f);
+    park(f, "a");
+    park(f, "b");
+    run(f, "parked", "requeue", "--all", NULL); /* and refused again */
+    reconcile(f, 2);
+    assert_non_null(strstr(f->err, "2 entries are parked, 0 of them in doubt"));
+    run(f, "parked", "drop", "--all", "--yes", "--json", NULL);
+    assert_status(f, 0);
+    assert_int_equal(lines_of(f), 2);
+    run(f, "parked", "list", NULL);
+    assert_done(f, "");
+    reconcile(f, 0);
+    assert_int_equal(redis_server_number(&f->server, "HLEN a"), 1);
+}
+
+static void test_operator__a_dropped_entry_is_gone(void **state)
+{
+    struct tool *f = *state;
+    char lsn[24];
+
+    start(f);
+    park(f, "k");
+    snprintf(lsn, sizeof(lsn), "%s", first_parked(f));
+    run(f, "parked", "drop", lsn, NULL);
+    assert_status(f, 0);
+    run(f, "parked", "drop", lsn, NULL);
+    assert_refused(f, 6, "there is no parked entry with LSN ");
+    run(f, "status", "--json", NULL);
+    assert_string_equal(number_in(f, "parked"), "0");
+}
+
+/* ---- explain and verify ---- */
+
+static void test_operator__explain_tells_what_both_tiers_hold(void **state)
+{
+    struct tool *f = *state;
+    cJSON *json;
+
+    start(f);
+    make_conflicts(f, "k");
+    run(f, "explain", "k", "--json", NULL);
+    json = json_of(f);
+    assert_string_equal(member(member(json, "here"), "value")->valuestring, "ours");
+    assert_string_equal(member(member(json, "redis"), "value")->valuestring, "theirs");
+    assert_true(cJSON_IsFalse(member(member(json, "redis"), "same")));
+    assert_string_equal(member(json, "outcome")->valuestring, "pending");
+    assert_true(*member(json, "why")->valuestring);
+    cJSON_Delete(json);
+    assert_string_equal(in_redis(f, "k"), "theirs");
+    run(f, "status", "--json", NULL); /* explaining is not replaying */
+    assert_string_equal(number_in(f, "pending_keys"), "1");
+    reconcile(f, 1);
+    run(f, "explain", "k", NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->out, "  the same    yes\n"));
+    assert_non_null(strstr(f->out, "kept          0 parked, 1 conflict\n"));
+}
+
+static void test_operator__explain_says_when_redis_was_not_asked(void **state)
+{
+    struct tool *f = *state;
+    cJSON *json;
+
+    set_offline(f, "k", "v");
+    run(f, "explain", "k", NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->out, "Redis         was not asked\n"));
+    run(f, "explain", "nowhere", "--json", NULL);
+    json = json_of(f);
+    assert_true(cJSON_IsFalse(member(member(json, "here"), "held")));
+    assert_true(cJSON_IsFalse(member(member(json, "redis"), "known")));
+    assert_true(cJSON_IsNull(member(json, "outcome")));
+    cJSON_Delete(json);
+}
+
+static void test_operator__verify_names_what_differs(void **state)
+{
+    struct tool *f = *state;
+
+    start(f);
+    set_online(f, "same", "v");
+    set_online(f, "other", "v");
+    set_online(f, "gone", "v");
+    set_offline(f, "waits", "v");
+    set_by_others(f, "other", "w");
+    assert_int_equal(redis_server_number(&f->server, "DEL gone"), 1);
+    run(f, "verify", NULL);
+    assert_status(f, 1);
+    assert_non_null(strstr(f->out, "other: another value in Redis\n"));
+    assert_non_null(strstr(f->out, "gone: absent in Redis\n"));
+    assert_non_null(strstr(f->out, "4 keys compared: 1 the same, 1 pending, 2 different\n"));
+    assert_string_equal(f->err, "holdfast: 2 keys differ\n");
+    assert_string_equal(in_redis(f, "waits"), "(nil)");
+}
+
+static void test_operator__verify_has_nothing_against_what_is_pending(void **state)
+{
+    struct tool *f = *state;
+    cJSON *json;
+
+    start(f);
+    set_online(f, "same", "v");
+    set_offline(f, "waits", "v");
+    run(f, "verify", NULL);
+    assert_status(f, 0);
+    reconcile(f, 0);
+    run(f, "verify", "--sample", "1", "--json", NULL);
+    json = json_of(f);
+    assert_int_equal(member(json, "compared")->valueint, 1);
+    assert_int_equal(member(json, "same")->valueint, 1);
+    cJSON_Delete(json);
+    redis_server_kill(&f->server);
+    run(f, "verify", NULL);
+    assert_status(f, 3);
+}
+
+/* ---- pause and throttle ---- */
+
+struct flag_look {
+    struct hf *store;
+    bool paused;
+};
+
+static bool is_paused(void *ctx)
+{
+    struct flag_look *look = ctx;
+    struct hf_status s;
+
+    assert_ok(hf_status(look->store, &s));
+    return s.paused == look->paused;
+}
+
+static void wait_paused(struct hf *store, bool paused)
+{
+    struct flag_look look = {store, paused};
+
+    assert_true(wait_until(is_paused, &look, LINK_MS));
+}
+
+static void test_operator__an_owner_is_paused_and_resumed_from_beside(void **state)
+{
+    struct tool *f = *state;
+    struct hf_options options = {0};
+    struct hf *store = NULL;
+
+    start(f);
+    options.redis = f->server.address;
+    assert_ok(hf_open(f->scratch.store, &options, &store));
+    assert_true(wait_link(store, HF_LINK_ONLINE, LINK_MS));
+    run(f, "pause", NULL);
+    assert_status(f, 0);
+    wait_paused(store, true);
+    put(store, "k", "v");
+    assert_int_not_equal(hf_drain(store, 50), 0);
+    assert_string_equal(in_redis(f, "k"), "(nil)");
+    run(f, "status", NULL);
+    assert_non_null(strstr(f->out, "sending to Redis is paused"));
+    run(f, "resume", NULL);
+    assert_status(f, 0);
+    wait_paused(store, false);
+    assert_true(wait_link(store, HF_LINK_ONLINE, LINK_MS));
+    assert_ok(hf_drain(store, LINK_MS));
+    assert_string_equal(in_redis(f, "k"), "v");
+    assert_ok(hf_close(store));
+}
+
+static void test_operator__a_pause_is_kept_and_reconcile_says_so(void **state)
+{
+    struct tool *f = *state;
+
+    start(f);
+    set_offline(f, "k", "v");
+    run(f, "pause", NULL);
+    assert_status(f, 0);
+    reconcile(f, 3);
+    assert_non_null(strstr(f->err, "paused"));
+    assert_string_equal(in_redis(f, "k"), "(nil)");
+    run(f, "reconcile", "--dry-run", NULL); /* looking goes on */
+    assert_status(f, 0);
+    run(f, "resume", NULL);
+    assert_status(f, 0);
+    reconcile(f, 0);
+    assert_string_equal(in_redis(f, "k"), "v");
+}
+
+static void test_operator__bounds_are_set_one_by_one_and_kept(void **state)
+{
+    struct tool *f = *state;
+
+    set_offline(f, "k", "v");
+    run(f, "throttle", NULL);
+    assert_done(f, "operations no bound\nbytes      no bound\n");
+    run(f, "throttle", "--ops", "50", NULL);
+    assert_done(f, "operations 50 a second\nbytes      no bound\n");
+    run(f, "throttle", "--bytes", "1MiB", "--json", NULL);
+    assert_done(f, "{\"replay_ops_per_s\":50,\"replay_bytes_per_s\":1048576}\n");
+    run(f, "throttle", "--ops", "0", NULL);
+    assert_done(f, "operations no bound\nbytes      1048576 a second\n");
+    run(f, "status", "--json", NULL);
+    assert_string_equal(number_in(f, "replay_bytes_per_s"), "1048576");
+}
+
+/* ---- a loss ---- */
+
+static void lose_everything(struct tool *f)
+{
+    char answer[16];
+
+    set_online(f, "k", "v");
+    assert_string_equal(redis_server_text(&f->server, answer, sizeof(answer), "FLUSHALL"), "OK");
+    reconcile(f, 3); /* flushed while it ran: held until somebody decides */
+    assert_string_equal(in_redis(f, "k"), "(nil)");
+}
+
+static void test_operator__what_was_lost_is_given_back(void **state)
+{
+    struct tool *f = *state;
+
+    start(f);
+    lose_everything(f);
+    run(f, "reconcile", "--on-loss", "reseed", NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->err, "namespace '': the copies held here are given back"));
+    assert_string_equal(in_redis(f, "k"), "v");
+    reconcile(f, 0);
+}
+
+static void test_operator__what_was_lost_is_given_up(void **state)
+{
+    struct tool *f = *state;
+
+    start(f);
+    lose_everything(f);
+    run(f, "reconcile", "--on-loss=adopt", "--namespace=", NULL);
+    assert_true(f->status == 0 || f->status == 1); /* 1: the loss is in the conflict log already */
+    assert_string_equal(in_redis(f, "k"), "(nil)");
+}
+
+static void test_operator__only_what_is_held_is_decided(void **state)
+{
+    struct tool *f = *state;
+
+    start(f);
+    lose_everything(f);
+    run(f, "reconcile", "--on-loss", "reseed", "--namespace", "nowhere:", NULL);
+    assert_status(f, 4);
+    assert_string_equal(in_redis(f, "k"), "(nil)");
+    run(f, "reconcile", "--on-loss", "reseed", NULL);
+    assert_status(f, 0);
+    run(f, "reconcile", "--on-loss", "reseed", NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->err, "--on-loss had nothing to decide"));
+}
+
+/* ---- doctor and audit ---- */
+
+static void test_operator__doctor_has_a_level_for_every_finding(void **state)
+{
+    static const char *const levels[] = {"ok", "advice", "problem", "unknown"};
+    struct tool *f = *state;
+    bool problem = false;
+    char *saved = NULL;
+
+    start(f);
+    set_online(f, "k", "v");
+    run(f, "doctor", "--json", NULL);
+    assert_true(lines_of(f) > 0);
+    for (char *line = strtok_r(f->out, "\n", &saved); line; line = strtok_r(NULL, "\n", &saved)) {
+        cJSON *json = cJSON_Parse(line);
+        const char *level = member(json, "level")->valuestring;
+        bool known = false;
+        for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+            known |= strcmp(levels[i], level) == 0;
+        assert_true(known);
+        problem |= strcmp(level, "problem") == 0;
+        assert_true(*member(json, "topic")->valuestring && *member(json, "found")->valuestring);
+        cJSON_Delete(json);
+    }
+    assert_int_equal(f->status, problem ? 1 : 0);
+    run(f, "doctor", NULL);
+    assert_int_equal(strncmp(f->out, "LEVEL     TOPIC ", 16), 0);
+}
+
+static void test_operator__what_destroys_leaves_a_line(void **state)
+{
+    struct tool *f = *state;
+    cJSON *json;
+
+    start(f);
+    run(f, "set", "first", "v", NULL);
+    run(f, "audit", NULL);
+    assert_done(f, "");
+    park(f, "k");
+    run(f, "parked", "drop", "--all", "--yes", NULL);
+    assert_status(f, 0);
+    run(f, "audit", NULL);
+    assert_int_equal(lines_of(f), 1);
+    json = json_of(f);
+    assert_true(cJSON_IsObject(json));
+    cJSON_Delete(json);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, tool_set_up, tool_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_operator__a_conflict_is_recorded_listed_and_shown),
+        CASE(test_operator__conflicts_are_picked_by_key_and_number),
+        CASE(test_operator__a_restored_loser_is_written_again),
+        CASE(test_operator__resolving_takes_conflicts_off_the_list),
+        CASE(test_operator__a_dry_run_tells_and_changes_nothing),
+        CASE(test_operator__a_dry_run_without_redis_is_offline),
+        CASE(test_operator__a_requeued_entry_is_sent_again),
+        CASE(test_operator__all_that_is_parked_is_requeued_or_dropped),
+        CASE(test_operator__a_dropped_entry_is_gone),
+        CASE(test_operator__explain_tells_what_both_tiers_hold),
+        CASE(test_operator__explain_says_when_redis_was_not_asked),
+        CASE(test_operator__verify_names_what_differs),
+        CASE(test_operator__verify_has_nothing_against_what_is_pending),
+        CASE(test_operator__an_owner_is_paused_and_resumed_from_beside),
+        CASE(test_operator__a_pause_is_kept_and_reconcile_says_so),
+        CASE(test_operator__bounds_are_set_one_by_one_and_kept),
+        CASE(test_operator__what_was_lost_is_given_back),
+        CASE(test_operator__what_was_lost_is_given_up),
+        CASE(test_operator__only_what_is_held_is_decided),
+        CASE(test_operator__doctor_has_a_level_for_every_finding),
+        CASE(test_operator__what_destroys_leaves_a_line),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

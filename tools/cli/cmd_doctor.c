@@ -1,0 +1,91 @@
+/* holdfast doctor */
+#include "cli.h"
+#include "json.h"
+#include "show.h"
+
+#include <inttypes.h>
+
+#define TOPIC_COLUMNS 28
+
+const char cmd_doctor_help[] =
+    "  Examines the machine, the store and, with an address, the server, and prints a line for each finding: its "
+    "level\n"
+    "  (ok, advice, problem, unknown), what it is about, what was found and, below it, what to do. Nothing is sent "
+    "to\n"
+    "  Redis that changes it; beside the store's owner the server is not asked. Status 1: there is a problem.\n";
+
+struct findings {
+    bool json;
+    uint64_t problems;
+};
+
+static const char *level_text(enum hf_finding_level level)
+{
+    switch (level) {
+    case HF_FINDING_OK: return "ok";
+    case HF_FINDING_ADVICE: return "advice";
+    case HF_FINDING_PROBLEM: return "problem";
+    case HF_FINDING_UNKNOWN: break;
+    }
+    return "unknown";
+}
+
+static void print_json(const struct hf_finding *finding)
+{
+    struct cli_json json = {.file = stdout};
+
+    cli_json_begin(&json, NULL);
+    cli_json_text(&json, "level", level_text(finding->level));
+    cli_json_text(&json, "topic", finding->topic);
+    cli_json_text(&json, "found", finding->found);
+    cli_json_text(&json, "advice", finding->advice);
+    cli_json_end_line(&json);
+}
+
+static void print_plain(const struct hf_finding *finding)
+{
+    printf("%-8s  ", level_text(finding->level));
+    cli_put_cell(stdout, cli_slice(finding->topic), TOPIC_COLUMNS);
+    fputs("  ", stdout);
+    cli_put_visible(stdout, cli_slice(finding->found));
+    putchar('\n');
+    if (!*finding->advice)
+        return;
+    printf("%-8s  %-*s  -> ", "", TOPIC_COLUMNS, "");
+    cli_put_visible(stdout, cli_slice(finding->advice));
+    putchar('\n');
+}
+
+static int print_one(void *ctx, const struct hf_finding *finding)
+{
+    struct findings *findings = ctx;
+
+    if (finding->level == HF_FINDING_PROBLEM)
+        findings->problems++;
+    if (findings->json)
+        print_json(finding);
+    else
+        print_plain(finding);
+    return 0;
+}
+
+int cmd_doctor(struct cli *cli, int argc, char **argv)
+{
+    struct findings findings = {0};
+    int rc, status = cli_arguments(cli, &argc, argv, NULL, 0, 0);
+
+    if (status == CLI_OK)
+        status = cli_open(cli);
+    if (status != CLI_OK)
+        return status;
+    findings.json = cli->json;
+    if (!cli->json)
+        printf("%-8s  %-*s  %s\n", "LEVEL", TOPIC_COLUMNS, "TOPIC", "FOUND, AND ADVICE");
+    rc = hf_doctor(cli->store, print_one, &findings);
+    if (rc != 0)
+        return cli_fail_library(rc);
+    if (findings.problems == 0)
+        return CLI_OK;
+    return cli_fail(CLI_FOUND, "%" PRIu64 " %s found", findings.problems,
+                    cli_plural(findings.problems, "problem was", "problems were"));
+}

@@ -1,0 +1,178 @@
+/* holdfast explain KEY */
+#include "cli.h"
+#include "json.h"
+#include "show.h"
+
+#include <inttypes.h>
+
+#define VALUE_COLUMNS 80
+
+const char cmd_explain_help[] =
+    "  KEY                the key to be explained: what is held here and in Redis, since when, how its latest "
+    "change\n"
+    "                     ended, what waits or is kept for it, and in one sentence why it has this value\n"
+    "\n"
+    "  With an address Redis is asked, and nothing is sent that changes it. Beside the store's owner only what is "
+    "held\n"
+    "  here is explained. The status is 0 also when the key is nowhere.\n";
+
+/* ---- for the eye ---- */
+
+static void print_value(struct hf_slice value, int64_t deadline_ms)
+{
+    char deadline[CLI_TIME_ROOM];
+
+    printf("%zu byte%s, ", value.len, cli_plural(value.len, "", "s"));
+    if (deadline_ms != 0)
+        printf("expires %s\n", cli_time(deadline, deadline_ms));
+    else
+        puts("no TTL");
+    fputs("              ", stdout);
+    (void)cli_put_cut(stdout, value, VALUE_COLUMNS);
+    putchar('\n');
+}
+
+static const char *where_text(const struct hf_explanation *e)
+{
+    if (e->in_journal_only)
+        return "in the journal, not in the local tier yet";
+    return e->in_overlay ? "in the overlay, not in the local tier yet" : "in the local tier";
+}
+
+static void print_here(const struct hf_explanation *e)
+{
+    char made[CLI_TIME_ROOM];
+
+    fputs("here          ", stdout);
+    if (!e->held) {
+        puts("not held");
+        return;
+    }
+    if (e->live)
+        print_value(e->value, e->deadline_ms);
+    else
+        puts("deleted or expired");
+    printf("  since       %s (LSN %" PRIu64 "), %s\n", cli_time(made, e->made_ms), e->lsn, where_text(e));
+    printf("  origin      %s\n", cli_origin_text(e->origin));
+}
+
+static void print_there(const struct hf_explanation *e)
+{
+    fputs("Redis         ", stdout);
+    if (!e->shared_known) {
+        puts("was not asked");
+        return;
+    }
+    if (!e->shared_present)
+        puts("absent");
+    else if (strcmp(e->shared_type, "string") != 0)
+        printf("a value of type %s\n", e->shared_type);
+    else
+        print_value(e->shared_value, e->shared_deadline_ms);
+    printf("  the same    %s\n", e->same ? "yes" : "no");
+}
+
+/* A key that was never written here has no change whose end could be told. */
+static bool has_change(const struct hf_explanation *e)
+{
+    return e->lsn != 0 || e->pending_last_lsn != 0;
+}
+
+static void print_plain(struct hf_slice key, const struct hf_explanation *e)
+{
+    fputs("key           ", stdout);
+    cli_put_visible(stdout, key);
+    fputs("\nnamespace     \"", stdout);
+    cli_put_visible(stdout, cli_slice(e->prefix));
+    puts("\"");
+    print_here(e);
+    print_there(e);
+    printf("latest change %s\n", has_change(e) ? hf_outcome_text(e->outcome) : "none");
+    printf("owed          %s", e->owed);
+    if (e->pending_last_lsn != 0)
+        printf(" (LSN %" PRIu64 " to %" PRIu64 ", %" PRIu64 " %s folded)", e->pending_first_lsn,
+               e->pending_last_lsn, e->pending_folded, cli_plural(e->pending_folded, "write", "writes"));
+    printf("\nkept          %" PRIu64 " parked, %" PRIu64 " %s\n", e->parked, e->conflicts,
+           cli_plural(e->conflicts, "conflict", "conflicts"));
+    printf("why           %s\n", e->why);
+}
+
+/* ---- JSON ---- */
+
+static void here_json(struct cli_json *json, const struct hf_explanation *e)
+{
+    cli_json_begin(json, "here");
+    cli_json_bool(json, "held", e->held);
+    cli_json_bool(json, "live", e->live);
+    if (e->live)
+        cli_json_bytes(json, "value", e->value);
+    cli_json_time(json, "expires_at_ms", e->deadline_ms);
+    cli_json_time(json, "made_at_ms", e->made_ms);
+    cli_json_uint(json, "lsn", e->lsn);
+    cli_json_bool(json, "in_overlay", e->in_overlay);
+    cli_json_bool(json, "in_journal_only", e->in_journal_only);
+    cli_json_text(json, "origin", cli_origin_text(e->origin));
+    cli_json_end(json);
+}
+
+static void there_json(struct cli_json *json, const struct hf_explanation *e)
+{
+    cli_json_begin(json, "redis");
+    cli_json_bool(json, "known", e->shared_known);
+    if (e->shared_known) {
+        cli_json_bool(json, "present", e->shared_present);
+        cli_json_bool(json, "same", e->same);
+    }
+    if (e->shared_known && e->shared_present) {
+        cli_json_text(json, "type", e->shared_type);
+        cli_json_time(json, "expires_at_ms", e->shared_deadline_ms);
+        if (strcmp(e->shared_type, "string") == 0)
+            cli_json_bytes(json, "value", e->shared_value);
+    }
+    cli_json_end(json);
+}
+
+static void print_json(struct hf_slice key, const struct hf_explanation *e)
+{
+    struct cli_json json = {.file = stdout};
+
+    cli_json_begin(&json, NULL);
+    cli_json_bytes(&json, "key", key);
+    cli_json_text(&json, "namespace", e->prefix);
+    here_json(&json, e);
+    there_json(&json, e);
+    if (has_change(e))
+        cli_json_outcome(&json, "outcome", e->outcome);
+    else
+        cli_json_null(&json, "outcome");
+    cli_json_text(&json, "owed", e->owed);
+    cli_json_uint(&json, "pending_first_lsn", e->pending_first_lsn);
+    cli_json_uint(&json, "pending_last_lsn", e->pending_last_lsn);
+    cli_json_uint(&json, "pending_folded", e->pending_folded);
+    cli_json_uint(&json, "parked", e->parked);
+    cli_json_uint(&json, "conflicts", e->conflicts);
+    cli_json_text(&json, "why", e->why);
+    cli_json_end_line(&json);
+}
+
+int cmd_explain(struct cli *cli, int argc, char **argv)
+{
+    struct hf_explanation explanation = {0};
+    int rc, status = cli_arguments(cli, &argc, argv, NULL, 1, 1);
+
+    if (status == CLI_OK)
+        status = cli_check_key(argv[0]);
+    if (status == CLI_OK)
+        status = cli_open(cli);
+    if (status != CLI_OK)
+        return status;
+    rc = hf_explain(cli->store, cli_slice(argv[0]), &explanation);
+    if (rc != 0)
+        return cli_fail_library(rc);
+    if (cli->json)
+        print_json(cli_slice(argv[0]), &explanation);
+    else
+        print_plain(cli_slice(argv[0]), &explanation);
+    hf_explanation_release(&explanation);
+    return CLI_OK;
+}

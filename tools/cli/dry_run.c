@@ -1,0 +1,211 @@
+/* holdfast reconcile --dry-run */
+#include "dry_run.h"
+
+#include "json.h"
+#include "show.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#define LOOK_EVERY_MS 10
+#define KEY_COLUMNS 32
+
+/* The first changes of one outcome, copied; the values are not, only their lengths. */
+struct kept {
+    struct hf_preview *previews;
+    size_t n, capacity;
+};
+
+struct dry_run {
+    struct cli *cli;
+    uint64_t limit;
+    uint64_t total;
+    uint64_t counts[HF_N_OUTCOMES];
+    struct kept kept[HF_N_OUTCOMES];
+};
+
+/* ---- collecting ---- */
+
+/* Key and rule lie in one piece of memory, which the key's slice owns. */
+static bool copy_texts(struct hf_preview *preview)
+{
+    size_t rule_len = strlen(preview->rule) + 1;
+    char *memory = malloc(preview->key.len + rule_len);
+
+    if (!memory)
+        return false;
+    memcpy(memory, preview->key.data, preview->key.len);
+    memcpy(memory + preview->key.len, preview->rule, rule_len);
+    preview->key.data = memory;
+    preview->rule = memory + preview->key.len;
+    return true;
+}
+
+static bool keep(struct kept *kept, struct hf_preview preview)
+{
+    size_t capacity = kept->capacity ? kept->capacity * 2 : 16;
+    struct hf_preview *grown;
+
+    if (kept->n == kept->capacity) {
+        grown = realloc(kept->previews, capacity * sizeof(*grown));
+        if (!grown)
+            return false;
+        kept->previews = grown;
+        kept->capacity = capacity;
+    }
+    if (!copy_texts(&preview))
+        return false;
+    kept->previews[kept->n++] = preview;
+    return true;
+}
+
+static int take_one(void *ctx, const struct hf_preview *preview)
+{
+    struct dry_run *dry = ctx;
+    struct kept *kept = &dry->kept[preview->outcome];
+
+    dry->total++;
+    dry->counts[preview->outcome]++;
+    return kept->n >= dry->limit || keep(kept, *preview) ? 0 : HF_ENOMEM;
+}
+
+static void release(struct dry_run *dry)
+{
+    for (int i = 0; i < HF_N_OUTCOMES; i++) {
+        for (size_t k = 0; k < dry->kept[i].n; k++)
+            free((void *)dry->kept[i].previews[k].key.data);
+        free(dry->kept[i].previews);
+    }
+}
+
+/* Ask until the link has come up. Once something was told, a link that breaks ends it: what was counted would be counted
+ * again. */
+static int look(struct dry_run *dry, int64_t timeout_ms, struct hf_status *ret_status)
+{
+    int64_t end_ms = cli_now_ms() + timeout_ms;
+    int rc, status_rc;
+
+    for (;;) {
+        rc = hf_preview(dry->cli->store, take_one, dry);
+        status_rc = hf_status(dry->cli->store, ret_status);
+        if (status_rc != 0)
+            return status_rc;
+        if (rc != HF_EOFFLINE || dry->total > 0 || ret_status->link == HF_LINK_HELD || cli_now_ms() >= end_ms)
+            return rc;
+        (void)poll(NULL, 0, LOOK_EVERY_MS);
+    }
+}
+
+/* ---- the report ---- */
+
+static const char *heading(enum hf_outcome outcome)
+{
+    return outcome == HF_OUTCOME_PENDING ? "undecided (a resolver would be asked)" : hf_outcome_text(outcome);
+}
+
+static void print_side(const char *name, const struct hf_side *side)
+{
+    char made[CLI_TIME_ROOM];
+
+    printf("%s ", name);
+    if (side->present)
+        printf("%zu byte%s", side->value.len, cli_plural(side->value.len, "", "s"));
+    else
+        fputs("absent", stdout);
+    printf(", made %s; ", cli_time_about(made, side->made_ms, side->uncertainty_ms));
+}
+
+static void print_preview(const struct hf_preview *preview)
+{
+    fputs("  ", stdout);
+    cli_put_cell(stdout, preview->key, KEY_COLUMNS);
+    printf("  %s: ", cli_kind_text(preview->kind));
+    print_side("ours", &preview->ours);
+    print_side("theirs", &preview->theirs);
+    printf("LSN %" PRIu64 " to %" PRIu64 "%s%s\n", preview->first_lsn, preview->last_lsn,
+           *preview->rule ? "; rule " : "", preview->rule);
+}
+
+static void print_outcome(const struct dry_run *dry, enum hf_outcome outcome)
+{
+    const struct kept *kept = &dry->kept[outcome];
+
+    if (dry->counts[outcome] == 0)
+        return;
+    printf("%s: %" PRIu64 "\n", heading(outcome), dry->counts[outcome]);
+    for (size_t i = 0; i < kept->n; i++)
+        print_preview(&kept->previews[i]);
+    if (dry->counts[outcome] > kept->n)
+        printf("  ... and %" PRIu64 " more\n", dry->counts[outcome] - kept->n);
+}
+
+static void report_plain(const struct dry_run *dry)
+{
+    printf("%" PRIu64 " %s pending; nothing was changed\n", dry->total,
+           cli_plural(dry->total, "change is", "changes are"));
+    for (int i = 0; i < HF_N_OUTCOMES; i++)
+        print_outcome(dry, (enum hf_outcome)i);
+}
+
+static void preview_json(struct cli_json *json, const struct hf_preview *preview)
+{
+    cli_json_begin(json, NULL);
+    cli_json_bytes(json, "key", preview->key);
+    cli_json_text(json, "kind", cli_kind_text(preview->kind));
+    cli_json_outcome(json, "outcome", preview->outcome);
+    cli_json_text(json, "rule", preview->rule);
+    cli_json_uint(json, "first_lsn", preview->first_lsn);
+    cli_json_uint(json, "last_lsn", preview->last_lsn);
+    cli_json_side(json, "ours", &preview->ours, false);
+    cli_json_side(json, "theirs", &preview->theirs, false);
+    cli_json_end(json);
+}
+
+static void report_json(const struct dry_run *dry)
+{
+    struct cli_json json = {.file = stdout};
+
+    cli_json_begin(&json, NULL);
+    cli_json_bool(&json, "dry_run", true);
+    cli_json_uint(&json, "changes", dry->total);
+    cli_json_uint(&json, "undecided", dry->counts[HF_OUTCOME_PENDING]);
+    cli_json_outcomes(&json, "outcomes", dry->counts);
+    cli_json_begin_array(&json, "keys");
+    for (int i = 0; i < HF_N_OUTCOMES; i++) {
+        for (size_t k = 0; k < dry->kept[i].n; k++)
+            preview_json(&json, &dry->kept[i].previews[k]);
+    }
+    cli_json_end_array(&json);
+    cli_json_end_line(&json);
+}
+
+static int run(struct dry_run *dry, int64_t timeout_ms)
+{
+    struct hf_status s;
+    int rc = look(dry, timeout_ms, &s);
+
+    if (rc == HF_EOFFLINE)
+        return cli_fail(CLI_OFFLINE, "the shared tier was not reached, or does not serve us: %s",
+                        *s.link_reason ? s.link_reason : hf_link_text(s.link));
+    if (rc == HF_ENOMEM)
+        return cli_fail(CLI_STORE, "out of memory");
+    if (rc != 0)
+        return cli_fail_library(rc);
+    if (dry->cli->json)
+        report_json(dry);
+    else
+        report_plain(dry);
+    return CLI_OK;
+}
+
+int cli_dry_run(struct cli *cli, int64_t timeout_ms, int64_t limit)
+{
+    struct dry_run dry = {.cli = cli, .limit = (uint64_t)limit};
+    int status = cli_open_as(cli, CLI_LOOKS);
+
+    if (status == CLI_OK)
+        status = run(&dry, timeout_ms);
+    release(&dry);
+    return status;
+}
