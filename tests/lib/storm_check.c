@@ -444,6 +444,8 @@ static void check_status(struct storm_sceptic *s, const struct storm_record *sta
               status->lsn2);
     if (status->rc != 0)
         doubt(s, NULL, "node %u has %d pending keys after the calm", status->writer, status->rc);
+    if (status->number != (int64_t)conflicts)
+        doubt(s, NULL, "node %u counts %lld conflicts and lists %zu", status->writer, (long long)status->number, conflicts);
     if (status->id != parked)
         doubt(s, NULL, "node %u counts %u parked entries and lists %zu", status->writer, status->id, parked);
 }

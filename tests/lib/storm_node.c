@@ -440,6 +440,21 @@ static int record_parked(void *ctx, const struct hf_parked *entry)
     return 0;
 }
 
+static int record_conflict(void *ctx, const struct hf_conflict *conflict)
+{
+    struct node *n = ctx;
+    struct storm_record r = record_of(n, STORM_CONFLICT);
+
+    snprintf(r.key, sizeof(r.key), "%.*s", (int)conflict->key.len, (const char *)conflict->key.data);
+    if (conflict->ours.present && !conflict->ours.too_long)
+        storm_value_text(conflict->ours.value.data, conflict->ours.value.len, r.text);
+    r.lsn = conflict->id;
+    r.rc = conflict->winner;
+    r.op = conflict->blind ? 'B' : 'c';
+    storm_record_put(n->log, &r);
+    return 0;
+}
+
 static void record_status(struct node *n)
 {
     struct storm_record r = record_of(n, STORM_STATUS);
@@ -456,22 +471,34 @@ static void record_status(struct node *n)
     storm_record_put(n->log, &r);
 }
 
+static bool is_verified(struct node *n, struct hf_slice key)
+{
+    struct hf_buf value = {0};
+    struct hf_result result = {0};
+    bool verified = hf_get(n->store, key, &value, &result) != 0 || result.origin == HF_ORIGIN_LOCAL_VERIFIED;
+
+    if (!verified)
+        snprintf(n->unquiet, sizeof(n->unquiet), "'%.*s' has origin %d", (int)key.len, (const char *)key.data,
+                 result.origin);
+    hf_buf_release(&value);
+    return verified;
+}
+
 static bool is_quiet(void *ctx)
 {
     struct node *n = ctx;
     struct hf_status status;
     struct hf_slice key, value;
-    struct hf_result result;
     struct hf_scan *scan;
     bool quiet = hf_status(n->store, &status) == 0 && status.link == HF_LINK_ONLINE && status.gaps == 0;
 
-    snprintf(n->unquiet, sizeof(n->unquiet), "%s, %llu gaps", hf_link_text(status.link), (unsigned long long)status.gaps);
+    if (!quiet)
+        snprintf(n->unquiet, sizeof(n->unquiet), "%s, %llu gaps", hf_link_text(status.link),
+                 (unsigned long long)status.gaps);
     if (!quiet || hf_scan_open(n->store, s_(""), s_(""), &scan) != 0)
         return false;
-    while (quiet && hf_scan_next(scan, &key, &value, &result) == 0) {
-        quiet = result.origin == HF_ORIGIN_LOCAL_VERIFIED;
-        snprintf(n->unquiet, sizeof(n->unquiet), "'%.*s' has origin %d", (int)key.len, (const char *)key.data, result.origin);
-    }
+    while (quiet && hf_scan_next(scan, &key, &value, NULL) == 0)
+        quiet = is_verified(n, key);
     hf_scan_close(scan);
     return quiet;
 }
@@ -485,7 +512,8 @@ static void verify(struct node *n)
     record_scan(n);
     for (unsigned i = 0; i < n->plan.n_keys; i++)
         record_key(n, STORM_FINAL, &n->plan.keys[i]);
-    (void)hf_parked_list(n->store, record_parked, n);
+    if (hf_parked_list(n->store, record_parked, n) != 0 || hf_conflict_list(n->store, 0, record_conflict, n) != 0)
+        give_up(n, "listing", -1);
     record_status(n);
 }
 
