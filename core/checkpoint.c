@@ -12,6 +12,7 @@
 #include "drain.h"
 #include "fail.h"
 #include "link.h"
+#include "pending_bounds.h"
 #include "settle.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ struct run {
     size_t n_settled; /* of the checkpointer's list, stored by this one */
     bool inherited;   /* the generation was frozen by an attempt that failed */
     bool more_expired;
+    struct hf_drops drops;
 };
 
 bool hf__checkpoint_is_draining(const struct hf *store)
@@ -84,24 +86,6 @@ static struct hf_slice settled_key(const struct hf_settled *s)
     return hf__slice(s->key.data, s->key.len);
 }
 
-/* Say of the record whether Redis holds it, where it says otherwise. */
-static int mark_record(struct run *run, const struct hf_settled *s, bool unshared)
-{
-    struct hf_bytes value = {0};
-    struct hf_record record;
-    int rc = run->ops->get(run->ops->txn_snap(run->txn), settled_key(s), &record);
-
-    if (rc != 0 || record.lsn > s->lsn || !(record.flags & HF_RECORD_UNSHARED) == !unshared)
-        return rc == HF_NOT_FOUND ? 0 : rc;
-    rc = hf__bytes_append(&value, record.value.data, record.value.len); /* what is lent ends with the write */
-    record.value = hf__slice(value.bytes, value.len);
-    record.flags = (uint8_t)((record.flags & ~HF_RECORD_UNSHARED) | (unshared ? HF_RECORD_UNSHARED : 0));
-    if (rc == 0)
-        rc = run->ops->put(run->txn, settled_key(s), &record);
-    hf__bytes_release(&value);
-    return rc;
-}
-
 /* The row is for this LSN or an older one: nothing is owed any more. */
 static int clear_row(struct run *run, const struct hf_settled *s)
 {
@@ -111,7 +95,7 @@ static int clear_row(struct run *run, const struct hf_settled *s)
     if (rc == 0 && row.last_lsn <= s->lsn) {
         rc = run->ops->pending_remove(run->txn, settled_key(s));
         if (rc == 0)
-            rc = mark_record(run, s, s->what & HF_LEFT_PARKED);
+            rc = hf__record_mark(run->ops, run->txn, settled_key(s), s->lsn, s->what & HF_LEFT_PARKED);
     }
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
@@ -366,6 +350,8 @@ int hf__checkpoint_count(struct hf *store)
         atomic_store(&store->conflict_bytes, stats.conflict_bytes);
         atomic_store(&store->parked, stats.parked);
         atomic_store(&store->gaps, stats.gaps);
+        atomic_store(&store->pending.stored_bytes, stats.pending_bytes);
+        atomic_store(&store->pending.stored_oldest_ms, stats.oldest_pending_made_ms);
         atomic_store(&store->room_bytes, room_for_overlay(&stats));
     }
     return rc;
@@ -391,6 +377,24 @@ static void retire_lanes(struct hf *store)
     pthread_mutex_unlock(&store->checkpoint.mutex);
 }
 
+/* What waited in the frozen generation waits in the local tier: for a writer, all at once, so that it counts once. */
+static void count_as_stored(struct hf *store, uint64_t covered_lsn)
+{
+    pthread_mutex_lock(&store->write_mutex);
+    /* Before readers lose the frozen generation: with rows they look into the local tier. */
+    if (hf__checkpoint_count(store) != 0) {
+        atomic_store(&store->pending_rows, 1); /* not known: look */
+        atomic_store(&store->lane_entries, 1);
+    }
+    retire_lanes(store);
+    atomic_store(&store->covered_lsn, covered_lsn);
+    hf__overlay_drop_frozen(&store->overlay);
+    pthread_mutex_unlock(&store->write_mutex);
+    pthread_mutex_lock(&store->checkpoint.mutex);
+    hf__pending_signal(store);
+    pthread_mutex_unlock(&store->checkpoint.mutex);
+}
+
 /* From freezing to recycling. */
 static int run_once(struct run *run)
 {
@@ -405,6 +409,8 @@ static int run_once(struct run *run)
         rc = drain_all(run);
     if (rc == 0)
         rc = apply_all_settled(run);
+    if (rc == 0)
+        rc = hf__pending_trim(store, run->txn, &run->drops);
     if (rc == 0)
         rc = trim_retained(run);
     if (rc == 0)
@@ -422,14 +428,8 @@ static int run_once(struct run *run)
     if (rc != 0)
         return hf__fail_prefix(rc, "checkpoint");
     finish_settled(run);
-    /* Before readers lose the frozen generation: with rows they look into the local tier. */
-    if (hf__checkpoint_count(store) != 0) {
-        atomic_store(&store->pending_rows, 1); /* not known: look */
-        atomic_store(&store->lane_entries, 1);
-    }
-    retire_lanes(store);
-    atomic_store(&store->covered_lsn, run->covered_lsn);
-    hf__overlay_drop_frozen(&store->overlay);
+    count_as_stored(store, run->covered_lsn);
+    hf__drops_tell(store, &run->drops);
     hf__control_note_oldest(store->control, run->covered_lsn + 1);
     hf__journal_release(store->journal, run->covered_lsn);
     return 0;
@@ -446,8 +446,11 @@ int hf__checkpoint_run(struct hf *store)
     cp->requested = false;
     pthread_mutex_unlock(&cp->mutex);
     rc = run_once(&run);
-    if (rc == 0 && run.inherited) /* what was written since that attempt is not in it */
+    hf__drops_release(&run.drops);
+    if (rc == 0 && run.inherited) { /* what was written since that attempt is not in it */
         rc = run_once(&run);
+        hf__drops_release(&run.drops);
+    }
     pthread_mutex_lock(&cp->mutex);
     cp->ended = cp->started;
     cp->rc = rc;

@@ -37,12 +37,12 @@ static bool complete(struct hf *store, struct hf_submission *s)
         r->error = "the journal could not write or sync the entry, and has stopped";
         return true;
     }
-    if (s->ticket)
+    if (s->ticket && !s->alone)
         share = hf__ticket_share(store, s->ticket, hf__deadline_passed(&s->deadline));
     if (share == HF_SHARE_WAITING)
         return false;
     r->durable = hf__journal_durable_lsn(store->journal) >= r->lsn;
-    r->shared = !s->may_share || share == HF_SHARE_DONE;
+    r->shared = (!s->may_share && !s->alone) || share == HF_SHARE_DONE;
     r->pending = s->may_share && share == HF_SHARE_PENDING;
     if (share == HF_SHARE_DONE && s->ticket->has_number) {
         r->number = s->ticket->number;
@@ -51,6 +51,10 @@ static bool complete(struct hf *store, struct hf_submission *s)
     if (share == HF_SHARE_REFUSED) {
         r->code = HF_EREFUSED;
         r->error = s->ticket->reason;
+    }
+    if (s->must_share && share == HF_SHARE_PENDING) {
+        r->code = HF_EUNKNOWN;
+        r->error = HF_UNANSWERED;
     }
     return true;
 }

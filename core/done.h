@@ -17,6 +17,8 @@ struct hf_submission {
     struct hf_result result;
     struct hf_ticket *ticket; /* NULL: nothing to share, or nobody waits for it */
     bool may_share;           /* the change is owed to the shared tier */
+    bool must_share;          /* not known to be there, its outcome is unknown */
+    bool alone;               /* it is for this node alone: the ticket is nobody's */
     struct timespec deadline; /* of the ticket: then the change counts as pending */
     hf_done_fn *done;
     void *ctx;
@@ -27,6 +29,11 @@ void hf__done_submit(struct hf *store, struct hf_submission *submission);
 /* A change has found its end on the shared tier: it is counted, and the application's callback is called. Copied. The link
  * thread, also after the completion thread's end. */
 void hf__done_settled(struct hf *store, const struct hf_settlement *settlement);
+
+/* The sentence for a change that a namespace with outage policy `refuse` had accepted, and that was not answered. */
+#define HF_UNANSWERED                                                                                              \
+    "the shared tier did not answer in time: the change may have been done there, and is judged at the next "      \
+    "reconcile"
 
 /* The journal has moved on, or a ticket was answered; any thread, any lock but the queue's own. */
 void hf__done_poke(struct hf *store);

@@ -95,15 +95,24 @@ static int write_record(struct hf_local_txn *txn, const struct hf_local_ops *ops
     return ops->put(txn, d->key, &record);
 }
 
+/* A change that the shared tier was never told of: what it holds is not known. */
+static bool is_local(const struct hf_version *v)
+{
+    return v && (v->flags & HF_ENTRY_LOCAL);
+}
+
 /* What the shared tier held before the unsettled writes. */
 static struct hf_version_id base_id(const struct drained *d)
 {
     struct hf_version *v = d->base;
     int64_t deadline_ms = v ? v->deadline_ms : 0;
+    bool local = is_local(v);
 
-    while (v && is_ttl_op(v))
+    while (v && is_ttl_op(v)) {
         v = v->older;
-    if (v && is_unshared(v))
+        local |= is_local(v);
+    }
+    if (local || (v && is_unshared(v)))
         return (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
     if (v)
         return v->op == HF_ENTRY_DELETE ? (struct hf_version_id){.kind = HF_VERSION_ABSENT}
@@ -268,6 +277,28 @@ static int write_lane(struct hf_local_txn *txn, const struct hf_local_ops *ops, 
     return rc;
 }
 
+/* Written for this node alone, and not since for all: the key is to be compared with the shared tier. */
+static const struct hf_version *written_alone(const struct drained *d)
+{
+    const struct hf_version *v = d->head;
+
+    while (v && is_ttl_op(v) && !is_local(v))
+        v = v->older;
+    return is_local(v) ? v : NULL;
+}
+
+static int write_gap(struct hf *store, struct hf_local_txn *txn, const struct drained *d)
+{
+    const struct hf_version *v = written_alone(d);
+    struct hf_gap gap = {.key = d->key, .reason = HF_GAP_LOCAL};
+
+    if (!v || hf__ns_of(&store->namespaces, d->key)->write_mode == HF_WRITE_LOCAL)
+        return 0;
+    gap.lsn = v->lsn;
+    gap.made_ms = v->made_ms;
+    return store->local->ops->gap_put(txn, &gap);
+}
+
 int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_node *node, struct hf_bytes *scratch)
 {
     const struct hf_local_ops *ops = store->local->ops;
@@ -283,7 +314,27 @@ int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_n
     rc = write_record(txn, ops, &d);
     if (rc == 0 && store->sharing)
         rc = write_row(store, txn, ops, &d);
+    if (rc == 0 && store->sharing)
+        rc = write_gap(store, txn, &d);
     if (rc == 0 && d.has_lane)
         rc = write_lane(txn, ops, &d);
+    return rc;
+}
+
+int hf__record_mark(const struct hf_local_ops *ops, struct hf_local_txn *txn, struct hf_slice key, uint64_t lsn,
+                    bool unshared)
+{
+    struct hf_bytes value = {0};
+    struct hf_record record;
+    int rc = ops->get(ops->txn_snap(txn), key, &record);
+
+    if (rc != 0 || record.lsn > lsn || !(record.flags & HF_RECORD_UNSHARED) == !unshared)
+        return rc == HF_NOT_FOUND ? 0 : rc;
+    rc = hf__bytes_append(&value, record.value.data, record.value.len); /* what is lent ends with the write */
+    record.value = hf__slice(value.bytes, value.len);
+    record.flags = (uint8_t)((record.flags & ~HF_RECORD_UNSHARED) | (unshared ? HF_RECORD_UNSHARED : 0));
+    if (rc == 0)
+        rc = ops->put(txn, key, &record);
+    hf__bytes_release(&value);
     return rc;
 }

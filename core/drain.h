@@ -7,6 +7,10 @@
 /* What a version of the overlay is as a lane entry (enum hf_lane_op). */
 uint8_t hf__lane_op(const struct hf_version *v);
 
+/* Say of the key's record, if it is not newer than `lsn`, whether Redis lacks it although nothing is owed. */
+int hf__record_mark(const struct hf_local_ops *ops, struct hf_local_txn *txn, struct hf_slice key, uint64_t lsn,
+                    bool unshared);
+
 /* Why a key owes this version (enum hf_pending_why), on top of that base. */
 uint8_t hf__pending_why(const struct hf_version *value, const struct hf_version_id *base);
 

@@ -66,29 +66,39 @@ void hf__link_out(struct hf_link *link, bool out)
     pthread_mutex_unlock(&link->mutex);
 }
 
+void hf__link_tick(struct hf_link *link)
+{
+    struct hf_link_time *time = &link->time;
+
+    time->now_ms = hf__now_ms(link->store);
+    time->known = hf__timeline_shared(&link->store->time, &time->offset_ms, &time->uncertainty_ms);
+    time->memo_made_ms = INT64_MIN / 2;
+}
+
 int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms)
 {
-    int64_t offset_ms, uncertainty_ms;
-
-    (void)hf__timeline_shared(&link->store->time, &offset_ms, &uncertainty_ms);
-    return timeline_ms == 0 ? 0 : timeline_ms + offset_ms;
+    return timeline_ms == 0 ? 0 : timeline_ms + link->time.offset_ms;
 }
 
 int64_t hf__link_from_redis_ms(const struct hf_link *link, int64_t redis_ms)
 {
-    int64_t offset_ms, uncertainty_ms;
-
-    (void)hf__timeline_shared(&link->store->time, &offset_ms, &uncertainty_ms);
-    return redis_ms == 0 ? 0 : redis_ms - offset_ms;
+    return redis_ms == 0 ? 0 : redis_ms - link->time.offset_ms;
 }
 
-int64_t hf__link_uncertainty_ms(const struct hf_link *link, int64_t timeline_ms)
-{
-    int64_t offset_ms, uncertainty_ms;
+#define MEMO_MS 5000 /* within it the drift adds no millisecond */
 
-    if (!hf__timeline_shared(&link->store->time, &offset_ms, &uncertainty_ms))
+int64_t hf__link_uncertainty_ms(struct hf_link *link, int64_t timeline_ms)
+{
+    struct hf_link_time *time = &link->time;
+    int64_t apart_ms = timeline_ms - time->memo_made_ms;
+
+    if (!time->known)
         return HF_TIME_UNCERTAIN_MS;
-    return uncertainty_ms + hf__timeline_uncertainty_ms(&link->store->time, timeline_ms);
+    if (apart_ms > MEMO_MS || apart_ms < -MEMO_MS) {
+        time->memo_made_ms = timeline_ms;
+        time->memo_ms = time->uncertainty_ms + hf__timeline_uncertainty_ms(&link->store->time, timeline_ms) + 1;
+    }
+    return time->memo_ms;
 }
 
 /* ---- losing the connection, and coming back ---- */
@@ -133,6 +143,7 @@ static void gone(struct hf_link *link, const struct hf_shared_error *error)
         atomic_fetch_add(&link->store->link_losses, 1);
     link->connected = link->taking_from_open = false;
     link->paused = link->asks_time = false;
+    hf__send_list_clear(&link->ahead);
     hf__sweep_release(link);
     hf__link_distrust_copies(link);
     hf__link_out(link, false);
@@ -189,6 +200,7 @@ static void start_live(struct hf_link *link)
 
 void hf__link_begin_pass(struct hf_link *link)
 {
+    hf__send_list_clear(&link->ahead);
     link->row_cursor = 0;
     link->lane_cursor = 0;
     link->rows_done = false;
@@ -365,7 +377,8 @@ static void send_next(struct hf_link *link)
     if ((link->decide_turn && hf__link_send_decide(link)) || send_something(link) || hf__link_send_decide(link) ||
         hf__link_read_log(link))
         return;
-    if (link->state == HF_LINK_REPLAYING && link->rows_done && (link->lanes_done || link->lane_again))
+    if (link->state == HF_LINK_REPLAYING && link->rows_done && link->ahead.n == 0 &&
+        (link->lanes_done || link->lane_again))
         end_pass(link);
 }
 
@@ -379,6 +392,7 @@ void hf__link_pump(struct hf_link *link)
 {
     if (!link->connected)
         return;
+    hf__link_tick(link);
     hf__fetch_send_all(link);
     hf__ask_send_all(link);
     if (waits_for_time(link) || hf__link_is_held_back(link))
@@ -388,8 +402,10 @@ void hf__link_pump(struct hf_link *link)
         hf__refresh_send(link);
         hf__sweep_send(link);
     }
-    if (link->out)
+    if (link->out) {
+        hf__replay_prepare(link);
         return;
+    }
     if (link->state == HF_LINK_CATCHING_UP)
         hf__link_catch_up(link);
     else
@@ -602,6 +618,8 @@ void hf__link_free(struct hf *store)
     hf__resend_release(link);
     hf__sweep_release(link);
     hf__send_list_clear(&link->sends);
+    hf__send_list_clear(&link->ahead);
+    free(link->ahead.sends);
     free(link->sends.sends);
     free(link->lane_sends.sends);
     hf__refresh_release(link);

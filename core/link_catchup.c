@@ -87,6 +87,7 @@ static void facts_done(void *ctx, struct hf_shared_facts *facts)
 {
     struct hf_link *link = ctx;
 
+    hf__link_tick(link);
     hf__link_out(link, false);
     if (facts->error.class == HF_SHARED_LINK)
         return;
@@ -126,8 +127,8 @@ static void own_change(struct hf_link *link, const struct hf_shared_change *chan
         refresh(link, change->key);
     link->history_lost |= change->lsn > link->sent_lsn;
     /* A deadline says nothing of the value before it, and is sent again without harm; increments have their mark. */
-    if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !link->history_lost &&
-        hf__settle_key(link->store, change->key, change->lsn))
+    if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !change->if_absent &&
+        !link->history_lost && hf__settle_key(link->store, change->key, change->lsn))
         atomic_fetch_add(&link->store->settled_by_log, 1);
 }
 
@@ -180,6 +181,7 @@ static void page_done(void *ctx, struct hf_shared_log_page *page)
     struct hf_link *link = ctx;
     struct hf_ns *ns = current_ns(link);
 
+    hf__link_tick(link);
     hf__link_out(link, false);
     if (page->error.class != HF_SHARED_OK) {
         request_failed(link, &page->error);
@@ -299,6 +301,7 @@ static void epoch_done(void *ctx, struct hf_shared_epoch *epoch)
 {
     struct hf_link *link = ctx;
 
+    hf__link_tick(link);
     hf__link_out(link, false);
     if (epoch->error.class != HF_SHARED_OK) {
         request_failed(link, &epoch->error);

@@ -98,6 +98,7 @@ static void page_done(void *ctx, struct hf_shared_log_page *page)
     struct hf_ns *ns = link->log_read;
     struct hf_shared_error error = page->error;
 
+    hf__link_tick(link);
     hf__link_out(link, false);
     if (error.class == HF_SHARED_LINK)
         return;
@@ -110,9 +111,9 @@ static void page_done(void *ctx, struct hf_shared_log_page *page)
     } else {
         snprintf(ns->log_id, sizeof(ns->log_id), "%s", page->after_id);
         ns->log_unread = !link->tracking || page->n_entries >= PAGE_ENTRIES;
-        ns->log_due_ms = hf__now_ms(link->store) + (page->n_entries >= PAGE_ENTRIES ? 0
-                                                    : link->tracking                ? EVERY_MS
-                                                                                    : UNTRACKED_EVERY_MS);
+        ns->log_due_ms = link->time.now_ms + (page->n_entries >= PAGE_ENTRIES ? 0
+                                              : link->tracking                ? EVERY_MS
+                                                                              : UNTRACKED_EVERY_MS);
         hf__link_publish_cursor(link, ns);
     }
     hf__link_pump(link);
@@ -138,7 +139,7 @@ static bool read_log_of(struct hf_link *link, struct hf_ns *ns)
 
 bool hf__link_read_log(struct hf_link *link)
 {
-    int64_t now_ms = hf__now_ms(link->store);
+    int64_t now_ms = link->time.now_ms;
 
     if (link->state != HF_LINK_ONLINE)
         return false;

@@ -80,7 +80,7 @@ static bool add_live_as_row(struct hf_link *link, struct hf_look *look, struct h
                             const struct hf_pending_row *row)
 {
     size_t before = link->sends.n;
-    int rc = hf__replay_add_row(link, look, row);
+    int rc = hf__replay_add_row(link, &link->sends, look, row);
 
     if (link->sends.n > before)
         link->sends.sends[before].absorbed_lsn = live->version->lsn;
@@ -97,7 +97,7 @@ static void collect_live(struct hf_link *link, struct hf_look *look, bool *is_ro
     struct hf_found found;
     struct hf_live *live;
 
-    while (!hf__send_list_full(link, LIVE_MAX) && (live = hf__live_pop(link, &link->plain))) {
+    while (!hf__send_list_full(link, &link->sends, LIVE_MAX) && (live = hf__live_pop(link, &link->plain))) {
         enum live_verdict verdict = judge(link, look, live, &row, &found);
         if (verdict == LIVE_DROP) {
             drop_live(link, live);

@@ -87,14 +87,14 @@ void hf__link_delay_replay(struct hf_link *link)
 {
     int max_ms = link->store->opts.replay_delay_max_ms;
 
-    link->rows_not_before_ms = max_ms > 0 ? hf__now_ms(link->store) + hf__link_jittered(link, max_ms) : 0;
+    link->rows_not_before_ms = max_ms > 0 ? link->time.now_ms + hf__link_jittered(link, max_ms) : 0;
 }
 
 #define TENTHS 10u /* a throttled replay goes in bursts of a tenth of a second */
 
 unsigned hf__link_rows_allowed(struct hf_link *link)
 {
-    int64_t wait_ms = link->rows_not_before_ms - hf__now_ms(link->store);
+    int64_t wait_ms = link->rows_not_before_ms - link->time.now_ms;
     uint64_t ops_per_s, bytes_per_s;
 
     if (wait_ms > 0) {
@@ -116,8 +116,7 @@ void hf__link_spend(struct hf_link *link, size_t n_ops, size_t n_bytes)
         by_ops_ms = n_ops * 1000u / ops_per_s;
     if (bytes_per_s > 0)
         by_bytes_ms = n_bytes * 1000u / bytes_per_s;
-    link->rows_not_before_ms =
-        hf__now_ms(link->store) + (int64_t)(by_ops_ms > by_bytes_ms ? by_ops_ms : by_bytes_ms);
+    link->rows_not_before_ms = link->time.now_ms + (int64_t)(by_ops_ms > by_bytes_ms ? by_ops_ms : by_bytes_ms);
 }
 
 /* ---- what to do about a loss ---- */

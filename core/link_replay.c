@@ -47,7 +47,7 @@ void hf__link_restart_pacing(struct hf_link *link)
 /* Replay ramps up from a few rows and halves when answers take long; live traffic has every other turn in any case. */
 void hf__link_pace(struct hf_link *link, bool touched)
 {
-    int64_t took_ms = hf__now_ms(link->store) - link->rows_sent_ms;
+    int64_t took_ms = link->time.now_ms - link->rows_sent_ms;
     unsigned floor = touched ? 1 : ROWS_MIN;
 
     if (touched)
@@ -58,6 +58,7 @@ void hf__link_pace(struct hf_link *link, bool touched)
         link->rows_budget = 2 * link->rows_budget < ROWS_MAX ? 2 * link->rows_budget : ROWS_MAX;
     link->contended = touched && link->sends.n == 1 ? link->contended + 1 : 0;
     if (touched && link->rows_from_cursor) { /* they come again at once */
+        hf__send_list_clear(&link->ahead);
         link->row_cursor = link->sends.sends[0].trial->row.first_lsn;
         link->rows_done = false;
     }
@@ -161,8 +162,8 @@ static void begin_case(struct hf_link *link, struct hf_send *s, const struct hf_
         .foreign = known_foreign(link, trial),
         .policy = s->ns->conflict,
         .keep_replaced = s->ns->keep_replaced,
-        .now_ms = hf__now_ms(link->store),
-        .clock_uncertainty_ms = hf__link_uncertainty_ms(link, hf__now_ms(link->store)),
+        .now_ms = link->time.now_ms,
+        .clock_uncertainty_ms = hf__link_uncertainty_ms(link, link->time.now_ms),
     };
     trial->examined = s->ns->writers == HF_WRITERS_ANY ||
                       (s->ns->writers == HF_WRITERS_HOLDFAST && trial->c.foreign.op != 0) ||
@@ -191,7 +192,7 @@ void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s)
     struct hf_trial *trial = s->trial;
 
     (void)link;
-    trial->guarded = trial->judged = s->in_group = false;
+    trial->guarded = trial->judged = s->in_group = s->only_if_absent = false;
     trial->n_guards = 0;
 }
 
@@ -231,7 +232,8 @@ static int fill_send(struct hf_link *link, struct hf_send *s, const struct hf_pe
     return rc;
 }
 
-int hf__replay_add_row(struct hf_link *link, struct hf_look *look, const struct hf_pending_row *row)
+int hf__replay_add_row(struct hf_link *link, struct hf_send_list *list, struct hf_look *look,
+                       const struct hf_pending_row *row)
 {
     struct hf_found found;
     struct hf_send *s;
@@ -243,17 +245,17 @@ int hf__replay_add_row(struct hf_link *link, struct hf_look *look, const struct 
     }
     if (rc != 0 || !row_is_owed(link, row, &found))
         return rc;
-    s = hf__send_add(&link->sends);
+    s = hf__send_add(list);
     rc = s ? fill_send(link, s, row, &found) : HF_ENOMEM;
     if (rc != 0)
         return rc;
     begin_case(link, s, &found);
     if (!may_send_now(link, s)) {
         link->again = true;
-        hf__send_drop_last(&link->sends);
+        hf__send_drop_last(list);
         return 0;
     }
-    link->sends.bytes += s->key.len + s->value.len;
+    list->bytes += s->key.len + s->value.len;
     return 0;
 }
 
@@ -616,6 +618,7 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     struct hf_link *link = ctx;
     struct hf_shared_error error = examine->error;
 
+    hf__link_tick(link);
     hf__link_out(link, false);
     if (error.class == HF_SHARED_LINK) {
         leave_all(link); /* nothing was sent; `lost` follows */
@@ -631,20 +634,34 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     }
 }
 
-/* What needs no judge: guarded by the script itself, or by nothing. */
-static bool store_unjudged(struct hf_link *link, bool guarded)
+/* A set that is right where there is no such key needs no script: SET has a word for that. */
+static bool is_only_if_absent(const struct hf_trial *trial)
+{
+    return trial->guarded && trial->c.live && trial->n_guards == 1 && trial->guards[0].absent;
+}
+
+/* Whether a group of this kind can take the row without a judge. */
+static bool goes_with(const struct hf_trial *trial, enum hf_group_kind kind)
+{
+    if (kind == HF_GROUP_GUARDED)
+        return trial->guarded;
+    return !trial->examined || is_only_if_absent(trial);
+}
+
+static bool store_unjudged(struct hf_link *link, enum hf_group_kind kind)
 {
     bool any = false;
 
     for (size_t i = 0; i < link->sends.n; i++) {
-        struct hf_trial *trial = link->sends.sends[i].trial;
-        if (trial->examined && !trial->guarded)
+        struct hf_send *s = &link->sends.sends[i];
+        if (!goes_with(s->trial, kind))
             continue;
-        judge_unexamined(trial);
-        put_into_group(&link->sends.sends[i]);
+        s->only_if_absent = kind == HF_GROUP_PLAIN && s->trial->examined;
+        judge_unexamined(s->trial);
+        put_into_group(s);
         any = true;
     }
-    return any && hf__send_group(link, guarded ? HF_GROUP_GUARDED : HF_GROUP_PLAIN);
+    return any && hf__send_group(link, kind);
 }
 
 #define EXAMINED_MAX 100u /* keys that are watched at once: Redis compares each with all others */
@@ -663,16 +680,8 @@ static bool examine_some(struct hf_link *link)
 
 bool hf__replay_try(struct hf_link *link)
 {
-    bool guarded = false, examined = false;
-
-    for (size_t i = 0; i < link->sends.n; i++) {
-        guarded |= link->sends.sends[i].trial->guarded;
-        examined |= link->sends.sends[i].trial->examined;
-    }
-    link->rows_sent_ms = hf__now_ms(link->store);
-    if (guarded || !examined)
-        return store_unjudged(link, guarded);
-    return store_unjudged(link, false) || examine_some(link);
+    link->rows_sent_ms = link->time.now_ms;
+    return store_unjudged(link, HF_GROUP_PLAIN) || store_unjudged(link, HF_GROUP_GUARDED) || examine_some(link);
 }
 
 /* ---- settling ---- */
@@ -790,14 +799,14 @@ static void park_contended(struct hf_link *link)
     hf__send_list_clear(&link->sends);
 }
 
-static int collect_rows(struct hf_link *link, struct hf_look *look, unsigned allowed)
+static int collect_rows(struct hf_link *link, struct hf_send_list *list, struct hf_look *look, unsigned allowed)
 {
     const struct hf_local_ops *ops = link->store->local->ops;
     struct hf_local_snap *snap;
     struct hf_pending_row row;
     int rc = hf__look_snap(look, &snap);
 
-    while (rc == 0 && !hf__send_list_full(link, allowed)) {
+    while (rc == 0 && !hf__send_list_full(link, list, allowed)) {
         rc = ops->pending_next(snap, link->row_cursor, &row);
         if (rc == HF_NOT_FOUND || (rc == 0 && row.first_lsn >= link->live_from)) {
             link->rows_done = true;
@@ -805,7 +814,7 @@ static int collect_rows(struct hf_link *link, struct hf_look *look, unsigned all
         }
         if (rc == 0) {
             link->row_cursor = row.first_lsn + 1;
-            rc = hf__replay_add_row(link, look, &row);
+            rc = hf__replay_add_row(link, list, look, &row);
         }
     }
     return rc;
@@ -817,6 +826,7 @@ static void collecting_failed(struct hf_link *link)
 
     snprintf(error.reason, sizeof(error.reason), "the local tier cannot be read: %.100s", hf_errmsg());
     hf__send_list_clear(&link->sends);
+    hf__send_list_clear(&link->ahead);
     link->again = true;
     hf__link_pause(link, &error);
 }
@@ -835,25 +845,81 @@ static bool too_much_is_left(struct hf_link *link)
     return too_much;
 }
 
-static int collect(struct hf_link *link, unsigned allowed)
+static int collect(struct hf_link *link, struct hf_send_list *list, unsigned allowed)
 {
     struct hf_look look;
     int rc = hf__look_begin(link->store, &look);
 
     if (rc == 0) {
-        rc = collect_rows(link, &look, allowed);
+        rc = collect_rows(link, list, &look, allowed);
         hf__look_end(&look);
     }
     return rc;
 }
 
+/* ---- preparing the next group while one is out ---- */
+
+void hf__replay_prepare(struct hf_link *link)
+{
+    if (link->state != HF_LINK_REPLAYING || !link->rows_from_cursor || link->sends.n == 0 || link->ahead.n > 0 ||
+        link->rows_done || link->paused || link->rows_not_before_ms > link->time.now_ms)
+        return;
+    if (collect(link, &link->ahead, link->rows_budget) != 0) { /* it shows when it is tried in its turn */
+        hf__send_list_clear(&link->ahead);
+        link->again = true;
+    }
+}
+
+/* Nothing about the key has changed since it was collected. */
+static bool is_as_prepared(struct hf_link *link, const struct hf_look *look, const struct hf_send *s)
+{
+    struct hf_slice key = hf__send_key(s);
+    const struct hf_generation *generations[] = {look->view.active, look->view.frozen};
+
+    for (size_t i = 0; i < 2; i++) {
+        const struct hf_node *node = generations[i] ? hf__generation_find(generations[i], key) : NULL;
+        const struct hf_version *head = node ? atomic_load(&node->head) : NULL;
+        if (head && (head->lsn > s->lsn || head->lsn == 0 || hf__version_is_settled(head)))
+            return false;
+    }
+    return !hf__notes_find(&link->notes, key) && hf__settle_acked_lsn(link->store, key) < s->trial->row.last_lsn;
+}
+
+/* Move what was prepared to where it is sent from; what is no longer as it was is collected again. */
+static int take_prepared(struct hf_link *link)
+{
+    struct hf_send_list *ahead = &link->ahead;
+    struct hf_look look;
+    int rc = hf__look_begin(link->store, &look);
+
+    for (size_t i = 0; rc == 0 && i < ahead->n; i++) {
+        struct hf_send *from = &ahead->sends[i], *to;
+        if (!is_as_prepared(link, &look, from)) {
+            rc = hf__replay_add_row(link, &link->sends, &look, &from->trial->row);
+            continue;
+        }
+        to = hf__send_add(&link->sends);
+        rc = to ? 0 : HF_ENOMEM;
+        if (!to)
+            break;
+        *to = *from;
+        *from = (struct hf_send){0};
+        link->sends.bytes += to->key.len + to->value.len;
+    }
+    hf__look_end(&look);
+    hf__send_list_clear(ahead);
+    return rc;
+}
+
 bool hf__link_send_rows(struct hf_link *link)
 {
-    unsigned allowed = link->rows_done ? 0 : hf__link_rows_allowed(link);
+    unsigned allowed = link->rows_done && link->ahead.n == 0 ? 0 : hf__link_rows_allowed(link);
     int rc = 0;
 
+    if (allowed > 0 && link->ahead.n > 0)
+        rc = take_prepared(link);
     while (rc == 0 && allowed > 0 && link->sends.n == 0 && !link->rows_done && !too_much_is_left(link)) {
-        rc = collect(link, allowed);
+        rc = collect(link, &link->sends, allowed);
         if (rc == 0)
             park_contended(link);
     }
@@ -865,5 +931,6 @@ bool hf__link_send_rows(struct hf_link *link)
         return false;
     link->rows_from_cursor = true;
     hf__link_spend(link, link->sends.n, link->sends.bytes);
+    hf__link_wake(link->store); /* to prepare the next ones when these are on their way */
     return hf__replay_try(link);
 }

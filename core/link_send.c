@@ -19,9 +19,9 @@ static size_t group_max(const struct hf_link *link, size_t max)
     return link->suspect_losses > 1 ? 1 : max;
 }
 
-bool hf__send_list_full(const struct hf_link *link, size_t max)
+bool hf__send_list_full(const struct hf_link *link, const struct hf_send_list *list, size_t max)
 {
-    return link->sends.n >= group_max(link, max) || link->sends.bytes >= BYTES_MAX;
+    return list->n >= group_max(link, max) || list->bytes >= BYTES_MAX;
 }
 
 struct hf_send *hf__send_add(struct hf_send_list *list)
@@ -279,6 +279,7 @@ static void group_done(void *ctx, struct hf_shared_group *group)
     struct hf_shared_error error = group->error;
     bool log_missing = a_log_is_missing(group);
 
+    hf__link_tick(link);
     if (error.class == HF_SHARED_LINK) {
         hf__send_lost(link);
         hf__link_out(link, false);
@@ -288,7 +289,7 @@ static void group_done(void *ctx, struct hf_shared_group *group)
         link->no_scripts = true; /* perhaps it is that: then rows go another way */
         error = (struct hf_shared_error){0};
     }
-    if (group->watched || group->guarded)
+    if (link->sends.sends[0].trial) /* rows */
         hf__link_pace(link, error.class == HF_SHARED_RETRY);
     take_results(link, group);
     keep_the_rest(&link->sends);
@@ -317,7 +318,7 @@ static int grow_request(struct hf_link *link)
 /* When it was made is told of what is late: the log's own id says only when it arrived. */
 #define LATE_MS 50
 
-static struct hf_shared_item make_item(const struct hf_link *link, struct hf_send *s, int64_t now_ms)
+static struct hf_shared_item make_item(struct hf_link *link, struct hf_send *s, int64_t now_ms)
 {
     bool late = s->replayed || now_ms - s->made_ms > LATE_MS;
     struct hf_shared_item item = {
@@ -328,6 +329,7 @@ static struct hf_shared_item make_item(const struct hf_link *link, struct hf_sen
         .lsn = s->lsn,
         .made_ms = late ? hf__link_to_redis_ms(link, s->made_ms) : 0,
         .uncertainty_ms = late ? hf__link_uncertainty_ms(link, s->made_ms) : 0,
+        .only_if_absent = s->only_if_absent,
         .owner = s,
     };
 
@@ -343,7 +345,7 @@ static void fill_request(struct hf_link *link)
 {
     struct hf_ns_table *table = &link->store->namespaces;
     struct hf_shared_group *group = &link->group;
-    int64_t now_ms = hf__now_ms(link->store);
+    int64_t now_ms = link->time.now_ms;
 
     group->n_items = group->n_logs = 0;
     for (size_t k = 0; k < table->n; k++) {

@@ -70,6 +70,7 @@ struct hf_send {
     struct hf_trial *trial; /* of a row; owned */
     struct hf_ns *ns;
     struct hf_buf key, value;
+    bool only_if_absent;  /* it is a set, for a key that is not there */
     bool in_group;        /* the group under way is about it */
     enum hf_shared_op op; /* 0: nothing is to be sent */
     uint64_t lsn;         /* an acknowledgement settles the key up to here */
@@ -161,6 +162,14 @@ struct hf_sweep {
     struct hf_shared_examine request;
 };
 
+/* The clocks as of the turn under way. */
+struct hf_link_time {
+    int64_t now_ms; /* timeline */
+    bool known;
+    int64_t offset_ms, uncertainty_ms; /* Redis's clock minus the timeline, and how far that may be off */
+    int64_t memo_made_ms, memo_ms;     /* the uncertainty of a past time, which those near it share */
+};
+
 enum hf_catch_up {
     HF_CATCH_UP_SERVER = 0, /* once: is it the same life of the same server? */
     HF_CATCH_UP_EPOCH,      /* from here to RESEND: for each namespace */
@@ -200,6 +209,7 @@ struct hf_link {
     /* what the request out consists of; the live ones also count as outstanding (mutex) */
     bool out; /* written by the link thread, with the mutex */
     struct hf_send_list sends;
+    struct hf_send_list ahead; /* rows that come next: collected while those before them are out */
     struct hf_lane_list lane_sends;
     struct hf_shared_group group;
     struct hf_shared_lane lane_request;
@@ -221,6 +231,8 @@ struct hf_link {
     bool connected;
     bool asks_time; /* the first answer on this connection was not believed: nothing is sent before the second */
     _Atomic bool waits_for_sync; /* the head of a queue is not durable yet: wake when the journal moves on */
+
+    struct hf_link_time time;
 
     /* catching up */
     enum hf_catch_up catch_up;
@@ -290,7 +302,9 @@ void hf__link_pause(struct hf_link *link, const struct hf_shared_error *error);
 int64_t hf__link_to_redis_ms(const struct hf_link *link, int64_t timeline_ms);
 int64_t hf__link_from_redis_ms(const struct hf_link *link, int64_t redis_ms);
 /* How far a time on the timeline may be off when it is told in Redis's. */
-int64_t hf__link_uncertainty_ms(const struct hf_link *link, int64_t timeline_ms);
+int64_t hf__link_uncertainty_ms(struct hf_link *link, int64_t timeline_ms);
+/* The two clocks as of now: asked once for a turn, not for each of its thousand changes. */
+void hf__link_tick(struct hf_link *link);
 /* Entries up to this LSN are about to be handed to Redis. */
 void hf__link_note_sent(struct hf_link *link, uint64_t lsn);
 /* Live writes were left pending: a further pass is needed. */
@@ -374,7 +388,7 @@ void hf__link_foreign_change(struct hf_link *link, const struct hf_shared_change
 /* link_send.c */
 struct hf_send *hf__send_add(struct hf_send_list *list); /* NULL without memory */
 void hf__send_drop_last(struct hf_send_list *list);
-bool hf__send_list_full(const struct hf_link *link, size_t max);
+bool hf__send_list_full(const struct hf_link *link, const struct hf_send_list *list, size_t max);
 void hf__send_list_clear(struct hf_send_list *list);
 struct hf_slice hf__send_key(const struct hf_send *s);
 struct hf_slice hf__send_value(const struct hf_send *s);
@@ -397,7 +411,10 @@ void hf__link_restart_pacing(struct hf_link *link); /* a new connection: begin w
 void hf__link_pace(struct hf_link *link, bool touched);
 bool hf__link_send_rows(struct hf_link *link); /* true when a request went out */
 /* Add one row to the list and begin its trial. */
-int hf__replay_add_row(struct hf_link *link, struct hf_look *look, const struct hf_pending_row *row);
+int hf__replay_add_row(struct hf_link *link, struct hf_send_list *list, struct hf_look *look,
+                       const struct hf_pending_row *row);
+/* While rows are out: collect those that come next. */
+void hf__replay_prepare(struct hf_link *link);
 /* The next step for the rows in the list. True when a request went out. */
 bool hf__replay_try(struct hf_link *link);
 /* A guarded group was answered: this row's key holds something else than was known, or no script may run. */

@@ -186,7 +186,7 @@ static bool identify(struct hf_link *link, struct hf_copy *copy)
 static bool is_same(struct hf_link *link, const struct hf_copy *copy, const struct hf_shared_seen *seen)
 {
     int64_t deadline_ms = hf__link_from_redis_ms(link, seen->deadline_ms);
-    int64_t slack = HF_JUDGE_DEADLINE_SLACK_MS + 2 * hf__link_uncertainty_ms(link, hf__now_ms(link->store));
+    int64_t slack = HF_JUDGE_DEADLINE_SLACK_MS + 2 * hf__link_uncertainty_ms(link, link->time.now_ms);
 
     if (seen->kind == HF_SHARED_ABSENT)
         return copy->id.kind == HF_VERSION_ABSENT;
@@ -205,7 +205,7 @@ static bool adopt(struct hf_link *link, const struct hf_copy *copy, const struct
         .rule = HF_RULE_ADOPTED,
         .winner = HF_WINNER_THEIRS,
         .op = HF_PENDING_SET,
-        .decided_ms = hf__now_ms(link->store),
+        .decided_ms = link->time.now_ms,
         .theirs = {.present = seen->kind != HF_SHARED_ABSENT,
                    .too_long = seen->kind != HF_SHARED_ABSENT,
                    .value = seen->has_digest ? hf__slice(seen->digest, HF_DIGEST_BYTES) : hf__slice(NULL, 0),
@@ -269,6 +269,7 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     struct hf_link *link = ctx;
     struct hf_sweep *sweep = &link->sweep;
 
+    hf__link_tick(link);
     sweep->out = false;
     if (examine->error.class != HF_SHARED_OK || !sweep->active) {
         sweep->failed = true; /* not again before the next connection */
@@ -283,7 +284,7 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     }
     if (!ask_again(sweep)) {
         sweep->awaits_refresh = true;
-        sweep->not_before_ms = hf__now_ms(link->store) + PAUSE_MS;
+        sweep->not_before_ms = link->time.now_ms + PAUSE_MS;
     }
     hf__link_pump(link);
 }
@@ -331,8 +332,8 @@ static bool turn(struct hf_link *link)
         close_gaps(link);
         sweep->awaits_refresh = false;
     }
-    if (hf__now_ms(link->store) < sweep->not_before_ms) {
-        hf__link_wake_in(link, (int)(sweep->not_before_ms - hf__now_ms(link->store)));
+    if (link->time.now_ms < sweep->not_before_ms) {
+        hf__link_wake_in(link, (int)(sweep->not_before_ms - link->time.now_ms));
         return true;
     }
     if (sweep->request.n_keys == 0 || sweep->n == 0) {

@@ -18,6 +18,7 @@ struct hf_generation {
     struct chunk *chunks;
     struct hf_node *head; /* no key, full height */
     _Atomic size_t bytes, keys;
+    struct hf_waiting waiting;
     _Atomic uint8_t height; /* of the tallest node: levels above are empty */
     unsigned pins;          /* overlay.mutex */
     uint64_t random;        /* xorshift state for heights */
@@ -66,6 +67,7 @@ static struct hf_node *node_new(struct hf_generation *g, struct hf_slice key, ui
     if (key.len > 0)
         memcpy((uint8_t *)node + head, key.data, key.len);
     atomic_init(&node->head, NULL);
+    atomic_init(&node->waiting_bytes, 0);
     node->height = height;
     for (uint8_t i = 0; i < height; i++)
         atomic_init(&node->next[i], NULL);
@@ -97,6 +99,11 @@ static struct hf_generation *generation_new(void)
     }
     atomic_store(&g->bytes, 0);
     return g;
+}
+
+struct hf_waiting *hf__generation_waiting(struct hf_generation *g)
+{
+    return &g->waiting;
 }
 
 size_t hf__generation_bytes(const struct hf_generation *g)

@@ -46,6 +46,8 @@ static inline bool hf__version_is_settled(const struct hf_version *v)
 struct hf_node {
     struct hf_slice key;
     _Atomic(struct hf_version *) head;
+    _Atomic uint64_t
+        waiting_bytes; /* with which its generation counts it as waiting (pending_bounds.h); 0: it does not */
     uint8_t height;
     _Atomic(struct hf_node *) next[];
 };
@@ -78,6 +80,12 @@ void hf__generation_release_ref(struct hf_overlay *overlay, struct hf_generation
 int hf__overlay_freeze(struct hf_overlay *overlay);
 /* The frozen generation is in the local tier: readers do not need it any more. */
 void hf__overlay_drop_frozen(struct hf_overlay *overlay);
+
+/* Keys that wait for the shared tier, and their bytes (pending_bounds.h). */
+struct hf_waiting {
+    _Atomic int64_t keys, bytes;
+};
+struct hf_waiting *hf__generation_waiting(struct hf_generation *generation);
 
 /* Bytes held by a generation; its number of keys. Any thread. */
 size_t hf__generation_bytes(const struct hf_generation *generation);

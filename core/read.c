@@ -2,6 +2,7 @@
 #include "fail.h"
 #include "link.h"
 #include "lookup.h"
+#include "outage.h"
 #include "write.h"
 
 #include <stdlib.h>
@@ -48,7 +49,9 @@ static bool is_shared(struct hf *store, const struct hf_ns *ns, const struct hf_
         return true;
     if (owed != HF_OWED_NOTHING)
         return false;
-    return found->top ? atomic_load(&found->top->state) == HF_VERSION_SETTLED : found->record_shared;
+    if (!found->top)
+        return found->record_shared;
+    return atomic_load(&found->top->state) == HF_VERSION_SETTLED && !(found->top->flags & HF_ENTRY_LOCAL);
 }
 
 static void describe(struct hf *store, struct hf_slice key, const struct hf_found *found, enum hf_owed owed,
@@ -139,6 +142,8 @@ static bool asks_shared(struct hf *store, struct hf_slice key, const struct read
 {
     struct hf_ns *ns = hf__ns_of(&store->namespaces, key);
 
+    if (hf__outage_refuses(store, ns)) /* no copy will do; what our own unanswered change denies is denied */
+        return r->live || !r->result.pending;
     if (!store->link || ns->write_mode == HF_WRITE_LOCAL || r->result.pending)
         return false;
     return ns->read_mode == HF_READ_SHARED || !r->result.existed;
@@ -147,15 +152,20 @@ static bool asks_shared(struct hf *store, struct hf_slice key, const struct read
 /* Read a key as `r->into` says. The result is given also for HF_NOT_FOUND. */
 static int read_key(struct hf *store, struct hf_slice key, struct read *r, struct hf_result *ret_result)
 {
+    const struct hf_ns *ns = NULL;
     int rc = hf__check_handle(store, false);
 
     if (rc == 0)
         rc = hf__check_key(key);
+    if (rc == 0) {
+        ns = hf__ns_of(&store->namespaces, key);
+        rc = hf__outage_check(store, ns, key, true);
+    }
     if (rc == 0)
         rc = read_local(store, key, r);
     if (rc == 0 && asks_shared(store, key, r)) {
         rc = read_shared(store, key, r);
-        if (rc != 0 && rc != HF_EWRONGTYPE && rc != HF_ENOMEM)
+        if (rc != 0 && rc != HF_EWRONGTYPE && rc != HF_ENOMEM && !hf__outage_refuses(store, ns))
             rc = 0; /* Redis cannot answer: what is held here holds */
     }
     if (rc != 0) {

@@ -3,6 +3,7 @@
 #include "fail.h"
 #include "link.h"
 #include "lookup.h"
+#include "outage.h"
 
 #include <stdlib.h>
 
@@ -149,7 +150,10 @@ static int keep(struct hf_scan *scan, struct merge *m, struct hf_slice key, cons
 {
     struct item *item = &scan->items[scan->n];
     enum hf_owed owed = HF_OWED_NOTHING;
-    int rc = scan->store->sharing ? hf__look_owed(&m->look, key, found, &owed) : 0;
+    int rc = hf__outage_check(scan->store, hf__ns_of(&scan->store->namespaces, key), key, false);
+
+    if (rc == 0 && scan->store->sharing)
+        rc = hf__look_owed(&m->look, key, found, &owed);
 
     item->key_at = scan->bytes.len;
     item->key_len = key.len;

@@ -3,6 +3,7 @@
 
 #include "checkpoint.h"
 #include "fail.h"
+#include "pending_bounds.h"
 
 #include <stdlib.h>
 
@@ -58,7 +59,7 @@ static bool mark_sent(struct hf *store, struct hf_version *v, uint64_t lsn)
 
 /* Call `mark` for the key's versions up to `lsn` in one generation. Returns how many it changed; `*any` is set when
  * there were such versions. */
-static unsigned each_version(struct hf *store, const struct hf_generation *g, struct hf_slice key, uint64_t lsn,
+static unsigned each_version(struct hf *store, struct hf_generation *g, struct hf_slice key, uint64_t lsn,
                              mark_fn *mark, bool *any)
 {
     struct hf_node *node = g ? hf__generation_find(g, key) : NULL;
@@ -70,6 +71,8 @@ static unsigned each_version(struct hf *store, const struct hf_generation *g, st
         changed += mark(store, v, lsn);
         *any = true;
     }
+    if (changed > 0)
+        hf__pending_settled(store, g, node);
     return changed;
 }
 

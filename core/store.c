@@ -9,6 +9,7 @@
 #include "fail.h"
 #include "link.h"
 #include "lock.h"
+#include "pending_bounds.h"
 #include "recovered.h"
 #include "seed.h"
 #include "settle.h"
@@ -414,11 +415,12 @@ static int open_journal(struct hf *store, const struct remembered *was)
         return rc;
     hf__timeline_note_recorded(&store->time, r.written_ms);
     hf__recovered_settle(store, &r);
+    rc = hf__pending_recovered(store);
     store->recovered_lsn = r.last_lsn;
     store->n_quarantined += r.n_damage > 0;
     atomic_store(&store->visible_lsn, hf__journal_last_lsn(store->journal));
     hf__recovery_release(&r);
-    return 0;
+    return rc;
 }
 
 /* ---- opening ---- */
@@ -428,6 +430,7 @@ static void init_locks(struct hf *store)
     pthread_mutex_init(&store->write_mutex, NULL);
     pthread_mutex_init(&store->checkpoint.mutex, NULL);
     hf__cond_init(&store->checkpoint.wake);
+    hf__cond_init(&store->pending.room);
     pthread_cond_init(&store->checkpoint.finished, NULL);
     hf__intents_init(store);
 }
@@ -576,6 +579,7 @@ static int store_free(struct hf *store)
     pthread_mutex_destroy(&store->checkpoint.mutex);
     pthread_cond_destroy(&store->checkpoint.wake);
     pthread_cond_destroy(&store->checkpoint.finished);
+    pthread_cond_destroy(&store->pending.room);
     explicit_bzero(store->redis, strlen(store->redis)); /* it may hold a password */
     free(store->redis);
     free(store->dir);

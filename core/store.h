@@ -88,6 +88,14 @@ struct hf_checkpointer {
     size_t n_acked, acked_capacity;
 };
 
+/* What waits for the shared tier, as of the last commit of the local tier (pending_bounds.h). */
+struct hf_pending_count {
+    _Atomic uint64_t stored_bytes;    /* of rows */
+    _Atomic int64_t stored_oldest_ms; /* when the oldest row or lane entry was made; 0: none */
+    _Atomic uint64_t cleared;         /* times that something has ended */
+    pthread_cond_t room;              /* ... which is signalled; checkpoint.mutex */
+};
+
 struct hf {
     unsigned fork_count; /* of this process when the handle was made */
     char *dir;
@@ -113,6 +121,7 @@ struct hf {
     uint64_t n_quarantined;
     uint64_t read_covered_lsn, read_limit_lsn; /* a reader's overlay holds the journal between these; write_mutex */
 
+    struct hf_pending_count pending;
     pthread_mutex_t write_mutex;
     _Atomic bool closing;
     _Atomic uint64_t visible_lsn;      /* readers see versions up to here: a batch becomes visible as a whole */

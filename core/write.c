@@ -16,6 +16,8 @@
 #include "fail.h"
 #include "link.h"
 #include "lookup.h"
+#include "outage.h"
+#include "pending_bounds.h"
 #include "settle.h"
 #include "unlist.h"
 
@@ -39,6 +41,8 @@ struct change {
     int64_t now_ms;
     bool shares; /* the namespace is owed to the shared tier */
     bool lane;   /* all of it goes through the lane */
+    bool alone;  /* taken for this node alone: outage policy `local` */
+    struct hf_pending_claim claim;
     struct hf_entry *entries;
     struct hf_staged *staged;
     char (*numbers)[COUNTER_TEXT_MAX];
@@ -277,7 +281,7 @@ static int prepare_incr(struct change *c, const struct hf_op *op, char *number, 
     entry.value = hf__slice(number, (size_t)snprintf(number, COUNTER_TEXT_MAX, "%" PRId64, sum));
     c->result.existed = found.live;
     c->result.number = sum;
-    c->result.tentative = c->shares;
+    c->result.tentative = c->shares || c->alone;
     c->lane |= c->shares;
     *ret_entry = entry;
     return 0;
@@ -293,6 +297,28 @@ static int prepare_op(struct change *c, size_t i, struct hf_entry *ret_entry)
     case HF_OP_INCR: return prepare_incr(c, &c->ops[i], c->numbers[i], ret_entry);
     }
     return hf__fail(HF_EINVAL, "an operation of kind %d; see enum hf_op_kind", (int)c->ops[i].kind);
+}
+
+/* Without the shared tier, and with nothing of these keys owed to it, the change is for this node alone. What is owed goes
+ * on being owed: the change joins it. */
+static int go_alone(struct change *c)
+{
+    int rc = 0;
+
+    if (!c->shares || (c->condition && c->condition->tentative) || !hf__outage_is_local(c->store, c->ns))
+        return 0;
+    for (size_t i = 0; i < c->n_ops; i++) {
+        enum hf_owed owed = HF_OWED_NOTHING;
+        struct hf_found found;
+        rc = hf__look_up(&c->look, c->ops[i].key, &found);
+        if (rc == 0)
+            rc = hf__look_owed(&c->look, c->ops[i].key, &found, &owed);
+        if (rc != 0 || owed != HF_OWED_NOTHING)
+            return rc;
+    }
+    c->alone = true;
+    c->shares = c->lane = false;
+    return 0;
 }
 
 /* Is there any lane entry that a plain write could meet? */
@@ -391,6 +417,8 @@ static int prepare(struct change *c)
 
     if (rc == 0 && c->condition)
         rc = check_condition(c);
+    if (rc == 0)
+        rc = go_alone(c);
 
     for (size_t i = 0; i < c->n_ops && rc == 0; i++) {
         rc = prepare_op(c, i, &c->entries[c->n]);
@@ -412,6 +440,20 @@ static int prepare(struct change *c)
 
 /* ---- applying ---- */
 
+/* May it be left pending? */
+static int admit(struct change *c)
+{
+    int rc = 0;
+
+    c->claim =
+        (struct hf_pending_claim){.entries = c->entries, .n = c->n, .n_void = c->n_promoted, .lane = c->lane};
+    if (!c->shares)
+        return 0;
+    if (!c->lane)
+        rc = hf__pending_is_counted(&c->look, c->entries[0].key, &c->claim.counted);
+    return rc == 0 ? hf__pending_admit(&c->look, &c->claim) : rc;
+}
+
 static int stage(struct change *c)
 {
     enum hf_version_state state = c->shares ? HF_VERSION_UNSETTLED : HF_VERSION_SETTLED;
@@ -432,6 +474,8 @@ static void insert(struct change *c)
     }
     if (c->lane)
         atomic_fetch_add(&c->store->lane_open, (int64_t)c->n);
+    for (size_t i = 0; i < c->n && c->shares; i++)
+        hf__pending_inserted(c->store, &c->staged[i], c->claim.counted);
     c->result.lsn = lsn;
     atomic_store_explicit(&c->store->visible_lsn, lsn, memory_order_release);
 }
@@ -454,10 +498,14 @@ static int append_unlisting(struct change *c)
 /* With the write lock. */
 static int apply(struct change *c, struct hf_ticket *ticket)
 {
-    int rc = c->unlist ? hf__unlist_check(c->store, c->unlist) : 0;
+    int rc = hf__outage_check(c->store, c->ns, c->ops[0].key, false);
 
+    if (rc == 0 && c->unlist)
+        rc = hf__unlist_check(c->store, c->unlist);
     if (rc == 0)
         rc = prepare(c);
+    if (rc == 0)
+        rc = admit(c);
     if (rc == 0)
         rc = stage(c);
     if (rc == 0)
@@ -507,16 +555,12 @@ static int check_room(struct change *c)
     return rc == 0 ? hf__checkpoint_throttle(c->store) : rc;
 }
 
-/* Check, lock, apply, unlock. */
-static int run(struct change *c, struct hf_ticket *ticket, struct hf_submission *submission)
+/* Lock, apply, unlock. */
+static int run_once(struct change *c, struct hf_ticket *ticket, struct hf_submission *submission)
 {
     struct hf *store = c->store;
-    int rc = check_ops(c);
+    int rc = 0;
 
-    if (rc == 0)
-        rc = check_room(c);
-    if (rc != 0)
-        return rc;
     pthread_mutex_lock(&store->write_mutex);
     hf__intent_await(store, c->ops, c->n_ops);
     if (!is_no_op(c, &rc))
@@ -524,11 +568,58 @@ static int run(struct change *c, struct hf_ticket *ticket, struct hf_submission 
     hf__look_end(&c->look); /* nothing is pinned while the disk or Redis is waited for */
     if (rc == 0 && submission) {
         submission->result = c->result;
+        submission->may_share = c->shares;
+        submission->alone = c->alone;
         hf__done_submit(store, submission);
     }
     pthread_mutex_unlock(&store->write_mutex);
+    return rc;
+}
+
+/* As it was before it was prepared. */
+static void forget(struct change *c)
+{
+    c->n = c->n_promoted = 0;
+    c->alone = false;
+    c->shares = c->store->sharing && c->ns->write_mode != HF_WRITE_LOCAL;
+    c->lane = c->shares && c->n_ops > 1;
+    c->result = (struct hf_result){0};
+    c->now_ms = hf__now_ms(c->store);
+}
+
+static void tell_alone(const struct change *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        hf__done_settled(c->store, &(struct hf_settlement){.key = c->entries[i].key,
+                                                           .first_lsn = c->entries[i].lsn,
+                                                           .last_lsn = c->entries[i].lsn,
+                                                           .outcome = HF_OUTCOME_LOCAL,
+                                                           .reason = ""});
+}
+
+/* Check, and do it; under policy `block` again, when there may be room. */
+static int run(struct change *c, struct hf_ticket *ticket, struct hf_submission *submission)
+{
+    struct hf *store = c->store;
+    struct timespec deadline;
+    int rc = check_ops(c);
+
+    if (rc == 0)
+        rc = hf__outage_check(store, c->ns, c->ops[0].key, !submission);
+    if (rc == 0)
+        rc = check_room(c);
+    if (rc != 0)
+        return rc;
+    hf__deadline_in(&deadline, store->opts.redis_timeout_ms);
+    rc = run_once(c, ticket, submission);
+    while (rc == HF_EBUSY && c->claim.may_wait && hf__pending_await(store, &c->claim, &deadline)) {
+        forget(c);
+        rc = run_once(c, ticket, submission);
+    }
     if (rc == 0)
         hf__checkpoint_note_write(store);
+    if (rc == 0 && c->alone)
+        tell_alone(c);
     return rc;
 }
 
@@ -536,7 +627,8 @@ static int run(struct change *c, struct hf_ticket *ticket, struct hf_submission 
 
 static bool waits_for_share(const struct change *c)
 {
-    return c->shares && c->store->link && c->ns->write_mode == HF_WRITE_THROUGH;
+    return c->shares && c->store->link &&
+           (c->ns->write_mode == HF_WRITE_THROUGH || hf__outage_refuses(c->store, c->ns));
 }
 
 /* Durable first (the link sends meanwhile), then shared. */
@@ -546,12 +638,12 @@ static int wait_for(struct change *c, struct hf_ticket *ticket, const struct tim
     enum hf_share share = HF_SHARE_PENDING;
     int rc = hf__journal_wait(c->store->journal, r->lsn);
 
-    if (ticket)
+    if (ticket && !c->alone)
         share = hf__ticket_wait(c->store, ticket, deadline); /* also after a failure: `cond` is on our stack */
     if (rc != 0)
         return rc;
     r->durable = hf__journal_durable_lsn(c->store->journal) >= r->lsn;
-    r->shared = !c->shares || share == HF_SHARE_DONE;
+    r->shared = (!c->shares && !c->alone) || share == HF_SHARE_DONE;
     r->pending = c->shares && share == HF_SHARE_PENDING;
     if (share == HF_SHARE_DONE && ticket->has_number) { /* nobody writes to the ticket any more */
         r->number = ticket->number;
@@ -562,6 +654,8 @@ static int wait_for(struct change *c, struct hf_ticket *ticket, const struct tim
         return hf__fail(HF_EREFUSED, "Redis refused the change of '%s', which is kept here and parked: %s",
                         hf__printable(c->ops[0].key, shown, sizeof(shown)), ticket->reason);
     }
+    if (r->pending && hf__outage_refuses(c->store, c->ns))
+        return hf__fail(HF_EUNKNOWN, HF_UNANSWERED);
     return 0;
 }
 
@@ -591,7 +685,8 @@ static int write_and_wait(struct hf *store, const struct hf_op *ops, size_t n, s
         pthread_cond_destroy(&answered);
     hf__ticket_release_ref(store, ticket);
     c.result.code = rc;
-    if (ret_result && (rc == 0 || rc == HF_EREFUSED || rc == HF_NOT_FOUND))
+    if (ret_result &&
+        (rc == 0 || rc == HF_EREFUSED || rc == HF_NOT_FOUND || (rc == HF_EUNKNOWN && c.result.pending)))
         *ret_result = c.result;
     return rc;
 }
@@ -625,7 +720,7 @@ int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, 
     }
     s->done = done;
     s->ctx = ctx;
-    s->may_share = c.shares;
+    s->must_share = hf__outage_refuses(store, c.ns);
     hf__deadline_in(&s->deadline, store->opts.redis_timeout_ms);
     if (waits_for_share(&c)) {
         s->ticket = hf__ticket_new(NULL);
@@ -730,6 +825,7 @@ static int append_again(struct hf *store, struct hf_slice key, const struct hf_f
     if (rc != 0)
         return rc;
     hf__overlay_insert(&store->overlay, &staged, entry.lsn);
+    hf__pending_inserted(store, &staged, false); /* it was owed nothing */
     atomic_store_explicit(&store->visible_lsn, entry.lsn, memory_order_release);
     hf__checkpoint_note_write(store);
     return 0;

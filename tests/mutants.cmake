@@ -38,6 +38,19 @@ hf_mutant(17_one_answer_ends_the_unknown_time unit/test_clock.c *redis_ends_the_
           "    if (!hf__shared_clock_confirm(&t->shared, sample))\n        return false;" "    (void)hf__shared_clock_confirm(&t->shared, sample);")
 hf_mutant(17_the_link_waits_for_no_second_answer unit/test_clock.c *slower_clock* core/link.c
           "    return link->asks_time || hf__time_is_unknown(link->store);" "    return hf__time_is_unknown(link->store);")
+hf_mutant(bounds_what_was_settled_stays_counted unit/test_bounds.c *nothing_is_refused* core/pending_bounds.c
+          "    before = uncount(g, node);" "    before = 0;\n    (void)uncount;")
+hf_mutant(bounds_a_key_counts_twice unit/test_bounds.c *counted_as_in_a_model* core/pending_bounds.c
+          "    else if (!counted)" "    else")
+hf_mutant(bounds_drop_without_a_gap unit/test_bounds.c *exactly_the_oldest* core/pending_drop.c
+          "        rc = leave_gap(t, row->key, row->last_lsn, row->made_ms);" "        rc = 0;")
+hf_mutant(outage_local_without_a_gap unit/test_outage_policy.c *survive_a_kill* core/drain.c
+          "    return store->local->ops->gap_put(txn, &gap);" "    return 0;")
+hf_mutant(outage_local_value_as_base unit/test_outage_policy.c *knows_no_base* core/drain.c
+          "    if (local || (v && is_unshared(v)))" "    if (false)")
+hf_mutant(outage_refuse_reads_the_copy unit/test_outage_policy.c *revoked_token* core/read.c
+          "        return r->live || !r->result.pending;"
+          "        return false;")
 hf_mutant(lmdb_no_seal_of_conflicts unit/test_lmdb_logs.c *every_wrong_byte* backends/lmdb/conflict.c
           "!hf__lmdb_sealed(table_key, stored)" "false")
 hf_mutant(lmdb_short_gaps_before_long_ones unit/test_lmdb_logs.c *any_operations* backends/lmdb/gaps.c

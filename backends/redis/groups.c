@@ -135,13 +135,15 @@ static void write_item(struct hf__command_writer *w, const struct hf_shared_item
 {
     switch (item->op) {
     case HF_SHARED_SET:
-        hf__command(w, item->deadline_ms ? 5 : 3, "SET");
+        hf__command(w, (item->deadline_ms ? 5u : 3u) + item->only_if_absent, "SET");
         hf__arg(w, item->key);
         hf__arg(w, item->value);
         if (item->deadline_ms) {
             hf__arg_str(w, "PXAT");
             hf__arg_i64(w, item->deadline_ms);
         }
+        if (item->only_if_absent)
+            hf__arg_str(w, "NX");
         break;
     case HF_SHARED_EXPIRE:
         hf__command(w, 3, "PEXPIREAT");
@@ -176,7 +178,8 @@ static uint64_t last_lsn(const struct hf_shared_group *group, const struct hf_sh
 static void write_name(struct hf__command_writer *w, const struct hf_shared_item *item, uint64_t last)
 {
     char name[3 * HF__DECIMAL_MAX + 4];
-    int n = snprintf(name, sizeof(name), "%c%" PRIu64, op_letters[item->op], last - item->lsn);
+    char letter = item->only_if_absent ? 'n' : op_letters[item->op];
+    int n = snprintf(name, sizeof(name), "%c%" PRIu64, letter, last - item->lsn);
 
     if (item->made_ms > 0)
         n += snprintf(name + n, sizeof(name) - (size_t)n, "@%" PRId64, item->made_ms);
@@ -280,89 +283,58 @@ static int send_settle(struct hf__redis *tier)
     return send_phase(tier, &w, SETTLING);
 }
 
-/* The log that names an item, found again only when the walk over the items leaves its range. */
-struct log_at {
-    size_t from, to; /* items of this range ... */
-    size_t which;    /* ... are named by this log, counted from 1 among those that are sent; 0: by none */
-    uint64_t last;
-};
-
-static void find_log(const struct hf_shared_group *group, size_t item, struct log_at *at)
-{
-    size_t which = 0;
-
-    for (size_t i = 0; i < group->n_logs; i++) {
-        const struct hf_shared_log *log = &group->logs[i];
-
-        if (log_count(group, log) == 0)
-            continue;
-        which++;
-        if (item >= log->first_item && item - log->first_item < log->n_items) {
-            *at = (struct log_at){log->first_item, log->first_item + log->n_items, which, last_lsn(group, log)};
-            return;
-        }
-    }
-    *at = (struct log_at){item, item + 1, 0, 0};
-}
-
-#define GUARD_TEXT_MAX (HF__DECIMAL_MAX + 2 + 2 * sizeof(((struct hf_shared_guard *)NULL)->digest))
 #define GUARDS_MAX 8u
+#define DIGEST_BYTES sizeof(((struct hf_shared_guard *)NULL)->digest)
 
-/* "-" for nothing, "100:a9993e36..." for a value. */
-static size_t guard_text(const struct hf_shared_guard *guard, char *text, size_t size)
-{
-    int n = guard->absent ? snprintf(text, size, "-") : snprintf(text, size, "%" PRIu64 ":", guard->len);
-
-    for (size_t i = 0; !guard->absent && i < sizeof(guard->digest); i++)
-        n += snprintf(text + n, size - (size_t)n, "%02x", guard->digest[i]);
-    return (size_t)n;
-}
-
-/* What the item's key must hold: one of these, divided by blanks; "" for anything. */
+/* What the item's key must hold: digests, one behind the other, with '-' for nothing; "" for anything. */
 static void write_guards(struct hf__command_writer *w, const struct hf_shared_item *item)
 {
-    char text[GUARDS_MAX * (GUARD_TEXT_MAX + 1)];
+    static const char hex[] = "0123456789abcdef";
+    char text[GUARDS_MAX * 2 * DIGEST_BYTES];
     size_t n = 0;
 
     for (size_t i = 0; i < item->n_guards; i++) {
-        if (i > 0)
-            text[n++] = ' ';
-        n += guard_text(&item->guards[i], text + n, sizeof(text) - n);
+        const struct hf_shared_guard *guard = &item->guards[i];
+        if (guard->absent)
+            text[n++] = '-';
+        for (size_t k = 0; !guard->absent && k < DIGEST_BYTES; k++) {
+            text[n++] = hex[guard->digest[k] >> 4];
+            text[n++] = hex[guard->digest[k] & 15];
+        }
     }
     hf__arg(w, hf__slice(text, n));
 }
 
 static void write_guarded_items(struct hf__command_writer *w, const struct hf_shared_group *group)
 {
-    struct log_at at = {0};
-
     for (size_t i = 0; i < group->n_items; i++) {
         const struct hf_shared_item *item = &group->items[i];
         char op[2] = {op_letters[item->op]};
 
         if (!in(item))
             continue;
-        if (i < at.from || i >= at.to)
-            find_log(group, i, &at);
         hf__arg_str(w, op);
         hf__arg(w, item->op == HF_SHARED_SET ? item->value : hf__slice("", 0));
         hf__arg_i64(w, item->deadline_ms);
-        if (at.which > 0)
-            write_name(w, item, at.last);
-        else
-            hf__arg_str(w, "");
-        hf__arg_u64(w, at.which);
         write_guards(w, item);
     }
 }
 
-static void write_guarded_logs(struct hf__command_writer *w, const struct hf_shared_group *group)
+static void write_guarded_log(struct hf__command_writer *w, const struct hf_shared_group *group,
+                              const struct hf_shared_log *log)
 {
-    for (size_t i = 0; i < group->n_logs; i++) {
-        if (log_count(group, &group->logs[i]) == 0)
+    uint64_t last = last_lsn(group, log);
+
+    hf__arg_u64(w, log_max(log));
+    hf__arg_u64(w, last);
+    hf__arg_u64(w, 1 + count_in(group->items, log->first_item));
+    hf__arg_u64(w, log_count(group, log));
+    for (size_t i = 0; i < log->n_items; i++) {
+        const struct hf_shared_item *item = &log_items(group, log)[i];
+        if (!in(item))
             continue;
-        hf__arg_u64(w, log_max(&group->logs[i]));
-        hf__arg_u64(w, last_lsn(group, &group->logs[i]));
+        write_name(w, item, last);
+        hf__arg(w, item->key);
     }
 }
 
@@ -378,33 +350,56 @@ static void write_guarded_keys(struct hf__command_writer *w, const struct hf_sha
     }
 }
 
-static size_t count_logs_in(const struct hf_shared_group *group)
+/* What the logs add to the script's arguments, and how many there are. */
+static size_t count_log_args(const struct hf_shared_group *group, size_t *ret_n_logs)
 {
-    size_t count = 0;
+    size_t args = 0;
 
-    for (size_t i = 0; i < group->n_logs; i++)
-        count += log_count(group, &group->logs[i]) > 0;
-    return count;
+    *ret_n_logs = 0;
+    for (size_t i = 0; i < group->n_logs; i++) {
+        size_t named = log_count(group, &group->logs[i]);
+        *ret_n_logs += named > 0;
+        args += named > 0 ? 4 + 2 * named : 0;
+    }
+    return args;
+}
+
+static uint64_t longest_guard(const struct hf_shared_group *group)
+{
+    uint64_t longest = 0;
+
+    for (size_t i = 0; i < group->n_items; i++) {
+        for (size_t k = 0; k < group->items[i].n_guards; k++) {
+            if (group->items[i].guards[k].len > longest)
+                longest = group->items[i].guards[k].len;
+        }
+    }
+    return longest;
 }
 
 static int send_guarded(struct hf__redis *tier)
 {
     struct hf__group_run *run = &tier->group;
+    struct hf_shared_group *group = run->group;
     struct hf__command_writer w = hf__conn_begin(&tier->conn);
-    size_t n = count_in(run->group->items, run->group->n_items);
-    size_t n_logs = count_logs_in(run->group);
+    size_t n = count_in(group->items, group->n_items), n_logs;
+    size_t log_args = count_log_args(group, &n_logs);
 
     run->n_logs_sent = n_logs;
     hf__script_begin(&w, &tier->settings.scripts, HF__SCRIPT_GUARDED, run->whole_script, 1 + n + n_logs,
-                     4 + 6 * n + 2 * n_logs);
+                     5 + 4 * n + log_args);
     hf__arg_str(&w, tier->conn.session_key);
-    write_guarded_keys(&w, run->group);
+    write_guarded_keys(&w, group);
     hf__arg_str(&w, tier->conn.token);
     hf__arg_str(&w, tier->settings.node);
     hf__arg_u64(&w, n);
     hf__arg_u64(&w, n_logs);
-    write_guarded_items(&w, run->group);
-    write_guarded_logs(&w, run->group);
+    hf__arg_u64(&w, longest_guard(group));
+    write_guarded_items(&w, group);
+    for (size_t i = 0; i < group->n_logs; i++) {
+        if (log_count(group, &group->logs[i]) > 0)
+            write_guarded_log(&w, group, &group->logs[i]);
+    }
     return send_phase(tier, &w, GUARDING);
 }
 
@@ -452,6 +447,12 @@ static void read_log_result(struct hf_shared_log *log, const redisReply *reply)
     hf__reply_copy(reply, log->last_id, sizeof(log->last_id));
 }
 
+static void read_result(struct hf_shared_item *item, const redisReply *reply)
+{
+    if (!hf__reply_error(reply, &item->error) && item->only_if_absent && hf__reply_is_nil(reply))
+        hf__redis_error(&item->error, HF_SHARED_CHANGED, "there is such a key");
+}
+
 /* Logs first: whether one was sent is told by the items, whose verdicts follow. */
 static void read_results(struct hf__group_run *run, const redisReply *reply)
 {
@@ -464,7 +465,7 @@ static void read_results(struct hf__group_run *run, const redisReply *reply)
     }
     run->cursor = 0;
     for (size_t i = 0; i < run->n_sent; i++)
-        hf__reply_error(reply->element[i], &next_in(run)->error);
+        read_result(next_in(run), reply->element[i]);
 }
 
 static void exec_answer(struct hf__redis *tier, const redisReply *reply)

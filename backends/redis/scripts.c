@@ -13,14 +13,14 @@
 static const char token_script[] = "redis.call('DEL', KEYS[1])\n"
                                    "return redis.call('SET', KEYS[1], ARGV[1])\n";
 
-/* Append entries to a change log for a list of fields (a letter with a distance, and a key, by turns), a thousand
- * names in each, for unpack() has a limit. A refused entry fails nothing: what it names has been written.
- * Gives the last entry's id, '' (refused or nothing to name) or 'missing'. */
+/* Append entries to a change log for fields (a letter with a distance, and a key, by turns) that stand in a list from one
+ * index to another, a thousand names in each, for unpack() has a limit. A refused entry fails nothing: what it names has
+ * been written. Gives the last entry's id, '' (refused or nothing to name) or 'missing'. */
 static const char log_function[] =
-    "local function log(key, max, node, last, fields)\n"
+    "local function log(key, max, node, last, fields, first, final)\n"
     "  local id = ''\n"
-    "  for from = 1, #fields, 2000 do\n"
-    "    local to = math.min(from + 1999, #fields)\n"
+    "  for from = first, final, 2000 do\n"
+    "    local to = math.min(from + 1999, final)\n"
     "    local got = redis.pcall('XADD', key, 'NOMKSTREAM', 'MAXLEN', '~', max, '*', 'n', node,\n"
     "                            'l', last, unpack(fields, from, to))\n"
     "    if got == false then return 'missing' end\n"
@@ -30,55 +30,65 @@ static const char log_function[] =
     "end\n";
 
 /* KEYS: session, one per item, one per log.
- * ARGV: token, node, number of items, number of logs; per item: letter, value, deadline ('0': none), name in the log,
- * which log (0: none), what the key must hold ('' for anything, '-' for nothing, else 'length:digest' of one or more
- * values, divided by blanks); per log: max, last LSN.
- * Answers {'F'} (not our token) or {'A', per log: id | '' | 'missing', per item that was not applied: its index, why}, why
- * being '' (it holds something else) or the server's refusal.
+ * ARGV: token, node, number of items, number of logs, the longest value that any guard is of; per item: letter, value,
+ * deadline ('0': none), what the key must hold ('' for anything, else digests, with '-' for nothing); per log: max, last
+ * LSN, its first item (from 1), how many, and for each of these its name and its key.
+ * Answers {'F'} (not our token) or {'A', per log: id | '' | 'missing', per item that was not applied: its index (from 0),
+ * why}, why being '' (it holds something else) or the server's refusal.
  *
- * A short value is read whole in the same call that tells its type; a long one is hashed only if its length fits. */
+ * A value is hashed only if it is no longer than what is known, and no more of them than keeps Redis waiting for some
+ * hundredths of a second; what is left is looked at in another way. */
 static const char guarded_script[] =
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'F'} end\n"
-    "local n, n_logs = tonumber(ARGV[3]), tonumber(ARGV[4])\n"
-    "local call, pcall, sha1hex, find = redis.call, redis.pcall, redis.sha1hex, string.find\n"
-    "local fields, out, failed = {}, {'A'}, {}\n"
-    "for i = 1, n_logs do fields[i] = {} end\n"
+    "local pcall, sha1hex, find = redis.pcall, redis.sha1hex, string.find\n"
+    "local KEYS, ARGV = KEYS, ARGV\n"
+    "local n, n_logs, longest = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])\n"
+    "local budget, failed, why = 8388608, {}, {}\n"
     "local function holds(key, guards)\n"
-    "  if guards == '-' then return call('EXISTS', key) == 0 end\n"
-    "  local s = pcall('GETRANGE', key, 0, 4096)\n"
+    "  local s = pcall('GET', key)\n"
+    "  if s == false then return find(guards, '-', 1, true) end\n"
     "  if type(s) ~= 'string' then return false end\n"
-    "  if #s == 4097 then\n"
-    "    if not find(guards, call('STRLEN', key) .. ':', 1, true) then return false end\n"
-    "    s = call('GET', key)\n"
-    "  elseif s == '' and call('EXISTS', key) == 0 then return find(guards, '-', 1, true)\n"
+    "  if #s > 4096 then\n"
+    "    budget = budget - #s\n"
+    "    if budget < 0 then return false end\n"
     "  end\n"
-    "  return find(guards, #s .. ':' .. sha1hex(s), 1, true)\n"
+    "  return #s <= longest and find(guards, sha1hex(s), 1, true)\n"
     "end\n"
+    "local at = 6\n"
     "for i = 1, n do\n"
-    "  local key, at = KEYS[1 + i], 6 * i\n"
-    "  local op, dead, guards, got = ARGV[at - 1], ARGV[at + 1], ARGV[at + 4]\n"
+    "  local key, op, dead, guards, got = KEYS[1 + i], ARGV[at], ARGV[at + 2], ARGV[at + 3], nil\n"
     "  if guards ~= '' and not holds(key, guards) then got = ''\n"
-    "  elseif op == 's' and dead == '0' then got = pcall('SET', key, ARGV[at])\n"
-    "  elseif op == 's' then got = pcall('SET', key, ARGV[at], 'PXAT', dead)\n"
+    "  elseif op == 's' and dead == '0' then got = pcall('SET', key, ARGV[at + 1])\n"
+    "  elseif op == 's' then got = pcall('SET', key, ARGV[at + 1], 'PXAT', dead)\n"
     "  elseif op == 'd' then got = pcall('DEL', key)\n"
     "  elseif op == 'e' then got = pcall('PEXPIREAT', key, dead)\n"
     "  else got = pcall('PERSIST', key) end\n"
     "  if got == '' or (type(got) == 'table' and got.err) then\n"
-    "    failed[#failed + 1] = i - 1\n"
-    "    failed[#failed + 1] = got == '' and '' or got.err\n"
-    "  else\n"
-    "    local f = fields[tonumber(ARGV[at + 3])]\n"
-    "    if f then\n"
-    "      f[#f + 1] = ARGV[at + 2]\n"
-    "      f[#f + 1] = key\n"
-    "    end\n"
+    "    failed[i] = true\n"
+    "    why[#why + 1] = i - 1\n"
+    "    why[#why + 1] = got == '' and '' or got.err\n"
     "  end\n"
+    "  at = at + 4\n"
     "end\n"
+    "local out = {'A'}\n"
     "for i = 1, n_logs do\n"
-    "  local at = 3 + 6 * n + 2 * i\n"
-    "  out[1 + i] = log(KEYS[1 + n + i], ARGV[at], ARGV[2], ARGV[at + 1], fields[i])\n"
+    "  local first, count = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])\n"
+    "  local fields, from, to = nil, at + 4, at + 3 + 2 * count\n"
+    "  if #why > 0 then\n"
+    "    fields = {}\n"
+    "    for k = 0, count - 1 do\n"
+    "      if not failed[first + k] then\n"
+    "        fields[#fields + 1] = ARGV[from + 2 * k]\n"
+    "        fields[#fields + 1] = ARGV[from + 2 * k + 1]\n"
+    "      end\n"
+    "    end\n"
+    "    out[1 + i] = log(KEYS[1 + n + i], ARGV[at], ARGV[2], ARGV[at + 1], fields, 1, #fields)\n"
+    "  else\n"
+    "    out[1 + i] = log(KEYS[1 + n + i], ARGV[at], ARGV[2], ARGV[at + 1], ARGV, from, to)\n"
+    "  end\n"
+    "  at = to + 1\n"
     "end\n"
-    "for i = 1, #failed do out[1 + n_logs + i] = failed[i] end\n"
+    "for i = 1, #why do out[1 + n_logs + i] = why[i] end\n"
     "return out\n";
 
 /* Whole numbers of 64 bits as two parts of the same sign, hi * 10^10 + lo, each exact in a double.
@@ -218,7 +228,7 @@ static const char lane_script[] =
     "  end\n"
     "end\n"
     "redis.call('SET', KEYS[2], ARGV[3])\n"
-    "if ARGV[5] ~= '' then out[2] = log(KEYS[3], ARGV[5], ARGV[4], ARGV[3], fields) end\n"
+    "if ARGV[5] ~= '' then out[2] = log(KEYS[3], ARGV[5], ARGV[4], ARGV[3], fields, 1, #fields) end\n"
     "return out\n";
 
 /* KEYS: session, key, log (or the key again); to acquire also the fence counter and the holder's number.

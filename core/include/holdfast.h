@@ -142,8 +142,9 @@ enum hf_writers {
 /* What a write does while the shared tier is away. */
 enum hf_outage_policy {
     HF_OUTAGE_JOURNAL = 0, /* it is taken, and shared later */
-    HF_OUTAGE_REFUSE, /* it fails with HF_EOFFLINE, and so does a read of what may have changed: tokens, tickets */
-    HF_OUTAGE_LOCAL,  /* it is taken for this node alone; when the shared tier is back, what that holds counts */
+    HF_OUTAGE_REFUSE, /* it fails with HF_EOFFLINE, and so does every read, which only Redis answers: tokens, tickets.
+                         One that was accepted and not answered in time ends with HF_EUNKNOWN */
+    HF_OUTAGE_LOCAL, /* it is taken for this node alone; when the shared tier is back, what that holds counts */
 };
 
 /* What is done when Redis has lost the namespace's data. */
@@ -347,7 +348,9 @@ struct hf_set_options {
 /* Blocking writes: each returns when the change has the durability of the store and, in a write-through namespace,
  * Redis has acknowledged it or redis_timeout_ms has passed; in the latter case it is a success marked `pending`.
  * HF_EREFUSED: durable here, refused by Redis for a reason that lies in the entry, and parked.
- * HF_EUNKNOWN: the sync failed after the write; the store has stopped. `ret_result` and `opts` may be NULL. */
+ * HF_EUNKNOWN: the sync failed after the write, and the store has stopped; or, with the result marked `pending`, a namespace
+ * with outage policy `refuse` had accepted it, and Redis did not answer: it is judged at the next reconcile.
+ * HF_EBUSY: a bound of what is pending is reached. `ret_result` and `opts` may be NULL. */
 HF_API int hf_set(struct hf *store, struct hf_slice key, struct hf_slice value, const struct hf_set_options *opts,
                   struct hf_result *ret_result);
 
