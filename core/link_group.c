@@ -27,6 +27,21 @@ static void wait_for_sync(struct hf_link *link, const struct hf_live *live)
         hf__link_wake(link->store);
 }
 
+/* A checkpoint gave it a row while it waited in the queue, and the row has found its end: nobody marked the version, which
+ * no view shows any more. */
+static bool has_ended_as_row(struct hf *store, struct hf_look *look, const struct hf_live *live)
+{
+    struct hf_local_snap *snap;
+    struct hf_pending_row row;
+
+    if (live->generation == look->view.active || live->generation == look->view.frozen)
+        return false;
+    if (hf__settle_acked_lsn(store, live->key) >= live->version->lsn)
+        return true;
+    return hf__look_snap(look, &snap) == 0 &&
+           store->local->ops->pending_get(snap, live->key, &row) == HF_NOT_FOUND;
+}
+
 /* A live write whose key has an older pending row goes as that row does, once for both. */
 static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const struct hf_live *live,
                                struct hf_pending_row *row, struct hf_found *found)
@@ -34,7 +49,7 @@ static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const
     struct hf *store = link->store;
     struct hf_local_snap *snap;
 
-    if (hf__version_is_settled(live->version))
+    if (hf__version_is_settled(live->version) || has_ended_as_row(store, look, live))
         return LIVE_DROP;
     if (!live->ns->with_log && live->version->lsn > hf__journal_durable_lsn(store->journal))
         return LIVE_WAIT;
