@@ -316,11 +316,11 @@ static void something_happens(struct storm *s)
 {
     unsigned dice = (unsigned)below(s, 100);
 
-    if (dice < 4)
+    if (dice < 8)
         spoil_line(s);
-    else if (dice < 5)
+    else if (dice < 10)
         hit_redis(s);
-    else if (dice < 6 && s->options->kills)
+    else if (dice < 13 && s->options->kills)
         kill_store(s, (unsigned)below(s, s->options->nodes));
     else if (dice < 30 && redis_is_well(s))
         look_at_batch(s);
