@@ -27,17 +27,28 @@ static void wait_for_sync(struct hf_link *link, const struct hf_live *live)
         hf__link_wake(link->store);
 }
 
+/* A checkpoint gave it a row while it waited in the queue, and the row has found its end: nobody marked the version, which
+ * no view shows any more. */
+static bool has_ended_as_row(struct hf *store, struct hf_look *look, const struct hf_live *live)
+{
+    struct hf_local_snap *snap;
+    struct hf_pending_row row;
+
+    if (live->generation == look->view.active || live->generation == look->view.frozen)
+        return false;
+    if (hf__settle_acked_lsn(store, live->key) >= live->version->lsn)
+        return true;
+    return hf__look_snap(look, &snap) == 0 && store->local->ops->pending_get(snap, live->key, &row) == HF_NOT_FOUND;
+}
+
 /* A live write whose key has an older pending row goes as that row does, once for both. */
 static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const struct hf_live *live,
                                struct hf_pending_row *row, struct hf_found *found)
 {
     struct hf *store = link->store;
     struct hf_local_snap *snap;
-    uint64_t acked_lsn;
-    bool drained;
-    int rc;
 
-    if (hf__version_is_settled(live->version))
+    if (hf__version_is_settled(live->version) || has_ended_as_row(store, look, live))
         return LIVE_DROP;
     if (!live->ns->with_log && live->version->lsn > hf__journal_durable_lsn(store->journal))
         return LIVE_WAIT;
@@ -46,16 +57,9 @@ static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const
             !hf__version_is_settled(found->top))
             return LIVE_DROP; /* the lane carries the key's state */
     }
-    drained = live->version->lsn <= atomic_load(&store->covered_lsn);
-    if (link->state == HF_LINK_ONLINE && !drained)
-        return LIVE_SEND;
-    rc = hf__look_snap(look, &snap);
-    if (rc == 0)
-        rc = store->local->ops->pending_get(snap, live->key, row);
-    acked_lsn = hf__settle_acked_lsn(store, live->key);
-    if (drained && (rc == HF_NOT_FOUND || acked_lsn >= live->version->lsn))
-        return LIVE_DROP; /* a checkpoint gave it a row, and that has ended */
-    if (rc != 0 || row->first_lsn >= link->live_from || acked_lsn >= row->last_lsn)
+    if (link->state == HF_LINK_ONLINE || hf__look_snap(look, &snap) != 0 ||
+        store->local->ops->pending_get(snap, live->key, row) != 0 || row->first_lsn >= link->live_from ||
+        hf__settle_acked_lsn(store, live->key) >= row->last_lsn)
         return LIVE_SEND;
     return hf__look_up(look, live->key, found) == 0 ? LIVE_AS_ROW : LIVE_WAIT;
 }

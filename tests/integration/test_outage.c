@@ -229,6 +229,41 @@ static void test_outage__a_key_that_is_not_held_is_fetched_and_kept(void **state
     assert_int_equal(r.origin, HF_ORIGIN_NONE);
 }
 
+struct copy {
+    struct hf *store;
+    const char *key;
+};
+
+static bool is_verified(void *ctx)
+{
+    struct copy *copy = ctx;
+    struct hf_buf value;
+    struct hf_result r;
+
+    if (hf_get(copy->store, s_(copy->key), &value, &r) != 0)
+        return true;
+    hf_buf_release(&value);
+    return r.origin == HF_ORIGIN_LOCAL_VERIFIED;
+}
+
+static void test_outage__what_a_plain_client_wrote_while_the_store_was_closed_is_found(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f->store, "k", "ours");
+    put(f->store, "gone", "ours");
+    drain(f);
+    close_store(f);
+    redis_server_text(&f->redis, (char[64]){0}, 64, "SET k theirs");
+    redis_server_text(&f->redis, (char[64]){0}, 64, "DEL gone");
+    open_store(f);
+    assert_true(wait_link(f->store, HF_LINK_ONLINE, BOUND_MS));
+    assert_true(wait_until(is_verified, &(struct copy){f->store, "k"}, BOUND_MS));
+    assert_value(f->store, "k", "theirs");
+    assert_true(wait_until(is_verified, &(struct copy){f->store, "gone"}, BOUND_MS));
+    assert_value(f->store, "gone", NULL);
+}
+
 /* ---- outages ---- */
 
 static void test_outage__everything_written_during_an_outage_is_shared_afterwards(void **state)
@@ -522,6 +557,7 @@ int main(void)
         T(an_online_batch_is_shared_as_one_unit),
         T(namespaces_write_through_behind_and_not_at_all),
         T(a_key_that_is_not_held_is_fetched_and_kept),
+        T(what_a_plain_client_wrote_while_the_store_was_closed_is_found),
         T(everything_written_during_an_outage_is_shared_afterwards),
         T(pending_changes_survive_restarts_and_checkpoints),
         T(a_short_life_that_ends_during_the_outage_removes_the_older_value),

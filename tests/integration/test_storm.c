@@ -1,0 +1,134 @@
+/* Several stores, one Redis, and everything that can go wrong, by a seed; afterwards every acknowledged write is accounted
+ * for.
+ *
+ *     test_storm                             a few storms, as one of the tests
+ *     test_storm --seed S [--minutes N]      from this seed on, one storm a seed, for so long; without --minutes: one
+ *
+ * More for a closer look: --seconds (of weather, each storm), --nodes, --no-kills, --no-redis-kills, --no-client, --keep,
+ * --tell. HOLDFAST_SEED sets the first seed of the test. */
+#include "scratch.h"
+#include "storm.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define TEST_MS 75000 /* no further storm begins after this */
+#define TEST_STORMS 6 /* ... or after so many */
+#define WEATHER_MS 8000
+
+static int64_t elapsed_ms(const struct timespec *since)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (now.tv_sec - since->tv_sec) * 1000LL + (now.tv_nsec - since->tv_nsec) / 1000000;
+}
+
+static void tell(const struct storm_options *options, const struct storm_sums *sums, unsigned failures)
+{
+    printf("seed %" PRIu64
+           ": %zu writes begun, %zu acknowledged, %zu settlements, %zu conflicts, %zu parked (%zu in doubt), "
+           "%u lives, %u outages, %u ends of Redis: %s\n",
+           options->seed, sums->writes, sums->acked, sums->settled, sums->conflicts, sums->parked, sums->in_doubt,
+           sums->lives, sums->outages, sums->redis_kills, failures ? "FAILED" : "all accounted for");
+    fflush(stdout);
+}
+
+/* Storms from options->seed on. Returns how many failed. */
+static unsigned weather(struct storm_options *options, int64_t ms, unsigned storms)
+{
+    struct timespec start;
+    unsigned failed = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    do {
+        struct storm_sums sums = {0};
+        unsigned failures = storm_run(options, &sums);
+
+        tell(options, &sums, failures);
+        failed += failures > 0;
+        options->seed++;
+    } while (--storms > 0 && elapsed_ms(&start) < ms && failed == 0);
+    return failed;
+}
+
+static void test_storm__every_acknowledged_write_is_accounted_for(void **state)
+{
+    const char *seed = getenv("HOLDFAST_SEED");
+    struct storm_options options = {.seed = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL),
+                                    .nodes = 3,
+                                    .weather_ms = WEATHER_MS,
+                                    .kills = true,
+                                    .redis_kills = true,
+                                    .plain_client = true};
+
+    (void)state;
+    assert_int_equal(weather(&options, TEST_MS, TEST_STORMS), 0);
+}
+
+static void usage(void)
+{
+    fprintf(stderr,
+            "usage: test_storm [--seed S] [--minutes N] [--seconds N] [--nodes N] [--no-kills] [--no-redis-kills]\n"
+            "                  [--no-client] [--keep] [--tell]\n");
+    exit(4);
+}
+
+static double number_of(const char *text)
+{
+    char *end;
+    double number = text ? strtod(text, &end) : 0;
+
+    if (!text || *end || number < 0)
+        usage();
+    return number;
+}
+
+static int long_form(char **args)
+{
+    struct storm_options options = {.seed = (uint64_t)time(NULL),
+                                    .nodes = 3,
+                                    .weather_ms = WEATHER_MS,
+                                    .kills = true,
+                                    .redis_kills = true,
+                                    .plain_client = true};
+    double minutes = 0;
+
+    for (; *args; args++) {
+        if (strcmp(*args, "--seed") == 0 && args[1])
+            options.seed = strtoull(*++args, NULL, 10);
+        else if (strcmp(*args, "--minutes") == 0)
+            minutes = number_of(*++args);
+        else if (strcmp(*args, "--seconds") == 0)
+            options.weather_ms = (int)(1000 * number_of(*++args));
+        else if (strcmp(*args, "--nodes") == 0)
+            options.nodes = (unsigned)number_of(*++args);
+        else if (strcmp(*args, "--no-kills") == 0)
+            options.kills = false;
+        else if (strcmp(*args, "--no-redis-kills") == 0)
+            options.redis_kills = false;
+        else if (strcmp(*args, "--no-client") == 0)
+            options.plain_client = false;
+        else if (strcmp(*args, "--keep") == 0)
+            options.keep = true;
+        else if (strcmp(*args, "--tell") == 0)
+            options.tell = true;
+        else
+            usage();
+    }
+    if (options.nodes < 1 || options.nodes > STORM_NODES_MAX)
+        usage();
+    return weather(&options, (int64_t)(minutes * 60000), minutes > 0 ? UINT32_MAX : 1) ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_storm__every_acknowledged_write_is_accounted_for),
+    };
+
+    return argc > 1 ? long_form(argv + 1) : cmocka_run_group_tests(tests, NULL, NULL);
+}

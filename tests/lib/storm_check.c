@@ -1,0 +1,487 @@
+/* The sceptic: believes nothing that is not in the book, and accounts for every acknowledged write.
+ *
+ * What Redis did is read from its append-only file: each value of the storm is written by one operation only, and the
+ * change logs name the LSN of every change that a store made. */
+#include "storm.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STORY_EVENTS 40
+#define STORIES_MAX 4
+#define DEADLINE_SLACK_MS 12 /* beside the clocks' uncertainties: rounding, and the time of one round trip */
+
+static void doubt(struct storm_sceptic *s, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void doubt(struct storm_sceptic *s, const char *key, const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "storm: seed %" PRIu64 ": ", s->options->seed);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\n");
+    if (key && s->failures < STORIES_MAX)
+        storm_book_tell(&s->book, key, STORY_EVENTS, stderr);
+    s->failures++;
+}
+
+/* ---- all tiers agree ---- */
+
+struct there {
+    bool present;
+    char text[STORM_TEXT_MAX];
+    long long deadline_ms; /* 0: none */
+};
+
+static struct there look_there(struct storm_sceptic *s, const char *key)
+{
+    redisReply *reply = redis_server_command(s->redis, "GET %s", key);
+    struct there there = {.present = reply && reply->type == REDIS_REPLY_STRING};
+
+    if (there.present)
+        storm_value_text(reply->str, reply->len, there.text);
+    freeReplyObject(reply);
+    there.deadline_ms = redis_server_number(s->redis, "PEXPIRETIME %s", key);
+    if (there.deadline_ms < 0)
+        there.deadline_ms = 0;
+    return there;
+}
+
+/* A parked change of this key: ours stays here, theirs there, until the operator has decided. */
+static bool is_parked(const struct storm_book *book, unsigned writer, const char *key)
+{
+    for (size_t i = 0; i < book->n_records; i++) {
+        const struct storm_record *r = &book->records[i];
+        if (r->what == STORM_PARKED && r->writer == writer && strcmp(r->key, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int64_t uncertainty_of(const struct storm_book *book, unsigned writer)
+{
+    for (size_t i = book->n_records; i-- > 0;) {
+        if (book->records[i].what == STORM_STATUS && book->records[i].writer == writer)
+            return (int64_t)book->records[i].lsn;
+    }
+    return 0;
+}
+
+static bool agrees(struct storm_sceptic *s, const struct storm_record *r, const struct there *there)
+{
+    int64_t slack = DEADLINE_SLACK_MS + 2 * uncertainty_of(&s->book, r->writer);
+    int64_t difference = r->number - there->deadline_ms;
+
+    if ((r->rc == 0) != there->present)
+        return false;
+    if (!there->present)
+        return true;
+    if (strcmp(r->text, there->text) != 0 || (r->number == 0) != (there->deadline_ms == 0))
+        return false;
+    return difference <= slack && difference >= -slack;
+}
+
+/* A store need not hold all keys: a scan tells those that it does. */
+static void check_key_agrees(struct storm_sceptic *s, const char *key)
+{
+    struct there there = look_there(s, key);
+
+    for (size_t i = 0; i < s->book.n_records; i++) {
+        const struct storm_record *r = &s->book.records[i];
+        bool found = (r->what == STORM_FINAL || r->what == STORM_SCANNED) && strcmp(r->key, key) == 0;
+
+        if (!found || agrees(s, r, &there) || is_parked(&s->book, r->writer, key))
+            continue;
+        doubt(s, key, "%s is '%s' until %lld in Redis, and %s '%s' until %lld in node %u (origin %u)", key,
+              there.present ? there.text : "(nil)", there.deadline_ms,
+              r->what == STORM_FINAL ? "read as" : "scanned as", r->rc == 0 ? r->text : "(nil)",
+              (long long)r->number, r->writer, r->id);
+        return;
+    }
+    if (there.present && strcmp(there.text, "damaged") == 0)
+        doubt(s, key, "%s holds in Redis what nobody wrote", key);
+}
+
+static void check_agreement(struct storm_sceptic *s)
+{
+    for (unsigned i = 0; i < s->plan.n_keys; i++)
+        check_key_agrees(s, s->plan.keys[i].name);
+}
+
+/* ---- every acknowledged write is accounted for ---- */
+
+static bool is_write_of(const struct storm_record *r, const struct storm_record *w)
+{
+    return r->writer == w->writer && strcmp(r->key, w->key) == 0;
+}
+
+/* A batch's record names the group; what happens to it is told of its keys. */
+static bool names(const struct storm_record *w, const char *key)
+{
+    size_t len = strlen(w->key);
+
+    return w->op == 'b' ? strncmp(key, w->key, len) == 0 : strcmp(key, w->key) == 0;
+}
+
+/* Told by the store: how it ended, or that it was kept. */
+static bool is_told(const struct storm_book *book, const struct storm_record *w)
+{
+    for (size_t i = 0; i < book->n_records; i++) {
+        const struct storm_record *r = &book->records[i];
+
+        if (r->writer != w->writer || !names(w, r->key))
+            continue;
+        if (r->what == STORM_SETTLED && r->rc != HF_OUTCOME_PENDING && r->lsn <= w->lsn && w->lsn <= r->lsn2)
+            return true;
+        if (r->what == STORM_PARKED && r->lsn == w->lsn)
+            return true;
+        if (r->what == STORM_CONFLICT && w->op == 's' && strcmp(r->text, w->text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Redis did it. */
+static bool is_applied(const struct storm_book *book, const struct storm_record *w)
+{
+    for (size_t i = 0; i < book->n_applied; i++) {
+        const struct storm_applied *a = &book->applied[i];
+
+        if (!names(w, a->key))
+            continue;
+        if (a->op == 'x' && a->lsn == w->lsn && strcmp(a->node, book->nodes[w->writer]) == 0)
+            return true;
+        if (a->op == 's' && w->text[0] && strcmp(a->text, w->text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A later write of the same store, which is asked for itself. */
+static bool is_folded(const struct storm_book *book, const struct storm_record *w)
+{
+    for (size_t i = 0; i < book->n_records; i++) {
+        const struct storm_record *r = &book->records[i];
+
+        if (r->what == STORM_ACK && r->rc == 0 && is_write_of(r, w) && r->lsn > w->lsn)
+            return true;
+    }
+    return false;
+}
+
+/* A key that was to be gone by now, and is, has nothing to account for. */
+static bool is_dead(struct storm_sceptic *s, const struct storm_record *w)
+{
+    return (w->op == 'd' || w->number > 0) && !look_there(s, w->key).present;
+}
+
+static void check_write(struct storm_sceptic *s, const struct storm_record *w)
+{
+    bool folds = w->op != 'i' && w->op != 'b';
+
+    s->sums.acked++;
+    if ((w->flags & STORM_SHARED) || is_told(&s->book, w) || is_applied(&s->book, w))
+        return;
+    if (folds && (is_folded(&s->book, w) || is_dead(s, w)))
+        return;
+    doubt(s, w->key, "the write %u.%u.%u (%c) of %s, lsn %" PRIu64 ", is unaccounted for", w->writer, w->life,
+          w->id, w->op, w->key, w->lsn);
+}
+
+static void check_writes(struct storm_sceptic *s)
+{
+    for (size_t i = 0; i < s->book.n_records; i++) {
+        const struct storm_record *r = &s->book.records[i];
+
+        if (r->what == STORM_ACK && r->writer < STORM_NODES_MAX && r->rc == 0 && r->lsn > 0)
+            check_write(s, r);
+    }
+}
+
+/* ---- counters are exact ---- */
+
+static bool has_ended(const struct storm_book *book, const struct storm_record *w)
+{
+    for (size_t i = 0; i < book->n_records; i++) {
+        const struct storm_record *r = &book->records[i];
+        if (r->what == STORM_ACK && r->writer == w->writer && r->life == w->life && r->id == w->id)
+            return true;
+    }
+    return false;
+}
+
+/* How an acknowledged increment counts: 1, 0 when it was parked, -1 when nobody can know. */
+static int counts(const struct storm_book *book, const struct storm_record *w)
+{
+    for (size_t i = 0; i < book->n_records; i++) {
+        const struct storm_record *r = &book->records[i];
+
+        if (r->what == STORM_PARKED && r->writer == w->writer && r->lsn == w->lsn && strcmp(r->key, w->key) == 0)
+            return r->flags & STORM_IN_DOUBT ? -1 : 0;
+    }
+    return 1;
+}
+
+#define MAYBE_MAX 24 /* increments that may or may not count: every choice is tried */
+
+struct sum {
+    int64_t sure;
+    int64_t maybe[MAYBE_MAX];
+    unsigned n_maybe, n_sure;
+};
+
+static void add_maybe(struct sum *sum, int64_t delta)
+{
+    if (sum->n_maybe < MAYBE_MAX)
+        sum->maybe[sum->n_maybe++] = delta;
+}
+
+static void add_to_sum(const struct storm_book *book, const struct storm_record *r, struct sum *sum)
+{
+    int counted;
+
+    if (r->what == STORM_BEGIN && !has_ended(book, r))
+        add_maybe(sum, r->number);
+    if (r->what != STORM_ACK || r->rc < 0)
+        return;
+    counted = r->writer == STORM_CLIENT ? 1 : counts(book, r);
+    if (counted < 0)
+        add_maybe(sum, r->number);
+    sum->sure += counted > 0 ? r->number : 0;
+    sum->n_sure += counted > 0;
+}
+
+static bool reaches(const struct sum *sum, int64_t value)
+{
+    for (uint32_t choice = 0; choice < 1u << sum->n_maybe; choice++) {
+        int64_t total = sum->sure;
+        for (unsigned i = 0; i < sum->n_maybe; i++)
+            total += choice >> i & 1 ? sum->maybe[i] : 0;
+        if (total == value)
+            return true;
+    }
+    return false;
+}
+
+static void check_counter(struct storm_sceptic *s, const char *key)
+{
+    struct there there = look_there(s, key);
+    struct sum sum = {0};
+
+    for (size_t i = 0; i < s->book.n_records; i++) {
+        if (s->book.records[i].op == 'i' && strcmp(s->book.records[i].key, key) == 0)
+            add_to_sum(&s->book, &s->book.records[i], &sum);
+    }
+    if (!reaches(&sum, there.present ? strtoll(there.text, NULL, 10) : 0))
+        doubt(s, key,
+              "%s is %s; %u acknowledged increments make %" PRId64 ", and %u may count as well (difference %lld)",
+              key, there.text, sum.n_sure, sum.sure, sum.n_maybe,
+              strtoll(there.text, NULL, 10) - (long long)sum.sure);
+}
+
+static void check_counters(struct storm_sceptic *s)
+{
+    for (unsigned i = 0; i < s->plan.n_keys; i++) {
+        if (s->plan.keys[i].kind == STORM_COUNTER)
+            check_counter(s, s->plan.keys[i].name);
+    }
+}
+
+/* ---- batches are all or nothing ---- */
+
+static unsigned times_applied(const struct storm_book *book, const char *key, const char *text)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < book->n_applied; i++) {
+        const struct storm_applied *a = &book->applied[i];
+        n += a->op == 's' && strcmp(a->key, key) == 0 && strcmp(a->text, text) == 0;
+    }
+    return n;
+}
+
+static void check_batch(struct storm_sceptic *s, const struct storm_record *w)
+{
+    unsigned n[3];
+
+    for (unsigned part = 0; part < 3; part++) {
+        char key[STORM_KEY_MAX + 1];
+        snprintf(key, sizeof(key), "%s%c", w->key, "abc"[part]);
+        n[part] = times_applied(&s->book, key, w->text);
+        if (n[part] != n[0] || n[part] > 1)
+            doubt(s, key, "the batch %s of %s was applied %u times to %s, and %u times to its first key", w->text,
+                  w->key, n[part], key, n[0]);
+    }
+}
+
+static unsigned batches_applied(const struct storm_book *book, const char *key)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < book->n_applied; i++)
+        n += book->applied[i].op == 's' && strcmp(book->applied[i].key, key) == 0;
+    return n;
+}
+
+static void check_batches(struct storm_sceptic *s)
+{
+    for (size_t i = 0; i < s->book.n_records; i++) {
+        if (s->book.records[i].what == STORM_BEGIN && s->book.records[i].op == 'b')
+            check_batch(s, &s->book.records[i]);
+    }
+    for (unsigned i = 0; i < s->plan.n_keys; i++) {
+        const struct storm_key *key = &s->plan.keys[i];
+        char counter[STORM_KEY_MAX];
+        unsigned n;
+
+        if (key->kind != STORM_BATCH || key->name[strlen(key->name) - 1] != 'a')
+            continue;
+        snprintf(counter, sizeof(counter), "%.*sn", (int)strlen(key->name) - 1, key->name);
+        n = batches_applied(&s->book, key->name);
+        if (strtoul(look_there(s, counter).text, NULL, 10) != n)
+            doubt(s, counter, "%s is %s after %u batches", counter, look_there(s, counter).text, n);
+    }
+}
+
+/* ---- nothing older goes over something newer ---- */
+
+/* The store in whose transaction this was done; -1: not known. */
+static int doer(const struct storm_book *book, size_t at)
+{
+    for (size_t i = at; i < book->n_applied && book->applied[i].group == book->applied[at].group; i++) {
+        for (int k = 0; k < STORM_NODES_MAX && book->applied[i].op == 'x'; k++) {
+            if (strcmp(book->applied[i].node, book->nodes[k]) == 0)
+                return k;
+        }
+    }
+    return -1;
+}
+
+static void check_order_of_key(struct storm_sceptic *s, const char *key)
+{
+    unsigned last_life[STORM_NODES_MAX] = {0}, last_id[STORM_NODES_MAX] = {0};
+
+    for (size_t i = 0; i < s->book.n_applied; i++) {
+        const struct storm_applied *a = &s->book.applied[i];
+        unsigned writer, life, id;
+
+        if (a->op != 's' || strcmp(a->key, key) != 0 || sscanf(a->text, "v%u.%u.%u", &writer, &life, &id) != 3 ||
+            writer >= STORM_NODES_MAX || doer(&s->book, i) != (int)writer)
+            continue;
+        if (life < last_life[writer] || (life == last_life[writer] && id < last_id[writer]))
+            doubt(s, key, "%s was overwritten by the older %s after %u.%u.%u", key, a->text, writer,
+                  last_life[writer], last_id[writer]);
+        last_life[writer] = life;
+        last_id[writer] = id;
+    }
+}
+
+static void check_order(struct storm_sceptic *s)
+{
+    for (unsigned i = 0; i < s->plan.n_keys; i++)
+        check_order_of_key(s, s->plan.keys[i].name);
+}
+
+/* ---- private keys: what was acknowledged is read, in every life ---- */
+
+struct own {
+    char text[STORM_TEXT_MAX]; /* "": absent */
+    char may[STORM_TEXT_MAX];  /* what was begun and has not ended */
+    bool may_be;
+};
+
+static void play_own(struct storm_sceptic *s, const struct storm_record *r, struct own *own)
+{
+    const char *found = r->rc == 0 ? r->text : "";
+
+    if (r->what == STORM_BEGIN && !has_ended(&s->book, r)) {
+        own->may_be = true;
+        snprintf(own->may, sizeof(own->may), "%s", r->op == 's' ? r->text : "");
+    }
+    if (r->what == STORM_ACK && r->rc == 0) {
+        snprintf(own->text, sizeof(own->text), "%s", r->op == 's' ? r->text : "");
+        own->may_be = false;
+    }
+    if (r->what != STORM_FOUND && r->what != STORM_FINAL)
+        return;
+    if (strcmp(found, own->text) != 0 && !(own->may_be && strcmp(found, own->may) == 0))
+        doubt(s, r->key, "%s is '%s' in node %u.%u; '%s' was acknowledged", r->key, found, r->writer, r->life,
+              own->text);
+    snprintf(own->text, sizeof(own->text), "%s", found);
+    own->may_be = false;
+}
+
+static void check_private(struct storm_sceptic *s)
+{
+    for (unsigned k = 0; k < s->plan.n_keys; k++) {
+        const struct storm_key *key = &s->plan.keys[k];
+        struct own own = {0};
+
+        for (size_t i = 0; key->kind == STORM_PRIVATE && i < s->book.n_records; i++) {
+            const struct storm_record *r = &s->book.records[i];
+            if (r->writer == key->owner && strcmp(r->key, key->name) == 0)
+                play_own(s, r, &own);
+        }
+    }
+}
+
+/* ---- no damage, and the counts match ---- */
+
+static void check_status(struct storm_sceptic *s, const struct storm_record *status)
+{
+    size_t conflicts = 0, parked = 0;
+
+    for (size_t i = 0; i < s->book.n_records; i++) {
+        const struct storm_record *r = &s->book.records[i];
+        conflicts += r->what == STORM_CONFLICT && r->writer == status->writer;
+        parked += r->what == STORM_PARKED && r->writer == status->writer;
+        s->sums.in_doubt += r->what == STORM_PARKED && r->writer == status->writer && (r->flags & STORM_IN_DOUBT);
+    }
+    s->sums.conflicts += conflicts;
+    s->sums.parked += parked;
+    if (status->lsn2 != 0)
+        doubt(s, NULL, "node %u tells of %" PRIu64 " damaged segments, lost conflicts or dropped changes",
+              status->writer, status->lsn2);
+    if (status->rc != 0)
+        doubt(s, NULL, "node %u has %d pending keys after the calm", status->writer, status->rc);
+    if (status->number != (int64_t)conflicts)
+        doubt(s, NULL, "node %u counts %lld conflicts and lists %zu", status->writer, (long long)status->number,
+              conflicts);
+    if (status->id != parked)
+        doubt(s, NULL, "node %u counts %u parked entries and lists %zu", status->writer, status->id, parked);
+}
+
+static void check_statuses(struct storm_sceptic *s)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < s->book.n_records; i++) {
+        const struct storm_record *r = &s->book.records[i];
+
+        s->sums.writes += r->what == STORM_BEGIN;
+        s->sums.settled += r->what == STORM_SETTLED;
+        if (r->what != STORM_STATUS)
+            continue;
+        n++;
+        check_status(s, r);
+    }
+    if (n != s->options->nodes)
+        doubt(s, NULL, "%u of %u stores told their status", n, s->options->nodes);
+    if (s->book.n_applied == 0)
+        doubt(s, NULL, "Redis's append-only file tells nothing");
+}
+
+void storm_check(struct storm_sceptic *s)
+{
+    check_statuses(s);
+    check_agreement(s);
+    check_counters(s);
+    check_batches(s);
+    check_order(s);
+    check_private(s);
+    check_writes(s);
+}
