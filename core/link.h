@@ -56,8 +56,9 @@ struct hf_ticket *hf__ticket_new(pthread_cond_t *cond);
 void hf__ticket_release_ref(struct hf *store, struct hf_ticket *ticket); /* accepts NULL */
 
 /* Put entries that have just been inserted on the queue, with the write lock. Sets the ticket to HF_SHARE_PENDING
- * when the link is not taking live writes. `ticket` may be NULL. */
-void hf__link_enqueue(struct hf *store, struct hf_ns *ns, const struct hf_staged *staged, size_t n,
+ * when the link is not taking live writes. `ticket` may be NULL. `judged`: the change is not sent live, which would store it
+ * whatever Redis holds, but judged as one that waited. */
+void hf__link_enqueue(struct hf *store, struct hf_ns *ns, const struct hf_staged *staged, size_t n, bool judged,
                       struct hf_ticket *ticket);
 /* Wait for the ticket, at most until `deadline` (CLOCK_MONOTONIC); then it counts as pending. */
 enum hf_share hf__ticket_wait(struct hf *store, struct hf_ticket *ticket, const struct timespec *deadline);

@@ -228,7 +228,7 @@ static void queue_all(struct hf_link *link, struct hf_live *first)
     }
 }
 
-void hf__link_enqueue(struct hf *store, struct hf_ns *ns, const struct hf_staged *staged, size_t n,
+void hf__link_enqueue(struct hf *store, struct hf_ns *ns, const struct hf_staged *staged, size_t n, bool judged,
                       struct hf_ticket *ticket)
 {
     struct hf_link *link = store->link;
@@ -238,7 +238,7 @@ void hf__link_enqueue(struct hf *store, struct hf_ns *ns, const struct hf_staged
     pthread_mutex_lock(&link->mutex);
     if (ticket)
         ticket->left = (unsigned)n;
-    first = all_live(link, ns, staged, n, ticket);
+    first = judged ? NULL : all_live(link, ns, staged, n, ticket);
     wake = !link->busy && (first || (link->accepting && !link->overflowed));
     if (first) {
         queue_all(link, first);

@@ -495,6 +495,12 @@ static int append_unlisting(struct change *c)
     return rc;
 }
 
+/* What was refused once is not forced upon Redis. */
+static bool goes_by_judge(const struct change *c)
+{
+    return c->unlist && c->unlist->what == HF_LEFT_UNPARK && !c->lane;
+}
+
 /* With the write lock. */
 static int apply(struct change *c, struct hf_ticket *ticket)
 {
@@ -514,7 +520,7 @@ static int apply(struct change *c, struct hf_ticket *ticket)
         return rc;
     insert(c);
     if (c->shares && c->store->link)
-        hf__link_enqueue(c->store, c->ns, c->staged, c->n, ticket);
+        hf__link_enqueue(c->store, c->ns, c->staged, c->n, goes_by_judge(c), ticket);
     return 0;
 }
 
