@@ -575,7 +575,7 @@ int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
     link->recovered_lsn = store->recovered_lsn;
     rc = hf__link_load_cursors(store);
     hf__link_distrust_copies(link); /* nobody has told what plain clients did while the store was closed */
-    start_live(link); /* what is written while the first attempt is under way waits for it */
+    start_live(link);               /* what is written while the first attempt is under way waits for it */
     link->taking_from_open = true;
     hf__link_check_operator(store);
     if (rc == 0)

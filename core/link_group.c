@@ -38,8 +38,7 @@ static bool has_ended_as_row(struct hf *store, struct hf_look *look, const struc
         return false;
     if (hf__settle_acked_lsn(store, live->key) >= live->version->lsn)
         return true;
-    return hf__look_snap(look, &snap) == 0 &&
-           store->local->ops->pending_get(snap, live->key, &row) == HF_NOT_FOUND;
+    return hf__look_snap(look, &snap) == 0 && store->local->ops->pending_get(snap, live->key, &row) == HF_NOT_FOUND;
 }
 
 /* A live write whose key has an older pending row goes as that row does, once for both. */

@@ -89,6 +89,7 @@ struct hf_send_list {
 struct hf_note {
     struct hf_buf key; /* NULL: a free place */
     struct hf_foreign foreign;
+    bool doubted; /* its copy was told to be old while it was owed */
     unsigned failures;
 };
 struct hf_notes {
