@@ -15,8 +15,8 @@
 #include <string.h>
 #include <time.h>
 
-#define TEST_MS 75000  /* no further storm begins after this */
-#define TEST_STORMS 6  /* ... or after so many */
+#define TEST_MS 75000 /* no further storm begins after this */
+#define TEST_STORMS 6 /* ... or after so many */
 #define WEATHER_MS 8000
 
 static int64_t elapsed_ms(const struct timespec *since)
@@ -29,7 +29,8 @@ static int64_t elapsed_ms(const struct timespec *since)
 
 static void tell(const struct storm_options *options, const struct storm_sums *sums, unsigned failures)
 {
-    printf("seed %" PRIu64 ": %zu writes begun, %zu acknowledged, %zu settlements, %zu conflicts, %zu parked (%zu in doubt), "
+    printf("seed %" PRIu64
+           ": %zu writes begun, %zu acknowledged, %zu settlements, %zu conflicts, %zu parked (%zu in doubt), "
            "%u lives, %u outages, %u ends of Redis: %s\n",
            options->seed, sums->writes, sums->acked, sums->settled, sums->conflicts, sums->parked, sums->in_doubt,
            sums->lives, sums->outages, sums->redis_kills, failures ? "FAILED" : "all accounted for");
@@ -70,8 +71,9 @@ static void test_storm__every_acknowledged_write_is_accounted_for(void **state)
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: test_storm [--seed S] [--minutes N] [--seconds N] [--nodes N] [--no-kills] [--no-redis-kills]\n"
-                    "                  [--no-client] [--keep] [--tell]\n");
+    fprintf(stderr,
+            "usage: test_storm [--seed S] [--minutes N] [--seconds N] [--nodes N] [--no-kills] [--no-redis-kills]\n"
+            "                  [--no-client] [--keep] [--tell]\n");
     exit(4);
 }
 

@@ -13,8 +13,8 @@
     X(GATE_CUT, "cut")       /* connections are closed, once; then as pass */                                      \
     X(GATE_REFUSE, "refuse") /* connections are closed, and new ones are refused */                                \
     X(GATE_FREEZE, "freeze") /* nothing is passed on, either way */                                                \
-    X(GATE_MUTE, "mute")     /* requests are passed on; a connection whose request is answered is closed instead */ \
-    X(GATE_LATE, "late")     /* requests are kept, and passed on when the mode ends, also those of clients that left */
+    X(GATE_MUTE, "mute") /* requests are passed on; a connection whose request is answered is closed instead */    \
+    X(GATE_LATE, "late") /* requests are kept, and passed on when the mode ends, also those of clients that left */
 
 enum gate_mode {
 #define X(name, text) name,

@@ -87,12 +87,12 @@ uint64_t storm_random(uint64_t *state, uint64_t below);
 
 /* letter, what it says */
 enum storm_what {
-    STORM_BEGIN = 'B',  /* an operation was begun */
-    STORM_ACK = 'A',    /* and has returned or completed: rc, lsn, flags */
+    STORM_BEGIN = 'B',   /* an operation was begun */
+    STORM_ACK = 'A',     /* and has returned or completed: rc, lsn, flags */
     STORM_SETTLED = 'S', /* the library told how changes lsn..lsn2 ended: rc is the outcome */
-    STORM_OPENED = 'O', /* a store was opened: text is the node's id */
-    STORM_FOUND = 'F',  /* a private key, right after opening */
-    STORM_FINAL = 'D',  /* a key at the end */
+    STORM_OPENED = 'O',  /* a store was opened: text is the node's id */
+    STORM_FOUND = 'F',   /* a private key, right after opening */
+    STORM_FINAL = 'D',   /* a key at the end */
     STORM_SCANNED = 'K', /* the same in a scan */
     STORM_CONFLICT = 'C',
     STORM_PARKED = 'P',
@@ -100,7 +100,13 @@ enum storm_what {
     STORM_WEATHER = 'W', /* text says what */
 };
 
-enum storm_flag { STORM_SHARED = 1, STORM_PENDING = 2, STORM_DURABLE = 4, STORM_TENTATIVE = 8, STORM_IN_DOUBT = 16 };
+enum storm_flag {
+    STORM_SHARED = 1,
+    STORM_PENDING = 2,
+    STORM_DURABLE = 4,
+    STORM_TENTATIVE = 8,
+    STORM_IN_DOUBT = 16
+};
 
 struct storm_record {
     int64_t at_us; /* CLOCK_MONOTONIC: the same for all processes */

@@ -171,7 +171,8 @@ static int64_t integer(const struct command *c, size_t i)
     return strtoll(text, NULL, 10);
 }
 
-static struct storm_applied *add(struct storm_book *book, char op, const struct command *c, size_t key, unsigned group)
+static struct storm_applied *add(struct storm_book *book, char op, const struct command *c, size_t key,
+                                 unsigned group)
 {
     struct storm_applied *a;
 
@@ -304,9 +305,10 @@ void storm_record_tell(const struct storm_record *r, FILE *out)
     if (r->op != '-')
         fprintf(out, " %u%c", r->id, r->op);
     fprintf(out, " %s %s number %lld lsn %llu..%llu rc %d%s%s%s%s%s", r->key, r->text, (long long)r->number,
-            (unsigned long long)r->lsn, (unsigned long long)r->lsn2, r->rc, r->flags & STORM_SHARED ? " shared" : "",
-            r->flags & STORM_PENDING ? " pending" : "", r->flags & STORM_DURABLE ? " durable" : "",
-            r->flags & STORM_TENTATIVE ? " tentative" : "", r->flags & STORM_IN_DOUBT ? " in doubt" : "");
+            (unsigned long long)r->lsn, (unsigned long long)r->lsn2, r->rc,
+            r->flags & STORM_SHARED ? " shared" : "", r->flags & STORM_PENDING ? " pending" : "",
+            r->flags & STORM_DURABLE ? " durable" : "", r->flags & STORM_TENTATIVE ? " tentative" : "",
+            r->flags & STORM_IN_DOUBT ? " in doubt" : "");
     if (r->what == STORM_SETTLED)
         fprintf(out, " (%s)", outcome_text(r->rc));
     fprintf(out, "\n");
@@ -329,8 +331,8 @@ static void tell_applied(const struct storm_book *book, const char *key, size_t 
     for (size_t i = from; i < book->n_applied; i++) {
         const struct storm_applied *a = &book->applied[i];
         if (strcmp(a->key, key) == 0)
-            fprintf(out, "    [%u] %c %s number %lld%s%.6s lsn %llu\n", a->group, a->op, a->text, (long long)a->number,
-                    a->node[0] ? " node " : "", a->node, (unsigned long long)a->lsn);
+            fprintf(out, "    [%u] %c %s number %lld%s%.6s lsn %llu\n", a->group, a->op, a->text,
+                    (long long)a->number, a->node[0] ? " node " : "", a->node, (unsigned long long)a->lsn);
     }
 }
 

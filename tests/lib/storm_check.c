@@ -97,8 +97,9 @@ static void check_key_agrees(struct storm_sceptic *s, const char *key)
         if (!found || agrees(s, r, &there) || is_parked(&s->book, r->writer, key))
             continue;
         doubt(s, key, "%s is '%s' until %lld in Redis, and %s '%s' until %lld in node %u (origin %u)", key,
-              there.present ? there.text : "(nil)", there.deadline_ms, r->what == STORM_FINAL ? "read as" : "scanned as",
-              r->rc == 0 ? r->text : "(nil)", (long long)r->number, r->writer, r->id);
+              there.present ? there.text : "(nil)", there.deadline_ms,
+              r->what == STORM_FINAL ? "read as" : "scanned as", r->rc == 0 ? r->text : "(nil)",
+              (long long)r->number, r->writer, r->id);
         return;
     }
     if (there.present && strcmp(there.text, "damaged") == 0)
@@ -187,8 +188,8 @@ static void check_write(struct storm_sceptic *s, const struct storm_record *w)
         return;
     if (folds && (is_folded(&s->book, w) || is_dead(s, w)))
         return;
-    doubt(s, w->key, "the write %u.%u.%u (%c) of %s, lsn %" PRIu64 ", is unaccounted for", w->writer, w->life, w->id,
-          w->op, w->key, w->lsn);
+    doubt(s, w->key, "the write %u.%u.%u (%c) of %s, lsn %" PRIu64 ", is unaccounted for", w->writer, w->life,
+          w->id, w->op, w->key, w->lsn);
 }
 
 static void check_writes(struct storm_sceptic *s)
@@ -276,8 +277,10 @@ static void check_counter(struct storm_sceptic *s, const char *key)
             add_to_sum(&s->book, &s->book.records[i], &sum);
     }
     if (!reaches(&sum, there.present ? strtoll(there.text, NULL, 10) : 0))
-        doubt(s, key, "%s is %s; %u acknowledged increments make %" PRId64 ", and %u may count as well (difference %lld)",
-              key, there.text, sum.n_sure, sum.sure, sum.n_maybe, strtoll(there.text, NULL, 10) - (long long)sum.sure);
+        doubt(s, key,
+              "%s is %s; %u acknowledged increments make %" PRId64 ", and %u may count as well (difference %lld)",
+              key, there.text, sum.n_sure, sum.sure, sum.n_maybe,
+              strtoll(there.text, NULL, 10) - (long long)sum.sure);
 }
 
 static void check_counters(struct storm_sceptic *s)
@@ -310,8 +313,8 @@ static void check_batch(struct storm_sceptic *s, const struct storm_record *w)
         snprintf(key, sizeof(key), "%s%c", w->key, "abc"[part]);
         n[part] = times_applied(&s->book, key, w->text);
         if (n[part] != n[0] || n[part] > 1)
-            doubt(s, key, "the batch %s of %s was applied %u times to %s, and %u times to its first key", w->text, w->key,
-                  n[part], key, n[0]);
+            doubt(s, key, "the batch %s of %s was applied %u times to %s, and %u times to its first key", w->text,
+                  w->key, n[part], key, n[0]);
     }
 }
 
@@ -370,8 +373,8 @@ static void check_order_of_key(struct storm_sceptic *s, const char *key)
             writer >= STORM_NODES_MAX || doer(&s->book, i) != (int)writer)
             continue;
         if (life < last_life[writer] || (life == last_life[writer] && id < last_id[writer]))
-            doubt(s, key, "%s was overwritten by the older %s after %u.%u.%u", key, a->text, writer, last_life[writer],
-                  last_id[writer]);
+            doubt(s, key, "%s was overwritten by the older %s after %u.%u.%u", key, a->text, writer,
+                  last_life[writer], last_id[writer]);
         last_life[writer] = life;
         last_id[writer] = id;
     }
@@ -406,7 +409,8 @@ static void play_own(struct storm_sceptic *s, const struct storm_record *r, stru
     if (r->what != STORM_FOUND && r->what != STORM_FINAL)
         return;
     if (strcmp(found, own->text) != 0 && !(own->may_be && strcmp(found, own->may) == 0))
-        doubt(s, r->key, "%s is '%s' in node %u.%u; '%s' was acknowledged", r->key, found, r->writer, r->life, own->text);
+        doubt(s, r->key, "%s is '%s' in node %u.%u; '%s' was acknowledged", r->key, found, r->writer, r->life,
+              own->text);
     snprintf(own->text, sizeof(own->text), "%s", found);
     own->may_be = false;
 }
@@ -440,12 +444,13 @@ static void check_status(struct storm_sceptic *s, const struct storm_record *sta
     s->sums.conflicts += conflicts;
     s->sums.parked += parked;
     if (status->lsn2 != 0)
-        doubt(s, NULL, "node %u tells of %" PRIu64 " damaged segments, lost conflicts or dropped changes", status->writer,
-              status->lsn2);
+        doubt(s, NULL, "node %u tells of %" PRIu64 " damaged segments, lost conflicts or dropped changes",
+              status->writer, status->lsn2);
     if (status->rc != 0)
         doubt(s, NULL, "node %u has %d pending keys after the calm", status->writer, status->rc);
     if (status->number != (int64_t)conflicts)
-        doubt(s, NULL, "node %u counts %lld conflicts and lists %zu", status->writer, (long long)status->number, conflicts);
+        doubt(s, NULL, "node %u counts %lld conflicts and lists %zu", status->writer, (long long)status->number,
+              conflicts);
     if (status->id != parked)
         doubt(s, NULL, "node %u counts %u parked entries and lists %zu", status->writer, status->id, parked);
 }

@@ -243,7 +243,8 @@ static void look_at_batch(struct storm *s)
     for (size_t i = 1; reply && reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
         const char *a = reply->element[0]->str, *b = reply->element[i]->str;
         if ((a || b) && (!a || !b || strcmp(a, b) != 0)) {
-            fprintf(stderr, "storm: batch group %u is torn: '%s' and '%s'\n", group, a ? a : "(nil)", b ? b : "(nil)");
+            fprintf(stderr, "storm: batch group %u is torn: '%s' and '%s'\n", group, a ? a : "(nil)",
+                    b ? b : "(nil)");
             s->failures++;
         }
     }
@@ -410,8 +411,8 @@ static int open_log(const char *path)
 
 static int set_up(struct storm *s)
 {
-    static const char *const keep[] = {"--appendonly", "yes", "--appendfsync", "always",
-                                       "--auto-aof-rewrite-percentage", "0", NULL};
+    static const char *const keep[] = {
+        "--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0", NULL};
 
     scratch_make(&s->scratch);
     snprintf(s->log_path, sizeof(s->log_path), "%s/weather", s->scratch.dir);
@@ -466,7 +467,8 @@ static void judge(struct storm *s)
 {
     static struct storm_sceptic sceptic;
 
-    sceptic = (struct storm_sceptic){.options = s->options, .redis = &s->redis, .sums = s->sums, .failures = s->failures};
+    sceptic =
+        (struct storm_sceptic){.options = s->options, .redis = &s->redis, .sums = s->sums, .failures = s->failures};
     storm_plan_make(s->options, STORM_CLIENT, &sceptic.plan);
     (void)storm_book_read_log(&sceptic.book, s->log_path);
     for (unsigned i = 0; i < s->options->nodes; i++)
