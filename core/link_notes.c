@@ -114,10 +114,26 @@ static bool note(struct hf_link *link, struct hf_slice key, const struct hf_fore
     return hf__notes_foreign(&link->notes, key, foreign) && hf__settle_note_foreign(link->store, key, foreign);
 }
 
+/* A key that is owed may have been looked at already, and its row end with nothing to send: then the note counts. */
+static bool doubt_owed(struct hf_link *link, struct hf_slice key)
+{
+    struct hf_note *n = link->state == HF_LINK_REPLAYING ? hf__notes_of(&link->notes, key) : NULL;
+
+    if (n)
+        n->doubted = true;
+    return n || link->state != HF_LINK_REPLAYING;
+}
+
 void hf__link_doubt_copy(struct hf_link *link, struct hf_slice key)
 {
-    if (what_is_concerned(link, key) == CONCERN_COPY && hf__refresh_add(link, key) != 0)
-        link->log_behind = true; /* without memory: catch up once more */
+    bool done = true;
+
+    switch (what_is_concerned(link, key)) {
+    case CONCERN_NONE: break;
+    case CONCERN_COPY: done = hf__refresh_add(link, key) == 0; break;
+    case CONCERN_OWED: done = doubt_owed(link, key); break;
+    }
+    link->log_behind |= !done; /* without memory: catch up once more */
 }
 
 void hf__link_foreign_change(struct hf_link *link, const struct hf_shared_change *change)

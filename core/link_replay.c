@@ -575,6 +575,14 @@ static bool settle(struct hf_link *link, struct hf_send *s)
     return hf__write_verdict(link->store, hf__send_key(s), s->lsn, &verdict);
 }
 
+/* Nothing was stored, so no watch has told whether it changed after it was looked at. */
+static bool was_doubted(struct hf_link *link, const struct hf_send *s)
+{
+    const struct hf_note *note = hf__notes_find(&link->notes, hf__send_key(s));
+
+    return note && (note->doubted || note->foreign.op != 0) && s->trial->verdict.send == 0;
+}
+
 void hf__replay_applied(struct hf_link *link, struct hf_send *s)
 {
     const struct hf_judgement *j = &s->trial->verdict;
@@ -589,6 +597,8 @@ void hf__replay_applied(struct hf_link *link, struct hf_send *s)
         hf__send_leave(link, s);
         return;
     }
+    if (was_doubted(link, s) && hf__refresh_add(link, hf__send_key(s)) != 0)
+        link->refresh_failed = true;
     atomic_fetch_add(&link->store->shared_ops, 1);
     atomic_fetch_add(&link->store->replayed_ops, 1);
     hf__send_ended(link, s, j->outcome, "");

@@ -90,6 +90,7 @@ struct hf_send_list {
 struct hf_note {
     struct hf_buf key; /* NULL: a free place */
     struct hf_foreign foreign;
+    bool doubted; /* its copy was told to be old while it was owed */
     unsigned failures;
     uint64_t number; /* a preview's: the LSN of our own change that the log names; where a lane's key is kept */
 };

@@ -146,10 +146,10 @@ bool hf__look_hides(const struct hf_look *look, struct hf_slice key, const struc
     return found->time_unknown && hf__ns_of(&look->store->namespaces, key)->unknown_time == HF_UNKNOWN_TIME_HIDE;
 }
 
-/* It is acknowledged and only waits for a checkpoint to clear it: what others change now concerns the copy. */
-static bool row_is_void(struct hf *store, struct hf_slice key, const struct hf_pending_row *row)
+/* It only waits for a checkpoint to clear it: what others change now concerns the copy. */
+static bool has_ended(struct hf *store, struct hf_slice key, uint64_t lsn)
 {
-    return !store->read_only && hf__settle_acked_lsn(store, key) >= row->last_lsn;
+    return !store->read_only && hf__settle_acked_lsn(store, key) >= lsn;
 }
 
 int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_found *found, enum hf_owed *ret_owed)
@@ -170,10 +170,11 @@ int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_fou
         atomic_load(&look->store->pending_rows) == 0)
         return 0;
     rc = hf__look_snap(look, &snap);
-    if (rc == 0 && (rc = ops->lane_last(snap, key, &lsn)) == 0)
+    if (rc == 0 && (rc = ops->lane_last(snap, key, &lsn)) == 0 && !has_ended(look->store, key, lsn))
         *ret_owed = HF_OWED_LANE;
-    else if (rc == HF_NOT_FOUND && (rc = ops->pending_get(snap, key, &row)) == 0)
-        *ret_owed = row_is_void(look->store, key, &row) ? HF_OWED_NOTHING : HF_OWED_ROW;
+    else if ((rc == 0 || rc == HF_NOT_FOUND) && (rc = ops->pending_get(snap, key, &row)) == 0 &&
+             !has_ended(look->store, key, row.last_lsn))
+        *ret_owed = HF_OWED_ROW;
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 

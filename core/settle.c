@@ -103,13 +103,15 @@ static struct hf_acked *place_of(struct hf_acked *table, size_t capacity, uint64
     return &table[i];
 }
 
-/* Room for one more. With checkpoint.mutex. */
-static bool reserve_acked(struct hf_checkpointer *cp)
+/* Room for `n` more. With checkpoint.mutex. */
+static bool reserve_acked(struct hf_checkpointer *cp, size_t n)
 {
-    size_t capacity = cp->acked_capacity ? 2 * cp->acked_capacity : 256;
+    size_t capacity = cp->acked_capacity ? cp->acked_capacity : 256;
     struct hf_acked *grown;
 
-    if (4 * (cp->n_acked + 1) <= 3 * cp->acked_capacity)
+    while (4 * (cp->n_acked + n) > 3 * capacity)
+        capacity *= 2;
+    if (capacity == cp->acked_capacity)
         return true;
     grown = calloc(capacity, sizeof(*grown));
     if (!grown)
@@ -142,7 +144,7 @@ void hf__settle_index_again(struct hf_checkpointer *cp)
         memset(cp->acked, 0, cp->acked_capacity * sizeof(*cp->acked));
     cp->n_acked = 0;
     for (size_t i = 0; i < cp->n_settled; i++) {
-        if (cp->settled[i].what & HF_LEFT_ROW)
+        if (cp->settled[i].what & (HF_LEFT_ROW | HF_LEFT_LANE))
             index_row(cp, &cp->settled[i]); /* the table was large enough for all of them */
     }
 }
@@ -165,7 +167,7 @@ static bool reserve(struct hf_checkpointer *cp, size_t n)
     size_t capacity = cp->settled_capacity ? cp->settled_capacity : 64;
     struct hf_settled *grown;
 
-    if (!reserve_acked(cp))
+    if (!reserve_acked(cp, n))
         return false;
     while (capacity < cp->n_settled + n)
         capacity *= 2;
@@ -185,7 +187,7 @@ static void leave(struct hf *store, const struct hf_settled *settled)
     store->checkpoint.settled[store->checkpoint.n_settled++] = *settled;
     if (settled->what & HF_LEFT_LISTS)
         atomic_fetch_add(&store->unsaved, 1);
-    if (settled->what & HF_LEFT_ROW)
+    if (settled->what & (HF_LEFT_ROW | HF_LEFT_LANE))
         index_row(&store->checkpoint, settled);
     if (settled->what & HF_LEFT_PARKED)
         atomic_fetch_add(&store->parked_left, 1);
