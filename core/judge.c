@@ -345,17 +345,10 @@ uint8_t hf__judge_first_want(const struct hf_case *c)
 const char *hf__rule_text(uint8_t rule)
 {
     static const char *const texts[] = {
-        [HF_RULE_NEWEST] = "newest",
-        [HF_RULE_UNKNOWN] = "newest",
-        [HF_RULE_AMBIGUOUS] = "newest",
-        [HF_RULE_REMOTE] = "remote",
-        [HF_RULE_LOCAL] = "local",
-        [HF_RULE_CALLBACK] = "callback",
-        [HF_RULE_MERGED] = "merge-json",
-        [HF_RULE_BLIND] = "blind",
-        [HF_RULE_OVERTURNED] = "overturned",
-        [HF_RULE_ADOPTED] = "adopted",
-        [HF_RULE_DROPPED] = "dropped",
+        [HF_RULE_NEWEST] = "newest",     [HF_RULE_UNKNOWN] = "newest",  [HF_RULE_AMBIGUOUS] = "newest",
+        [HF_RULE_REMOTE] = "remote",     [HF_RULE_LOCAL] = "local",     [HF_RULE_CALLBACK] = "callback",
+        [HF_RULE_MERGED] = "merge-json", [HF_RULE_BLIND] = "blind",     [HF_RULE_OVERTURNED] = "overturned",
+        [HF_RULE_ADOPTED] = "adopted",   [HF_RULE_DROPPED] = "dropped",
     };
 
     return rule < sizeof(texts) / sizeof(texts[0]) && texts[rule] ? texts[rule] : "";
