@@ -11,6 +11,7 @@
 #include "deadline.h"
 #include "drain.h"
 #include "fail.h"
+#include "judge.h"
 #include "link.h"
 #include "owner.h"
 #include "pending_bounds.h"
@@ -116,18 +117,13 @@ static int store_theirs(struct run *run, const struct hf_settled *s)
     return run->ops->put(run->txn, settled_key(s), &record);
 }
 
-static bool is_later(const struct hf_foreign *a, const struct hf_foreign *b)
-{
-    return b->op == 0 || a->made_ms >= b->made_ms;
-}
-
 static int note_foreign(struct run *run, const struct hf_settled *s)
 {
     struct hf_bytes base_value = {0};
     struct hf_pending_row row;
     int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
 
-    if (rc != 0 || !is_later(&s->more->foreign, &row.foreign))
+    if (rc != 0 || !hf__foreign_replaces(&s->more->foreign, &row.foreign))
         return rc == HF_NOT_FOUND ? 0 : rc;
     row.foreign = s->more->foreign;
     row.key = settled_key(s); /* what the transaction lends ends with the next write to it */

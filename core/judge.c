@@ -47,6 +47,20 @@ static enum sameness is_unchanged(const struct hf_case *c)
 
 /* ---- times ---- */
 
+static bool is_of_life_only(const struct hf_foreign *change)
+{
+    return change->op == HF_SHARED_EXPIRE || change->op == HF_SHARED_PERSIST;
+}
+
+bool hf__foreign_replaces(const struct hf_foreign *change, const struct hf_foreign *known)
+{
+    if (change->op == 0 || known->op == 0)
+        return known->op == 0;
+    if (is_of_life_only(change) != is_of_life_only(known))
+        return is_of_life_only(known);
+    return change->made_ms >= known->made_ms;
+}
+
 /* The log names a change that explains what was found. */
 static bool theirs_time_is_known(const struct hf_case *c)
 {
@@ -138,6 +152,12 @@ static uint8_t wants_record_of_theirs(const struct hf_case *c)
     return (uint8_t)((c->has_digest ? 0 : HF_WANT_DIGEST) | (c->has_deadline ? 0 : HF_WANT_DEADLINE));
 }
 
+/* Both: a resolver is asked once, and what it answers is recorded. */
+static uint8_t wants_all_of_theirs(const struct hf_case *c)
+{
+    return wants_theirs(c) | wants_record_of_theirs(c);
+}
+
 static void ours_wins(const struct hf_case *c, uint8_t rule, struct hf_judgement *ret)
 {
     *ret = (struct hf_judgement){.want = wants_record_of_theirs(c),
@@ -150,7 +170,7 @@ static void ours_wins(const struct hf_case *c, uint8_t rule, struct hf_judgement
 
 static void theirs_wins(const struct hf_case *c, uint8_t rule, struct hf_judgement *ret)
 {
-    *ret = (struct hf_judgement){.want = wants_theirs(c),
+    *ret = (struct hf_judgement){.want = wants_all_of_theirs(c),
                                  .outcome = rule == HF_RULE_OVERTURNED ? HF_OUTCOME_OVERTURNED : HF_OUTCOME_LOST,
                                  .rule = rule,
                                  .winner = HF_WINNER_THEIRS,
@@ -194,9 +214,17 @@ static void conflict(const struct hf_case *c, struct hf_judgement *ret)
     case HF_CONFLICT_LOCAL: ours_wins(c, HF_RULE_LOCAL, ret); break;
     case HF_CONFLICT_PARK: park("it was changed here and there, and the namespace's policy is to park", ret); break;
     case HF_CONFLICT_MERGE_JSON:
-    case HF_CONFLICT_CALLBACK: *ret = (struct hf_judgement){.want = wants_theirs(c), .ask = true}; break;
+    case HF_CONFLICT_CALLBACK: *ret = (struct hf_judgement){.want = wants_all_of_theirs(c), .ask = true}; break;
     default: hf__judge_newest(c, ret); break;
     }
+}
+
+/* The longer life of the sides that are there. */
+static int64_t merged_deadline(const struct hf_case *c)
+{
+    if (!c->live || c->kind != HF_SHARED_STRING)
+        return c->live ? c->deadline_ms : c->found_deadline_ms;
+    return longer(c->deadline_ms, c->found_deadline_ms);
 }
 
 void hf__judge_answer(const struct hf_case *c, enum hf_winner winner, uint8_t rule, struct hf_judgement *ret)
@@ -210,7 +238,7 @@ void hf__judge_answer(const struct hf_case *c, enum hf_winner winner, uint8_t ru
     if (winner == HF_WINNER_MERGED) {
         ret->outcome = HF_OUTCOME_MERGED;
         ret->send = HF_SHARED_SET;
-        ret->deadline_ms = longer(c->live ? c->deadline_ms : c->found_deadline_ms, c->found_deadline_ms);
+        ret->deadline_ms = merged_deadline(c);
     }
 }
 
@@ -287,6 +315,7 @@ static void judge_ttl(const struct hf_case *c, struct hf_judgement *ret)
     }
     set_deadline(c, HF_OUTCOME_APPLIED, ret);
     ret->refresh = ours == DIFFERENT;
+    ret->want |= ret->refresh ? wants_theirs(c) : 0;
     if (ret->want == 0 && ret->send == 0)
         ret->outcome =
             same_deadline(c, ret->deadline_ms, c->deadline_ms) ? HF_OUTCOME_ALREADY : HF_OUTCOME_SUPERSEDED;

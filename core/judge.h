@@ -41,9 +41,13 @@ struct hf_judgement {
     uint8_t rule;          /* enum hf_conflict_rule of the row for the conflict log; 0: none */
     enum hf_winner winner; /* with a rule */
     bool take_theirs;      /* the copy here becomes what was found */
-    bool refresh;          /* the copy here is to be fetched: its value was changed by others, its life by us */
+    bool refresh;          /* the copy here becomes the value found, with deadline_ms: only its life is ours */
     const char *reason;    /* parked: why */
 };
+
+/* Which of two changes that the log names of one key is to be remembered: the later one; but one of its life only beside no
+ * change of its value. An `op` of 0 is none. */
+bool hf__foreign_replaces(const struct hf_foreign *change, const struct hf_foreign *known);
 
 void hf__judge(const struct hf_case *c, struct hf_judgement *ret);
 

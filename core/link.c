@@ -540,7 +540,8 @@ int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
     link->maybe_sent_lsn = link->sent_lsn = hf__journal_last_lsn(store->journal);
     link->recovered_lsn = store->recovered_lsn;
     rc = hf__link_load_cursors(store);
-    start_live(link); /* what is written while the first attempt is under way waits for it */
+    hf__link_distrust_copies(link); /* others may have written while the store was closed */
+    start_live(link);               /* what is written while the first attempt is under way waits for it */
     link->taking_from_open = true;
     if (hf__operator_changed(store)) /* one that cannot be read sets nothing */
         (void)hf__operator_load(store, &link->by_operator);

@@ -103,7 +103,7 @@ bool hf__notes_foreign(struct hf_notes *notes, struct hf_slice key, const struct
 {
     struct hf_note *n = hf__notes_of(notes, key);
 
-    if (n && (n->foreign.op == 0 || foreign->made_ms >= n->foreign.made_ms))
+    if (n && hf__foreign_replaces(foreign, &n->foreign))
         n->foreign = *foreign;
     return n != NULL;
 }

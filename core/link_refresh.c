@@ -24,7 +24,9 @@ int hf__refresh_add(struct hf_link *link, struct hf_slice key)
     }
     rc = hf__buf_copy(key, &r->keys[r->n]);
     if (rc == 0) {
+        pthread_mutex_lock(&link->mutex); /* who waits for all to be shared looks at the count */
         r->n++;
+        pthread_mutex_unlock(&link->mutex);
         atomic_store(&link->store->refreshing, true);
     }
     return rc;
@@ -79,10 +81,11 @@ static void refreshed(void *ctx, struct hf_shared_fetch *fetch)
     hf__link_pump(link);
 }
 
-/* Whether the copy is worth asking for; what is not held is fetched when somebody reads it. */
+/* Whether the copy is worth asking for; what is not held is fetched when somebody reads it, and what was parked stays. */
 static bool is_stale(struct hf_link *link, struct hf_slice key, struct hf_seen *ret_seen)
 {
     enum hf_owed owed = HF_OWED_NOTHING;
+    bool parked = false;
     struct hf_found found;
     struct hf_look look;
     int rc = hf__look_begin(link->store, &look);
@@ -91,8 +94,10 @@ static bool is_stale(struct hf_link *link, struct hf_slice key, struct hf_seen *
         rc = hf__look_up(&look, key, &found);
     if (rc == 0)
         rc = hf__look_owed(&look, key, &found, &owed);
+    if (rc == 0)
+        rc = hf__look_parked(&look, key, &found, &parked);
     hf__look_end(&look);
-    if (rc != 0 || !found.held || owed != HF_OWED_NOTHING)
+    if (rc != 0 || !found.held || owed != HF_OWED_NOTHING || parked)
         return false;
     *ret_seen =
         (struct hf_seen){.held = true, .lsn = found.lsn, .last_lsn = hf__journal_last_lsn(link->store->journal)};

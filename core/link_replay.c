@@ -547,9 +547,9 @@ static void fill_copy(const struct hf_send *s, struct hf_slice *value, struct hf
         verdict->take_theirs = true;
         verdict->theirs = trial->c.kind == HF_SHARED_STRING ? value : NULL;
         verdict->theirs_deadline_ms = trial->c.found_deadline_ms;
-    } else if (trial->c.live && !j->refresh &&
-               (j->winner == HF_WINNER_MERGED || j->deadline_ms != trial->c.deadline_ms)) {
-        *value = hf__send_value(s);
+    } else if (j->winner == HF_WINNER_MERGED || j->refresh ||
+               (trial->c.live && j->deadline_ms != trial->c.deadline_ms)) {
+        *value = j->refresh ? hf__trial_theirs(trial) : hf__send_value(s);
         verdict->take_theirs = true;
         verdict->theirs = value;
         verdict->theirs_deadline_ms = j->deadline_ms;
@@ -589,8 +589,6 @@ void hf__replay_applied(struct hf_link *link, struct hf_send *s)
         hf__send_leave(link, s);
         return;
     }
-    if (j->refresh && hf__refresh_add(link, hf__send_key(s)) != 0)
-        link->refresh_failed = true;
     atomic_fetch_add(&link->store->shared_ops, 1);
     atomic_fetch_add(&link->store->replayed_ops, 1);
     hf__send_ended(link, s, j->outcome, "");

@@ -162,6 +162,7 @@ static bool identify(struct hf_link *link, struct hf_copy *copy)
 {
     struct hf_slice key = hf__slice(copy->key.data, copy->key.len);
     enum hf_owed owed = HF_OWED_NOTHING;
+    bool parked = false;
     struct hf_found found;
     struct hf_look look;
     int rc = hf__look_begin(link->store, &look);
@@ -170,7 +171,9 @@ static bool identify(struct hf_link *link, struct hf_copy *copy)
         rc = hf__look_up(&look, key, &found);
     if (rc == 0)
         rc = hf__look_owed(&look, key, &found, &owed);
-    if (rc == 0 && owed == HF_OWED_NOTHING) {
+    if (rc == 0)
+        rc = hf__look_parked(&look, key, &found, &parked);
+    if (rc == 0 && owed == HF_OWED_NOTHING && !parked) {
         copy->lsn = found.lsn;
         copy->made_ms = found.made_ms;
         copy->held = found.held;
@@ -178,7 +181,7 @@ static bool identify(struct hf_link *link, struct hf_copy *copy)
                               : (struct hf_version_id){.kind = HF_VERSION_ABSENT};
     }
     hf__look_end(&look);
-    return rc == 0 && owed == HF_OWED_NOTHING;
+    return rc == 0 && owed == HF_OWED_NOTHING && !parked;
 }
 
 /* ---- what Redis holds ---- */

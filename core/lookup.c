@@ -172,6 +172,29 @@ int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_fou
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
+int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_parked)
+{
+    struct hf_local_snap *snap = NULL;
+    struct hf_parked_row row;
+    int rc;
+
+    *ret_parked = found->top && atomic_load(&found->top->state) == HF_VERSION_PARKED;
+    if (found->top || !found->held || found->record_shared)
+        return 0;
+    rc = hf__look_snap(look, &snap);
+    if (rc == 0)
+        rc = look->store->local->ops->parked_next(snap, found->lsn, &row);
+    *ret_parked = rc == 0 && row.entry.lsn == found->lsn && hf__slice_eq(row.entry.key, key);
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
+bool hf__look_acknowledged(const struct hf_found *found)
+{
+    if (!found->top)
+        return found->record_shared;
+    return atomic_load(&found->top->state) == HF_VERSION_SETTLED && !(found->top->flags & HF_ENTRY_LOCAL);
+}
+
 enum hf_origin hf__look_origin(struct hf *store, struct hf_slice key, const struct hf_found *found,
                                enum hf_owed owed)
 {
@@ -183,8 +206,9 @@ enum hf_origin hf__look_origin(struct hf *store, struct hf_slice key, const stru
         return HF_ORIGIN_LOCAL_VERIFIED;
     if (!found->held)
         return HF_ORIGIN_NONE;
-    return atomic_load(&ns->verified) && !atomic_load(&store->refreshing) ? HF_ORIGIN_LOCAL_VERIFIED
-                                                                          : HF_ORIGIN_LOCAL_UNVERIFIED;
+    return atomic_load(&ns->verified) && !atomic_load(&store->refreshing) && hf__look_acknowledged(found)
+               ? HF_ORIGIN_LOCAL_VERIFIED
+               : HF_ORIGIN_LOCAL_UNVERIFIED;
 }
 
 /* 1 or 0, as the newest value says; -1: there is none in this generation. */

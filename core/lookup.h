@@ -45,6 +45,12 @@ bool hf__look_hides(const struct hf_look *look, struct hf_slice key, const struc
 enum hf_owed { HF_OWED_NOTHING = 0, HF_OWED_ROW, HF_OWED_LANE };
 int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_found *found, enum hf_owed *ret_owed);
 
+/* Redis had what is held here. What was parked owes nothing, and Redis has it not. */
+bool hf__look_acknowledged(const struct hf_found *found);
+/* Whether what is held here, owing nothing, is a change that was parked: Redis holds something else, and that stays so until the
+ * operator decides. */
+int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_parked);
+
 /* What a read of it reports. */
 enum hf_origin hf__look_origin(struct hf *store, struct hf_slice key, const struct hf_found *found,
                                enum hf_owed owed);

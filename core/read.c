@@ -35,11 +35,7 @@ static bool is_shared(struct hf *store, const struct hf_ns *ns, const struct hf_
 {
     if (!store->sharing || ns->write_mode == HF_WRITE_LOCAL)
         return true;
-    if (owed != HF_OWED_NOTHING)
-        return false;
-    if (!found->top)
-        return found->record_shared;
-    return atomic_load(&found->top->state) == HF_VERSION_SETTLED && !(found->top->flags & HF_ENTRY_LOCAL);
+    return owed == HF_OWED_NOTHING && hf__look_acknowledged(found);
 }
 
 static void describe(struct hf *store, struct hf_slice key, const struct hf_found *found, enum hf_owed owed,

@@ -57,7 +57,7 @@ static struct hf_foreign known_foreign(const struct hf_turn *turn, const struct 
     const struct hf_note *note = hf__notes_find(notes, trial->row.key);
     struct hf_foreign foreign = trial->row.foreign;
 
-    if (note && note->foreign.op != 0 && (foreign.op == 0 || note->foreign.made_ms >= foreign.made_ms))
+    if (note && hf__foreign_replaces(&note->foreign, &foreign))
         foreign = note->foreign;
     foreign.made_ms = hf__turn_from_redis_ms(turn, foreign.made_ms);
     return foreign;

@@ -68,18 +68,33 @@ static bool send_all(int fd, const char *bytes, size_t len)
     return true;
 }
 
+/* A place for a connection: that of one whose both ends are closed, or a new one. NULL: there is none. */
+static struct pipe *free_pipe(struct proxy *proxy)
+{
+    for (size_t i = 0; i < proxy->n_pipes; i++) {
+        struct pipe *pipe = &proxy->pipes[i];
+        if (pipe->client < 0 && pipe->server < 0) {
+            free(pipe->bytes);
+            return pipe;
+        }
+    }
+    return proxy->n_pipes < PIPES_MAX ? &proxy->pipes[proxy->n_pipes++] : NULL;
+}
+
 static void accept_client(struct proxy *proxy)
 {
+    struct pipe *pipe;
     int client = accept4(proxy->listener, NULL, NULL, SOCK_CLOEXEC);
     int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (client < 0 || server < 0 || proxy->away || proxy->n_pipes == PIPES_MAX ||
-        connect(server, (struct sockaddr *)&proxy->server_address, sizeof(proxy->server_address)) != 0) {
+    if (client < 0 || server < 0 || proxy->away ||
+        connect(server, (struct sockaddr *)&proxy->server_address, sizeof(proxy->server_address)) != 0 ||
+        !(pipe = free_pipe(proxy))) {
         close_end(&client);
         close_end(&server);
         return;
     }
-    proxy->pipes[proxy->n_pipes++] = (struct pipe){.client = client, .server = server};
+    *pipe = (struct pipe){.client = client, .server = server};
 }
 
 static void keep(struct pipe *pipe, const char *bytes, size_t len)

@@ -520,7 +520,7 @@ static void test_look__a_store_opened_to_look_shows_a_preview_and_sends_nothing(
     assert_int_equal(f->previewed.n, 2);
     end = previewed(f, "n:1");
     assert_int_equal(end->outcome, HF_OUTCOME_LOST);
-    assert_string_equal(end->rule, "newest: theirs has no known time");
+    assert_string_equal(end->rule, "newest");
     assert_int_equal(end->theirs_len, strlen("their value"));
     assert_int_equal(previewed(f, "l:new")->outcome, HF_OUTCOME_APPLIED);
     assert_true(fake_redis_holds("n:1", "their value"));
