@@ -132,7 +132,7 @@ hf_mutant(A7_without_a_log_nothing_waits_for_the_sync unit/test_link_histories.c
           "    if (!live->ns->with_log && live->version->lsn > hf__journal_durable_lsn(store->journal))" "    if (false)")
 hf_mutant(A8_readers_wait_for_no_sync unit/test_link_histories.c *A8_* core/lookup.c
           "    if (store->read_only || lsn <= hf__journal_safe_lsn(store->journal))" "    if (lsn > 0)")
-hf_mutant(A10_not_held_is_absent integration/test_reconcile_histories.c *A10_* core/read.c
+hf_mutant(A10_not_held_is_absent integration/test_reconcile_histories.c *A10_* core/lookup.c
           "    if (!found->held)\n        return HF_ORIGIN_NONE;" "")
 hf_mutant(A11_an_answer_over_anything integration/test_reconcile_histories.c *A11_* backends/redis/examine.c
           "hf__command(w, 1 + examine->n_keys, \"WATCH\")" "hf__command(w, 1 + examine->n_keys, \"EXISTS\")")
