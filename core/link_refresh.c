@@ -24,7 +24,9 @@ int hf__refresh_add(struct hf_link *link, struct hf_slice key)
     }
     rc = hf__buf_copy(key, &r->keys[r->n]);
     if (rc == 0) {
+        pthread_mutex_lock(&link->mutex); /* who waits for all to be shared looks at the count */
         r->n++;
+        pthread_mutex_unlock(&link->mutex);
         atomic_store(&link->store->refreshing, true);
     }
     return rc;

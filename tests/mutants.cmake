@@ -120,8 +120,6 @@ hf_mutant(A3_an_increment_is_not_tentative unit/test_link_histories.c *A3_* core
           ".tentative = owed == HF_OWED_LANE && found->top && found->top->op == HF_ENTRY_INCR" ".tentative = false")
 hf_mutant(A3_the_answer_is_not_installed unit/test_link_histories.c *A3_* core/write.c
           "            !hf__slice_eq(found.value, entry.value)) {" "            false) {")
-hf_mutant(A4_an_intent_is_forgotten_by_a_restart integration/test_decide.c *kill_9_before_the_outcome_shows* core/recovered.c
-          "return store->read_only ? 0 : hf__intent_recovered(store, entry->lsn, entry->key);" "return 0;")
 hf_mutant(A5_what_was_refused_is_shared unit/test_link.c *what_was_refused* core/lookup.c
           "atomic_load(&found->top->state) == HF_VERSION_SETTLED" "true")
 hf_mutant(A6_batches_over_namespaces integration/test_reconcile_histories.c *A6_a_batch_over* core/write.c

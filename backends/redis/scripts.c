@@ -15,7 +15,8 @@ static const char token_script[] = "redis.call('DEL', KEYS[1])\n"
 
 /* Append entries to a change log for fields (a letter with a distance, and a key, by turns) that stand in a list from one
  * index to another, a thousand names in each, for unpack() has a limit. A refused entry fails nothing: what it names has
- * been written. Gives the last entry's id, '' (refused or nothing to name) or 'missing'. */
+ * been written. Gives the last entry's id, '' (nothing to name) or 'missing': there is no
+ * such log, or something else under its name. */
 static const char log_function[] =
     "local function log(key, max, node, last, fields, first, final)\n"
     "  local id = ''\n"

@@ -370,6 +370,7 @@ static void test_link__A3_an_increment_is_tentative_until_its_answer_is_installe
     struct hf_result r;
     unsigned asked;
 
+    fake_redis_refuse_tracking(true); /* nobody tells of the foreign value: the answer alone brings it */
     open_online(f);
     incr(f->store, "n");
     fake_redis_foreign_set("n", "10", 0);
