@@ -615,7 +615,7 @@ static void test_conflicts__a_requeued_entry_is_a_new_change(void **state)
     assert_ok(hf_parked_requeue(f->store, lsn, &result));
     assert_true(result.lsn > lsn);
     assert_true(result.pending); /* it is judged first */
-    assert_ok(hf_drain(f->store, BOUND_MS));
+    assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("k", "v");
     assert_outcome(f, "k", lsn, HF_OUTCOME_SUPERSEDED);
     assert_outcome(f, "k", result.lsn, HF_OUTCOME_APPLIED);
@@ -702,6 +702,7 @@ static void test_conflicts__a_requeue_holds_while_checkpoints_fail(void **state)
     assert_code(HF_NOT_FOUND, hf_parked_requeue(f->store, lsn, NULL));
     assert_outcome(f, "k", lsn, HF_OUTCOME_SUPERSEDED);
     fake_local_fail_commits(0);
+    assert_ok(hf_drain(f->store, SOON_MS));
     assert_int_equal(parked_of(f).n, 0);
     assert_redis_holds("k", "v");
     assert_int_equal(fake_redis_applied("k"), 1);
@@ -753,6 +754,7 @@ static void test_conflicts__the_entries_of_a_unit_are_requeued_one_by_one(void *
     assert_told_once(f, "a", l.ids[0], HF_OUTCOME_PARKED);
     assert_told_once(f, "n", l.ids[1], HF_OUTCOME_PARKED);
     assert_ok(hf_parked_requeue(f->store, l.ids[0], NULL));
+    assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("a", "1");
     assert_redis_holds("n", NULL);
     assert_int_equal(parked_of(f).n, 1);
