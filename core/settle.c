@@ -94,71 +94,80 @@ static uint64_t hash_of(struct hf_slice key)
     return h ? h : 1;
 }
 
-static struct hf_acked *place_of(struct hf_acked *table, size_t capacity, uint64_t hash)
+static struct hf_acked *place_of(const struct hf_acked_table *table, uint64_t hash)
 {
-    size_t i = (hash ^ hash >> 29) & (capacity - 1);
+    size_t i = (hash ^ hash >> 29) & (table->capacity - 1);
 
-    while (table[i].hash != 0 && table[i].hash != hash)
-        i = (i + 1) & (capacity - 1);
-    return &table[i];
+    while (table->places[i].hash != 0 && table->places[i].hash != hash)
+        i = (i + 1) & (table->capacity - 1);
+    return &table->places[i];
 }
 
 /* Room for `n` more. With checkpoint.mutex. */
-static bool reserve_acked(struct hf_checkpointer *cp, size_t n)
+static bool reserve_acked(struct hf_acked_table *table, size_t n)
 {
-    size_t capacity = cp->acked_capacity ? cp->acked_capacity : 256;
-    struct hf_acked *grown;
+    struct hf_acked_table grown = {.n = table->n, .capacity = table->capacity ? table->capacity : 256};
 
-    while (4 * (cp->n_acked + n) > 3 * capacity)
-        capacity *= 2;
-    if (capacity == cp->acked_capacity)
+    while (4 * (table->n + n) > 3 * grown.capacity)
+        grown.capacity *= 2;
+    if (grown.capacity == table->capacity)
         return true;
-    grown = calloc(capacity, sizeof(*grown));
-    if (!grown)
+    grown.places = calloc(grown.capacity, sizeof(*grown.places));
+    if (!grown.places)
         return false;
-    for (size_t i = 0; i < cp->acked_capacity; i++) {
-        if (cp->acked[i].hash != 0)
-            *place_of(grown, capacity, cp->acked[i].hash) = cp->acked[i];
+    for (size_t i = 0; i < table->capacity; i++) {
+        if (table->places[i].hash != 0)
+            *place_of(&grown, table->places[i].hash) = table->places[i];
     }
-    free(cp->acked);
-    cp->acked = grown;
-    cp->acked_capacity = capacity;
+    free(table->places);
+    *table = grown;
     return true;
 }
 
+static bool ends_what_is_owed(const struct hf_settled *settled)
+{
+    return settled->what & (HF_LEFT_ROW | HF_LEFT_LANE);
+}
+
 /* After reserve_acked(). */
-static void index_row(struct hf_checkpointer *cp, const struct hf_settled *settled)
+static void index_ended(struct hf_acked_table *table, const struct hf_settled *settled)
 {
     uint64_t hash = hash_of(hf__slice(settled->key.data, settled->key.len));
-    struct hf_acked *at = place_of(cp->acked, cp->acked_capacity, hash);
+    struct hf_acked *at = place_of(table, hash);
 
-    cp->n_acked += at->hash == 0;
+    table->n += at->hash == 0;
     at->hash = hash;
     if (settled->lsn > at->lsn)
         at->lsn = settled->lsn;
 }
 
+/* What the last commit cleared stays for one more: a look that began before it still sees the row. */
 void hf__settle_index_again(struct hf_checkpointer *cp)
 {
-    if (cp->acked)
-        memset(cp->acked, 0, cp->acked_capacity * sizeof(*cp->acked));
-    cp->n_acked = 0;
-    for (size_t i = 0; i < cp->n_settled; i++) {
-        if (cp->settled[i].what & (HF_LEFT_ROW | HF_LEFT_LANE))
-            index_row(cp, &cp->settled[i]); /* the table was large enough for all of them */
+    free(cp->acked_before.places);
+    cp->acked_before = cp->acked;
+    cp->acked = (struct hf_acked_table){0};
+    for (size_t i = 0; i < cp->n_settled && reserve_acked(&cp->acked, 1); i++) {
+        if (ends_what_is_owed(&cp->settled[i]))
+            index_ended(&cp->acked, &cp->settled[i]);
     }
+}
+
+static uint64_t acked_lsn(const struct hf_acked_table *table, uint64_t hash)
+{
+    return table->n > 0 ? place_of(table, hash)->lsn : 0;
 }
 
 uint64_t hf__settle_acked_lsn(struct hf *store, struct hf_slice key)
 {
     struct hf_checkpointer *cp = &store->checkpoint;
-    uint64_t lsn = 0;
+    uint64_t hash = hash_of(key), now, before;
 
     pthread_mutex_lock(&cp->mutex);
-    if (cp->n_acked > 0)
-        lsn = place_of(cp->acked, cp->acked_capacity, hash_of(key))->lsn;
+    now = acked_lsn(&cp->acked, hash);
+    before = acked_lsn(&cp->acked_before, hash);
     pthread_mutex_unlock(&cp->mutex);
-    return lsn;
+    return now > before ? now : before;
 }
 
 /* Room in the list for `n` more, before anything is marked. With checkpoint.mutex. */
@@ -167,7 +176,7 @@ static bool reserve(struct hf_checkpointer *cp, size_t n)
     size_t capacity = cp->settled_capacity ? cp->settled_capacity : 64;
     struct hf_settled *grown;
 
-    if (!reserve_acked(cp, n))
+    if (!reserve_acked(&cp->acked, n))
         return false;
     while (capacity < cp->n_settled + n)
         capacity *= 2;
@@ -187,8 +196,8 @@ static void leave(struct hf *store, const struct hf_settled *settled)
     store->checkpoint.settled[store->checkpoint.n_settled++] = *settled;
     if (settled->what & HF_LEFT_LISTS)
         atomic_fetch_add(&store->unsaved, 1);
-    if (settled->what & (HF_LEFT_ROW | HF_LEFT_LANE))
-        index_row(&store->checkpoint, settled);
+    if (ends_what_is_owed(settled))
+        index_ended(&store->checkpoint.acked, settled);
     if (settled->what & HF_LEFT_PARKED)
         atomic_fetch_add(&store->parked_left, 1);
     if (settled->what & HF_LEFT_CONFLICT) {

@@ -568,7 +568,8 @@ static int store_free(struct hf *store)
     for (size_t i = 0; i < store->checkpoint.n_settled; i++)
         hf__settled_release(&store->checkpoint.settled[i]);
     free(store->checkpoint.settled);
-    free(store->checkpoint.acked);
+    free(store->checkpoint.acked.places);
+    free(store->checkpoint.acked_before.places);
     hf__intents_release(store);
     hf__overlay_release(&store->overlay);
     hf__ns_table_release(&store->namespaces);

@@ -71,6 +71,12 @@ struct hf_settled {
     struct hf_settled_more *more; /* NULL: nothing more */
 };
 
+/* By key, up to which LSN nothing is owed any more (settle.c). */
+struct hf_acked_table {
+    struct hf_acked *places;
+    size_t n, capacity;
+};
+
 struct hf_checkpointer {
     pthread_t thread;
     bool runs;
@@ -84,8 +90,7 @@ struct hf_checkpointer {
     uint64_t frozen_lsn;     /* what the frozen generation reaches; write_mutex */
     struct hf_settled *settled;
     size_t n_settled, settled_capacity;
-    struct hf_acked *acked; /* of `settled`: by key, up to which LSN its row is void (settle.c) */
-    size_t n_acked, acked_capacity;
+    struct hf_acked_table acked, acked_before; /* of `settled`, and of what the last commit took from it */
 };
 
 /* What waits for the shared tier, as of the last commit of the local tier (pending_bounds.h). */

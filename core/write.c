@@ -790,9 +790,10 @@ static bool is_as_seen(const struct hf *store, const struct hf_found *found, con
     return found->held || atomic_load(&store->covered_lsn) <= seen->last_lsn;
 }
 
-void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_slice *value, int64_t deadline_ms,
+bool hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_slice *value, int64_t deadline_ms,
                        const struct hf_seen *seen)
 {
+    bool settled = false;
     struct hf_found found;
     struct hf_look look;
     enum hf_owed owed;
@@ -805,12 +806,13 @@ void hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
 
     pthread_mutex_lock(&store->write_mutex);
     if (hf__look_begin(store, &look) == 0) {
-        if (hf__look_up(&look, key, &found) == 0 && hf__look_owed(&look, key, &found, &owed) == 0 &&
-            owed == HF_OWED_NOTHING && is_as_seen(store, &found, seen))
-            (void)hf__write_install(store, &entry, false);
+        if (hf__look_up(&look, key, &found) == 0 && hf__look_owed(&look, key, &found, &owed) == 0)
+            settled = owed != HF_OWED_NOTHING ||
+                      (is_as_seen(store, &found, seen) && hf__write_install(store, &entry, false));
         hf__look_end(&look);
     }
     pthread_mutex_unlock(&store->write_mutex);
+    return settled;
 }
 
 /* Unsettled, with the time it was made. With the write lock. */

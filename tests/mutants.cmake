@@ -96,7 +96,7 @@ hf_mutant(15_no_noloop integration/test_tracking.c *own_changes_are_silent* back
           "    hf__command(w, 5 + 2 * settings->n_prefixes, \"CLIENT\");\n    hf__arg_str(w, \"TRACKING\");\n    hf__arg_str(w, \"ON\");\n    hf__arg_str(w, \"BCAST\");\n    hf__arg_str(w, \"NOLOOP\");"
           "    hf__command(w, 4 + 2 * settings->n_prefixes, \"CLIENT\");\n    hf__arg_str(w, \"TRACKING\");\n    hf__arg_str(w, \"ON\");\n    hf__arg_str(w, \"BCAST\");")
 hf_mutant(15_a_fetch_is_installed_over_what_came_since unit/test_link_histories.c *15_a_fetch* core/write.c
-          "owed == HF_OWED_NOTHING && is_as_seen(store, &found, seen)" "owed == HF_OWED_NOTHING")
+          "(is_as_seen(store, &found, seen) && " "(")
 hf_mutant(15_a_lane_passes_over_what_others_logged unit/test_link_histories.c *15_a_lanes_own_entry* core/link_lane.c
           "lane->log.last_id[0] && !ns->log_unread" "lane->log.last_id[0]")
 hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_two_copies* backends/redis/greet.c
