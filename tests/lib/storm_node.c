@@ -471,11 +471,21 @@ static void record_status(struct node *n)
     storm_record_put(n->log, &r);
 }
 
+/* What was parked stays here, unverified, until the operator has decided. */
+static bool is_parked(struct node *n, struct hf_slice key, uint64_t lsn)
+{
+    enum hf_outcome outcome;
+
+    return hf_outcome(n->store, key, lsn, &outcome) == 0 &&
+           (outcome == HF_OUTCOME_PARKED || outcome == HF_OUTCOME_IN_DOUBT);
+}
+
 static bool is_verified(struct node *n, struct hf_slice key)
 {
     struct hf_buf value = {0};
     struct hf_result result = {0};
-    bool verified = hf_get(n->store, key, &value, &result) != 0 || result.origin == HF_ORIGIN_LOCAL_VERIFIED;
+    bool verified = hf_get(n->store, key, &value, &result) != 0 || result.origin == HF_ORIGIN_LOCAL_VERIFIED ||
+                    is_parked(n, key, result.lsn);
 
     if (!verified)
         snprintf(n->unquiet, sizeof(n->unquiet), "'%.*s' has origin %d", (int)key.len, (const char *)key.data,
