@@ -254,6 +254,8 @@ static void test_outage_policy__a_revoked_token_is_never_accepted_from_a_copy(vo
     struct fixture *f = *state;
     struct hf_buf value;
 
+    fake_redis_refuse_tracking(true); /* neither a push ... */
+    fake_redis_freeze(FAKE_EXAMINE);  /* ... nor a sweep takes the copies away */
     open_store(f);
     come_online(f);
     put(f->store, "tok:a", "1");
