@@ -169,6 +169,7 @@ void hf__link_begin_pass(struct hf_link *link)
     link->row_cursor = 0;
     link->lane_cursor = 0;
     link->rows_done = false;
+    link->ended_out_of_turn = false;
     link->lanes_done = false;
     link->again = false;
     link->lane_again = false;

@@ -21,8 +21,8 @@
 
 #define ROWS_MAX 512u /* of one group: bounds the time that Redis is held up */
 #define ROWS_MIN 16u
-#define SLOW_MS 100     /* an answer that takes longer says that Redis has enough to do */
-#define LEFT_MAX 50000u /* what is left for the next checkpoint, before the replay waits for it */
+#define SLOW_MS 100      /* an answer that takes longer says that Redis has enough to do */
+#define LEFT_MAX 100000u /* what is left for the next checkpoint, before the replay waits for it */
 
 /* ---- pacing ---- */
 
@@ -49,6 +49,7 @@ void hf__link_pace(struct hf_link *link, bool touched)
     if (touched && link->rows_from_cursor) { /* they come again at once */
         hf__send_list_clear(&link->ahead);
         link->row_cursor = link->sends.sends[0].trial->row.first_lsn;
+        link->ended_out_of_turn = true; /* those of them that were stored by themselves */
         link->rows_done = false;
     }
 }
@@ -67,7 +68,7 @@ void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s)
 /* A row that was acknowledged, or whose key has joined its lane, only waits for a checkpoint to clear it. */
 static bool row_is_owed(struct hf_link *link, const struct hf_pending_row *row, const struct hf_found *found)
 {
-    if (hf__settle_acked_lsn(link->store, row->key) >= row->last_lsn)
+    if (link->ended_out_of_turn && hf__settle_acked_lsn(link->store, row->key) >= row->last_lsn)
         return false; /* it is void; what was written since is on its own way */
     if (!found->top)
         return true;
@@ -701,7 +702,8 @@ static bool is_as_prepared(struct hf_link *link, const struct hf_look *look, con
         if (head && (head->lsn > s->lsn || head->lsn == 0 || hf__version_is_settled(head)))
             return false;
     }
-    return !hf__notes_find(&link->notes, key) && hf__settle_acked_lsn(link->store, key) < s->trial->row.last_lsn;
+    return !hf__notes_find(&link->notes, key) &&
+           !(link->ended_out_of_turn && hf__settle_acked_lsn(link->store, key) >= s->trial->row.last_lsn);
 }
 
 /* Move what was prepared to where it is sent from; what is no longer as it was is collected again. */

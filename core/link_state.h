@@ -258,10 +258,11 @@ struct hf_link {
     bool held_back;             /* connected, and nothing is sent: the operator's will */
     bool decided;               /* what a held link waits for; mutex */
     bool no_scripts;            /* this user may run none: rows are examined by single commands */
-    bool rows_from_cursor; /* the rows that are out came from the cursor, which goes back to the first of them */
-    bool log_behind;       /* an examination found more in a change log than it reads: catch up first */
-    bool full_log;         /* in this pass the conflict log had no room */
-    bool tracking;         /* Redis tells what others change, this change log included */
+    bool rows_from_cursor;  /* the rows that are out came from the cursor, which goes back to the first of them */
+    bool ended_out_of_turn; /* in this pass rows have ended that the cursor may still meet */
+    bool log_behind;        /* an examination found more in a change log than it reads: catch up first */
+    bool full_log;          /* in this pass the conflict log had no room */
+    bool tracking;          /* Redis tells what others change, this change log included */
     struct hf_notes notes;
     bool out_of_memory; /* in this pass Redis has refused for want of memory */
     bool only_deletes;  /* in this pass nothing else is sent */

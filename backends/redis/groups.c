@@ -177,15 +177,18 @@ static uint64_t last_lsn(const struct hf_shared_group *group, const struct hf_sh
  * replayed one was made, and how far that may be wrong. */
 static void write_name(struct hf__command_writer *w, const struct hf_shared_item *item, uint64_t last)
 {
-    char name[3 * HF__DECIMAL_MAX + 4];
-    char letter = item->only_if_absent ? 'n' : op_letters[item->op];
-    int n = snprintf(name, sizeof(name), "%c%" PRIu64, letter, last - item->lsn);
+    char name[3 * HF__DECIMAL_MAX + 4] = {item->only_if_absent ? 'n' : op_letters[item->op]};
+    size_t n = 1 + hf__put_decimal(name + 1, last - item->lsn);
 
-    if (item->made_ms > 0)
-        n += snprintf(name + n, sizeof(name) - (size_t)n, "@%" PRId64, item->made_ms);
-    if (item->made_ms > 0 && item->uncertainty_ms > 0)
-        snprintf(name + n, sizeof(name) - (size_t)n, "~%" PRId64, item->uncertainty_ms);
-    hf__arg_str(w, name);
+    if (item->made_ms > 0) {
+        name[n++] = '@';
+        n += hf__put_decimal(name + n, (uint64_t)item->made_ms);
+    }
+    if (item->made_ms > 0 && item->uncertainty_ms > 0) {
+        name[n++] = '~';
+        n += hf__put_decimal(name + n, (uint64_t)item->uncertainty_ms);
+    }
+    hf__arg(w, hf__slice(name, n));
 }
 
 static uint32_t log_max(const struct hf_shared_log *log)
