@@ -1,7 +1,8 @@
 /* Giving back what Redis has lost: copies become changes again, which wait and are judged like any other
  * (docs/reconcile.md, "Evidence of loss").
  *
- *   checkpoint ──► retained entries (a rollback only) ──► copies, some hundred a turn ──► live writes begin anew
+ *   checkpoint ──► retained entries (a rollback) ──► copies, some hundred a turn ──► live writes begin anew
+ *            └───► what keys held before their lane (a loss of all) ──┘
  *
  * Each copy enters the journal once more with the time it was made and the reason why, so a crash in between loses
  * nothing: the cursors still say what was lost, and what was noted twice is sent once. */
@@ -20,6 +21,7 @@ void hf__resend_release(struct hf_link *link)
 {
     hf_buf_release(&link->resend.after);
     hf__notes_release(&link->resend.in_lane);
+    hf__before_free(link->resend.before);
     link->resend = (struct hf_resend){0};
 }
 
@@ -261,7 +263,9 @@ bool hf__resend_step(struct hf_link *link)
         r->ticket = hf__checkpoint_ticket(link->store);
         return false;
     }
-    if (r->why == HF_ENTRY_RESEND && !r->retained_done)
+    if (r->why == HF_ENTRY_RESEED && !r->lanes_done)
+        rc = hf__before_step(link, &r->lanes_done);
+    else if (r->why == HF_ENTRY_RESEND && !r->retained_done)
         rc = resend_retained(link);
     else if (!r->copies_done)
         rc = resend_copies(link);
@@ -274,6 +278,7 @@ bool hf__resend_step(struct hf_link *link)
         hf__resend_release(link);
         return true;
     }
-    hf__link_wake(link->store);
+    if (!link->out)
+        hf__link_wake(link->store);
     return false;
 }

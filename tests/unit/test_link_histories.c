@@ -292,6 +292,54 @@ static void test_link__9_a_write_behind_one_that_loses_is_judged_by_the_same_bas
     close_store(f);
 }
 
+/* ---- 12: Redis is empty, and increments wait ---- */
+
+/* A server that restarts without data. */
+static void lose_all(void)
+{
+    fake_redis_wipe();
+    fake_redis_restart();
+    fake_redis_set_away(false);
+}
+
+/* The first attempt to give it back ends in a lost answer; then, with everything there, others add to it. */
+static void test_link__12_increments_that_wait_are_added_to_what_was_acknowledged(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_op ops[] = {{.kind = HF_OP_EXPIRE_AT, .key = s_("text")},
+                          {.kind = HF_OP_INCR, .key = s_("n"), .delta = 7}};
+
+    open_online(f);
+    for (int i = 0; i < 10; i++)
+        incr(f->store, "n");
+    put(f->store, "text", "base");
+    put(f->store, "replaced", "5");
+    go_away(f);
+    incr(f->store, "n");
+    incr(f->store, "new");
+    incr(f->store, "replaced");
+    put(f->store, "replaced", "100"); /* joins the lane */
+    assert_ok(hf_checkpoint(f->store));
+    ops[0].deadline_ms = hf__now_ms(f->store) + NEVER_MS;
+    assert_ok(hf__write(f->store, ops, 2, NULL)); /* waits in the overlay */
+    fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    lose_all();
+    assert_true(wait_until(was_lost_again, f->store, SOON_MS));
+    assert_redis_holds("n", "10");
+    assert_redis_holds("text", "base");
+    assert_redis_holds("new", NULL);
+    assert_redis_holds("replaced", NULL);
+    fake_redis_foreign_set("n", "1000", 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "1008");
+    assert_redis_holds("new", "1");
+    assert_redis_holds("replaced", "100");
+    assert_redis_holds("text", "base");
+    assert_true(fake_redis_deadline_ms("text") != 0);
+    close_store(f);
+}
+
 /* ---- 13: what Redis had acknowledged and lost again ---- */
 
 #define HOUR_MS 3600000
@@ -636,6 +684,7 @@ int main(void)
         TEST(2_live_increments_do_not_overtake_stored_ones),
         TEST(9_an_own_version_that_was_sent_is_no_conflict),
         TEST(9_a_write_behind_one_that_loses_is_judged_by_the_same_base),
+        TEST(12_increments_that_wait_are_added_to_what_was_acknowledged),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
         TEST(13_a_rollback_is_found_again_after_another_loss),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
