@@ -138,8 +138,9 @@ struct hf_resend {
     uint64_t ticket;        /* of the checkpoint that is awaited */
     uint64_t retained_from; /* cursor */
     struct hf_buf after;    /* cursor: the last key looked at */
-    bool retained_done, copies_done;
-    struct hf_notes in_lane; /* keys that the lane brings back */
+    bool retained_done, lanes_done, copies_done;
+    struct hf_notes in_lane;  /* keys that the lane brings back */
+    struct hf_before *before; /* link_before.c */
 };
 
 /* Copies that are compared with Redis. */
@@ -317,6 +318,11 @@ void hf__resend_begin(struct hf_link *link, const struct hf_resend *what);
 bool hf__resend_step(
     struct hf_link *link); /* true when all is noted; otherwise the link is woken for the next step */
 void hf__resend_release(struct hf_link *link);
+
+/* link_before.c: what keys held before their lane, on its way back to a Redis that has lost it. A request goes out, or all is
+ * done. */
+int hf__before_step(struct hf_link *link, bool *ret_done);
+void hf__before_free(struct hf_before *before); /* accepts NULL */
 
 /* link_sweep.c */
 void hf__sweep_begin(struct hf_link *link); /* gaps, and the namespaces that are marked */

@@ -86,10 +86,16 @@ hf_mutant(12_reseed_over_what_is_there integration/test_reconcile_histories.c *1
           "    else if (c->kind != HF_SHARED_ABSENT)\n        *ret =" "    else if (false)\n        *ret =")
 hf_mutant(12_a_gap_in_the_log_is_nothing integration/test_reconcile_histories.c *12_a_trimmed_log* core/link_catchup.c
           "    if (page->gap)\n        ns->sweep = true;" "")
+hf_mutant(12_counters_begin_again unit/test_link_histories.c *12_increments_that_wait* core/link_resend.c
+          "if (r->why == HF_ENTRY_RESEED && !r->lanes_done)" "if (false)")
 hf_mutant(13_no_increment_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/settle.c
           "        settled.what |= HF_LEFT_RETAIN;" "        settled.what |= 0;")
 hf_mutant(13_no_delete_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/link_send.c
           "if (s->op == HF_SHARED_DELETE && outcome != HF_OUTCOME_PARKED)" "if (false)")
+hf_mutant(13_what_is_no_longer_retained_is_not_told unit/test_link_histories.c *13_what_is_no_longer* core/link_resend.c
+          "if (rc == 0 && entry.lsn > link->resend.mark) {" "if (false) {")
+hf_mutant(13_a_loss_is_forgotten_with_the_connection unit/test_link_histories.c *13_a_rollback_is_found_again* core/link_catchup.c
+          "    if (!ns->losing)\n        return 0;" "    if (true)\n        return 0;")
 hf_mutant(13_a_replica_is_a_master integration/test_reconcile_histories.c *13_nothing_is_replayed* core/link.c
           "if (!hello->master)" "if (false)")
 hf_mutant(15_no_noloop integration/test_tracking.c *own_changes_are_silent* backends/redis/tracking.c

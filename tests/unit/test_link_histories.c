@@ -144,6 +144,11 @@ static struct hf_status status_of(struct hf *store)
     return status;
 }
 
+static bool was_lost_again(void *ctx)
+{
+    return status_of(ctx).link_losses == 2;
+}
+
 static struct hf_result read_of(struct hf *store, const char *key)
 {
     struct hf_result result;
@@ -284,6 +289,145 @@ static void test_link__9_a_write_behind_one_that_loses_is_judged_by_the_same_bas
     assert_redis_holds("k", "theirs");
     assert_value(f->store, "k", "theirs");
     assert_conflict_over(f, "second");
+    close_store(f);
+}
+
+/* ---- 12: Redis is empty, and increments wait ---- */
+
+/* A server that restarts without data. */
+static void lose_all(void)
+{
+    fake_redis_wipe();
+    fake_redis_restart();
+    fake_redis_set_away(false);
+}
+
+/* The first attempt to give it back ends in a lost answer; then, with everything there, others add to it. */
+static void test_link__12_increments_that_wait_are_added_to_what_was_acknowledged(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_op ops[] = {{.kind = HF_OP_EXPIRE_AT, .key = s_("text")},
+                          {.kind = HF_OP_INCR, .key = s_("n"), .delta = 7}};
+
+    open_online(f);
+    for (int i = 0; i < 10; i++)
+        incr(f->store, "n");
+    put(f->store, "text", "base");
+    put(f->store, "replaced", "5");
+    go_away(f);
+    incr(f->store, "n");
+    incr(f->store, "new");
+    incr(f->store, "replaced");
+    put(f->store, "replaced", "100"); /* joins the lane */
+    assert_ok(hf_checkpoint(f->store));
+    ops[0].deadline_ms = hf__now_ms(f->store) + NEVER_MS;
+    assert_ok(hf__write(f->store, ops, 2, NULL)); /* waits in the overlay */
+    fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    lose_all();
+    assert_true(wait_until(was_lost_again, f->store, SOON_MS));
+    assert_redis_holds("n", "10");
+    assert_redis_holds("text", "base");
+    assert_redis_holds("new", NULL);
+    assert_redis_holds("replaced", NULL);
+    fake_redis_foreign_set("n", "1000", 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "1008");
+    assert_redis_holds("new", "1");
+    assert_redis_holds("replaced", "100");
+    assert_redis_holds("text", "base");
+    assert_true(fake_redis_deadline_ms("text") != 0);
+    close_store(f);
+}
+
+/* ---- 13: what Redis had acknowledged and lost again ---- */
+
+#define HOUR_MS 3600000
+
+/* The machine's clocks, ahead by what the test lets pass. */
+static _Atomic int64_t passed_ms;
+
+static int64_t ahead_wall(struct hf_clock *clock)
+{
+    (void)clock;
+    return hf__clock_real()->wall_ms(hf__clock_real()) + atomic_load(&passed_ms);
+}
+
+static int64_t ahead_boot(struct hf_clock *clock)
+{
+    (void)clock;
+    return hf__clock_real()->boot_ms(hf__clock_real()) + atomic_load(&passed_ms);
+}
+
+static struct hf_clock ahead = {.wall_ms = ahead_wall, .boot_ms = ahead_boot};
+
+static void open_online_ahead(struct fixture *f)
+{
+    struct hf_parts parts = {hf__file_layer_real(), &ahead, fake_local_open, fake_redis_open};
+
+    assert_ok(hf__store_open(f->scratch.store, &f->opts, &parts, &f->store));
+    wait_state(f->store, HF_LINK_ONLINE);
+}
+
+static int note_doubt(void *ctx, const struct hf_parked *entry)
+{
+    char text[HF_SHARED_REASON_MAX];
+
+    snprintf(text, sizeof(text), "rolled back to LSN %d; increments and batches behind it up to LSN %d,", 2, 5);
+    assert_true(entry->in_doubt && hf__slice_eq(entry->key, s_("n")));
+    assert_int_equal(entry->delta, 0);
+    assert_non_null(strstr(entry->reason, text));
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+/* Of six acknowledged increments Redis keeps two; three of the others are forgotten here, too. */
+static void test_link__13_what_is_no_longer_kept_is_told_and_the_rest_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    unsigned n = 0;
+
+    open_online_ahead(f);
+    for (int i = 0; i < 5; i++) {
+        if (i == 2)
+            fake_redis_snapshot();
+        incr(f->store, "n");
+    }
+    assert_ok(hf_checkpoint(f->store));
+    atomic_fetch_add(&passed_ms, 2 * HOUR_MS);
+    assert_ok(hf_checkpoint(f->store));
+    incr(f->store, "n");
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    assert_redis_holds("n", "3");
+    assert_int_equal(status_of(f->store).in_doubt, 1);
+    assert_ok(hf_parked_list(f->store, note_doubt, &n));
+    assert_int_equal(n, 1);
+    close_store(f);
+}
+
+/* The connection breaks again while it is found out what has survived. */
+static void test_link__13_a_rollback_is_found_again_after_another_loss(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    incr(f->store, "n");
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    put(f->store, "k", "v");
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_script(FAKE_LOG_PAGE, FAKE_LOSE, 1);
+    fake_redis_set_away(false);
+    assert_true(wait_until(was_lost_again, f->store, SOON_MS));
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "2");
+    assert_redis_holds("k", "v");
     close_store(f);
 }
 
@@ -540,6 +684,9 @@ int main(void)
         TEST(2_live_increments_do_not_overtake_stored_ones),
         TEST(9_an_own_version_that_was_sent_is_no_conflict),
         TEST(9_a_write_behind_one_that_loses_is_judged_by_the_same_base),
+        TEST(12_increments_that_wait_are_added_to_what_was_acknowledged),
+        TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
+        TEST(13_a_rollback_is_found_again_after_another_loss),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
