@@ -240,6 +240,7 @@ static int copy_value(struct hf_look *look, const struct before *before, struct 
 
 static int add_item(struct hf_link *link, struct hf_look *look, const struct before *before)
 {
+    static const struct hf_shared_guard nothing = {.absent = true};
     struct hf_before *b = link->resend.before;
     size_t i = b->group.n_items;
     int rc = copy_value(look, before, &b->values[i]);
@@ -254,7 +255,8 @@ static int add_item(struct hf_link *link, struct hf_look *look, const struct bef
         .lsn = before->first_lsn - 1,
         .made_ms = hf__turn_to_redis_ms(&link->turn, before->made_ms),
         .uncertainty_ms = hf__turn_uncertainty_ms(&link->turn, before->made_ms),
-        .only_if_absent = true,
+        .guards = &nothing,
+        .n_guards = 1,
     };
     hf__link_note_sent(link, b->items[i].lsn);
     b->group.n_items++;
@@ -310,6 +312,7 @@ static int send_group(struct hf_link *link)
                                         .n_items = b->group.n_items,
                                         .logs = &b->log,
                                         .n_logs = ns->with_log,
+                                        .guarded = true,
                                         .done = group_done,
                                         .ctx = link};
     hf__link_out(link, true);

@@ -128,8 +128,8 @@ static void own_change(struct hf_link *link, const struct hf_shared_change *chan
         refresh(link, change->key);
     link->history_lost |= change->lsn > link->sent_lsn;
     /* A deadline says nothing of the value before it, and is sent again without harm; increments have their mark. */
-    if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !change->if_absent &&
-        !link->history_lost && hf__settle_key(link->store, change->key, change->lsn))
+    if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !link->history_lost &&
+        hf__settle_key(link->store, change->key, change->lsn))
         atomic_fetch_add(&link->store->settled_by_log, 1);
 }
 

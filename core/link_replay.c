@@ -61,7 +61,7 @@ void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s)
     struct hf_trial *trial = s->trial;
 
     (void)link;
-    trial->guarded = trial->judged = s->in_group = s->only_if_absent = false;
+    trial->guarded = trial->judged = s->in_group = false;
     trial->n_guards = 0;
 }
 
@@ -446,18 +446,10 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     }
 }
 
-/* A set that is right where there is no such key needs no script: SET has a word for that. */
-static bool is_only_if_absent(const struct hf_trial *trial)
-{
-    return trial->guarded && trial->c.live && trial->n_guards == 1 && trial->guards[0].absent;
-}
-
 /* Whether a group of this kind can take the row without a judge. */
 static bool goes_with(const struct hf_trial *trial, enum hf_group_kind kind)
 {
-    if (kind == HF_GROUP_GUARDED)
-        return trial->guarded;
-    return !trial->examined || is_only_if_absent(trial);
+    return kind == HF_GROUP_GUARDED ? trial->guarded : !trial->examined;
 }
 
 static bool store_unjudged(struct hf_link *link, enum hf_group_kind kind)
@@ -468,7 +460,6 @@ static bool store_unjudged(struct hf_link *link, enum hf_group_kind kind)
         struct hf_send *s = &link->sends.sends[i];
         if (!goes_with(s->trial, kind))
             continue;
-        s->only_if_absent = kind == HF_GROUP_PLAIN && s->trial->examined;
         hf__trial_judge_unexamined(s->trial);
         put_into_group(s);
         any = true;

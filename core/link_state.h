@@ -71,7 +71,6 @@ struct hf_send {
     struct hf_trial *trial; /* of a row; owned */
     struct hf_ns *ns;
     struct hf_buf key, value;
-    bool only_if_absent;  /* it is a set, for a key that is not there */
     bool in_group;        /* the group under way is about it */
     enum hf_shared_op op; /* 0: nothing is to be sent */
     uint64_t lsn;         /* an acknowledgement settles the key up to here */
