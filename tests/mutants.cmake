@@ -122,12 +122,15 @@ hf_mutant(A1_blind_writes_always_apply integration/test_reconcile_histories.c *A
           "    } else if (is_blind(c)) {\n        apply_blindly(c, ret);\n    } else {")
 hf_mutant(A2_a_live_write_overtakes_its_row unit/test_link_histories.c *A2_* core/link_group.c
           "    if (link->state == HF_LINK_ONLINE || hf__look_snap" "    if (true || hf__look_snap")
-hf_mutant(A3_an_increment_is_not_tentative unit/test_link_histories.c *A3_* core/read.c
+hf_mutant(A3_an_increment_is_not_tentative unit/test_link_histories.c *A3_* core/lookup.c
           ".tentative = owed == HF_OWED_LANE && found->top && found->top->op == HF_ENTRY_INCR" ".tentative = false")
 hf_mutant(A3_the_answer_is_not_installed unit/test_link_histories.c *A3_* core/write.c
           "            !hf__slice_eq(found.value, entry.value)) {" "            false) {")
 hf_mutant(A5_what_was_refused_is_shared unit/test_link.c *what_was_refused* core/lookup.c
           "atomic_load(&found->top->state) == HF_VERSION_SETTLED" "true")
+hf_mutant(A5_a_scan_verifies_nothing unit/test_link.c *a_scan_says* core/scan.c
+          "hf__look_describe(&m->look, key, found, &item->result);"
+          "hf__look_describe(&m->look, key, found, &item->result);\n    if (item->result.origin == HF_ORIGIN_LOCAL_VERIFIED)\n        item->result.origin = HF_ORIGIN_LOCAL_UNVERIFIED;")
 hf_mutant(A6_batches_over_namespaces integration/test_reconcile_histories.c *A6_a_batch_over* core/write.c
           "        if (hf__ns_of(&c->store->namespaces, c->ops[i].key) != c->ns)" "        if (false)")
 hf_mutant(A6_one_of_a_batch_is_parked integration/test_reconcile_histories.c *A6_a_batch_with* core/link_lane.c
