@@ -745,7 +745,7 @@ HF_API int hf_parked_list(struct hf *store, int (*each)(void *ctx, const struct 
  * requeued alone. HF_NOT_FOUND; HF_EINVAL when its deadline has passed, or it changes the life of a key that is not there;
  * HF_EREFUSED: it was parked again, under its new LSN. Whatever else a write may meet; then it stays parked. */
 HF_API int hf_parked_requeue(struct hf *store, uint64_t lsn, struct hf_result *ret_result);
-/* Take it off the list, durably; it is not shared, and the copy here stays. HF_NOT_FOUND. */
+/* Take it off the list, durably; it is not shared, and the copy here stays until it is compared with Redis. HF_NOT_FOUND. */
 HF_API int hf_parked_drop(struct hf *store, uint64_t lsn);
 
 /* Verbs that destroy or overrule something leave a line of JSON each in the file `audit.log` of the store's directory:
