@@ -173,9 +173,22 @@ static int wait_until_it_answers(struct redis *redis)
 
 static int start_server(struct redis *redis)
 {
-    char *argv[] = {"redis-server", "--port",    "0", "--unixsocket", redis->socket, "--unixsocketperm", "700",
-                    "--dir",        redis->dir,  "--appendonly",      "no",          "--save",           "",
-                    "--daemonize",  "no",        NULL};
+    char *argv[] = {"redis-server",
+                    "--port",
+                    "0",
+                    "--unixsocket",
+                    redis->socket,
+                    "--unixsocketperm",
+                    "700",
+                    "--dir",
+                    redis->dir,
+                    "--appendonly",
+                    "no",
+                    "--save",
+                    "",
+                    "--daemonize",
+                    "no",
+                    NULL};
 
     if (mkdir(redis->dir, 0700) != 0)
         return bench_fail("cannot make '%s': %s", redis->dir, strerror(errno));
