@@ -285,11 +285,8 @@ static void check_conflict_room(struct hf_link *link, struct hf_send *s)
 {
     struct hf *store = link->store;
     struct hf_judgement *verdict = &s->trial->verdict;
-    uint64_t n = atomic_load(&store->conflicts) + atomic_load(&store->conflicts_left);
-    uint64_t bytes = atomic_load(&store->conflict_bytes) + atomic_load(&store->conflict_bytes_left);
 
-    if (verdict->rule == 0 ||
-        (n < store->opts.conflict_log_max && bytes + conflict_bytes(s) <= store->opts.conflict_log_max_bytes))
+    if (verdict->rule == 0 || hf__link_has_conflict_room(link, conflict_bytes(s)))
         return;
     if (verdict->rule == HF_RULE_BLIND) {
         verdict->rule = 0;
@@ -502,8 +499,7 @@ static struct hf_conflict_side kept_side(bool present, struct hf_slice value, ui
                                      .len = len};
 }
 
-/* `ours`: room for our digest, which lives as long as the row. */
-static void fill_conflict(const struct hf_send *s, struct hf_version_id *ours, struct hf_conflict_row *row)
+void hf__replay_fill_conflict(const struct hf_send *s, struct hf_version_id *ours, struct hf_conflict_row *row)
 {
     const struct hf_trial *trial = s->trial;
     const struct hf_case *c = &trial->c;
@@ -557,7 +553,7 @@ static bool settle(struct hf_link *link, struct hf_send *s)
 
     fill_copy(s, &value, &verdict);
     if (s->trial->verdict.rule != 0) {
-        fill_conflict(s, &ours, &row);
+        hf__replay_fill_conflict(s, &ours, &row);
         verdict.conflict = &row;
     }
     if (!verdict.conflict && !verdict.take_theirs) {

@@ -56,6 +56,7 @@ static bool is_above(const struct hf_resend *r, uint64_t lsn, int64_t made_ms)
 static int take_retained(struct hf_link *link, const struct hf_lane_entry *entry)
 {
     struct hf_resend *r = &link->resend;
+    struct hf_lane_entry again = *entry;
     bool plain = entry->flags & HF_LANE_PLAIN;
 
     if (hf__ns_of(&link->store->namespaces, entry->key) != r->ns)
@@ -66,7 +67,8 @@ static int take_retained(struct hf_link *link, const struct hf_lane_entry *entry
         return is_above(r, entry->lsn, entry->made_ms)
                    ? hf__write_again(link->store, entry->key, HF_ENTRY_RESEND, entry->made_ms)
                    : 0;
-    if (!hf__notes_of(&r->in_lane, entry->key) || !hf__settle_relane(link->store, entry))
+    again.base = (struct hf_version_id){.kind = HF_VERSION_UNKNOWN}; /* what is there now is older than that */
+    if (!hf__notes_of(&r->in_lane, entry->key) || !hf__settle_relane(link->store, &again))
         return HF_ENOMEM;
     atomic_fetch_add(&link->store->resent, 1);
     return 0;

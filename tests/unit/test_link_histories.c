@@ -532,6 +532,152 @@ static void test_link__A3_an_increment_is_tentative_until_its_answer_is_installe
     close_store(f);
 }
 
+/* ---- A6: batches and conflicts ---- */
+
+static void write_both(struct fixture *f, const char *a, const char *b)
+{
+    struct hf_op ops[] = {{.kind = HF_OP_SET, .key = s_("a"), .value = s_(a)},
+                          {.kind = HF_OP_SET, .key = s_("b"), .value = s_(b)}};
+
+    assert_ok(hf__write(f->store, ops, 2, NULL));
+}
+
+static void come_home(struct fixture *f)
+{
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+}
+
+/* Both keys are known here, and a batch and an increment wait. */
+static void begin_batch(struct fixture *f, enum hf_conflict_policy policy)
+{
+    f->ns.conflict = policy;
+    open_online(f);
+    put(f->store, "a", "base");
+    put(f->store, "b", "base");
+    go_away(f);
+    write_both(f, "ours a", "ours b");
+    incr(f->store, "n");
+}
+
+static int note_parked_over_b(void *ctx, const struct hf_parked *entry)
+{
+    assert_false(entry->in_doubt);
+    assert_non_null(strstr(entry->reason, "'b': it was changed here and there"));
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+static void test_link__A6_a_batch_that_loses_one_key_is_parked_whole(void **state)
+{
+    static const enum hf_conflict_policy policies[] = {HF_CONFLICT_NEWEST, HF_CONFLICT_REMOTE, HF_CONFLICT_PARK,
+                                                       HF_CONFLICT_MERGE_JSON};
+
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        struct fixture *f = *state;
+        unsigned n = 0;
+        begin_batch(f, policies[i]);
+        fake_redis_foreign_set("b", "theirs", 0);
+        come_home(f);
+        assert_redis_holds("a", "base");
+        assert_redis_holds("b", "theirs");
+        assert_redis_holds("n", "1");
+        assert_ok(hf_parked_list(f->store, note_parked_over_b, &n));
+        assert_int_equal(n, 2);
+        assert_int_equal(status_of(f->store).conflicts, 0);
+        close_store(f);
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(setup(state), 0);
+    }
+}
+
+static void test_link__A6_a_batch_that_wins_is_applied_and_keeps_theirs(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_batch(f, HF_CONFLICT_LOCAL);
+    fake_redis_foreign_set("b", "theirs", 0);
+    come_home(f);
+    assert_redis_holds("a", "ours a");
+    assert_redis_holds("b", "ours b");
+    assert_redis_holds("n", "1");
+    assert_conflict_over(f, "ours b");
+    assert_int_equal(status_of(f->store).parked, 0);
+    close_store(f);
+}
+
+/* Another batch over the same keys, in a stretch without Redis that follows: what was applied is its base. */
+static void test_link__A6_a_batch_over_what_it_knows_is_no_conflict(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_batch(f, HF_CONFLICT_PARK);
+    write_both(f, "more a", "more b");
+    come_home(f);
+    assert_redis_holds("a", "more a");
+    go_away(f);
+    write_both(f, "last a", "last b");
+    fake_redis_foreign_delete("b"); /* an absence that nobody explains */
+    come_home(f);
+    assert_redis_holds("a", "last a");
+    assert_redis_holds("b", "last b");
+    assert_int_equal(status_of(f->store).parked + status_of(f->store).conflicts, 0);
+    close_store(f);
+}
+
+/* The value was carried into the lane by the increment behind it. */
+static void test_link__A6_a_value_that_loses_leaves_the_lane_and_increments_go_on(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "n", "5");
+    go_away(f);
+    put(f->store, "n", "7");
+    assert_ok(hf_checkpoint(f->store)); /* its row goes when it joins the lane */
+    incr(f->store, "n");
+    fake_redis_foreign_set("n", "100", 0);
+    come_home(f);
+    assert_redis_holds("n", "101");
+    assert_value(f->store, "n", "101");
+    assert_conflict_over(f, "7");
+    assert_int_equal(status_of(f->store).settled_by[HF_OUTCOME_LOST], 1);
+    assert_int_equal(status_of(f->store).pending_keys, 0);
+    close_store(f);
+}
+
+/* Somebody writes to the key each time before the lane is stored. */
+static bool is_parked_in_the_end(void *ctx)
+{
+    static unsigned n;
+    struct fixture *f = ctx;
+    char text[16];
+
+    snprintf(text, sizeof(text), "theirs%u", ++n);
+    fake_redis_foreign_set("b", text, 0);
+    fake_redis_let(FAKE_LANE, 1);
+    return status_of(f->store).parked == 2;
+}
+
+static void test_link__A6_a_batch_whose_keys_others_always_change_is_parked(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_batch(f, HF_CONFLICT_LOCAL);
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_freeze(FAKE_LANE);
+    fake_redis_set_away(false);
+    assert_true(wait_until(is_parked_in_the_end, f, SOON_MS));
+    fake_redis_thaw(FAKE_LANE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("a", "base");
+    assert_redis_holds("n", "1");
+    assert_false(fake_redis_holds("b", "ours b"));
+    close_store(f);
+}
+
 /* ---- A7: what a power cut may take is not shared where nobody could tell ---- */
 
 static void test_link__A7_without_a_log_a_write_is_sent_after_its_sync(void **state)
@@ -691,6 +837,11 @@ int main(void)
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
+        TEST(A6_a_batch_that_loses_one_key_is_parked_whole),
+        TEST(A6_a_batch_that_wins_is_applied_and_keeps_theirs),
+        TEST(A6_a_batch_over_what_it_knows_is_no_conflict),
+        TEST(A6_a_value_that_loses_leaves_the_lane_and_increments_go_on),
+        TEST(A6_a_batch_whose_keys_others_always_change_is_parked),
         TEST(A7_without_a_log_a_write_is_sent_after_its_sync),
         TEST(A8_a_reader_of_a_write_whose_sync_fails_gets_an_error),
         TEST(A11_a_key_that_others_always_change_is_parked),
