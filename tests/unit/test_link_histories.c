@@ -68,6 +68,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
 
+    fake_local_hold_commits(false);
     for (int kind = 0; kind < FAKE_REQUESTS; kind++)
         fake_redis_thaw((enum fake_request)kind);
     (void)hf_close(f->store); /* open only after a failure, which has been told */
@@ -181,6 +182,35 @@ static void put_two_big(struct hf *store)
     put(store, "big1", text);
     put(store, "big2", text);
     free(text);
+}
+
+static bool was_told(void *ctx)
+{
+    return fake_redis_times_told() >= *(unsigned *)ctx;
+}
+
+/* What others have changed so far was told to the store: TIME is answered behind it. */
+static void wait_told(void)
+{
+    unsigned n = fake_redis_times_told() + 1;
+
+    fake_redis_tell_time();
+    assert_true(wait_until(was_told, &n, SOON_MS));
+}
+
+/* A thread that reads "k". */
+struct reading {
+    struct hf *store;
+    int rc;
+    struct hf_buf value;
+};
+
+static void *read_key(void *arg)
+{
+    struct reading *r = arg;
+
+    r->rc = hf_get(r->store, s_("k"), &r->value, NULL);
+    return NULL;
 }
 
 /* Come back, as far as the first group of the replay, which is not answered. */
@@ -340,6 +370,43 @@ static void test_link__15_a_lanes_own_entry_hides_none_of_others_before_it(void 
     close_store(f);
 }
 
+/* ---- 15: what is owed, and what is told meanwhile ---- */
+
+static bool is_applied(void *ctx)
+{
+    return fake_redis_applied(*(const char **)ctx) > 0;
+}
+
+/* The change went while a checkpoint made it a row or a lane entry: it has ended, and nothing has cleared it. */
+static void end_what_is_stored(struct fixture *f, enum fake_request kind, const struct hf_op *op)
+{
+    unsigned asked = fake_redis_asked(kind);
+    const char *key = op->key.data;
+
+    fake_redis_freeze(kind);
+    submit(f->store, op);
+    wait_asked(kind, asked + 1);
+    assert_ok(hf_checkpoint(f->store));
+    fake_local_hold_commits(true); /* until somebody asks for a checkpoint */
+    fake_redis_thaw(kind);
+    assert_true(wait_until(is_applied, &key, SOON_MS));
+    wait_told(); /* behind the answer */
+}
+
+static void test_link__15_what_has_ended_as_a_row_is_a_copy(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    end_what_is_stored(f, FAKE_GROUP, &(struct hf_op){.kind = HF_OP_SET, .key = s_("k"), .value = s_("ours")});
+    fake_redis_foreign_set("k", "theirs", 0);
+    wait_told();
+    fake_local_hold_commits(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_value(f->store, "k", "theirs");
+    close_store(f);
+}
+
 /* ---- A2: a live write to a key that is owed ---- */
 
 static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
@@ -358,6 +425,40 @@ static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
     fake_redis_thaw(FAKE_GROUP);
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("k", "theirs");
+    assert_conflict_over(f, "second");
+    close_store(f);
+}
+
+/* It waits behind another while its row, which took it in, is judged, and a checkpoint comes between. */
+static void test_link__A2_a_live_write_that_has_ended_with_its_row_is_not_sent(void **state)
+{
+    struct fixture *f = *state;
+    char *big = malloc(MIB);
+    unsigned asked;
+
+    assert_non_null(big);
+    memset(big, 'x', MIB);
+    f->ns.conflict = HF_CONFLICT_REMOTE;
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    assert_true(hf_set(f->store, s_("big"), hf__slice(big, MIB), NULL, NULL) >= 0);
+    put(f->store, "k", "first");
+    fake_redis_foreign_set("k", "theirs", 0);
+    asked = fake_redis_asked(FAKE_GROUP);
+    come_back_to_the_first_group(f);
+    submit_set(f->store, "live", hf__slice(big, MIB)); /* a group of its own */
+    submit_set(f->store, "k", s_("second"));
+    free(big);
+    fake_redis_let(FAKE_GROUP, 1);
+    wait_asked(FAKE_GROUP, asked + 2);
+    fake_redis_let(FAKE_GROUP, 1);
+    wait_asked(FAKE_GROUP, asked + 3); /* the row, which has nothing to store */
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "theirs");
+    assert_value(f->store, "k", "theirs");
     assert_conflict_over(f, "second");
     close_store(f);
 }
@@ -434,20 +535,6 @@ static bool is_waiting(void *ctx)
 {
     (void)ctx;
     return atomic_load(&sync_waits);
-}
-
-struct reading {
-    struct hf *store;
-    int rc;
-    struct hf_buf value;
-};
-
-static void *read_key(void *arg)
-{
-    struct reading *r = arg;
-
-    r->rc = hf_get(r->store, s_("k"), &r->value, NULL);
-    return NULL;
 }
 
 static void test_link__A8_a_reader_of_a_write_whose_sync_fails_gets_an_error(void **state)
@@ -542,7 +629,9 @@ int main(void)
         TEST(9_a_write_behind_one_that_loses_is_judged_by_the_same_base),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
+        TEST(15_what_has_ended_as_a_row_is_a_copy),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
+        TEST(A2_a_live_write_that_has_ended_with_its_row_is_not_sent),
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
         TEST(A7_without_a_log_a_write_is_sent_after_its_sync),
         TEST(A8_a_reader_of_a_write_whose_sync_fails_gets_an_error),
