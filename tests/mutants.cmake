@@ -101,6 +101,8 @@ hf_mutant(15_a_lane_passes_over_what_others_logged unit/test_link_histories.c *1
           "lane->log.last_id[0] && !ns->log_unread" "lane->log.last_id[0]")
 hf_mutant(15_a_row_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_as_a_row* core/lookup.c
           " &&\n             !has_ended(look->store, key, row.last_lsn))" ")")
+hf_mutant(15_a_fetch_that_was_overtaken_is_enough unit/test_link_histories.c *15_a_fetch_that_another* core/link_refresh.c
+          "        again = !hf__write_fetched(" "        (void)hf__write_fetched(")
 hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_two_copies* backends/redis/greet.c
           "|| is_known(owner, hf__reply_text(reply)))" "|| is_known(owner, hf__reply_text(reply)) || true)")
 hf_mutant(16_the_opening_that_connected_is_forgotten integration/test_reconcile_histories.c *16_a_store_that_was_often* core/owner.c

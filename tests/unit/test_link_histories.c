@@ -213,6 +213,19 @@ static void *read_key(void *arg)
     return NULL;
 }
 
+/* As this store holds it, whatever Redis holds by now. */
+static void assert_copy(struct hf *store, const char *key, const char *value)
+{
+    struct hf_slice found_key, found;
+    struct hf_scan *scan;
+
+    assert_ok(hf_scan_open(store, s_(key), s_(""), &scan));
+    assert_ok(hf_scan_next(scan, &found_key, &found, NULL));
+    if (!hf__slice_eq(found, s_(value)))
+        fail_msg("the copy of '%s' is '%.*s'; expected '%s'", key, (int)found.len, (const char *)found.data, value);
+    hf_scan_close(scan);
+}
+
 /* Come back, as far as the first group of the replay, which is not answered. */
 static void come_back_to_the_first_group(struct fixture *f)
 {
@@ -404,6 +417,37 @@ static void test_link__15_what_has_ended_as_a_row_is_a_copy(void **state)
     fake_local_hold_commits(false);
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_value(f->store, "k", "theirs");
+    close_store(f);
+}
+
+/* A reader's fetch and our own are under way at once. */
+static void test_link__15_a_fetch_that_another_read_has_overtaken_is_asked_again(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked = fake_redis_asked(FAKE_FETCH);
+    struct reading r = {0};
+    pthread_t thread;
+
+    f->ns.read_mode = HF_READ_SHARED;
+    f->opts.redis_timeout_ms = SOON_MS;
+    open_online(f);
+    put(f->store, "k", "ours");
+    fake_redis_freeze(FAKE_FETCH);
+    fake_redis_foreign_set("k", "theirs", 0);
+    wait_asked(FAKE_FETCH, asked + 1);
+    r.store = f->store;
+    assert_int_equal(pthread_create(&thread, NULL, read_key, &r), 0);
+    wait_asked(FAKE_FETCH, asked + 2);
+    fake_redis_let(FAKE_FETCH, 1); /* the latest first: the reader's */
+    pthread_join(thread, NULL);
+    assert_ok(r.rc);
+    hf_buf_release(&r.value);
+    assert_copy(f->store, "k", "theirs");
+    fake_redis_foreign_set("k", "theirs, later", 0);
+    fake_redis_thaw(FAKE_FETCH);
+    wait_told();
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_copy(f->store, "k", "theirs, later");
     close_store(f);
 }
 
@@ -630,6 +674,7 @@ int main(void)
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
         TEST(15_what_has_ended_as_a_row_is_a_copy),
+        TEST(15_a_fetch_that_another_read_has_overtaken_is_asked_again),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
         TEST(A2_a_live_write_that_has_ended_with_its_row_is_not_sent),
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
