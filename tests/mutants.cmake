@@ -105,6 +105,10 @@ hf_mutant(15_a_fetch_is_installed_over_what_came_since unit/test_link_histories.
           "(is_as_seen(store, &found, seen) && " "(")
 hf_mutant(15_a_lane_passes_over_what_others_logged unit/test_link_histories.c *15_a_lanes_own_entry* core/link_lane.c
           "lane->log.last_id[0] && !ns->log_unread" "lane->log.last_id[0]")
+hf_mutant(15_a_row_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_as_a_row* core/lookup.c
+          " &&\n             !has_ended(look->store, key, row.last_lsn))" ")")
+hf_mutant(15_a_fetch_that_was_overtaken_is_enough unit/test_link_histories.c *15_a_fetch_that_another* core/link_refresh.c
+          "        again = !hf__write_fetched(" "        (void)hf__write_fetched(")
 hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_two_copies* backends/redis/greet.c
           "|| is_known(owner, hf__reply_text(reply)))" "|| is_known(owner, hf__reply_text(reply)) || true)")
 hf_mutant(16_the_opening_that_connected_is_forgotten integration/test_reconcile_histories.c *16_a_store_that_was_often* core/owner.c
@@ -122,6 +126,9 @@ hf_mutant(A1_blind_writes_always_apply integration/test_reconcile_histories.c *A
           "    } else if (is_blind(c)) {\n        apply_blindly(c, ret);\n    } else {")
 hf_mutant(A2_a_live_write_overtakes_its_row unit/test_link_histories.c *A2_* core/link_group.c
           "    if (link->state == HF_LINK_ONLINE || hf__look_snap" "    if (true || hf__look_snap")
+hf_mutant(A2_a_live_write_that_has_ended_is_sent unit/test_link_histories.c *A2_a_live_write_that_has_ended* core/link_group.c
+          "hf__version_is_settled(live->version) || has_ended_as_row(store, look, live)"
+          "hf__version_is_settled(live->version) || (has_ended_as_row(store, look, live) && false)")
 hf_mutant(A3_an_increment_is_not_tentative unit/test_link_histories.c *A3_* core/lookup.c
           ".tentative = owed == HF_OWED_LANE && found->top && found->top->op == HF_ENTRY_INCR" ".tentative = false")
 hf_mutant(A3_the_answer_is_not_installed unit/test_link_histories.c *A3_* core/write.c

@@ -68,6 +68,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
 
+    fake_local_hold_commits(false);
     for (int kind = 0; kind < FAKE_REQUESTS; kind++)
         fake_redis_thaw((enum fake_request)kind);
     (void)hf_close(f->store); /* open only after a failure, which has been told */
@@ -186,6 +187,48 @@ static void put_two_big(struct hf *store)
     put(store, "big1", text);
     put(store, "big2", text);
     free(text);
+}
+
+static bool was_told(void *ctx)
+{
+    return fake_redis_times_told() >= *(unsigned *)ctx;
+}
+
+/* What others have changed so far was told to the store: TIME is answered behind it. */
+static void wait_told(void)
+{
+    unsigned n = fake_redis_times_told() + 1;
+
+    fake_redis_tell_time();
+    assert_true(wait_until(was_told, &n, SOON_MS));
+}
+
+/* A thread that reads "k". */
+struct reading {
+    struct hf *store;
+    int rc;
+    struct hf_buf value;
+};
+
+static void *read_key(void *arg)
+{
+    struct reading *r = arg;
+
+    r->rc = hf_get(r->store, s_("k"), &r->value, NULL);
+    return NULL;
+}
+
+/* As this store holds it, whatever Redis holds by now. */
+static void assert_copy(struct hf *store, const char *key, const char *value)
+{
+    struct hf_slice found_key, found;
+    struct hf_scan *scan;
+
+    assert_ok(hf_scan_open(store, s_(key), s_(""), &scan));
+    assert_ok(hf_scan_next(scan, &found_key, &found, NULL));
+    if (!hf__slice_eq(found, s_(value)))
+        fail_msg("the copy of '%s' is '%.*s'; expected '%s'", key, (int)found.len, (const char *)found.data, value);
+    hf_scan_close(scan);
 }
 
 /* Come back, as far as the first group of the replay, which is not answered. */
@@ -484,6 +527,74 @@ static void test_link__15_a_lanes_own_entry_hides_none_of_others_before_it(void 
     close_store(f);
 }
 
+/* ---- 15: what is owed, and what is told meanwhile ---- */
+
+static bool is_applied(void *ctx)
+{
+    return fake_redis_applied(*(const char **)ctx) > 0;
+}
+
+/* The change went while a checkpoint made it a row or a lane entry: it has ended, and nothing has cleared it. */
+static void end_what_is_stored(struct fixture *f, enum fake_request kind, const struct hf_op *op)
+{
+    unsigned asked = fake_redis_asked(kind);
+    const char *key = op->key.data;
+
+    fake_redis_freeze(kind);
+    submit(f->store, op);
+    wait_asked(kind, asked + 1);
+    assert_ok(hf_checkpoint(f->store));
+    fake_local_hold_commits(true); /* until somebody asks for a checkpoint */
+    fake_redis_thaw(kind);
+    assert_true(wait_until(is_applied, &key, SOON_MS));
+    wait_told(); /* behind the answer */
+}
+
+static void test_link__15_what_has_ended_as_a_row_is_a_copy(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    end_what_is_stored(f, FAKE_GROUP, &(struct hf_op){.kind = HF_OP_SET, .key = s_("k"), .value = s_("ours")});
+    fake_redis_foreign_set("k", "theirs", 0);
+    wait_told();
+    fake_local_hold_commits(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_value(f->store, "k", "theirs");
+    close_store(f);
+}
+
+/* A reader's fetch and our own are under way at once. */
+static void test_link__15_a_fetch_that_another_read_has_overtaken_is_asked_again(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked = fake_redis_asked(FAKE_FETCH);
+    struct reading r = {0};
+    pthread_t thread;
+
+    f->ns.read_mode = HF_READ_SHARED;
+    f->opts.redis_timeout_ms = SOON_MS;
+    open_online(f);
+    put(f->store, "k", "ours");
+    fake_redis_freeze(FAKE_FETCH);
+    fake_redis_foreign_set("k", "theirs", 0);
+    wait_asked(FAKE_FETCH, asked + 1);
+    r.store = f->store;
+    assert_int_equal(pthread_create(&thread, NULL, read_key, &r), 0);
+    wait_asked(FAKE_FETCH, asked + 2);
+    fake_redis_let(FAKE_FETCH, 1); /* the latest first: the reader's */
+    pthread_join(thread, NULL);
+    assert_ok(r.rc);
+    hf_buf_release(&r.value);
+    assert_copy(f->store, "k", "theirs");
+    fake_redis_foreign_set("k", "theirs, later", 0);
+    fake_redis_thaw(FAKE_FETCH);
+    wait_told();
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_copy(f->store, "k", "theirs, later");
+    close_store(f);
+}
+
 /* ---- A2: a live write to a key that is owed ---- */
 
 static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
@@ -502,6 +613,40 @@ static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
     fake_redis_thaw(FAKE_GROUP);
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("k", "theirs");
+    assert_conflict_over(f, "second");
+    close_store(f);
+}
+
+/* It waits behind another while its row, which took it in, is judged, and a checkpoint comes between. */
+static void test_link__A2_a_live_write_that_has_ended_with_its_row_is_not_sent(void **state)
+{
+    struct fixture *f = *state;
+    char *big = malloc(MIB);
+    unsigned asked;
+
+    assert_non_null(big);
+    memset(big, 'x', MIB);
+    f->ns.conflict = HF_CONFLICT_REMOTE;
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    assert_true(hf_set(f->store, s_("big"), hf__slice(big, MIB), NULL, NULL) >= 0);
+    put(f->store, "k", "first");
+    fake_redis_foreign_set("k", "theirs", 0);
+    asked = fake_redis_asked(FAKE_GROUP);
+    come_back_to_the_first_group(f);
+    submit_set(f->store, "live", hf__slice(big, MIB)); /* a group of its own */
+    submit_set(f->store, "k", s_("second"));
+    free(big);
+    fake_redis_let(FAKE_GROUP, 1);
+    wait_asked(FAKE_GROUP, asked + 2);
+    fake_redis_let(FAKE_GROUP, 1);
+    wait_asked(FAKE_GROUP, asked + 3); /* the row, which has nothing to store */
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "theirs");
+    assert_value(f->store, "k", "theirs");
     assert_conflict_over(f, "second");
     close_store(f);
 }
@@ -726,20 +871,6 @@ static bool is_waiting(void *ctx)
     return atomic_load(&sync_waits);
 }
 
-struct reading {
-    struct hf *store;
-    int rc;
-    struct hf_buf value;
-};
-
-static void *read_key(void *arg)
-{
-    struct reading *r = arg;
-
-    r->rc = hf_get(r->store, s_("k"), &r->value, NULL);
-    return NULL;
-}
-
 static void test_link__A8_a_reader_of_a_write_whose_sync_fails_gets_an_error(void **state)
 {
     struct fixture *f = *state;
@@ -835,7 +966,10 @@ int main(void)
         TEST(13_a_rollback_is_found_again_after_another_loss),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
+        TEST(15_what_has_ended_as_a_row_is_a_copy),
+        TEST(15_a_fetch_that_another_read_has_overtaken_is_asked_again),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
+        TEST(A2_a_live_write_that_has_ended_with_its_row_is_not_sent),
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
         TEST(A6_a_batch_that_loses_one_key_is_parked_whole),
         TEST(A6_a_batch_that_wins_is_applied_and_keeps_theirs),
