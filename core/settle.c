@@ -359,7 +359,8 @@ void hf__settle_lane(struct hf *store, const struct hf_lane_entry *entry)
     (void)hf__buf_copy(entry->key, &settled.key); /* without it the key owes until the commit */
     if (copy_retained(&settled, entry))
         settled.what |= HF_LEFT_RETAIN;
-    if (!settle_and_leave(store, entry->key, &settled, mark_settled_exactly))
+    if (hf__buf_copy(entry->key, &settled.key) != 0 ||
+        !settle_and_leave(store, entry->key, &settled, mark_settled_exactly))
         hf__settled_release(&settled);
 }
 

@@ -564,6 +564,20 @@ static void test_link__15_what_has_ended_as_a_row_is_a_copy(void **state)
     close_store(f);
 }
 
+static void test_link__15_what_has_ended_in_the_lane_is_a_copy(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    end_what_is_stored(f, FAKE_LANE, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
+    fake_redis_foreign_set("n", "10", 0);
+    wait_told();
+    fake_local_hold_commits(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_value(f->store, "n", "10");
+    close_store(f);
+}
+
 /* A reader's fetch and our own are under way at once. */
 static void test_link__15_a_fetch_that_another_read_has_overtaken_is_asked_again(void **state)
 {
@@ -968,6 +982,7 @@ int main(void)
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
         TEST(15_what_has_ended_as_a_row_is_a_copy),
         TEST(15_a_fetch_that_another_read_has_overtaken_is_asked_again),
+        TEST(15_what_has_ended_in_the_lane_is_a_copy),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
         TEST(A2_a_live_write_that_has_ended_with_its_row_is_not_sent),
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
