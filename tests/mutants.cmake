@@ -48,7 +48,7 @@ hf_mutant(outage_local_without_a_gap unit/test_outage_policy.c *survive_a_kill* 
           "    return store->local->ops->gap_put(txn, &gap);" "    return 0;")
 hf_mutant(outage_local_value_as_base unit/test_outage_policy.c *knows_no_base* core/drain.c
           "    if (local || (v && is_unshared(v)))" "    if (false)")
-hf_mutant(outage_refuse_reads_the_copy unit/test_outage_policy.c *revoked_token* core/read.c
+hf_mutant(outage_refuse_reads_the_copy unit/test_outage_policy.c *without_an_answer_to_a_read* core/read.c
           "        return r->live || !r->result.pending;"
           "        return false;")
 hf_mutant(lmdb_no_seal_of_conflicts unit/test_lmdb_logs.c *every_wrong_byte* backends/lmdb/conflict.c
