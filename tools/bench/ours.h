@@ -32,7 +32,7 @@ struct ours {
     unsigned n_threads;
     size_t n_keys; /* reopen */
     bool killed;
-    uint32_t *order; /* get */
+    uint32_t *order;     /* get */
     struct redis *redis; /* replay; borrowed */
     bool known;
     double *latencies_us; /* live writes; of the last series */

@@ -105,9 +105,8 @@ static int check_replayed(struct ours *o)
 
     if (hf_status(o->store, &status) != 0)
         return hf_fail("tell its status");
-    if (status.replayed_ops != o->n_keys || status.pending_keys + status.conflicts + status.blind_conflicts +
-                                                    status.parked !=
-                                                0)
+    if (status.replayed_ops != o->n_keys ||
+        status.pending_keys + status.conflicts + status.blind_conflicts + status.parked != 0)
         return bench_fail("Holdfast replayed %" PRIu64 " of %zu keys, with %" PRIu64 " conflicts and %" PRIu64
                           " parked",
                           status.replayed_ops, o->n_keys, status.conflicts + status.blind_conflicts, status.parked);
@@ -301,8 +300,8 @@ int ours_live(const struct bench *bench, struct redis *redis, struct side *ret_b
         return rc;
     o = ret_busy->state;
     ret_busy->turn = busy_turn;
-    *ret_quiet = (struct side){
-        .name = "the same when all is shared", .turn = quiet_turn, .close = quiet_close, .state = o};
+    *ret_quiet =
+        (struct side){.name = "the same when all is shared", .turn = quiet_turn, .close = quiet_close, .state = o};
     o->latencies_us = malloc(SERIES_MAX * sizeof(*o->latencies_us));
     return o->latencies_us ? 0 : bench_fail("out of memory");
 }
