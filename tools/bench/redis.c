@@ -122,6 +122,8 @@ int redis_cli_pipe(struct redis *redis, const char *file)
     if (start_program(argv, file, &pid) != 0)
         return -1;
     status = wait_program(pid, PIPE_S);
+    if (status < 0)
+        return bench_fail("redis-cli --pipe did not end within %d s", PIPE_S);
     return status == 0 ? 0 : bench_fail("redis-cli --pipe ended with status %d", status);
 }
 
@@ -220,7 +222,9 @@ void redis_stop(struct redis *redis)
         status = wait_program(redis->pid, STOP_S);
     }
     if (status != 0)
-        bench_fail("redis-server ended with status %d", status);
+        bench_fail(status < 0 ? "redis-server did not stop within %d s, and was killed"
+                              : "redis-server ended with status %d",
+                   status < 0 ? STOP_S : status);
     if (redis->dir)
         bench_area_remove(redis->dir);
     free(redis->dir);
