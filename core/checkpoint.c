@@ -260,25 +260,69 @@ static int put_number(struct run *run, const char *name, uint64_t number)
 #define RETAINED_MS 3600000
 #define TRIM_MAX 2000 /* rows of the logs removed in one checkpoint */
 
+struct hf_slice hf__meta_name(const char *what, const struct hf_ns *ns, uint8_t bytes[HF_META_NAME_MAX])
+{
+    size_t n = strlen(what);
+
+    memcpy(bytes, what, n);
+    memcpy(bytes + n, ns->prefix.data, ns->prefix.len);
+    return hf__slice(bytes, n + ns->prefix.len);
+}
+
+/* The last lane entry of a namespace that is given up. */
+struct floor {
+    const struct hf_ns *ns; /* NULL: none */
+    size_t len;
+    uint8_t bytes[8 + HF_KEY_MAX];
+};
+
+static int store_floor(struct run *run, const struct floor *floor)
+{
+    uint8_t name[HF_META_NAME_MAX];
+
+    if (!floor->ns)
+        return 0;
+    return run->ops->meta_put(run->txn, hf__meta_name(HF_META_RETAINED_FLOOR, floor->ns, name),
+                              hf__slice(floor->bytes, floor->len));
+}
+
+/* A plain delete raises no floor: without it the comparison of copies is left. */
+static int raise_floor(struct run *run, const struct hf_lane_entry *entry, struct floor *floor)
+{
+    struct floor before = {.ns = NULL};
+    const struct hf_ns *ns = hf__ns_of(&run->store->namespaces, entry->key);
+
+    if (entry->flags & HF_LANE_PLAIN)
+        return 0;
+    if (ns != floor->ns)
+        before = *floor;
+    floor->ns = ns;
+    floor->len = 8 + entry->key.len;
+    hf__put64(floor->bytes, entry->lsn);
+    memcpy(floor->bytes + 8, entry->key.data, entry->key.len); /* what is lent ends with the write */
+    return store_floor(run, &before);
+}
+
 /* Acknowledged entries are kept for a while. The meta table says up to where they are gone. */
 static int trim_retained(struct run *run)
 {
     struct hf_local_snap *snap = run->ops->txn_snap(run->txn);
+    struct floor floor = {.ns = NULL};
     struct hf_lane_entry entry;
     struct hf_local_stats stats;
-    uint64_t floor = 0;
     int rc = run->ops->stats(snap, &stats);
 
     for (int i = 0; i < TRIM_MAX && rc == 0; i++, stats.retained--) {
         rc = run->ops->retained_next(snap, 0, &entry);
         if (rc != 0 || (stats.retained <= RETAINED_MAX && entry.made_ms > hf__now_ms(run->store) - RETAINED_MS))
             break;
-        floor = entry.lsn;
-        rc = run->ops->retained_remove(run->txn, floor);
+        rc = raise_floor(run, &entry, &floor);
+        if (rc == 0)
+            rc = run->ops->retained_remove(run->txn, entry.lsn);
     }
     if (rc == HF_NOT_FOUND)
         rc = 0;
-    return rc == 0 && floor != 0 ? put_number(run, HF_META_RETAINED_FLOOR, floor) : rc;
+    return rc == 0 ? store_floor(run, &floor) : rc;
 }
 
 /* A full conflict log gives up its oldest blind rows, which are there for information. */

@@ -42,10 +42,14 @@ int hf__checkpoint_run(struct hf *store);
 #define HF_META_CLOCK "clock" /* what belongs to that time: clock_meta.h */
 #define HF_META_SHARED "shared"
 #define HF_META_RETAINED_FLOOR                                                                                     \
-    "retained_floor"                /* acknowledged lane entries up to this LSN are no longer retained */
+    "retained_floor:" /* and the prefix: the last lane entry that is no longer retained; u64 LSN, key */
 #define HF_META_OPENINGS "openings" /* ids of openings with a shared tier, 16 digits each: owner.c */
 #define HF_META_SERVER "server"     /* the run id of the server that the cursors speak of */
 #define HF_META_INTENTS "intents"   /* each: u64 LSN, u16 length, key */
 #define HF_META_CURSOR "cursor:"    /* and the prefix: epoch, log id, mark */
+
+/* Such a name of a namespace's own, in `bytes`. */
+#define HF_META_NAME_MAX 512
+struct hf_slice hf__meta_name(const char *what, const struct hf_ns *ns, uint8_t bytes[HF_META_NAME_MAX]);
 
 #endif

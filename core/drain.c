@@ -255,8 +255,59 @@ uint8_t hf__lane_op(const struct hf_version *v)
     }
 }
 
-static int write_lane(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d)
+/* Nothing else is known of what the shared tier may hold: it was not decided here, not lost there, and not sent yet. */
+static bool is_first_of_its_kind(const struct hf_version *v)
 {
+    return !(v->flags & (HF_ENTRY_TENTATIVE | HF_ENTRY_RESEED | HF_ENTRY_RESEND)) && !atomic_load(&v->sent);
+}
+
+/* What the shared tier held before the lane's first change of the key; plain ones below it were carried into it, and so was
+ * the row. */
+static int lane_base(struct hf *store, struct hf_local_txn *txn, const struct drained *d,
+                     struct hf_version_id *ret_base)
+{
+    struct hf_local_snap *snap = store->local->ops->txn_snap(txn);
+    struct hf_pending_row row;
+    uint64_t lsn;
+    int rc = store->local->ops->lane_last(snap, d->key, &lsn);
+
+    *ret_base = (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
+    if (rc == 0 && hf__settle_acked_lsn(store, d->key) < lsn)
+        return 0;
+    for (const struct hf_version *v = d->head; v && v != d->base; v = v->older) {
+        if (!is_first_of_its_kind(v))
+            return 0;
+    }
+    if (rc == 0 || rc == HF_NOT_FOUND)
+        rc = store->local->ops->pending_get(snap, d->key, &row);
+    if (rc == HF_NOT_FOUND || (rc == 0 && is_void(store, d, &row)))
+        *ret_base = d->undecided ? *ret_base : base_id(d);
+    else if (rc == 0 && row.n_own == 0 && row.why == HF_PENDING_WRITE)
+        *ret_base = row.base;
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
+/* Only what sets or deletes is compared with it. */
+static bool takes_base(const struct hf_version *v, const struct hf_version *first)
+{
+    return v == first && (v->op == HF_ENTRY_SET || v->op == HF_ENTRY_DELETE);
+}
+
+static const struct hf_version *first_of_lane(const struct drained *d)
+{
+    const struct hf_version *first = NULL;
+
+    for (const struct hf_version *v = d->head; v && v != d->base; v = v->older) {
+        if ((v->flags & HF_ENTRY_LANE) && !hf__version_is_settled(v))
+            first = v;
+    }
+    return first;
+}
+
+static int write_lane(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d,
+                      const struct hf_version_id *base)
+{
+    const struct hf_version *first = first_of_lane(d);
     int rc = 0;
 
     for (const struct hf_version *v = d->head; v && v != d->base && rc == 0; v = v->older) {
@@ -271,6 +322,8 @@ static int write_lane(struct hf_local_txn *txn, const struct hf_local_ops *ops, 
             .key = d->key,
             .value = v->op == HF_ENTRY_SET ? v->value : hf__slice(NULL, 0),
         };
+        if (takes_base(v, first))
+            entry.base = *base;
         if ((v->flags & HF_ENTRY_LANE) && !hf__version_is_settled(v))
             rc = ops->lane_put(txn, &entry);
     }
@@ -303,6 +356,7 @@ int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_n
 {
     const struct hf_local_ops *ops = store->local->ops;
     struct hf_look timeless = {.visible_lsn = UINT64_MAX, .now_ms = INT64_MIN}; /* nothing expires */
+    struct hf_version_id base = {.kind = HF_VERSION_UNKNOWN};
     struct drained d = {
         .key = node->key, .head = atomic_load(&node->head), .undecided = hf__intent_is_left(store, node->key)};
     int rc = load_old(txn, ops, &d, scratch);
@@ -311,13 +365,16 @@ int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_n
         return rc;
     hf__look_resolve(&timeless, node, NULL, d.has_old ? &d.old : NULL, &d.state);
     classify(&d);
-    rc = write_record(txn, ops, &d);
+    if (d.has_lane)
+        rc = lane_base(store, txn, &d, &base); /* before the row goes */
+    if (rc == 0)
+        rc = write_record(txn, ops, &d);
     if (rc == 0 && store->sharing)
         rc = write_row(store, txn, ops, &d);
     if (rc == 0 && store->sharing)
         rc = write_gap(store, txn, &d);
     if (rc == 0 && d.has_lane)
-        rc = write_lane(txn, ops, &d);
+        rc = write_lane(txn, ops, &d, &base);
     return rc;
 }
 

@@ -75,6 +75,11 @@ static const char *size_text(uint64_t bytes, char text[24])
     return text;
 }
 
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 /* ---- the link ---- */
 
 static int link_finding(struct report *r)
@@ -85,6 +90,11 @@ static int link_finding(struct report *r)
         return tell_unknown(r, "shared tier", "the store was opened for reading only: Redis was not asked");
     if (!r->facts->has_shared_tier) {
         found(r, "none: this store shares nothing");
+        return tell_ok(r, "shared tier");
+    }
+    if (s->link == HF_LINK_HELD && s->look_only &&
+        r->facts->asked) { /* held by whoever looks, and by nothing else */
+        found(r, "reached; opened only to look: nothing is sent");
         return tell_ok(r, "shared tier");
     }
     found(r, "%s%s%s", hf_link_text(s->link), s->link_reason[0] ? ": " : "", s->link_reason);
@@ -150,8 +160,9 @@ static int eviction_finding(struct report *r)
 
     if (!s->has_info)
         return tell_unknown(r, "eviction policy", no_info);
-    found(r, "%s%s, %" PRIu64 " keys evicted since the server started", s->eviction_policy,
-          s->max_memory_bytes == 0 ? " (without effect while maxmemory is 0)" : "", s->evicted_keys);
+    found(r, "%s%s, %" PRIu64 " key%s evicted since the server started", s->eviction_policy,
+          s->max_memory_bytes == 0 ? " (without effect while maxmemory is 0)" : "", s->evicted_keys,
+          plural(s->evicted_keys));
     if (strcmp(s->eviction_policy, "noeviction") == 0)
         return tell_ok(r, "eviction policy");
     return tell(r, all && s->max_memory_bytes > 0 ? HF_FINDING_PROBLEM : HF_FINDING_ADVICE, "eviction policy",
@@ -321,8 +332,8 @@ static int time_finding(struct report *r)
                     "keys with a TTL are flagged or hidden, and nothing is shared, until Redis is reachable or the "
                     "machine's clock is set");
     }
-    found(r, "the machine's clock is %" PRId64 " ms %s of the store's", ahead < 0 ? -ahead : ahead,
-          ahead < 0 ? "behind" : "ahead");
+    found(r, "the machine's clock is %" PRId64 " ms %s the store's", ahead < 0 ? -ahead : ahead,
+          ahead < 0 ? "behind" : "ahead of");
     if (ahead > -JUMP_ADVICE_MS && ahead < JUMP_ADVICE_MS)
         return tell_ok(r, "time");
     return tell(r, HF_FINDING_ADVICE, "time",
@@ -338,8 +349,8 @@ static int redis_clock_finding(struct report *r)
         return 0; /* there is nothing to compare it with */
     if (!s->clock_known)
         return tell_unknown(r, "Redis's clock", "not measured yet");
-    found(r, "%" PRId64 " ms %s of the store's, known to %" PRId64 " ms", offset < 0 ? -offset : offset,
-          offset < 0 ? "behind" : "ahead", s->clock_uncertainty_ms);
+    found(r, "%" PRId64 " ms %s the store's, known to %" PRId64 " ms", offset < 0 ? -offset : offset,
+          offset < 0 ? "behind" : "ahead of", s->clock_uncertainty_ms);
     if (s->clock_uncertainty_ms > UNCERTAINTY_ADVICE_MS)
         return tell(r, HF_FINDING_ADVICE, "Redis's clock",
                     "writes of two nodes nearer than that are ambiguous: look for what delays answers");
@@ -348,7 +359,7 @@ static int redis_clock_finding(struct report *r)
                     "the offset is reckoned with, but one of the clocks is wrong: keep both by NTP");
     if (s->clock_jumps == 0)
         return tell_ok(r, "Redis's clock");
-    found(r, "stepped %" PRIu64 " times since the store was opened", s->clock_jumps);
+    found(r, "stepped %" PRIu64 " time%s since the store was opened", s->clock_jumps, plural(s->clock_jumps));
     return tell(
         r, HF_FINDING_ADVICE, "Redis's clock",
         "times of writes from before and after a step do not compare, and TTLs there change with it: keep it "
@@ -404,8 +415,8 @@ static int modes_finding(struct report *r)
     if (f->dir_mode == 0)
         return tell_unknown(r, "permissions", "the directory could not be examined");
     if (f->n_open_files > 0)
-        found(r, "directory %04o, '%s' %04o, %" PRIu64 " such files", f->dir_mode, f->open_file, f->open_file_mode,
-              f->n_open_files);
+        found(r, "directory %04o, '%s' %04o, %" PRIu64 " such file%s", f->dir_mode, f->open_file, f->open_file_mode,
+              f->n_open_files, plural(f->n_open_files));
     else
         found(r, "directory %04o, no file is open to others", f->dir_mode);
     if ((f->dir_mode & 077) == 0 && f->n_open_files == 0)
@@ -422,7 +433,8 @@ static int journal_finding(struct report *r)
         found(r, "stopped: a sync failed, and nothing is acknowledged");
         return tell(r, HF_FINDING_PROBLEM, "journal", "examine the disk, then open the store again");
     }
-    found(r, "%" PRIu64 " segments, %" PRIu64 " quarantined", s->journal_segments, s->quarantined);
+    found(r, "%" PRIu64 " segment%s, %" PRIu64 " quarantined", s->journal_segments, plural(s->journal_segments),
+          s->quarantined);
     if (s->quarantined == 0)
         return tell_ok(r, "journal");
     return tell(
@@ -450,7 +462,10 @@ static int pending_finding(struct report *r)
 {
     const struct hf_status *s = &r->facts->status;
 
-    found(r, "%" PRIu64 " keys, the oldest change %" PRId64 " s old", s->pending_keys, s->oldest_pending_ms / 1000);
+    found(r, "%" PRIu64 " key%s", s->pending_keys, plural(s->pending_keys));
+    if (s->pending_keys > 0)
+        found(r, "%" PRIu64 " key%s, the oldest change %" PRId64 " s old", s->pending_keys, plural(s->pending_keys),
+              s->oldest_pending_ms / 1000);
     if (s->paused)
         return tell(r, HF_FINDING_ADVICE, "pending", "sending was paused by an operator: resume it");
     if (s->pending_keys == 0 || s->oldest_pending_ms < PENDING_ADVICE_MS)
@@ -462,7 +477,8 @@ static int parked_finding(struct report *r)
 {
     const struct hf_status *s = &r->facts->status;
 
-    found(r, "%" PRIu64 " entries, %" PRIu64 " of them in doubt", s->parked, s->in_doubt);
+    found(r, "%" PRIu64 " %s, %" PRIu64 " of them in doubt", s->parked, s->parked == 1 ? "entry" : "entries",
+          s->in_doubt);
     if (s->parked == 0)
         return tell_ok(r, "parked");
     return tell(r, HF_FINDING_PROBLEM, "parked",
@@ -487,10 +503,12 @@ static int dropped_finding(struct report *r)
 
     if (s->dropped == 0 && s->gaps == 0)
         return 0;
-    found(r, "%" PRIu64 " changes dropped at a bound since the store was opened, %" PRIu64 " keys to be compared",
-          s->dropped, s->gaps);
+    found(r, "%" PRIu64 " change%s dropped at a bound since the store was opened, %" PRIu64 " key%s to be compared",
+          s->dropped, plural(s->dropped), s->gaps, plural(s->gaps));
+    if (s->dropped == 0)
+        return tell(r, HF_FINDING_ADVICE, "dropped", "they are compared at the next reconcile");
     return tell(
-        r, s->dropped > 0 ? HF_FINDING_PROBLEM : HF_FINDING_ADVICE, "dropped",
+        r, HF_FINDING_PROBLEM, "dropped",
         "they are compared at the next reconcile; raise pending_max, or choose another policy for a full table");
 }
 

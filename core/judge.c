@@ -336,14 +336,14 @@ static void judge_tentative(const struct hf_case *c, struct hf_judgement *ret)
         judge_removal(c, ret);
 }
 
-/* Given back to a Redis that lost it: only where nothing is. */
+/* Given back to a Redis that lost it: where nothing is, or an older copy of another node, which came back first. */
 static void judge_reseed(const struct hf_case *c, struct hf_judgement *ret)
 {
     *ret =
         (struct hf_judgement){.send = HF_SHARED_SET, .deadline_ms = c->deadline_ms, .outcome = HF_OUTCOME_APPLIED};
     if (!c->live)
         *ret = (struct hf_judgement){.outcome = HF_OUTCOME_EXPIRED};
-    else if (c->kind != HF_SHARED_ABSENT)
+    else if (c->kind != HF_SHARED_ABSENT && !(theirs_time_is_known(c) && compare_times(c) < 0))
         *ret =
             (struct hf_judgement){.want = wants_theirs(c), .outcome = HF_OUTCOME_SUPERSEDED, .take_theirs = true};
 }

@@ -169,6 +169,7 @@ void hf__link_begin_pass(struct hf_link *link)
     link->row_cursor = 0;
     link->lane_cursor = 0;
     link->rows_done = false;
+    link->ended_out_of_turn = false;
     link->lanes_done = false;
     link->again = false;
     link->lane_again = false;
@@ -231,6 +232,15 @@ void hf__link_note_overflow(struct hf_link *link)
     pthread_mutex_lock(&link->mutex);
     link->overflowed = true;
     pthread_mutex_unlock(&link->mutex);
+}
+
+bool hf__link_has_conflict_room(const struct hf_link *link, uint64_t bytes)
+{
+    struct hf *store = link->store;
+
+    return atomic_load(&store->conflicts) + atomic_load(&store->conflicts_left) < store->opts.conflict_log_max &&
+           atomic_load(&store->conflict_bytes) + atomic_load(&store->conflict_bytes_left) + bytes <=
+               store->opts.conflict_log_max_bytes;
 }
 
 void hf__link_note_full_log(struct hf_link *link)

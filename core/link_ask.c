@@ -94,8 +94,8 @@ static bool enqueue(struct hf_link *link, struct hf_ask *ask)
         ask->next = link->asks;
         link->asks = ask;
     } else {
-        hf__fail(HF_EOFFLINE, "the shared tier is %s%s%s: it cannot be asked", hf_link_text(link->state),
-                 link->reason[0] ? ": " : "", link->reason);
+        hf__fail(HF_EOFFLINE, "the shared tier is %s%s%s", hf_link_text(link->state), link->reason[0] ? ": " : "",
+                 link->reason);
     }
     pthread_mutex_unlock(&link->mutex);
     return asking;

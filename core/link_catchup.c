@@ -31,6 +31,7 @@ void hf__link_restart_catch_up(struct hf_link *link)
 /* On with the next namespace, or with the rows. */
 static void next_ns(struct hf_link *link)
 {
+    current_ns(link)->losing = false;
     hf__link_publish_cursor(link, current_ns(link));
     link->ns_index++;
     link->catch_up = link->ns_index < link->store->namespaces.n ? HF_CATCH_UP_EPOCH : HF_CATCH_UP_ROWS;
@@ -127,8 +128,8 @@ static void own_change(struct hf_link *link, const struct hf_shared_change *chan
         refresh(link, change->key);
     link->history_lost |= change->lsn > link->sent_lsn;
     /* A deadline says nothing of the value before it, and is sent again without harm; increments have their mark. */
-    if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !change->if_absent &&
-        !link->history_lost && hf__settle_key(link->store, change->key, change->lsn))
+    if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !link->history_lost &&
+        hf__settle_key(link->store, change->key, change->lsn))
         atomic_fetch_add(&link->store->settled_by_log, 1);
 }
 
@@ -168,6 +169,7 @@ static void begin_rollback(struct hf_link *link)
     struct hf_ns *ns = current_ns(link);
 
     link->evidence = HF_EVIDENCE_ROLLED_BACK;
+    ns->losing = true;
     link->surviving_lsn = 0;
     atomic_fetch_add(&link->store->rollbacks, 1);
     ns->log_id[0] = '\0';
@@ -272,6 +274,24 @@ static void take_loss(struct hf_link *link)
     link->catch_up = HF_CATCH_UP_RESEND;
 }
 
+/* The connection broke before a loss was made good: what was known before it is what was published. */
+static int know_as_before(struct hf_link *link, struct hf_ns *ns)
+{
+    const struct hf_cursor *cursor = &link->published[link->ns_index];
+
+    if (!ns->losing)
+        return 0;
+    ns->mark = cursor->mark;
+    memcpy(ns->log_id, cursor->log_id, sizeof(ns->log_id));
+    return hf__ns_set_epoch(ns, cursor->epoch);
+}
+
+static bool is_loss(enum hf_evidence evidence)
+{
+    return evidence == HF_EVIDENCE_EMPTIED || evidence == HF_EVIDENCE_FLUSHED ||
+           evidence == HF_EVIDENCE_ROLLED_BACK;
+}
+
 static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoch)
 {
     struct hf_ns *ns = current_ns(link);
@@ -279,6 +299,7 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     struct hf_history found = {.epoch = epoch->epoch, .log_id = epoch->log_last_id, .mark = epoch->mark};
 
     link->evidence = hf__evidence(&known, &found, epoch->log_missing, link->life);
+    ns->losing = is_loss(link->evidence);
     if (link->evidence == HF_EVIDENCE_EMPTIED || link->evidence == HF_EVIDENCE_FLUSHED) {
         take_loss(link);
         return;
@@ -311,6 +332,10 @@ static void epoch_done(void *ctx, struct hf_shared_epoch *epoch)
     }
     if (epoch->mark > link->sent_lsn) {
         hold_lost_history(link);
+        return;
+    }
+    if (know_as_before(link, current_ns(link)) != 0) {
+        no_memory(link);
         return;
     }
     judge_epoch(link, epoch);
@@ -421,15 +446,6 @@ void hf__link_save_cursors(struct hf *store)
 
 #define CURSOR_BYTES (32 + 8 + HF_STREAM_ID_MAX)
 
-static struct hf_slice cursor_name(const struct hf_ns *ns, uint8_t *name)
-{
-    size_t n = strlen(HF_META_CURSOR);
-
-    memcpy(name, HF_META_CURSOR, n);
-    memcpy(name + n, ns->prefix.data, ns->prefix.len);
-    return hf__slice(name, n + ns->prefix.len);
-}
-
 int hf__link_store_cursors(struct hf *store, struct hf_local_txn *txn)
 {
     int rc = 0;
@@ -439,13 +455,13 @@ int hf__link_store_cursors(struct hf *store, struct hf_local_txn *txn)
                                          hf__slice_str(store->link->saved_run_id));
     for (size_t i = 0; i < store->namespaces.n && rc == 0; i++) {
         const struct hf_cursor *cursor = &store->link->saved[i];
-        uint8_t bytes[CURSOR_BYTES] = {0}, name[512];
+        uint8_t bytes[CURSOR_BYTES] = {0}, name[HF_META_NAME_MAX];
         if (!cursor->epoch[0])
             continue;
         memcpy(bytes, cursor->epoch, 32);
         hf__put64(bytes + 32, cursor->mark);
         memcpy(bytes + 40, cursor->log_id, HF_STREAM_ID_MAX);
-        rc = store->local->ops->meta_put(txn, cursor_name(&store->namespaces.all[i], name),
+        rc = store->local->ops->meta_put(txn, hf__meta_name(HF_META_CURSOR, &store->namespaces.all[i], name),
                                          hf__slice(bytes, sizeof(bytes)));
     }
     return rc;
@@ -453,11 +469,11 @@ int hf__link_store_cursors(struct hf *store, struct hf_local_txn *txn)
 
 static int load_cursor(struct hf *store, struct hf_local_snap *snap, struct hf_ns *ns)
 {
-    uint8_t name[512];
+    uint8_t name[HF_META_NAME_MAX];
     struct hf_slice value;
     const uint8_t *bytes;
     char epoch[33] = "";
-    int rc = store->local->ops->meta_get(snap, cursor_name(ns, name), &value);
+    int rc = store->local->ops->meta_get(snap, hf__meta_name(HF_META_CURSOR, ns, name), &value);
 
     if (rc != 0 || value.len != CURSOR_BYTES)
         return rc == HF_NOT_FOUND ? 0 : rc;

@@ -146,5 +146,6 @@ bool hf__link_send_live(struct hf_link *link)
     if (link->sends.n == 0)
         return false;
     link->rows_from_cursor = false;
+    link->ended_out_of_turn |= is_row;
     return is_row ? hf__replay_try(link) : hf__send_group(link, HF_GROUP_PLAIN);
 }

@@ -21,6 +21,7 @@ static void lane_clear(struct hf_lane_list *list)
     for (size_t i = 0; i < list->n; i++) {
         hf_buf_release(&list->sends[i].key);
         hf_buf_release(&list->sends[i].value);
+        hf__trial_free(list->sends[i].trial);
     }
     list->n = 0;
     list->bytes = 0;
@@ -71,6 +72,8 @@ static enum hf_outcome outcome_of(const struct hf_lane_send *s, const struct hf_
 {
     if (op && (op->expired || (s->entry.op == HF_LANE_SET && op->op == HF_SHARED_DELETE)))
         return HF_OUTCOME_EXPIRED;
+    if (counted && s->trial && s->trial->judged && s->trial->verdict.outcome == HF_OUTCOME_WON)
+        return HF_OUTCOME_WON;
     return counted ? HF_OUTCOME_APPLIED : HF_OUTCOME_ALREADY;
 }
 
@@ -78,6 +81,7 @@ static void settle_one(struct hf_link *link, struct hf_lane_send *s, const struc
                        bool counted)
 {
     enum hf_outcome outcome = outcome_of(s, op, counted);
+    const struct hf_note *note;
 
     if (op && op->has_number) {
         hf__write_result(link->store, s->entry.key, s->entry.lsn, op->number);
@@ -88,7 +92,12 @@ static void settle_one(struct hf_link *link, struct hf_lane_send *s, const struc
         }
         pthread_mutex_unlock(&link->mutex);
     }
+    if (!hf__unit_keep_conflict(link, s))
+        atomic_fetch_add(&link->store->lost_conflicts, 1);
     hf__settle_lane(link->store, &s->entry);
+    note = hf__notes_find(&link->notes, s->entry.key);
+    if (note && note->doubted)
+        hf__link_doubt_copy(link, s->entry.key);
     if (outcome == HF_OUTCOME_EXPIRED)
         atomic_fetch_add(&link->store->expired_in_queue, 1);
     tell(link, &s->entry, outcome, op, "");
@@ -246,6 +255,63 @@ static void take_loss(struct hf_link *link)
     leave(link, 0);
 }
 
+void hf__lane_leave_all(struct hf_link *link)
+{
+    leave(link, 0);
+    lane_clear(&link->lane_sends);
+}
+
+size_t hf__lane_unit_end(const struct hf_lane_list *list, size_t i)
+{
+    return unit_end(list, i);
+}
+
+bool hf__lane_park(struct hf_link *link, size_t from, size_t to, const char *reason)
+{
+    return park_range(link, from, to, false, reason);
+}
+
+void hf__lane_tell(struct hf_link *link, const struct hf_lane_entry *entry, enum hf_outcome outcome)
+{
+    if (outcome == HF_OUTCOME_EXPIRED)
+        atomic_fetch_add(&link->store->expired_in_queue, 1);
+    tell(link, entry, outcome, NULL, "");
+}
+
+void hf__lane_drop_gone(struct hf_link *link)
+{
+    struct hf_lane_list *list = &link->lane_sends;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < list->n; i++) {
+        struct hf_lane_send s = list->sends[i];
+        if (s.gone) {
+            hf_buf_release(&s.key);
+            hf_buf_release(&s.value);
+            hf__trial_free(s.trial);
+        } else {
+            list->sends[kept++] = s;
+        }
+    }
+    list->n = kept;
+}
+
+/* A key is looked at again some times, then its unit is given to the operator. True when that goes on. */
+static bool take_changed(struct hf_link *link, size_t bad)
+{
+    uint64_t lsn = link->lane_sends.sends[bad].entry.lsn;
+
+    link->changes = link->changed_lsn == lsn ? link->changes + 1 : 1;
+    link->changed_lsn = lsn;
+    if (link->changes <= HF_LINK_CONTENDED_MAX) {
+        hf__unit_changed(link);
+        return true;
+    }
+    link->changes = 0;
+    take_bad(link, bad, "others changed the key each time between looking at it and storing it");
+    return false;
+}
+
 static void lane_done(void *ctx, struct hf_shared_lane *lane)
 {
     struct hf_link *link = ctx;
@@ -254,6 +320,12 @@ static void lane_done(void *ctx, struct hf_shared_lane *lane)
     enum hf_lane_outcome outcome = lane->outcome;
     bool log_missing = outcome == HF_LANE_APPLIED && lane->log.missing;
 
+    if (outcome == HF_LANE_CHANGED) {
+        hf__turn_begin(link->store, &link->turn);
+        hf__link_out(link, false);
+        if (take_changed(link, lane->bad))
+            return;
+    }
     if (outcome == HF_LANE_FAILED && error.class == HF_SHARED_LINK)
         take_loss(link);
     else if (outcome == HF_LANE_APPLIED || outcome == HF_LANE_ALREADY)
@@ -262,7 +334,7 @@ static void lane_done(void *ctx, struct hf_shared_lane *lane)
         take_mark(link, ns, lane->mark);
     else if (outcome == HF_LANE_BAD)
         take_bad(link, lane->bad, error.reason);
-    else
+    else if (outcome != HF_LANE_CHANGED)
         leave(link, 0);
     if (lane->log.last_id[0] && !ns->log_unread)
         snprintf(ns->log_id, sizeof(ns->log_id), "%s", lane->log.last_id);
@@ -307,10 +379,14 @@ static void fill_ops(struct hf_link *link)
             .lsn = e->lsn,
             .more = e->flags & HF_LANE_MORE,
         };
+        if (link->lane_sends.sends[i].trial) {
+            link->lane_ops[i].guards = link->lane_sends.sends[i].trial->guards;
+            link->lane_ops[i].n_guards = link->lane_sends.sends[i].trial->n_guards;
+        }
     }
 }
 
-static bool send_lane(struct hf_link *link)
+bool hf__lane_send(struct hf_link *link)
 {
     struct hf_shared_error no_memory = {.class = HF_SHARED_STATE, .reason = "out of memory"};
     struct hf_ns *ns = hf__ns_of(&link->store->namespaces, link->lane_sends.sends[0].entry.key);
@@ -399,7 +475,7 @@ bool hf__link_send_live_lane(struct hf_link *link)
         s->entry = live_entry(s->live);
         link->lane_sends.bytes += s->entry.key.len + s->entry.value.len;
     }
-    return link->lane_sends.n > 0 && send_lane(link);
+    return link->lane_sends.n > 0 && hf__lane_send(link);
 }
 
 static int add_stored(struct hf_link *link, const struct hf_lane_entry *entry)
@@ -416,7 +492,7 @@ static int add_stored(struct hf_link *link, const struct hf_lane_entry *entry)
     s->entry.key = hf__slice(s->key.data, s->key.len);
     s->entry.value = hf__slice(s->value.data, s->value.len);
     link->lane_sends.bytes += s->key.len + s->value.len;
-    return 0;
+    return hf__unit_begin(link, s);
 }
 
 /* Entries of one namespace behind the cursor. Those that the mark covers were applied before. */
@@ -471,5 +547,5 @@ bool hf__link_send_lane_rows(struct hf_link *link)
         hf__link_pause(link, &error);
         return true;
     }
-    return link->lane_sends.n > 0 && send_lane(link);
+    return link->lane_sends.n > 0 && hf__lane_send(link);
 }

@@ -21,8 +21,8 @@
 
 #define ROWS_MAX 512u /* of one group: bounds the time that Redis is held up */
 #define ROWS_MIN 16u
-#define SLOW_MS 100     /* an answer that takes longer says that Redis has enough to do */
-#define LEFT_MAX 50000u /* what is left for the next checkpoint, before the replay waits for it */
+#define SLOW_MS 100      /* an answer that takes longer says that Redis has enough to do */
+#define LEFT_MAX 100000u /* what is left for the next checkpoint, before the replay waits for it */
 
 /* ---- pacing ---- */
 
@@ -49,6 +49,7 @@ void hf__link_pace(struct hf_link *link, bool touched)
     if (touched && link->rows_from_cursor) { /* they come again at once */
         hf__send_list_clear(&link->ahead);
         link->row_cursor = link->sends.sends[0].trial->row.first_lsn;
+        link->ended_out_of_turn = true; /* those of them that were stored by themselves */
         link->rows_done = false;
     }
 }
@@ -60,14 +61,14 @@ void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s)
     struct hf_trial *trial = s->trial;
 
     (void)link;
-    trial->guarded = trial->judged = s->in_group = s->only_if_absent = false;
+    trial->guarded = trial->judged = s->in_group = false;
     trial->n_guards = 0;
 }
 
 /* A row that was acknowledged, or whose key has joined its lane, only waits for a checkpoint to clear it. */
 static bool row_is_owed(struct hf_link *link, const struct hf_pending_row *row, const struct hf_found *found)
 {
-    if (hf__settle_acked_lsn(link->store, row->key) >= row->last_lsn)
+    if (link->ended_out_of_turn && hf__settle_acked_lsn(link->store, row->key) >= row->last_lsn)
         return false; /* it is void; what was written since is on its own way */
     if (!found->top)
         return true;
@@ -284,11 +285,8 @@ static void check_conflict_room(struct hf_link *link, struct hf_send *s)
 {
     struct hf *store = link->store;
     struct hf_judgement *verdict = &s->trial->verdict;
-    uint64_t n = atomic_load(&store->conflicts) + atomic_load(&store->conflicts_left);
-    uint64_t bytes = atomic_load(&store->conflict_bytes) + atomic_load(&store->conflict_bytes_left);
 
-    if (verdict->rule == 0 ||
-        (n < store->opts.conflict_log_max && bytes + conflict_bytes(s) <= store->opts.conflict_log_max_bytes))
+    if (verdict->rule == 0 || hf__link_has_conflict_room(link, conflict_bytes(s)))
         return;
     if (verdict->rule == HF_RULE_BLIND) {
         verdict->rule = 0;
@@ -445,18 +443,10 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     }
 }
 
-/* A set that is right where there is no such key needs no script: SET has a word for that. */
-static bool is_only_if_absent(const struct hf_trial *trial)
-{
-    return trial->guarded && trial->c.live && trial->n_guards == 1 && trial->guards[0].absent;
-}
-
 /* Whether a group of this kind can take the row without a judge. */
 static bool goes_with(const struct hf_trial *trial, enum hf_group_kind kind)
 {
-    if (kind == HF_GROUP_GUARDED)
-        return trial->guarded;
-    return !trial->examined || is_only_if_absent(trial);
+    return kind == HF_GROUP_GUARDED ? trial->guarded : !trial->examined;
 }
 
 static bool store_unjudged(struct hf_link *link, enum hf_group_kind kind)
@@ -467,7 +457,6 @@ static bool store_unjudged(struct hf_link *link, enum hf_group_kind kind)
         struct hf_send *s = &link->sends.sends[i];
         if (!goes_with(s->trial, kind))
             continue;
-        s->only_if_absent = kind == HF_GROUP_PLAIN && s->trial->examined;
         hf__trial_judge_unexamined(s->trial);
         put_into_group(s);
         any = true;
@@ -510,8 +499,7 @@ static struct hf_conflict_side kept_side(bool present, struct hf_slice value, ui
                                      .len = len};
 }
 
-/* `ours`: room for our digest, which lives as long as the row. */
-static void fill_conflict(const struct hf_send *s, struct hf_version_id *ours, struct hf_conflict_row *row)
+void hf__replay_fill_conflict(const struct hf_send *s, struct hf_version_id *ours, struct hf_conflict_row *row)
 {
     const struct hf_trial *trial = s->trial;
     const struct hf_case *c = &trial->c;
@@ -565,7 +553,7 @@ static bool settle(struct hf_link *link, struct hf_send *s)
 
     fill_copy(s, &value, &verdict);
     if (s->trial->verdict.rule != 0) {
-        fill_conflict(s, &ours, &row);
+        hf__replay_fill_conflict(s, &ours, &row);
         verdict.conflict = &row;
     }
     if (!verdict.conflict && !verdict.take_theirs) {
@@ -701,7 +689,8 @@ static bool is_as_prepared(struct hf_link *link, const struct hf_look *look, con
         if (head && (head->lsn > s->lsn || head->lsn == 0 || hf__version_is_settled(head)))
             return false;
     }
-    return !hf__notes_find(&link->notes, key) && hf__settle_acked_lsn(link->store, key) < s->trial->row.last_lsn;
+    return !hf__notes_find(&link->notes, key) &&
+           !(link->ended_out_of_turn && hf__settle_acked_lsn(link->store, key) >= s->trial->row.last_lsn);
 }
 
 /* Move what was prepared to where it is sent from; what is no longer as it was is collected again. */

@@ -1,7 +1,8 @@
 /* Giving back what Redis has lost: copies become changes again, which wait and are judged like any other
  * (docs/reconcile.md, "Evidence of loss").
  *
- *   checkpoint ──► retained entries (a rollback only) ──► copies, some hundred a turn ──► live writes begin anew
+ *   checkpoint ──► retained entries (a rollback) ──► copies, some hundred a turn ──► live writes begin anew
+ *            └───► what keys held before their lane (a loss of all) ──┘
  *
  * Each copy enters the journal once more with the time it was made and the reason why, so a crash in between loses
  * nothing: the cursors still say what was lost, and what was noted twice is sent once. */
@@ -11,6 +12,7 @@
 #include "fail.h"
 #include "settle.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #define KEYS_A_TURN 256u
@@ -19,6 +21,7 @@ void hf__resend_release(struct hf_link *link)
 {
     hf_buf_release(&link->resend.after);
     hf__notes_release(&link->resend.in_lane);
+    hf__before_free(link->resend.before);
     link->resend = (struct hf_resend){0};
 }
 
@@ -53,6 +56,7 @@ static bool is_above(const struct hf_resend *r, uint64_t lsn, int64_t made_ms)
 static int take_retained(struct hf_link *link, const struct hf_lane_entry *entry)
 {
     struct hf_resend *r = &link->resend;
+    struct hf_lane_entry again = *entry;
     bool plain = entry->flags & HF_LANE_PLAIN;
 
     if (hf__ns_of(&link->store->namespaces, entry->key) != r->ns)
@@ -63,10 +67,61 @@ static int take_retained(struct hf_link *link, const struct hf_lane_entry *entry
         return is_above(r, entry->lsn, entry->made_ms)
                    ? hf__write_again(link->store, entry->key, HF_ENTRY_RESEND, entry->made_ms)
                    : 0;
-    if (!hf__notes_of(&r->in_lane, entry->key) || !hf__settle_relane(link->store, entry))
+    again.base = (struct hf_version_id){.kind = HF_VERSION_UNKNOWN}; /* what is there now is older than that */
+    if (!hf__notes_of(&r->in_lane, entry->key) || !hf__settle_relane(link->store, &again))
         return HF_ENOMEM;
     atomic_fetch_add(&link->store->resent, 1);
     return 0;
+}
+
+/* The last lane entry of the namespace that is no longer retained; HF_NOT_FOUND when all are. */
+static int read_floor(struct hf_link *link, struct hf_lane_entry *entry, struct hf_bytes *key)
+{
+    const struct hf_local_ops *ops = link->store->local->ops;
+    uint8_t name[HF_META_NAME_MAX];
+    struct hf_local_snap *snap;
+    struct hf_slice floor;
+    int rc = ops->snap_begin(link->store->local, &snap);
+
+    if (rc != 0)
+        return rc;
+    rc = ops->meta_get(snap, hf__meta_name(HF_META_RETAINED_FLOOR, link->resend.ns, name), &floor);
+    if (rc == 0 && floor.len <= 8)
+        rc = hf__fail(HF_ECORRUPT, "the local tier's note on retained entries has %zu bytes; expected more than 8",
+                      floor.len);
+    if (rc == 0)
+        rc = hf__bytes_append(key, (const uint8_t *)floor.data + 8, floor.len - 8);
+    if (rc == 0)
+        *entry = (struct hf_lane_entry){.lsn = hf__get64(floor.data),
+                                        .op = HF_LANE_INCR,
+                                        .made_ms = hf__now_ms(link->store),
+                                        .key = hf__slice(key->bytes, key->len)};
+    ops->snap_end(snap);
+    return rc;
+}
+
+/* What was acknowledged between the mark and that entry cannot be sent again exactly. Nobody knows how much it was: one
+ * increment by nothing stands for all of it. */
+static int park_forgotten(struct hf_link *link)
+{
+    char reason[HF_SHARED_REASON_MAX];
+    struct hf_parking how = {.in_doubt = true, .from_lane = true, .reason = reason};
+    struct hf_bytes key = {0};
+    struct hf_lane_entry entry;
+    int rc = read_floor(link, &entry, &key);
+
+    if (rc == 0 && entry.lsn > link->resend.mark) {
+        snprintf(reason, sizeof(reason),
+                 "Redis was rolled back to LSN %" PRIu64 "; increments and batches behind it up to LSN %" PRIu64
+                 ", of this key and others, are no longer kept and cannot be sent again",
+                 link->resend.mark, entry.lsn);
+        if (!hf__settle_may_park(link->store, 1))
+            rc = hf__fail(HF_EFULL, "the parked list is full: requeue or drop entries, or raise parked_max");
+        else if (!hf__settle_park(link->store, &entry, 1, &how))
+            rc = hf__fail(HF_ENOMEM, "out of memory: a parked entry");
+    }
+    hf__bytes_release(&key);
+    return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
 /* The first entries behind the cursor, copied out. 0, HF_NOT_FOUND at the end. */
@@ -97,7 +152,7 @@ static int resend_retained(struct hf_link *link)
 {
     struct hf_bytes bytes = {0};
     struct hf_lane_entry entry;
-    int rc = 0;
+    int rc = link->resend.retained_from == 0 ? park_forgotten(link) : 0;
 
     for (unsigned i = 0; i < KEYS_A_TURN && rc == 0; i++) {
         rc = next_retained(link, &entry, &bytes);
@@ -210,7 +265,9 @@ bool hf__resend_step(struct hf_link *link)
         r->ticket = hf__checkpoint_ticket(link->store);
         return false;
     }
-    if (r->why == HF_ENTRY_RESEND && !r->retained_done)
+    if (r->why == HF_ENTRY_RESEED && !r->lanes_done)
+        rc = hf__before_step(link, &r->lanes_done);
+    else if (r->why == HF_ENTRY_RESEND && !r->retained_done)
         rc = resend_retained(link);
     else if (!r->copies_done)
         rc = resend_copies(link);
@@ -223,6 +280,7 @@ bool hf__resend_step(struct hf_link *link)
         hf__resend_release(link);
         return true;
     }
-    hf__link_wake(link->store);
+    if (!link->out)
+        hf__link_wake(link->store);
     return false;
 }

@@ -336,7 +336,6 @@ static struct hf_shared_item make_item(struct hf_link *link, struct hf_send *s, 
         .lsn = s->lsn,
         .made_ms = late ? hf__turn_to_redis_ms(&link->turn, s->made_ms) : 0,
         .uncertainty_ms = late ? hf__turn_uncertainty_ms(&link->turn, s->made_ms) : 0,
-        .only_if_absent = s->only_if_absent,
         .owner = s,
     };
 

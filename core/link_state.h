@@ -71,7 +71,6 @@ struct hf_send {
     struct hf_trial *trial; /* of a row; owned */
     struct hf_ns *ns;
     struct hf_buf key, value;
-    bool only_if_absent;  /* it is a set, for a key that is not there */
     bool in_group;        /* the group under way is about it */
     enum hf_shared_op op; /* 0: nothing is to be sent */
     uint64_t lsn;         /* an acknowledgement settles the key up to here */
@@ -104,6 +103,8 @@ struct hf_lane_send {
     struct hf_live *live; /* NULL: from the local tier */
     struct hf_lane_entry entry;
     struct hf_buf key, value;
+    struct hf_trial *trial; /* of one that is compared with what Redis holds, else NULL; owned */
+    bool gone;              /* it is not sent: it has ended */
 };
 struct hf_lane_list {
     struct hf_lane_send *sends;
@@ -138,8 +139,9 @@ struct hf_resend {
     uint64_t ticket;        /* of the checkpoint that is awaited */
     uint64_t retained_from; /* cursor */
     struct hf_buf after;    /* cursor: the last key looked at */
-    bool retained_done, copies_done;
-    struct hf_notes in_lane; /* keys that the lane brings back */
+    bool retained_done, lanes_done, copies_done;
+    struct hf_notes in_lane;  /* keys that the lane brings back */
+    struct hf_before *before; /* link_before.c */
 };
 
 /* Copies that are compared with Redis. */
@@ -258,10 +260,11 @@ struct hf_link {
     bool held_back;             /* connected, and nothing is sent: the operator's will */
     bool decided;               /* what a held link waits for; mutex */
     bool no_scripts;            /* this user may run none: rows are examined by single commands */
-    bool rows_from_cursor; /* the rows that are out came from the cursor, which goes back to the first of them */
-    bool log_behind;       /* an examination found more in a change log than it reads: catch up first */
-    bool full_log;         /* in this pass the conflict log had no room */
-    bool tracking;         /* Redis tells what others change, this change log included */
+    bool rows_from_cursor;  /* the rows that are out came from the cursor, which goes back to the first of them */
+    bool ended_out_of_turn; /* in this pass rows have ended that the cursor may still meet */
+    bool log_behind;        /* an examination found more in a change log than it reads: catch up first */
+    bool full_log;          /* in this pass the conflict log had no room */
+    bool tracking;          /* Redis tells what others change, this change log included */
     struct hf_notes notes;
     bool out_of_memory; /* in this pass Redis has refused for want of memory */
     bool only_deletes;  /* in this pass nothing else is sent */
@@ -278,6 +281,10 @@ struct hf_link {
     /* an entry that kills the link */
     uint64_t suspect_lsn;
     unsigned suspect_losses;
+
+    /* a lane operation whose key others change each time */
+    uint64_t changed_lsn;
+    unsigned changes;
 };
 
 #define HF_LINK_LANE_MAX 256u /* operations in one script: it holds Redis up as a whole */
@@ -301,6 +308,7 @@ void hf__link_note_sent(struct hf_link *link, uint64_t lsn);
 void hf__link_note_overflow(struct hf_link *link);
 /* Redis is out of memory: end the pass, pause, and begin one that sends only deletes. */
 void hf__link_note_out_of_memory(struct hf_link *link, const struct hf_shared_error *error);
+bool hf__link_has_conflict_room(const struct hf_link *link, uint64_t bytes);
 /* The conflict log has no room: a change stays pending. */
 void hf__link_note_full_log(struct hf_link *link);
 /* Whether the parked list takes so many more; if not, the status says why they stay pending. */
@@ -316,6 +324,11 @@ void hf__resend_begin(struct hf_link *link, const struct hf_resend *what);
 bool hf__resend_step(
     struct hf_link *link); /* true when all is noted; otherwise the link is woken for the next step */
 void hf__resend_release(struct hf_link *link);
+
+/* link_before.c: what keys held before their lane, on its way back to a Redis that has lost it. A request goes out, or all is
+ * done. */
+int hf__before_step(struct hf_link *link, bool *ret_done);
+void hf__before_free(struct hf_before *before); /* accepts NULL */
 
 /* link_sweep.c */
 void hf__sweep_begin(struct hf_link *link); /* gaps, and the namespaces that are marked */
@@ -411,6 +424,8 @@ void hf__replay_prepare(struct hf_link *link);
 bool hf__replay_try(struct hf_link *link);
 /* A guarded group was answered: this row's key holds something else than was known, or no script may run. */
 void hf__replay_not_as_guarded(struct hf_link *link, struct hf_send *s);
+/* The row for the conflict log. `ours`: room for our digest, which lives as long as the row. */
+void hf__replay_fill_conflict(const struct hf_send *s, struct hf_version_id *ours, struct hf_conflict_row *row);
 /* The group with this row was answered, and this row's part is done. */
 void hf__replay_applied(struct hf_link *link, struct hf_send *s);
 
@@ -441,6 +456,20 @@ bool hf__link_send_live(struct hf_link *link);
 /* link_lane.c: the same */
 bool hf__link_send_live_lane(struct hf_link *link);
 bool hf__link_send_lane_rows(struct hf_link *link);
+/* The request under way: send it, again; leave what is in it for the next pass. */
+bool hf__lane_send(struct hf_link *link);
+void hf__lane_leave_all(struct hf_link *link);
+size_t hf__lane_unit_end(const struct hf_lane_list *list, size_t i);
+bool hf__lane_park(struct hf_link *link, size_t from, size_t to, const char *reason); /* false: it stays */
+void hf__lane_tell(struct hf_link *link, const struct hf_lane_entry *entry, enum hf_outcome outcome);
+void hf__lane_drop_gone(struct hf_link *link);
+
+/* link_unit.c */
+int hf__unit_begin(struct hf_link *link, struct hf_lane_send *s); /* a trial, where its key is to be compared */
+void hf__unit_changed(struct hf_link *link);                      /* nothing was done: look, judge, and go on */
+/* What the lane's operation has won over, or lost to. False without memory. */
+bool hf__unit_keep_conflict(struct hf_link *link, const struct hf_lane_send *s);
+
 /* link_catchup.c */
 void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns);
 void hf__link_restart_catch_up(struct hf_link *link);

@@ -194,7 +194,8 @@ int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_f
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
-bool hf__look_acknowledged(const struct hf_found *found)
+/* Redis had what is held here. What was parked owes nothing, and Redis has it not. */
+static bool is_acknowledged(const struct hf_found *found)
 {
     if (!found->top)
         return found->record_shared;
@@ -212,7 +213,7 @@ enum hf_origin hf__look_origin(struct hf *store, struct hf_slice key, const stru
         return HF_ORIGIN_LOCAL_VERIFIED;
     if (!found->held)
         return HF_ORIGIN_NONE;
-    return atomic_load(&ns->verified) && !atomic_load(&store->refreshing) && hf__look_acknowledged(found)
+    return atomic_load(&ns->verified) && !atomic_load(&store->refreshing) && is_acknowledged(found)
                ? HF_ORIGIN_LOCAL_VERIFIED
                : HF_ORIGIN_LOCAL_UNVERIFIED;
 }
@@ -227,7 +228,9 @@ static int tentative_value(const struct hf_version *v)
     return -1;
 }
 
-int hf__look_tentative(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_tentative)
+/* Whether a key that owes a row was decided here in the shared tier's stead. */
+static int was_decided_here(struct hf_look *look, struct hf_slice key, const struct hf_found *found,
+                            bool *ret_tentative)
 {
     struct hf_node *frozen = look->view.frozen ? hf__generation_find(look->view.frozen, key) : NULL;
     struct hf_local_snap *snap = NULL;
@@ -244,6 +247,41 @@ int hf__look_tentative(struct hf_look *look, struct hf_slice key, const struct h
         rc = look->store->local->ops->pending_get(snap, key, &row);
     *ret_tentative = rc == 0 && row.why == HF_PENDING_TENTATIVE;
     return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
+/* Redis has this value, or nobody is owed it. A parked one is neither pending nor shared. */
+static bool is_shared(struct hf *store, struct hf_slice key, const struct hf_found *found, enum hf_owed owed)
+{
+    if (!store->sharing || hf__ns_of(&store->namespaces, key)->write_mode == HF_WRITE_LOCAL)
+        return true;
+    return owed == HF_OWED_NOTHING && is_acknowledged(found);
+}
+
+int hf__look_describe(struct hf_look *look, struct hf_slice key, const struct hf_found *found,
+                      struct hf_result *ret_result)
+{
+    struct hf *store = look->store;
+    enum hf_owed owed = HF_OWED_NOTHING;
+    int rc = store->sharing ? hf__look_owed(look, key, found, &owed) : 0;
+
+    *ret_result = (struct hf_result){
+        .lsn = found->lsn,
+        .origin = hf__look_origin(store, key, found, owed),
+        .pending = owed != HF_OWED_NOTHING,
+        .shared = is_shared(store, key, found, owed),
+        .time_unknown = found->time_unknown,
+        .deadline_ms = found->live ? found->deadline_ms : 0,
+        .tentative = owed == HF_OWED_LANE && found->top && found->top->op == HF_ENTRY_INCR,
+        .existed = found->held,
+    };
+    if (rc == 0 && owed == HF_OWED_ROW)
+        rc = was_decided_here(look, key, found, &ret_result->tentative);
+    return rc;
+}
+
+bool hf__is_durable(struct hf *store, uint64_t lsn)
+{
+    return store->read_only || lsn <= hf__journal_durable_lsn(store->journal);
 }
 
 int hf__wait_readable(struct hf *store, uint64_t lsn)

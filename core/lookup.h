@@ -45,20 +45,19 @@ bool hf__look_hides(const struct hf_look *look, struct hf_slice key, const struc
 enum hf_owed { HF_OWED_NOTHING = 0, HF_OWED_ROW, HF_OWED_LANE };
 int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_found *found, enum hf_owed *ret_owed);
 
-/* Redis had what is held here. What was parked owes nothing, and Redis has it not. */
-bool hf__look_acknowledged(const struct hf_found *found);
 /* Whether what is held here, owing nothing, is a change that was parked: Redis holds something else, and that stays so until the
  * operator decides. */
 int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_parked);
 
-/* What a read of it reports. */
+/* Where a read of it says that it comes from. */
 enum hf_origin hf__look_origin(struct hf *store, struct hf_slice key, const struct hf_found *found,
                                enum hf_owed owed);
-/* Whether a key that owes a row was decided here in the shared tier's stead. */
-int hf__look_tentative(struct hf_look *look, struct hf_slice key, const struct hf_found *found,
-                       bool *ret_tentative);
+/* All that a read or a scan reports of it, but whether it is durable: that may change while it is waited for. */
+int hf__look_describe(struct hf_look *look, struct hf_slice key, const struct hf_found *found,
+                      struct hf_result *ret_result);
 
 /* Wait until the entry may be shown to a reader (promise 1). HF_ESTOPPED when its sync has failed. */
 int hf__wait_readable(struct hf *store, uint64_t lsn);
+bool hf__is_durable(struct hf *store, uint64_t lsn);
 
 #endif

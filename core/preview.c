@@ -172,7 +172,7 @@ static void note_own(struct hf_preview_run *run, const struct hf_shared_change *
 {
     struct hf_note *note;
 
-    if ((change->op != HF_SHARED_SET && change->op != HF_SHARED_DELETE) || change->if_absent)
+    if (change->op != HF_SHARED_SET && change->op != HF_SHARED_DELETE)
         return;
     note = hf__notes_of(&run->own, change->key);
     if (!note)

@@ -30,36 +30,11 @@ static int take_value(struct read *r, struct hf_slice value)
     return 0;
 }
 
-/* Redis has this value, or nobody is owed it. A parked one is neither pending nor shared. */
-static bool is_shared(struct hf *store, const struct hf_ns *ns, const struct hf_found *found, enum hf_owed owed)
-{
-    if (!store->sharing || ns->write_mode == HF_WRITE_LOCAL)
-        return true;
-    return owed == HF_OWED_NOTHING && hf__look_acknowledged(found);
-}
-
-static void describe(struct hf *store, struct hf_slice key, const struct hf_found *found, enum hf_owed owed,
-                     struct hf_result *r)
-{
-    struct hf_ns *ns = hf__ns_of(&store->namespaces, key);
-
-    *r = (struct hf_result){
-        .lsn = found->lsn,
-        .origin = hf__look_origin(store, key, found, owed),
-        .pending = owed != HF_OWED_NOTHING,
-        .shared = is_shared(store, ns, found, owed),
-        .time_unknown = found->time_unknown,
-        .deadline_ms = found->live ? found->deadline_ms : 0,
-        .tentative = owed == HF_OWED_LANE && found->top && found->top->op == HF_ENTRY_INCR,
-        .existed = found->held,
-    };
-}
-
 /* It may be dead, and the namespace does not show such keys: as if it was not held, but for what it still owes. */
-static void hide(struct hf_found *found, enum hf_owed owed, struct hf_result *r)
+static void hide(struct hf_found *found, struct hf_result *r)
 {
     found->live = false;
-    *r = (struct hf_result){.lsn = found->lsn, .origin = HF_ORIGIN_NONE, .pending = owed != HF_OWED_NOTHING};
+    *r = (struct hf_result){.lsn = found->lsn, .origin = HF_ORIGIN_NONE, .pending = r->pending};
 }
 
 /* What this store holds, with nothing shown that a crash could take back. */
@@ -67,21 +42,17 @@ static int read_local(struct hf *store, struct hf_slice key, struct read *r)
 {
     struct hf_found found;
     struct hf_look look;
-    enum hf_owed owed = HF_OWED_NOTHING;
     int rc = hf__look_begin(store, &look);
 
     if (rc == 0)
         rc = hf__look_up(&look, key, &found);
-    if (rc == 0 && store->sharing)
-        rc = hf__look_owed(&look, key, &found, &owed);
+    if (rc == 0)
+        rc = hf__look_describe(&look, key, &found, &r->result);
     if (rc == 0) {
-        describe(store, key, &found, owed, &r->result);
         if (hf__look_hides(&look, key, &found))
-            hide(&found, owed, &r->result);
+            hide(&found, &r->result);
         r->live = found.live;
     }
-    if (rc == 0 && owed == HF_OWED_ROW)
-        rc = hf__look_tentative(&look, key, &found, &r->result.tentative);
     if (rc == 0 && found.live)
         rc = take_value(r, found.value);
     hf__look_end(&look);
@@ -91,7 +62,7 @@ static int read_local(struct hf *store, struct hf_slice key, struct read *r)
         hf_buf_release(&r->value);
         return rc;
     }
-    r->result.durable = store->read_only || r->result.lsn <= hf__journal_durable_lsn(store->journal);
+    r->result.durable = hf__is_durable(store, r->result.lsn);
     return 0;
 }
 

@@ -149,12 +149,10 @@ static int merge_advance(struct merge *m, struct hf_slice key)
 static int keep(struct hf_scan *scan, struct merge *m, struct hf_slice key, const struct hf_found *found)
 {
     struct item *item = &scan->items[scan->n];
-    enum hf_owed owed = HF_OWED_NOTHING;
     int rc = hf__outage_check(scan->store, hf__ns_of(&scan->store->namespaces, key), key, false);
 
-    if (rc == 0 && scan->store->sharing)
-        rc = hf__look_owed(&m->look, key, found, &owed);
-
+    if (rc == 0)
+        rc = hf__look_describe(&m->look, key, found, &item->result);
     item->key_at = scan->bytes.len;
     item->key_len = key.len;
     if (rc == 0)
@@ -163,22 +161,9 @@ static int keep(struct hf_scan *scan, struct merge *m, struct hf_slice key, cons
     item->value_len = found->value.len;
     if (rc == 0)
         rc = hf__bytes_append(&scan->bytes, found->value.data, found->value.len);
-    if (rc != 0)
-        return rc;
-    item->result = (struct hf_result){
-        .lsn = found->lsn,
-        .origin = owed != HF_OWED_NOTHING ? HF_ORIGIN_PENDING
-                  : scan->store->sharing  ? HF_ORIGIN_LOCAL_UNVERIFIED
-                                          : HF_ORIGIN_LOCAL_VERIFIED,
-        .durable = true,
-        .pending = owed != HF_OWED_NOTHING,
-        .shared = owed == HF_OWED_NOTHING,
-        .time_unknown = found->time_unknown,
-        .deadline_ms = found->deadline_ms,
-        .existed = true,
-    };
-    scan->n++;
-    return 0;
+    if (rc == 0)
+        scan->n++;
+    return rc;
 }
 
 static int fill(struct hf_scan *scan, struct merge *m)
@@ -252,7 +237,9 @@ int hf_scan_next(struct hf_scan *scan, struct hf_slice *ret_key, struct hf_slice
     *ret_key = hf__slice(scan->bytes.bytes + item->key_at, item->key_len);
     if (ret_value)
         *ret_value = hf__slice(scan->bytes.bytes + item->value_at, item->value_len);
-    if (ret_result)
+    if (ret_result) {
         *ret_result = item->result;
+        ret_result->durable = hf__is_durable(scan->store, item->result.lsn);
+    }
     return 0;
 }

@@ -356,8 +356,19 @@ void hf__settle_lane(struct hf *store, const struct hf_lane_entry *entry)
 {
     struct hf_settled settled = {.lsn = entry->lsn, .what = HF_LEFT_LANE};
 
+    (void)hf__buf_copy(entry->key, &settled.key); /* without it the key owes until the commit */
     if (copy_retained(&settled, entry))
         settled.what |= HF_LEFT_RETAIN;
+    if (hf__buf_copy(entry->key, &settled.key) != 0 ||
+        !settle_and_leave(store, entry->key, &settled, mark_settled_exactly))
+        hf__settled_release(&settled);
+}
+
+void hf__settle_lane_lost(struct hf *store, const struct hf_lane_entry *entry)
+{
+    struct hf_settled settled = {.lsn = entry->lsn, .what = HF_LEFT_LANE};
+
+    (void)hf__buf_copy(entry->key, &settled.key);
     if (!settle_and_leave(store, entry->key, &settled, mark_settled_exactly))
         hf__settled_release(&settled);
 }
@@ -441,6 +452,18 @@ bool hf__settle_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, con
                                  .more = calloc(1, sizeof(*settled.more))};
     bool done = settled.more && copy_verdict(settled.more, key, verdict) == 0 &&
                 hf__buf_copy(key, &settled.key) == 0 && settle_and_leave(store, key, &settled, mark_settled);
+
+    if (!done)
+        hf__settled_release(&settled);
+    return done;
+}
+
+bool hf__settle_conflict(struct hf *store, const struct hf_conflict_row *row)
+{
+    struct hf_settled settled = {
+        .lsn = row->id, .what = HF_LEFT_CONFLICT, .more = calloc(1, sizeof(*settled.more))};
+    struct hf_verdict verdict = {.conflict = row};
+    bool done = settled.more && copy_verdict(settled.more, row->key, &verdict) == 0 && leave_only(store, &settled);
 
     if (!done)
         hf__settled_release(&settled);

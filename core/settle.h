@@ -13,6 +13,11 @@
 bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn);
 /* The lane's entry is applied, or found expired: it is settled, and kept for a while in case Redis is rolled back. */
 void hf__settle_lane(struct hf *store, const struct hf_lane_entry *entry);
+/* The lane's entry has lost a conflict, or had died when its key was changed: it is settled, and never sent again. */
+void hf__settle_lane_lost(struct hf *store, const struct hf_lane_entry *entry);
+/* For the conflict log; to be left before the lane's entry that it is about is settled: then a crash in between leaves the
+ * entry, whose conflict has the same id again. False without memory. */
+bool hf__settle_conflict(struct hf *store, const struct hf_conflict_row *row);
 /* A plain delete was applied: it is kept for a while, too, because nothing else remembers it. */
 void hf__settle_retain_delete(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t made_ms);
 /* The entries go to the parked list with their reason, all or none; they no longer count as pending. False without memory:

@@ -48,7 +48,7 @@ hf_mutant(outage_local_without_a_gap unit/test_outage_policy.c *survive_a_kill* 
           "    return store->local->ops->gap_put(txn, &gap);" "    return 0;")
 hf_mutant(outage_local_value_as_base unit/test_outage_policy.c *knows_no_base* core/drain.c
           "    if (local || (v && is_unshared(v)))" "    if (false)")
-hf_mutant(outage_refuse_reads_the_copy unit/test_outage_policy.c *revoked_token* core/read.c
+hf_mutant(outage_refuse_reads_the_copy unit/test_outage_policy.c *without_an_answer_to_a_read* core/read.c
           "        return r->live || !r->result.pending;"
           "        return false;")
 hf_mutant(lmdb_no_seal_of_conflicts unit/test_lmdb_logs.c *every_wrong_byte* backends/lmdb/conflict.c
@@ -83,13 +83,19 @@ hf_mutant(11_increments_carry_no_deadline integration/test_reconcile_histories.c
 hf_mutant(12_another_epoch_is_ours integration/test_reconcile_histories.c *12_a_flush* core/evidence.c
           "strcmp(known->epoch, found->epoch) != 0" "false")
 hf_mutant(12_reseed_over_what_is_there integration/test_reconcile_histories.c *12_an_empty_restart* core/judge.c
-          "    else if (c->kind != HF_SHARED_ABSENT)\n        *ret =" "    else if (false)\n        *ret =")
+          "    else if (c->kind != HF_SHARED_ABSENT && !(theirs_time" "    else if (false && !(theirs_time")
 hf_mutant(12_a_gap_in_the_log_is_nothing integration/test_reconcile_histories.c *12_a_trimmed_log* core/link_catchup.c
           "    if (page->gap)\n        ns->sweep = true;" "")
+hf_mutant(12_counters_begin_again unit/test_link_histories.c *12_increments_that_wait* core/link_resend.c
+          "if (r->why == HF_ENTRY_RESEED && !r->lanes_done)" "if (false)")
 hf_mutant(13_no_increment_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/settle.c
           "        settled.what |= HF_LEFT_RETAIN;" "        settled.what |= 0;")
 hf_mutant(13_no_delete_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/link_send.c
           "if (s->op == HF_SHARED_DELETE && outcome != HF_OUTCOME_PARKED)" "if (false)")
+hf_mutant(13_what_is_no_longer_retained_is_not_told unit/test_link_histories.c *13_what_is_no_longer* core/link_resend.c
+          "if (rc == 0 && entry.lsn > link->resend.mark) {" "if (false) {")
+hf_mutant(13_a_loss_is_forgotten_with_the_connection unit/test_link_histories.c *13_a_rollback_is_found_again* core/link_catchup.c
+          "    if (!ns->losing)\n        return 0;" "    if (true)\n        return 0;")
 hf_mutant(13_a_replica_is_a_master integration/test_reconcile_histories.c *13_nothing_is_replayed* core/link.c
           "if (!hello->master)" "if (false)")
 hf_mutant(15_no_noloop integration/test_tracking.c *own_changes_are_silent* backends/redis/tracking.c
@@ -99,6 +105,13 @@ hf_mutant(15_a_fetch_is_installed_over_what_came_since unit/test_link_histories.
           "(is_as_seen(store, &found, seen) && " "(")
 hf_mutant(15_a_lane_passes_over_what_others_logged unit/test_link_histories.c *15_a_lanes_own_entry* core/link_lane.c
           "lane->log.last_id[0] && !ns->log_unread" "lane->log.last_id[0]")
+hf_mutant(15_a_row_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_as_a_row* core/lookup.c
+          " &&\n             !has_ended(look->store, key, row.last_lsn))" ")")
+hf_mutant(15_a_lane_entry_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_in_the_lane* core/settle.c
+          "    if (hf__buf_copy(entry->key, &settled.key) != 0 ||\n        !settle_and_leave(store, entry->key, &settled, mark_settled_exactly))"
+          "    if (!settle_and_leave(store, entry->key, &settled, mark_settled_exactly))")
+hf_mutant(15_a_fetch_that_was_overtaken_is_enough unit/test_link_histories.c *15_a_fetch_that_another* core/link_refresh.c
+          "        again = !hf__write_fetched(" "        (void)hf__write_fetched(")
 hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_two_copies* backends/redis/greet.c
           "|| is_known(owner, hf__reply_text(reply)))" "|| is_known(owner, hf__reply_text(reply)) || true)")
 hf_mutant(16_the_opening_that_connected_is_forgotten integration/test_reconcile_histories.c *16_a_store_that_was_often* core/owner.c
@@ -116,12 +129,18 @@ hf_mutant(A1_blind_writes_always_apply integration/test_reconcile_histories.c *A
           "    } else if (is_blind(c)) {\n        apply_blindly(c, ret);\n    } else {")
 hf_mutant(A2_a_live_write_overtakes_its_row unit/test_link_histories.c *A2_* core/link_group.c
           "    if (link->state == HF_LINK_ONLINE || hf__look_snap" "    if (true || hf__look_snap")
-hf_mutant(A3_an_increment_is_not_tentative unit/test_link_histories.c *A3_* core/read.c
+hf_mutant(A2_a_live_write_that_has_ended_is_sent unit/test_link_histories.c *A2_a_live_write_that_has_ended* core/link_group.c
+          "hf__version_is_settled(live->version) || has_ended_as_row(store, look, live)"
+          "hf__version_is_settled(live->version) || (has_ended_as_row(store, look, live) && false)")
+hf_mutant(A3_an_increment_is_not_tentative unit/test_link_histories.c *A3_* core/lookup.c
           ".tentative = owed == HF_OWED_LANE && found->top && found->top->op == HF_ENTRY_INCR" ".tentative = false")
 hf_mutant(A3_the_answer_is_not_installed unit/test_link_histories.c *A3_* core/write.c
           "            !hf__slice_eq(found.value, entry.value)) {" "            false) {")
 hf_mutant(A5_what_was_refused_is_shared unit/test_link.c *what_was_refused* core/lookup.c
           "atomic_load(&found->top->state) == HF_VERSION_SETTLED" "true")
+hf_mutant(A5_a_scan_verifies_nothing unit/test_link.c *a_scan_says* core/scan.c
+          "hf__look_describe(&m->look, key, found, &item->result);"
+          "hf__look_describe(&m->look, key, found, &item->result);\n    if (item->result.origin == HF_ORIGIN_LOCAL_VERIFIED)\n        item->result.origin = HF_ORIGIN_LOCAL_UNVERIFIED;")
 hf_mutant(A6_batches_over_namespaces integration/test_reconcile_histories.c *A6_a_batch_over* core/write.c
           "        if (hf__ns_of(&c->store->namespaces, c->ops[i].key) != c->ns)" "        if (false)")
 hf_mutant(A6_one_of_a_batch_is_parked integration/test_reconcile_histories.c *A6_a_batch_with* core/link_lane.c
@@ -140,6 +159,16 @@ hf_mutant(A11_tries_without_end unit/test_link_histories.c *A11_* core/link_repl
           "    if (link->contended < HF_LINK_CONTENDED_MAX || link->sends.n != 1)" "    if (true)")
 hf_mutant(A12_no_record_of_what_lost integration/test_reconcile_histories.c *A12_* core/link_replay.c
           "    if (s->trial->verdict.rule != 0) {" "    if (false) {")
+hf_mutant(A6_lanes_know_no_base unit/test_link_histories.c *A6_a_* core/drain.c
+          "            entry.base = *base;" "            (void)base;")
+hf_mutant(A6_of_a_unit_only_what_lost_is_left_out unit/test_link_histories.c *A6_a_batch_that_loses* core/link_unit.c
+          "is_lost(s->trial) && to - from > 1" "is_lost(s->trial) && false")
+hf_mutant(A6_the_row_is_no_base unit/test_link_histories.c *A6_a_value_that_loses* core/drain.c
+          "else if (rc == 0 && row.n_own == 0 && row.why == HF_PENDING_WRITE)" "else if (false)")
+hf_mutant(A6_a_batch_is_sent_again_unguarded unit/test_link_histories.c *A6_a_batch_whose_keys* core/link_unit.c
+          "    trial->n_guards = 0;\n    guard(trial, &found);" "    trial->n_guards = 0;\n    (void)found;")
+hf_mutant(A6_no_guard_in_the_script integration/test_reconcile_histories.c *A6_a_batch_that_loses* backends/redis/scripts.c
+          "guards ~= '' and not holds(key, have, guards)" "false")
 hf_mutant(A13_another_type_is_a_conflict integration/test_outage.c *another_type_is_parked* core/judge.c
           "    if (c->kind == HF_SHARED_OTHER)\n        park(\"WRONG" "    if (false)\n        park(\"WRONG")
 hf_mutant(A14_a_refused_log_entry_is_nothing integration/test_redis_link.c *missing_log_is_told* backends/redis/groups.c

@@ -1,8 +1,7 @@
 /* Writes Redis commands as RESP. */
 #include "command.h"
 
-/* Decimal digits of `number` without a NUL; returns how many. */
-static size_t put_decimal(char *text, uint64_t number)
+size_t hf__put_decimal(char *text, uint64_t number)
 {
     char back[HF__DECIMAL_MAX];
     size_t n = 0;
@@ -26,7 +25,7 @@ static void append(struct hf__command_writer *w, const void *data, size_t len)
 static void append_length(struct hf__command_writer *w, char type, size_t length)
 {
     char line[HF__DECIMAL_MAX + 4] = {type};
-    size_t n = 1 + put_decimal(line + 1, length);
+    size_t n = 1 + hf__put_decimal(line + 1, length);
 
     line[n++] = '\r';
     line[n++] = '\n';
@@ -59,7 +58,7 @@ void hf__arg_i64(struct hf__command_writer *w, int64_t number)
 
     if (number < 0)
         text[n++] = '-';
-    n += put_decimal(text + n, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
+    n += hf__put_decimal(text + n, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
     hf__arg(w, hf__slice(text, n));
 }
 
@@ -67,5 +66,5 @@ void hf__arg_u64(struct hf__command_writer *w, uint64_t number)
 {
     char text[HF__DECIMAL_MAX];
 
-    hf__arg(w, hf__slice(text, put_decimal(text, number)));
+    hf__arg(w, hf__slice(text, hf__put_decimal(text, number)));
 }

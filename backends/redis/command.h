@@ -14,6 +14,9 @@ struct hf__command_writer {
     int rc; /* 0 or HF_ENOMEM */
 };
 
+/* Decimal digits of `number` without a NUL, at most HF__DECIMAL_MAX; returns how many. */
+size_t hf__put_decimal(char *text, uint64_t number);
+
 /* Begin a command of `n_args` arguments, the name included; exactly so many arguments must follow. */
 void hf__command(struct hf__command_writer *w, size_t n_args, const char *name);
 void hf__arg(struct hf__command_writer *w, struct hf_slice arg);

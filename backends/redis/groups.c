@@ -135,15 +135,13 @@ static void write_item(struct hf__command_writer *w, const struct hf_shared_item
 {
     switch (item->op) {
     case HF_SHARED_SET:
-        hf__command(w, (item->deadline_ms ? 5u : 3u) + item->only_if_absent, "SET");
+        hf__command(w, item->deadline_ms ? 5 : 3, "SET");
         hf__arg(w, item->key);
         hf__arg(w, item->value);
         if (item->deadline_ms) {
             hf__arg_str(w, "PXAT");
             hf__arg_i64(w, item->deadline_ms);
         }
-        if (item->only_if_absent)
-            hf__arg_str(w, "NX");
         break;
     case HF_SHARED_EXPIRE:
         hf__command(w, 3, "PEXPIREAT");
@@ -177,15 +175,18 @@ static uint64_t last_lsn(const struct hf_shared_group *group, const struct hf_sh
  * replayed one was made, and how far that may be wrong. */
 static void write_name(struct hf__command_writer *w, const struct hf_shared_item *item, uint64_t last)
 {
-    char name[3 * HF__DECIMAL_MAX + 4];
-    char letter = item->only_if_absent ? 'n' : op_letters[item->op];
-    int n = snprintf(name, sizeof(name), "%c%" PRIu64, letter, last - item->lsn);
+    char name[3 * HF__DECIMAL_MAX + 4] = {op_letters[item->op]};
+    size_t n = 1 + hf__put_decimal(name + 1, last - item->lsn);
 
-    if (item->made_ms > 0)
-        n += snprintf(name + n, sizeof(name) - (size_t)n, "@%" PRId64, item->made_ms);
-    if (item->made_ms > 0 && item->uncertainty_ms > 0)
-        snprintf(name + n, sizeof(name) - (size_t)n, "~%" PRId64, item->uncertainty_ms);
-    hf__arg_str(w, name);
+    if (item->made_ms > 0) {
+        name[n++] = '@';
+        n += hf__put_decimal(name + n, (uint64_t)item->made_ms);
+    }
+    if (item->made_ms > 0 && item->uncertainty_ms > 0) {
+        name[n++] = '~';
+        n += hf__put_decimal(name + n, (uint64_t)item->uncertainty_ms);
+    }
+    hf__arg(w, hf__slice(name, n));
 }
 
 static uint32_t log_max(const struct hf_shared_log *log)
@@ -449,12 +450,6 @@ static void read_log_result(struct hf_shared_log *log, const redisReply *reply)
         hf__reply_copy(reply, log->last_id, sizeof(log->last_id));
 }
 
-static void read_result(struct hf_shared_item *item, const redisReply *reply)
-{
-    if (!hf__reply_error(reply, &item->error) && item->only_if_absent && hf__reply_is_nil(reply))
-        hf__redis_error(&item->error, HF_SHARED_CHANGED, "there is such a key");
-}
-
 /* Logs first: whether one was sent is told by the items, whose verdicts follow. */
 static void read_results(struct hf__group_run *run, const redisReply *reply)
 {
@@ -467,7 +462,7 @@ static void read_results(struct hf__group_run *run, const redisReply *reply)
     }
     run->cursor = 0;
     for (size_t i = 0; i < run->n_sent; i++)
-        read_result(next_in(run), reply->element[i]);
+        hf__reply_error(reply->element[i], &next_in(run)->error);
 }
 
 static void exec_answer(struct hf__redis *tier, const redisReply *reply)

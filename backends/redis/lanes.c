@@ -51,6 +51,31 @@ static uint64_t last_lsn(const struct hf_shared_lane *lane)
     return lane->ops[lane->n_ops - 1].lsn;
 }
 
+#define GUARDS_MAX 8u
+#define DIGEST_BYTES sizeof(((struct hf_shared_guard *)NULL)->digest)
+#define GUARD_CHARS (2 * DIGEST_BYTES + HF__DECIMAL_MAX + 2)
+
+static size_t guard_text(const struct hf_shared_guard *guard, char *text)
+{
+    size_t n = 0;
+
+    if (guard->absent)
+        return (size_t)snprintf(text, GUARD_CHARS, "-");
+    for (size_t i = 0; i < DIGEST_BYTES; i++)
+        n += (size_t)snprintf(text + n, GUARD_CHARS - n, "%02x", guard->digest[i]);
+    return n + (size_t)snprintf(text + n, GUARD_CHARS - n, ":%llu,", (unsigned long long)guard->len);
+}
+
+static void write_guards(struct hf__command_writer *w, const struct hf_shared_lane_op *op)
+{
+    char text[GUARDS_MAX * GUARD_CHARS];
+    size_t n = 0;
+
+    for (size_t i = 0; i < op->n_guards; i++)
+        n += guard_text(&op->guards[i], text + n);
+    hf__arg(w, hf__slice(text, n));
+}
+
 static void write_op(struct hf__command_writer *w, const struct hf_shared_lane_op *op, uint64_t last)
 {
     char letter[2] = {op_letters[op->op]};
@@ -64,6 +89,7 @@ static void write_op(struct hf__command_writer *w, const struct hf_shared_lane_o
     hf__arg_i64(w, op->deadline_ms);
     snprintf(name, sizeof(name), "%c%llu", letter[0], (unsigned long long)(last - op->lsn));
     hf__arg_str(w, name);
+    write_guards(w, op);
 }
 
 static void write_log_max(struct hf__command_writer *w, const struct hf_shared_log *log)
@@ -80,7 +106,7 @@ static int send_script(struct hf__redis *tier)
     struct hf__command_writer w = hf__conn_begin(&tier->conn);
 
     hf__script_begin(&w, &tier->settings.scripts, HF__SCRIPT_LANE, tier->lane.whole_script, 3 + lane->n_ops,
-                     6 + 4 * lane->n_ops);
+                     6 + 5 * lane->n_ops);
     hf__arg_str(&w, tier->conn.session_key);
     hf__arg(&w, lane->mark_key);
     hf__arg(&w, lane->log.key.len ? lane->log.key : lane->mark_key);
@@ -120,14 +146,21 @@ static bool read_ops(struct hf_shared_lane *lane, const redisReply *reply)
     return true;
 }
 
-static bool read_bad(struct hf_shared_lane *lane, const redisReply *reply)
+static bool read_index(struct hf_shared_lane *lane, const redisReply *reply)
 {
     int64_t bad;
 
-    if (!hf__reply_is_array(reply, 3) || !hf__reply_i64(reply->element[1], &bad) || bad < 0 ||
+    if (!hf__reply_is_array(reply, 2) || !hf__reply_i64(reply->element[1], &bad) || bad < 0 ||
         (uint64_t)bad >= lane->n_ops)
         return false;
     lane->bad = (size_t)bad;
+    return true;
+}
+
+static bool read_bad(struct hf_shared_lane *lane, const redisReply *reply)
+{
+    if (!hf__reply_is_array(reply, 3) || !read_index(lane, reply))
+        return false;
     hf__redis_classify(hf__reply_text(reply->element[2]), &lane->error);
     return true;
 }
@@ -143,6 +176,7 @@ static enum hf_lane_outcome read_outcome(struct hf_shared_lane *lane, const redi
     case 'A': return read_ops(lane, reply) ? HF_LANE_APPLIED : 0;
     case 'D': return read_ops(lane, reply) ? HF_LANE_ALREADY : 0;
     case 'B': return read_bad(lane, reply) ? HF_LANE_BAD : 0;
+    case 'C': return read_index(lane, reply) ? HF_LANE_CHANGED : 0;
     case 'M':
         if (!hf__reply_is_array(reply, 2))
             return 0;
@@ -189,6 +223,9 @@ static int check_op(const struct hf_shared_lane_op *op, uint64_t last)
     if (op->deadline_ms < 0 || (op->op == HF_SHARED_EXPIRE && op->deadline_ms == 0))
         return hf__fail(HF_EINVAL, "a lane holds the deadline %lld; expected milliseconds since 1970",
                         (long long)op->deadline_ms);
+    if (op->n_guards > GUARDS_MAX)
+        return hf__fail(HF_EINVAL, "a lane holds an operation with %zu guards; expected at most %u", op->n_guards,
+                        GUARDS_MAX);
     if (op->lsn > last)
         return hf__fail(HF_EINVAL, "a lane's LSNs do not rise");
     return 0;

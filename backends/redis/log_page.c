@@ -44,8 +44,7 @@ static int64_t id_ms(const char *text)
 static enum hf_shared_op op_of(char letter)
 {
     switch (letter) {
-    case 's':
-    case 'n': return HF_SHARED_SET;
+    case 's': return HF_SHARED_SET;
     case 'd': return HF_SHARED_DELETE;
     case 'e': return HF_SHARED_EXPIRE;
     case 'p': return HF_SHARED_PERSIST;
@@ -90,7 +89,6 @@ static bool parse_name(struct hf_slice name, uint64_t last, struct hf_shared_cha
     if (behind_text.len < 2)
         return false;
     change->op = op_of(*(const char *)behind_text.data);
-    change->if_absent = *(const char *)behind_text.data == 'n';
     behind_text = hf__slice((const char *)behind_text.data + 1, behind_text.len - 1);
     if (change->op == 0 || !hf__parse_u64(behind_text, &behind) || behind > last)
         return false;

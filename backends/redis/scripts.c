@@ -58,7 +58,11 @@ static const char guarded_script[] =
     "local at = 6\n"
     "for i = 1, n do\n"
     "  local key, op, dead, guards, got = KEYS[1 + i], ARGV[at], ARGV[at + 2], ARGV[at + 3], nil\n"
-    "  if guards ~= '' and not holds(key, guards) then got = ''\n"
+    "  if guards == '-' and op == 's' then\n"
+    "    if dead == '0' then got = pcall('SET', key, ARGV[at + 1], 'NX')\n"
+    "    else got = pcall('SET', key, ARGV[at + 1], 'PXAT', dead, 'NX') end\n"
+    "    if not got then got = '' end\n"
+    "  elseif guards ~= '' and not holds(key, guards) then got = ''\n"
     "  elseif op == 's' and dead == '0' then got = pcall('SET', key, ARGV[at + 1])\n"
     "  elseif op == 's' then got = pcall('SET', key, ARGV[at + 1], 'PXAT', dead)\n"
     "  elseif op == 'd' then got = pcall('DEL', key)\n"
@@ -135,9 +139,11 @@ static const char integer_functions[] =
 
 /* KEYS: session, mark, log (or the mark again), one per operation.
  * ARGV: token, previous mark ('0': absent), last, node, log max ('' for no log), number of operations; per
- * operation: letter, value or delta, deadline ('0': none), name in the log.
+ * operation: letter, value or delta, deadline ('0': none), name in the log, what the key must hold ('' for anything, else
+ * `digest:length,` for each value that will do, with '-' for nothing; only where no operation before it names the key).
  * Answers {'F'} (not our token), {'M', mark} (another mark; '0': none), {'B', index, text} (it cannot be
- * applied), {'D', '', ...} (was done before) or {'A', log id, ...}; per operation a number, 'x' (expired) or '-'.
+ * applied), {'C', index} (the key holds something else), {'D', '', ...} (was done before) or {'A', log id, ...}; per
+ * operation a number, 'x' (expired) or '-'.
  *
  * The first pass writes nothing: `seen` holds what each key will hold by then: false (nothing), true (some string),
  * or its text. After that nothing can fail but the first write, for reasons that lie in the server; so all or
@@ -150,7 +156,7 @@ static const char lane_script[] =
     "  local out = {'D', ''}\n"
     "  for i = 1, n do\n"
     "    local now = '-'\n"
-    "    if ARGV[3 + 4 * i] == 'i' and redis.call('TYPE', KEYS[3 + i]).ok == 'string' then\n"
+    "    if ARGV[2 + 5 * i] == 'i' and redis.call('TYPE', KEYS[3 + i]).ok == 'string' then\n"
     "      local s = stored(KEYS[3 + i])\n"
     "      if parse(s) then now = s end\n"
     "    end\n"
@@ -166,9 +172,15 @@ static const char lane_script[] =
     "end\n"
     "local noperm = 'NOPERM this user may not write all of the keys of this lane'\n"
     "if refused(KEYS[2], 'SET', '1') then return redis.error_reply(noperm) end\n"
+    "local function holds(key, there, guards)\n"
+    "  if not there then return string.find(guards, '-', 1, true) end\n"
+    "  local n = ':' .. redis.call('STRLEN', key) .. ','\n"
+    "  if not string.find(guards, n, 1, true) then return false end\n"
+    "  return string.find(guards, redis.sha1hex(redis.call('GET', key)) .. n, 1, true)\n"
+    "end\n"
     "local out, seen, creates = {'A', ''}, {}, {}\n"
     "for i = 1, n do\n"
-    "  local key, at = KEYS[3 + i], 3 + 4 * i\n"
+    "  local key, at = KEYS[3 + i], 2 + 5 * i\n"
     "  local op, dead = ARGV[at], tonumber(ARGV[at + 2])\n"
     "  local gone = dead ~= 0 and dead <= now\n"
     "  local have = seen[key]\n"
@@ -178,6 +190,8 @@ static const char lane_script[] =
     "      return {'B', tostring(i - 1), 'WRONGTYPE the key holds a ' .. kind}\n"
     "    end\n"
     "    have = kind == 'string'\n"
+    "    local guards = ARGV[at + 4]\n"
+    "    if guards ~= '' and not holds(key, have, guards) then return {'C', tostring(i - 1)} end\n"
     "  end\n"
     "  out[2 + i] = '-'\n"
     "  local no\n"
@@ -211,7 +225,7 @@ static const char lane_script[] =
     "end\n"
     "local fields = {}\n"
     "for i = 1, n do\n"
-    "  local key, at = KEYS[3 + i], 3 + 4 * i\n"
+    "  local key, at = KEYS[3 + i], 2 + 5 * i\n"
     "  local op, dead = ARGV[at], ARGV[at + 2]\n"
     "  if op == 's' then\n"
     "    if dead == '0' then redis.call('SET', key, ARGV[at + 1])\n"

@@ -135,7 +135,7 @@ enum hf_conflict_policy {
 /* Who writes to the keys of a namespace in Redis: what has to be looked for. */
 enum hf_writers {
     HF_WRITERS_ANY = 0,   /* any program, with plain commands: every replayed key is compared first */
-    HF_WRITERS_HOLDFAST,  /* Holdfast nodes only: the change log tells what to compare */
+    HF_WRITERS_HOLDFAST,  /* Holdfast nodes only: the change log tells what to compare; the rest is sent as it is */
     HF_WRITERS_THIS_NODE, /* only this store: nothing is compared, and no change log is kept */
 };
 
@@ -150,9 +150,9 @@ enum hf_outage_policy {
 /* What is done when Redis has lost the namespace's data. */
 enum hf_loss_policy {
     HF_LOSS_BY_EVIDENCE = 0, /* restarted empty: reseed; flushed while it ran: hold */
-    HF_LOSS_RESEED, /* give back the copies that were verified when the link broke, where nothing is there */
-    HF_LOSS_ADOPT,  /* take what Redis has; each loss goes to the conflict log */
-    HF_LOSS_HOLD,   /* hold the link until the operator decides */
+    HF_LOSS_RESEED,          /* give back the copies that Redis had and that owe nothing, where nothing is there */
+    HF_LOSS_ADOPT,           /* take what Redis has; each loss goes to the conflict log */
+    HF_LOSS_HOLD,            /* hold the link until the operator decides */
 };
 
 /* What is shown of keys with a TTL while the time is not known (a boot without clock and without Redis). */
@@ -383,7 +383,8 @@ HF_API int hf_batch_set(struct hf_batch *batch, struct hf_slice key, struct hf_s
                         const struct hf_set_options *opts);
 HF_API int hf_batch_delete(struct hf_batch *batch, struct hf_slice key);
 HF_API int hf_batch_incr(struct hf_batch *batch, struct hf_slice key, int64_t delta);
-/* Apply: atomically here, and as one unit on the shared tier. The batch is empty afterwards, also on failure. */
+/* Apply: atomically here, and as one unit on the shared tier, where it replaces what is there: a batch is not compared with
+ * what others wrote meanwhile, and has no conflicts. The batch is empty afterwards, also on failure. */
 HF_API int hf_batch_commit(struct hf_batch *batch, struct hf_result *ret_result);
 
 /* ---- what the shared tier decides ------------------------------------------------------------------------------ */
@@ -393,8 +394,8 @@ HF_API int hf_batch_commit(struct hf_batch *batch, struct hf_result *ret_result)
  * unless the namespace is `tentative`: then they are decided by what is held here, the result is marked `tentative`,
  * and the decision is checked at replay; if Redis does not confirm it, it is overturned: theirs holds, ours is in the
  * conflict log, and the settlement says so. In a store without a shared tier, and in a namespace that is never shared,
- * they are decided here for good. HF_EUNKNOWN: the connection broke before the answer came; the change log tells at the
- * next reconcile, and the copy here is compared again. While the answer is awaited, other writes of the key wait with it.
+ * they are decided here for good. HF_EUNKNOWN: the connection broke before the answer came; the key is fetched again at
+ * the next reconcile. While the answer is awaited, other writes of the key wait with it.
  * HF_NOT_DONE: the condition did not hold. */
 
 /* Set the key if it does not exist. */
@@ -545,13 +546,13 @@ struct hf_status {
     uint64_t replayed_ops;              /* of them: replayed after an outage */
     uint64_t settled_by_log;            /* found applied in our own change-log entries or by the mark */
     uint64_t expired_in_queue;          /* changes whose deadline passed while they waited */
-    uint64_t refreshed;                 /* copies fetched again because the change log named their keys */
+    uint64_t refreshed;                 /* copies fetched again: named by others, or found to differ */
     uint64_t link_losses;               /* times the link was lost */
     uint64_t settled_by[HF_N_OUTCOMES]; /* changes that ended so, by enum hf_outcome */
     uint64_t dropped;                   /* pending changes dropped at a bound */
-    uint64_t lost_conflicts; /* entries that a full conflict log could not keep: always 0 but for blind ones */
-    uint64_t revalidated;    /* copies compared with Redis */
-    bool paused;             /* by the operator */
+    uint64_t lost_conflicts;            /* entries that a full conflict log could not keep: blind ones only */
+    uint64_t revalidated;               /* copies compared with Redis */
+    bool paused;                        /* by the operator */
     bool look_only;
     bool time_unknown; /* another boot whose clock was not set; until Redis or the wall clock tell the time */
     uint64_t replay_ops_per_s, replay_bytes_per_s; /* bounds in force; 0: none */
@@ -666,7 +667,8 @@ struct hf_preview {
     enum hf_outcome outcome; /* HF_OUTCOME_PENDING: a resolver would be asked */
     const char *rule;        /* of a conflict; else "" */
     uint64_t first_lsn, last_lsn;
-    struct hf_side ours, theirs; /* values are not filled in; their lengths are */
+    struct hf_side ours,
+        theirs; /* values are not filled in; their lengths are: 0 for an increment and for another type */
 };
 /* Look at the live data and tell, changing nothing there or here. Until `each` returns non-zero. HF_EOFFLINE. */
 HF_API int hf_preview(struct hf *store, int (*each)(void *ctx, const struct hf_preview *preview), void *ctx);

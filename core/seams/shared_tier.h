@@ -96,8 +96,6 @@ struct hf_shared_item {
     uint64_t lsn;
     int64_t made_ms;        /* on Redis's clock, for a replayed write; 0: just now */
     int64_t uncertainty_ms; /* of made_ms */
-    bool
-        only_if_absent; /* a set: HF_SHARED_CHANGED when there is such a key; the log names it as a change that may be one */
     /* What the key must hold, or the item is left out with class HF_SHARED_CHANGED: any of these will do; none: no matter
      * what is there. In a guarded group; in a watched one they are what was found, and looked at again only where the watch
      * has ended early. */
@@ -248,7 +246,6 @@ struct hf_shared_change {
     const char *id;   /* the entry's stream id */
     enum hf_shared_op op;
     struct hf_slice key;
-    bool if_absent;         /* only if there was no such key: it may not have been done */
     uint64_t lsn;           /* in the writer's numbering */
     int64_t made_ms;        /* on Redis's clock: when it was made; for a live write, when it arrived */
     int64_t uncertainty_ms; /* of made_ms, as far as the writer knew */

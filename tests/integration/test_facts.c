@@ -444,7 +444,7 @@ static void test_doctor__an_unreachable_server_and_files_open_to_others(void **s
     char path[160];
     struct wanted wanted[] = {
         {"server", HF_FINDING_UNKNOWN, "not asked", false},
-        {"permissions", HF_FINDING_ADVICE, "directory 0711, 'lmdb/data.mdb' 0640, 1 such files", false},
+        {"permissions", HF_FINDING_ADVICE, "directory 0711, 'lmdb/data.mdb' 0640, 1 such file", false},
         {0},
     };
 

@@ -660,6 +660,39 @@ static void test_reconcile__A6_a_batch_with_one_refused_key_is_parked_whole(void
     close_store(f);
 }
 
+/* Others changed one of its keys meanwhile; a counter was written and incremented, and others wrote it, too. */
+static void test_reconcile__A6_a_batch_that_loses_one_key_is_parked_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_batch *batch;
+    int64_t number;
+
+    open_online(f, f->scratch.store);
+    put(f->store, "a", "base");
+    put(f->store, "b", "base");
+    put(f->store, "n", "5");
+    close_store(f);
+    open_away(f, f->scratch.store);
+    assert_ok(hf_batch_new(f->store, &batch));
+    assert_ok(hf_batch_set(batch, s_("a"), s_("ours"), NULL));
+    assert_ok(hf_batch_delete(batch, s_("b")));
+    assert_ok(hf_batch_commit(batch, NULL));
+    hf_batch_free(batch);
+    put(f->store, "n", "7");
+    assert_ok(hf_incr(f->store, s_("n"), 1, &number, NULL));
+    close_store(f);
+    plain(f, "SET b theirs");
+    plain(f, "SET n 100");
+    come_home(f, f->scratch.store);
+    assert_redis(f, "a", "base");
+    assert_redis(f, "b", "theirs");
+    assert_redis(f, "n", "101");
+    assert_value(f->store, "n", "101");
+    assert_int_equal(status_of(f).parked, 2);
+    assert_int_equal(status_of(f).conflicts, 1);
+    close_store(f);
+}
+
 /* ---- A10: not held is not absent ---- */
 
 static void test_reconcile__A10_what_is_not_held_is_not_told_as_absent(void **state)
@@ -805,6 +838,7 @@ int main(void)
         T(A1_a_blind_write_does_not_beat_a_later_one_in_the_log),
         T(A6_a_batch_over_two_namespaces_is_refused),
         T(A6_a_batch_with_one_refused_key_is_parked_whole),
+        T(A6_a_batch_that_loses_one_key_is_parked_whole),
         T(A10_what_is_not_held_is_not_told_as_absent),
         T(A11_an_answer_is_stored_only_over_what_was_judged),
         T(A12_a_lost_write_is_in_the_conflict_log_and_theirs_is_read),

@@ -12,6 +12,7 @@
 #include "scratch.h"
 
 #include <inttypes.h>
+#include <openssl/sha.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -1382,6 +1383,47 @@ static void test_lane__bad_operation_changes_nothing(void **state)
     end(&f);
 }
 
+static struct hf_shared_guard guard_of(const char *value)
+{
+    struct hf_shared_guard guard = {.absent = !value, .len = value ? strlen(value) : 0};
+
+    if (value)
+        SHA1((const unsigned char *)value, guard.len, guard.digest);
+    return guard;
+}
+
+/* What is there against each of the guards' values, and no operation but all of them. */
+static void test_lane__guards_say_what_must_be_there(void **state)
+{
+    static const char *const values[] = {NULL, "", "a", "b", "other", "-"};
+    const size_t n = sizeof(values) / sizeof(values[0]);
+    struct hf_shared_guard guards[2];
+    struct hf_shared_lane_op ops[] = {
+        {.op = HF_SHARED_DELETE, .key = slice("free"), .lsn = 1, .more = true},
+        {.op = HF_SHARED_SET, .key = slice("k"), .value = slice("new"), .lsn = 2, .guards = guards, .n_guards = 2},
+    };
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    for (size_t i = 0; i < n * n * n; i++) {
+        const char *there = values[i % n];
+        size_t x = i / n % n, y = i / n / n;
+        struct hf_shared_lane lane = LANE(ops, 0);
+        freeReplyObject(redis_server_command(&f.server, "DEL k " MARK));
+        if (there)
+            freeReplyObject(redis_server_command(&f.server, "SET k %s", there));
+        guards[0] = guard_of(values[x]);
+        guards[1] = guard_of(values[y]);
+        send_lane(&f.d, &lane);
+        assert_int_equal(lane.outcome, i % n == x || i % n == y ? HF_LANE_APPLIED : HF_LANE_CHANGED);
+        assert_int_equal(lane.bad, lane.outcome == HF_LANE_CHANGED);
+        assert_text(&f, lane.outcome == HF_LANE_APPLIED ? "new" : there ? there : "(nil)", "GET k");
+        assert_text(&f, lane.outcome == HF_LANE_APPLIED ? "2" : "(nil)", "GET " MARK);
+    }
+    end(&f);
+}
+
 static int64_t random_edge(unsigned *seed)
 {
     static const int64_t edges[] = {
@@ -2121,6 +2163,7 @@ int main(void)
         cmocka_unit_test(test_lane__applies_once_and_says_already),
         cmocka_unit_test(test_lane__other_mark_changes_nothing),
         cmocka_unit_test(test_lane__bad_operation_changes_nothing),
+        cmocka_unit_test(test_lane__guards_say_what_must_be_there),
         cmocka_unit_test(test_lane__sums_and_overflows_are_exact),
         cmocka_unit_test(test_lane__simulates_sets_and_deletes_of_the_same_call),
         cmocka_unit_test(test_lane__deadlines_of_increments),

@@ -15,8 +15,8 @@
 #include <string.h>
 #include <time.h>
 
-#define TEST_MS 75000 /* no further storm begins after this */
-#define TEST_STORMS 6 /* ... or after so many */
+#define TEST_MS 45000 /* no further storm begins after this: a minute in all */
+#define TEST_STORMS 4 /* ... or after so many */
 #define WEATHER_MS 8000
 
 static int64_t elapsed_ms(const struct timespec *since)
@@ -46,8 +46,11 @@ static unsigned weather(struct storm_options *options, int64_t ms, unsigned stor
     clock_gettime(CLOCK_MONOTONIC, &start);
     do {
         struct storm_sums sums = {0};
-        unsigned failures = storm_run(options, &sums);
+        unsigned failures;
 
+        printf("seed %" PRIu64 " ...\n", options->seed); /* told also when it never ends */
+        fflush(stdout);
+        failures = storm_run(options, &sums);
         tell(options, &sums, failures);
         failed += failures > 0;
         options->seed++;

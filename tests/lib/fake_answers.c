@@ -133,8 +133,6 @@ static struct hf_shared_error item_error(const struct hf_shared_group *group, co
     if ((group->guarded || (group->watched && outcome == FAKE_OOM)) &&
         !guards_hold(item->guards, item->n_guards, item->key))
         return fake_error(HF_SHARED_CHANGED, "the key holds something else");
-    if (item->only_if_absent && outcome == FAKE_APPLY && key)
-        return fake_error(HF_SHARED_CHANGED, "there is such a key");
     if (outcome == FAKE_OOM && item->op != HF_SHARED_SET)
         return no_error();
     if (group->check_type && key && key->type[0])

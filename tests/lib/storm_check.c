@@ -388,31 +388,56 @@ static void check_order(struct storm_sceptic *s)
 
 /* ---- private keys: what was acknowledged is read, in every life ---- */
 
+/* What a key is, as far as is known, and which operation says so. One thread of each store begins its operations, so their
+ * numbers give their order; they end in any. */
 struct own {
     char text[STORM_TEXT_MAX]; /* "": absent */
-    char may[STORM_TEXT_MAX];  /* what was begun and has not ended */
-    bool may_be;
+    unsigned life, id;         /* id 0: it was found at the beginning of this life */
 };
+
+static const char *value_of(const struct storm_record *w)
+{
+    return w->op == 's' ? w->text : "";
+}
+
+static bool is_later(const struct storm_record *w, const struct own *own)
+{
+    return w->life > own->life || (w->life == own->life && w->id > own->id);
+}
+
+/* Begun after what is known, and killed before it was acknowledged: it may be there or not. */
+static bool was_begun(const struct storm_book *book, const struct storm_record *r, const struct own *own,
+                      const char *found)
+{
+    for (size_t i = 0; i < book->n_records && book->records[i].at_us <= r->at_us; i++) {
+        const struct storm_record *w = &book->records[i];
+
+        if (w->what == STORM_BEGIN && is_write_of(w, r) && is_later(w, own) && !has_ended(book, w) &&
+            strcmp(value_of(w), found) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void know_own(struct own *own, const char *text, unsigned life, unsigned id)
+{
+    snprintf(own->text, sizeof(own->text), "%s", text);
+    own->life = life;
+    own->id = id;
+}
 
 static void play_own(struct storm_sceptic *s, const struct storm_record *r, struct own *own)
 {
     const char *found = r->rc == 0 ? r->text : "";
 
-    if (r->what == STORM_BEGIN && !has_ended(&s->book, r)) {
-        own->may_be = true;
-        snprintf(own->may, sizeof(own->may), "%s", r->op == 's' ? r->text : "");
-    }
-    if (r->what == STORM_ACK && r->rc == 0) {
-        snprintf(own->text, sizeof(own->text), "%s", r->op == 's' ? r->text : "");
-        own->may_be = false;
-    }
+    if (r->what == STORM_ACK && r->rc == 0 && is_later(r, own))
+        know_own(own, value_of(r), r->life, r->id);
     if (r->what != STORM_FOUND && r->what != STORM_FINAL)
         return;
-    if (strcmp(found, own->text) != 0 && !(own->may_be && strcmp(found, own->may) == 0))
+    if (strcmp(found, own->text) != 0 && !was_begun(&s->book, r, own, found))
         doubt(s, r->key, "%s is '%s' in node %u.%u; '%s' was acknowledged", r->key, found, r->writer, r->life,
               own->text);
-    snprintf(own->text, sizeof(own->text), "%s", found);
-    own->may_be = false;
+    know_own(own, found, r->life, 0);
 }
 
 static void check_private(struct storm_sceptic *s)

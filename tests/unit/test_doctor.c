@@ -180,11 +180,16 @@ static size_t find(const char *topic)
     X(56, (f->status.parked = 2, f->status.in_doubt = 1), PROBLEM, "parked", "1 of them in doubt", "dropped")      \
     X(57, f->status.conflicts = 4, ADVICE, "conflicts", "4 in the conflict log", "holdfast conflicts")             \
     X(58, f->status.blind_conflicts = 4, OK, "conflicts", "4 kept for information", "")                            \
-    X(59, f->status.dropped = 1, PROBLEM, "dropped", "1 changes dropped", "pending_max")                           \
+    X(59, f->status.dropped = 1, PROBLEM, "dropped", "1 change dropped", "pending_max")                            \
     X(60, f->status.gaps = 6, ADVICE, "dropped", "6 keys to be compared", "next reconcile")                        \
     X(61, f->status.link = HF_LINK_CONNECTING, UNKNOWN, "shared tier", "connecting", "ask again")                  \
     X(62, f->status.clock_known = false, UNKNOWN, "Redis's clock", "not measured", "")                             \
-    X(63, f->status.clock_jumps = 2, ADVICE, "Redis's clock", "stepped 2 times", "one server")
+    X(63, f->status.clock_jumps = 2, ADVICE, "Redis's clock", "stepped 2 times", "one server")                     \
+    X(64, (f->status.link = HF_LINK_HELD, f->status.look_only = true), OK, "shared tier", "opened only to look",   \
+      "")                                                                                                          \
+    X(65, f->status.pending_keys = 1, OK, "pending", "1 key, the oldest", "")                                      \
+    X(66, f->status.parked = 1, PROBLEM, "parked", "1 entry, 0 of them", "holdfast parked")                        \
+    X(67, f->status.journal_segments = 1, OK, "journal", "1 segment, 0", "")
 
 #define X(line, change, level, topic, found, advice)                                                               \
     static void change_##line(struct hf_doctor_facts *f)                                                           \

@@ -245,7 +245,7 @@ static struct expected give_back(const struct cell *x)
 {
     if (x->ours == OURS_RESEED_DEAD)
         return (struct expected){.outcome = HF_OUTCOME_EXPIRED};
-    if (x->found == FOUND_ABSENT)
+    if (x->found == FOUND_ABSENT || (time_is_known(x) && x->when == EARLIER))
         return ours_stands(x, HF_OUTCOME_APPLIED);
     return (struct expected){.outcome = HF_OUTCOME_SUPERSEDED, .take_theirs = true};
 }

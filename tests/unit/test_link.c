@@ -720,6 +720,67 @@ static void test_link__what_was_refused_is_neither_shared_nor_pending(void **sta
     close_store(f);
 }
 
+/* Each key that a scan shows, and how many those are. */
+static size_t assert_scanned_as_read(struct hf *store)
+{
+    struct hf_slice key, value;
+    struct hf_result scanned, read;
+    struct hf_scan *scan;
+    size_t n = 0;
+    int rc;
+
+    assert_ok(hf_scan_open(store, s_(""), s_(""), &scan));
+    while ((rc = hf_scan_next(scan, &key, &value, &scanned)) == 0) {
+        assert_ok(hf_exists(store, key, &read));
+        assert_int_equal(scanned.origin, read.origin);
+        assert_int_equal(scanned.lsn, read.lsn);
+        assert_int_equal(scanned.deadline_ms, read.deadline_ms);
+        assert_int_equal(scanned.durable, read.durable);
+        assert_int_equal(scanned.shared, read.shared);
+        assert_int_equal(scanned.pending, read.pending);
+        assert_int_equal(scanned.tentative, read.tentative);
+        assert_int_equal(scanned.existed, read.existed);
+        n++;
+    }
+    hf_scan_close(scan);
+    assert_code(HF_NOT_FOUND, rc);
+    return n;
+}
+
+static bool is_verified(void *ctx)
+{
+    return read_of(ctx, "clean").origin == HF_ORIGIN_LOCAL_VERIFIED;
+}
+
+static void test_link__a_scan_says_of_each_key_what_a_read_says(void **state)
+{
+    static const struct hf_namespace namespaces[] = {{.prefix = ""},
+                                                     {.prefix = "here:", .write_mode = HF_WRITE_LOCAL}};
+    struct fixture *f = *state;
+
+    f->opts.namespaces = namespaces;
+    f->opts.n_namespaces = 2;
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "clean", "v");
+    put(f->store, "here:k", "v");
+    fake_redis_script(FAKE_GROUP, FAKE_REFUSE, 1);
+    assert_code(HF_EREFUSED, hf_set(f->store, s_("parked"), s_("v"), NULL, NULL));
+    assert_true(wait_until(is_verified, f->store, SOON_MS));
+    assert_int_equal(assert_scanned_as_read(f->store), 3);
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(assert_scanned_as_read(f->store), 3);
+
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    put(f->store, "row", "v");
+    incr(f->store, "n");
+    assert_int_equal(assert_scanned_as_read(f->store), 5);
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(assert_scanned_as_read(f->store), 5);
+    close_store(f);
+}
+
 /* ---- passes ---- */
 
 /* The checkpoint that ends the pass finds a row that was written again after the pass had sent it. */
@@ -774,6 +835,7 @@ int main(void)
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
         TEST(test_link__a_reader_says_that_a_row_is_pending),
         TEST(test_link__what_was_refused_is_neither_shared_nor_pending),
+        TEST(test_link__a_scan_says_of_each_key_what_a_read_says),
         TEST(test_link__a_pass_that_leaves_a_row_is_followed_by_another),
     };
 

@@ -68,6 +68,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
 
+    fake_local_hold_commits(false);
     for (int kind = 0; kind < FAKE_REQUESTS; kind++)
         fake_redis_thaw((enum fake_request)kind);
     (void)hf_close(f->store); /* open only after a failure, which has been told */
@@ -144,6 +145,11 @@ static struct hf_status status_of(struct hf *store)
     return status;
 }
 
+static bool was_lost_again(void *ctx)
+{
+    return status_of(ctx).link_losses == 2;
+}
+
 static struct hf_result read_of(struct hf *store, const char *key)
 {
     struct hf_result result;
@@ -181,6 +187,48 @@ static void put_two_big(struct hf *store)
     put(store, "big1", text);
     put(store, "big2", text);
     free(text);
+}
+
+static bool was_told(void *ctx)
+{
+    return fake_redis_times_told() >= *(unsigned *)ctx;
+}
+
+/* What others have changed so far was told to the store: TIME is answered behind it. */
+static void wait_told(void)
+{
+    unsigned n = fake_redis_times_told() + 1;
+
+    fake_redis_tell_time();
+    assert_true(wait_until(was_told, &n, SOON_MS));
+}
+
+/* A thread that reads "k". */
+struct reading {
+    struct hf *store;
+    int rc;
+    struct hf_buf value;
+};
+
+static void *read_key(void *arg)
+{
+    struct reading *r = arg;
+
+    r->rc = hf_get(r->store, s_("k"), &r->value, NULL);
+    return NULL;
+}
+
+/* As this store holds it, whatever Redis holds by now. */
+static void assert_copy(struct hf *store, const char *key, const char *value)
+{
+    struct hf_slice found_key, found;
+    struct hf_scan *scan;
+
+    assert_ok(hf_scan_open(store, s_(key), s_(""), &scan));
+    assert_ok(hf_scan_next(scan, &found_key, &found, NULL));
+    if (!hf__slice_eq(found, s_(value)))
+        fail_msg("the copy of '%s' is '%.*s'; expected '%s'", key, (int)found.len, (const char *)found.data, value);
+    hf_scan_close(scan);
 }
 
 /* Come back, as far as the first group of the replay, which is not answered. */
@@ -287,6 +335,145 @@ static void test_link__9_a_write_behind_one_that_loses_is_judged_by_the_same_bas
     close_store(f);
 }
 
+/* ---- 12: Redis is empty, and increments wait ---- */
+
+/* A server that restarts without data. */
+static void lose_all(void)
+{
+    fake_redis_wipe();
+    fake_redis_restart();
+    fake_redis_set_away(false);
+}
+
+/* The first attempt to give it back ends in a lost answer; then, with everything there, others add to it. */
+static void test_link__12_increments_that_wait_are_added_to_what_was_acknowledged(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_op ops[] = {{.kind = HF_OP_EXPIRE_AT, .key = s_("text")},
+                          {.kind = HF_OP_INCR, .key = s_("n"), .delta = 7}};
+
+    open_online(f);
+    for (int i = 0; i < 10; i++)
+        incr(f->store, "n");
+    put(f->store, "text", "base");
+    put(f->store, "replaced", "5");
+    go_away(f);
+    incr(f->store, "n");
+    incr(f->store, "new");
+    incr(f->store, "replaced");
+    put(f->store, "replaced", "100"); /* joins the lane */
+    assert_ok(hf_checkpoint(f->store));
+    ops[0].deadline_ms = hf__now_ms(f->store) + NEVER_MS;
+    assert_ok(hf__write(f->store, ops, 2, NULL)); /* waits in the overlay */
+    fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    lose_all();
+    assert_true(wait_until(was_lost_again, f->store, SOON_MS));
+    assert_redis_holds("n", "10");
+    assert_redis_holds("text", "base");
+    assert_redis_holds("new", NULL);
+    assert_redis_holds("replaced", NULL);
+    fake_redis_foreign_set("n", "1000", 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "1008");
+    assert_redis_holds("new", "1");
+    assert_redis_holds("replaced", "100");
+    assert_redis_holds("text", "base");
+    assert_true(fake_redis_deadline_ms("text") != 0);
+    close_store(f);
+}
+
+/* ---- 13: what Redis had acknowledged and lost again ---- */
+
+#define HOUR_MS 3600000
+
+/* The machine's clocks, ahead by what the test lets pass. */
+static _Atomic int64_t passed_ms;
+
+static int64_t ahead_wall(struct hf_clock *clock)
+{
+    (void)clock;
+    return hf__clock_real()->wall_ms(hf__clock_real()) + atomic_load(&passed_ms);
+}
+
+static int64_t ahead_boot(struct hf_clock *clock)
+{
+    (void)clock;
+    return hf__clock_real()->boot_ms(hf__clock_real()) + atomic_load(&passed_ms);
+}
+
+static struct hf_clock ahead = {.wall_ms = ahead_wall, .boot_ms = ahead_boot};
+
+static void open_online_ahead(struct fixture *f)
+{
+    struct hf_parts parts = {hf__file_layer_real(), &ahead, fake_local_open, fake_redis_open};
+
+    assert_ok(hf__store_open(f->scratch.store, &f->opts, &parts, &f->store));
+    wait_state(f->store, HF_LINK_ONLINE);
+}
+
+static int note_doubt(void *ctx, const struct hf_parked *entry)
+{
+    char text[HF_SHARED_REASON_MAX];
+
+    snprintf(text, sizeof(text), "rolled back to LSN %d; increments and batches behind it up to LSN %d,", 2, 5);
+    assert_true(entry->in_doubt && hf__slice_eq(entry->key, s_("n")));
+    assert_int_equal(entry->delta, 0);
+    assert_non_null(strstr(entry->reason, text));
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+/* Of six acknowledged increments Redis keeps two; three of the others are forgotten here, too. */
+static void test_link__13_what_is_no_longer_kept_is_told_and_the_rest_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    unsigned n = 0;
+
+    open_online_ahead(f);
+    for (int i = 0; i < 5; i++) {
+        if (i == 2)
+            fake_redis_snapshot();
+        incr(f->store, "n");
+    }
+    assert_ok(hf_checkpoint(f->store));
+    atomic_fetch_add(&passed_ms, 2 * HOUR_MS);
+    assert_ok(hf_checkpoint(f->store));
+    incr(f->store, "n");
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    assert_redis_holds("n", "3");
+    assert_int_equal(status_of(f->store).in_doubt, 1);
+    assert_ok(hf_parked_list(f->store, note_doubt, &n));
+    assert_int_equal(n, 1);
+    close_store(f);
+}
+
+/* The connection breaks again while it is found out what has survived. */
+static void test_link__13_a_rollback_is_found_again_after_another_loss(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    incr(f->store, "n");
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    put(f->store, "k", "v");
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_script(FAKE_LOG_PAGE, FAKE_LOSE, 1);
+    fake_redis_set_away(false);
+    assert_true(wait_until(was_lost_again, f->store, SOON_MS));
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "2");
+    assert_redis_holds("k", "v");
+    close_store(f);
+}
+
 /* ---- 15: what was asked before does not replace what came since ---- */
 
 static struct hf_seen seen_of(struct hf *store, const char *key)
@@ -340,6 +527,88 @@ static void test_link__15_a_lanes_own_entry_hides_none_of_others_before_it(void 
     close_store(f);
 }
 
+/* ---- 15: what is owed, and what is told meanwhile ---- */
+
+static bool is_applied(void *ctx)
+{
+    return fake_redis_applied(*(const char **)ctx) > 0;
+}
+
+/* The change went while a checkpoint made it a row or a lane entry: it has ended, and nothing has cleared it. */
+static void end_what_is_stored(struct fixture *f, enum fake_request kind, const struct hf_op *op)
+{
+    unsigned asked = fake_redis_asked(kind);
+    const char *key = op->key.data;
+
+    fake_redis_freeze(kind);
+    submit(f->store, op);
+    wait_asked(kind, asked + 1);
+    assert_ok(hf_checkpoint(f->store));
+    fake_local_hold_commits(true); /* until somebody asks for a checkpoint */
+    fake_redis_thaw(kind);
+    assert_true(wait_until(is_applied, &key, SOON_MS));
+    wait_told(); /* behind the answer */
+}
+
+static void test_link__15_what_has_ended_as_a_row_is_a_copy(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    end_what_is_stored(f, FAKE_GROUP, &(struct hf_op){.kind = HF_OP_SET, .key = s_("k"), .value = s_("ours")});
+    fake_redis_foreign_set("k", "theirs", 0);
+    wait_told();
+    fake_local_hold_commits(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_value(f->store, "k", "theirs");
+    close_store(f);
+}
+
+static void test_link__15_what_has_ended_in_the_lane_is_a_copy(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    end_what_is_stored(f, FAKE_LANE, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
+    fake_redis_foreign_set("n", "10", 0);
+    wait_told();
+    fake_local_hold_commits(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_value(f->store, "n", "10");
+    close_store(f);
+}
+
+/* A reader's fetch and our own are under way at once. */
+static void test_link__15_a_fetch_that_another_read_has_overtaken_is_asked_again(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked = fake_redis_asked(FAKE_FETCH);
+    struct reading r = {0};
+    pthread_t thread;
+
+    f->ns.read_mode = HF_READ_SHARED;
+    f->opts.redis_timeout_ms = SOON_MS;
+    open_online(f);
+    put(f->store, "k", "ours");
+    fake_redis_freeze(FAKE_FETCH);
+    fake_redis_foreign_set("k", "theirs", 0);
+    wait_asked(FAKE_FETCH, asked + 1);
+    r.store = f->store;
+    assert_int_equal(pthread_create(&thread, NULL, read_key, &r), 0);
+    wait_asked(FAKE_FETCH, asked + 2);
+    fake_redis_let(FAKE_FETCH, 1); /* the latest first: the reader's */
+    pthread_join(thread, NULL);
+    assert_ok(r.rc);
+    hf_buf_release(&r.value);
+    assert_copy(f->store, "k", "theirs");
+    fake_redis_foreign_set("k", "theirs, later", 0);
+    fake_redis_thaw(FAKE_FETCH);
+    wait_told();
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_copy(f->store, "k", "theirs, later");
+    close_store(f);
+}
+
 /* ---- A2: a live write to a key that is owed ---- */
 
 static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
@@ -358,6 +627,40 @@ static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
     fake_redis_thaw(FAKE_GROUP);
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("k", "theirs");
+    assert_conflict_over(f, "second");
+    close_store(f);
+}
+
+/* It waits behind another while its row, which took it in, is judged, and a checkpoint comes between. */
+static void test_link__A2_a_live_write_that_has_ended_with_its_row_is_not_sent(void **state)
+{
+    struct fixture *f = *state;
+    char *big = malloc(MIB);
+    unsigned asked;
+
+    assert_non_null(big);
+    memset(big, 'x', MIB);
+    f->ns.conflict = HF_CONFLICT_REMOTE;
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    assert_true(hf_set(f->store, s_("big"), hf__slice(big, MIB), NULL, NULL) >= 0);
+    put(f->store, "k", "first");
+    fake_redis_foreign_set("k", "theirs", 0);
+    asked = fake_redis_asked(FAKE_GROUP);
+    come_back_to_the_first_group(f);
+    submit_set(f->store, "live", hf__slice(big, MIB)); /* a group of its own */
+    submit_set(f->store, "k", s_("second"));
+    free(big);
+    fake_redis_let(FAKE_GROUP, 1);
+    wait_asked(FAKE_GROUP, asked + 2);
+    fake_redis_let(FAKE_GROUP, 1);
+    wait_asked(FAKE_GROUP, asked + 3); /* the row, which has nothing to store */
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "theirs");
+    assert_value(f->store, "k", "theirs");
     assert_conflict_over(f, "second");
     close_store(f);
 }
@@ -385,6 +688,152 @@ static void test_link__A3_an_increment_is_tentative_until_its_answer_is_installe
     assert_value(f->store, "n", "11");
     r = read_of(f->store, "n");
     assert_false(r.tentative || r.pending);
+    close_store(f);
+}
+
+/* ---- A6: batches and conflicts ---- */
+
+static void write_both(struct fixture *f, const char *a, const char *b)
+{
+    struct hf_op ops[] = {{.kind = HF_OP_SET, .key = s_("a"), .value = s_(a)},
+                          {.kind = HF_OP_SET, .key = s_("b"), .value = s_(b)}};
+
+    assert_ok(hf__write(f->store, ops, 2, NULL));
+}
+
+static void come_home(struct fixture *f)
+{
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+}
+
+/* Both keys are known here, and a batch and an increment wait. */
+static void begin_batch(struct fixture *f, enum hf_conflict_policy policy)
+{
+    f->ns.conflict = policy;
+    open_online(f);
+    put(f->store, "a", "base");
+    put(f->store, "b", "base");
+    go_away(f);
+    write_both(f, "ours a", "ours b");
+    incr(f->store, "n");
+}
+
+static int note_parked_over_b(void *ctx, const struct hf_parked *entry)
+{
+    assert_false(entry->in_doubt);
+    assert_non_null(strstr(entry->reason, "'b': it was changed here and there"));
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+static void test_link__A6_a_batch_that_loses_one_key_is_parked_whole(void **state)
+{
+    static const enum hf_conflict_policy policies[] = {HF_CONFLICT_NEWEST, HF_CONFLICT_REMOTE, HF_CONFLICT_PARK,
+                                                       HF_CONFLICT_MERGE_JSON};
+
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        struct fixture *f = *state;
+        unsigned n = 0;
+        begin_batch(f, policies[i]);
+        fake_redis_foreign_set("b", "theirs", 0);
+        come_home(f);
+        assert_redis_holds("a", "base");
+        assert_redis_holds("b", "theirs");
+        assert_redis_holds("n", "1");
+        assert_ok(hf_parked_list(f->store, note_parked_over_b, &n));
+        assert_int_equal(n, 2);
+        assert_int_equal(status_of(f->store).conflicts, 0);
+        close_store(f);
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(setup(state), 0);
+    }
+}
+
+static void test_link__A6_a_batch_that_wins_is_applied_and_keeps_theirs(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_batch(f, HF_CONFLICT_LOCAL);
+    fake_redis_foreign_set("b", "theirs", 0);
+    come_home(f);
+    assert_redis_holds("a", "ours a");
+    assert_redis_holds("b", "ours b");
+    assert_redis_holds("n", "1");
+    assert_conflict_over(f, "ours b");
+    assert_int_equal(status_of(f->store).parked, 0);
+    close_store(f);
+}
+
+/* Another batch over the same keys, in a stretch without Redis that follows: what was applied is its base. */
+static void test_link__A6_a_batch_over_what_it_knows_is_no_conflict(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_batch(f, HF_CONFLICT_PARK);
+    write_both(f, "more a", "more b");
+    come_home(f);
+    assert_redis_holds("a", "more a");
+    go_away(f);
+    write_both(f, "last a", "last b");
+    fake_redis_foreign_delete("b"); /* an absence that nobody explains */
+    come_home(f);
+    assert_redis_holds("a", "last a");
+    assert_redis_holds("b", "last b");
+    assert_int_equal(status_of(f->store).parked + status_of(f->store).conflicts, 0);
+    close_store(f);
+}
+
+/* The value was carried into the lane by the increment behind it. */
+static void test_link__A6_a_value_that_loses_leaves_the_lane_and_increments_go_on(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "n", "5");
+    go_away(f);
+    put(f->store, "n", "7");
+    assert_ok(hf_checkpoint(f->store)); /* its row goes when it joins the lane */
+    incr(f->store, "n");
+    fake_redis_foreign_set("n", "100", 0);
+    come_home(f);
+    assert_redis_holds("n", "101");
+    assert_value(f->store, "n", "101");
+    assert_conflict_over(f, "7");
+    assert_int_equal(status_of(f->store).settled_by[HF_OUTCOME_LOST], 1);
+    assert_int_equal(status_of(f->store).pending_keys, 0);
+    close_store(f);
+}
+
+/* Somebody writes to the key each time before the lane is stored. */
+static bool is_parked_in_the_end(void *ctx)
+{
+    static unsigned n;
+    struct fixture *f = ctx;
+    char text[16];
+
+    snprintf(text, sizeof(text), "theirs%u", ++n);
+    fake_redis_foreign_set("b", text, 0);
+    fake_redis_let(FAKE_LANE, 1);
+    return status_of(f->store).parked == 2;
+}
+
+static void test_link__A6_a_batch_whose_keys_others_always_change_is_parked(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_batch(f, HF_CONFLICT_LOCAL);
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_freeze(FAKE_LANE);
+    fake_redis_set_away(false);
+    assert_true(wait_until(is_parked_in_the_end, f, SOON_MS));
+    fake_redis_thaw(FAKE_LANE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("a", "base");
+    assert_redis_holds("n", "1");
+    assert_false(fake_redis_holds("b", "ours b"));
     close_store(f);
 }
 
@@ -434,20 +883,6 @@ static bool is_waiting(void *ctx)
 {
     (void)ctx;
     return atomic_load(&sync_waits);
-}
-
-struct reading {
-    struct hf *store;
-    int rc;
-    struct hf_buf value;
-};
-
-static void *read_key(void *arg)
-{
-    struct reading *r = arg;
-
-    r->rc = hf_get(r->store, s_("k"), &r->value, NULL);
-    return NULL;
 }
 
 static void test_link__A8_a_reader_of_a_write_whose_sync_fails_gets_an_error(void **state)
@@ -540,10 +975,22 @@ int main(void)
         TEST(2_live_increments_do_not_overtake_stored_ones),
         TEST(9_an_own_version_that_was_sent_is_no_conflict),
         TEST(9_a_write_behind_one_that_loses_is_judged_by_the_same_base),
+        TEST(12_increments_that_wait_are_added_to_what_was_acknowledged),
+        TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
+        TEST(13_a_rollback_is_found_again_after_another_loss),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
+        TEST(15_what_has_ended_as_a_row_is_a_copy),
+        TEST(15_a_fetch_that_another_read_has_overtaken_is_asked_again),
+        TEST(15_what_has_ended_in_the_lane_is_a_copy),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
+        TEST(A2_a_live_write_that_has_ended_with_its_row_is_not_sent),
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
+        TEST(A6_a_batch_that_loses_one_key_is_parked_whole),
+        TEST(A6_a_batch_that_wins_is_applied_and_keeps_theirs),
+        TEST(A6_a_batch_over_what_it_knows_is_no_conflict),
+        TEST(A6_a_value_that_loses_leaves_the_lane_and_increments_go_on),
+        TEST(A6_a_batch_whose_keys_others_always_change_is_parked),
         TEST(A7_without_a_log_a_write_is_sent_after_its_sync),
         TEST(A8_a_reader_of_a_write_whose_sync_fails_gets_an_error),
         TEST(A11_a_key_that_others_always_change_is_parked),

@@ -1,6 +1,6 @@
 /* The vocabulary of holdfast-bench: a bench, the sides that compete in a case, and how they are measured.
  *
- * To add a case: write a side per competitor (ours.c, peers_*.c), write a function in a cases_*.c that opens them
+ * To add a case: write a side per competitor (ours*.c, peers_*.c), write a function in a cases_*.c that opens them
  * and calls bench_compare, and add it to the table in main.c.
  * To add a peer to a case: write its side and put it into that case's array.
  *
@@ -27,6 +27,7 @@ struct bench {
     size_t n_written_keys;         /* the keys that sets choose from */
     size_t n_reopened_keys;        /* the large store of the reopen cases; the small one has 10,000 keys */
     size_t n_tail_entries;         /* the journal tail of the killed store */
+    size_t n_replayed_keys;        /* written while Redis is away */
     char (*keys)[BENCH_KEY_BYTES]; /* as many as the largest of these numbers, in ascending order */
 };
 
@@ -35,6 +36,7 @@ struct bench {
 struct score {
     double value;        /* what is compared: a rate, or a time */
     double acknowledged; /* sets: the rate before the closing checkpoint; 0: there is no such thing */
+    double memory_mib;   /* replays: the most that was used; the highest of all turns is printed; 0: not measured */
 };
 
 /* One competitor in one case. */
@@ -70,6 +72,9 @@ int case_get_hit_overlay(const struct bench *bench, const char *name);
 int case_scan(const struct bench *bench, const char *name);
 int case_reopen_clean(const struct bench *bench, const char *name);
 int case_reopen_killed(const struct bench *bench, const char *name);
+int case_replay_new(const struct bench *bench, const char *name);
+int case_replay_known(const struct bench *bench, const char *name);
+int case_replay_live(const struct bench *bench, const char *name);
 
 /* ---- errors and time ---- */
 

@@ -30,6 +30,9 @@ static const struct bench_case {
     {"scan-100k", case_scan, "a scan of 100,000 keys / an LMDB cursor"},
     {"reopen-1m-clean", case_reopen_clean, "open with a million keys / with ten thousand"},
     {"reopen-1m-killed", case_reopen_killed, "the same after kill -9 with 8 MiB of journal to recover"},
+    {"replay-1m-new", case_replay_new, "a replay of a million keys / redis-cli --pipe"},
+    {"replay-1m-known", case_replay_known, "the same, all shared before and overwritten / redis-cli --pipe"},
+    {"replay-live-p99", case_replay_live, "p99 of sets during a replay / afterwards; from 0.33 on it is good"},
 };
 #define N_CASES (sizeof(cases) / sizeof(*cases))
 
@@ -156,6 +159,7 @@ static void set_sizes(struct bench *bench, const struct arguments *a)
     bench->n_keys = a->quick ? 20000 : 100000;
     bench->n_written_keys = a->quick ? 10000 : 100000;
     bench->n_reopened_keys = a->quick ? 100000 : 1000000;
+    bench->n_replayed_keys = a->quick ? 50000 : 1000000;
     bench->n_tail_entries = a->quick ? 5200 : 52000; /* 160 bytes each in the journal: 8 MiB */
 }
 

@@ -181,6 +181,15 @@ static double median_of(const struct score *scores, unsigned rounds, bool acknow
     return median(scratch, rounds);
 }
 
+static double highest_memory(const struct score *scores, unsigned rounds)
+{
+    double highest = 0;
+
+    for (unsigned i = 0; i < rounds; i++)
+        highest = scores[i].memory_mib > highest ? scores[i].memory_mib : highest;
+    return highest;
+}
+
 /* ---- the line ---- */
 
 static void add_spread(cJSON *line, const struct ratio *ratio)
@@ -223,6 +232,8 @@ static int report(const struct bench *bench, const struct comparison *c, const c
         cJSON_AddNumberToObject(line, "ours_acknowledged", rounded(median_of(ours, n, true, scratch)));
         cJSON_AddNumberToObject(line, "ratio_acknowledged", rounded(ratio.median));
     }
+    if (highest_memory(ours, n) > 0)
+        cJSON_AddNumberToObject(line, "ours_memory_mib", rounded(highest_memory(ours, n)));
     cJSON_AddStringToObject(line, "fs", bench->fs);
     if (bench->quick)
         cJSON_AddBoolToObject(line, "quick", true);
@@ -245,6 +256,8 @@ static int take_turn(const struct bench *bench, struct side *side, struct score 
         return bench_fail("'%s' was too fast or too slow to be measured", side->name);
     score->value += turn.value / bench->turns;
     score->acknowledged += turn.acknowledged / bench->turns;
+    if (turn.memory_mib > score->memory_mib)
+        score->memory_mib = turn.memory_mib;
     return 0;
 }
 

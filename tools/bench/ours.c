@@ -1,177 +1,16 @@
 /* Holdfast through its public header: default options unless a case says otherwise, no shared tier. */
+#include "ours.h"
 #include "sides.h"
 
-#include <holdfast.h>
-
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LOAD_WINDOW 4096 /* submissions under way while keys are loaded */
-
-/* One thread submits; completions come on another one. The submitter sleeps when `size` are under way and wakes when
- * half of them are done, so that the two do not wake each other for every single one. It lives as long as the store: the
- * last completion may still look at it when the submitter already knows that nothing is under way. */
-struct window {
-    unsigned size;
-    _Atomic unsigned under_way;
-    _Atomic unsigned wake_at;
-    _Atomic bool waiting;
-    _Atomic int failed; /* the first code below zero */
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-};
-
-struct ours {
-    const struct bench *bench;
-    char *dir;
-    struct hf *store;
-    struct window window;
-    unsigned n_threads;
-    size_t n_keys; /* reopen */
-    bool killed;
-    uint32_t *order; /* get */
-};
-
-static int hf_fail(const char *what)
-{
-    return bench_fail("Holdfast cannot %s: %s", what, hf_errmsg());
-}
-
-static struct hf_slice key_slice(const struct bench *bench, size_t n)
-{
-    return (struct hf_slice){bench->keys[n], BENCH_KEY_BYTES};
-}
-
 /* Everything stays in the overlay and the journal until a checkpoint is asked for. */
 static const struct hf_options no_checkpoints = {.checkpoint_bytes = 1u << 30, .checkpoint_interval_ms = 3600000};
-
-/* ---- opening and closing ---- */
-
-static void ours_close(void *state)
-{
-    struct ours *o = state;
-
-    if (hf_close(o->store) != 0)
-        hf_fail("close the store");
-    if (o->dir)
-        bench_area_remove(o->dir);           /* the next case starts from nothing */
-    pthread_mutex_destroy(&o->window.mutex); /* after hf_close there are no completions */
-    pthread_cond_destroy(&o->window.wake);
-    free(o->dir);
-    free(o->order);
-    free(o);
-}
-
-static int ours_new(const struct bench *bench, const char *name, const char *dir, struct side *ret_side,
-                    struct ours **ret_ours)
-{
-    struct ours *o = calloc(1, sizeof(*o));
-
-    if (!o)
-        return bench_fail("out of memory");
-    o->bench = bench;
-    o->window.size = LOAD_WINDOW;
-    pthread_mutex_init(&o->window.mutex, NULL);
-    pthread_cond_init(&o->window.wake, NULL);
-    *ret_side = (struct side){.name = name, .close = ours_close, .state = o};
-    *ret_ours = o;
-    o->dir = bench_path(bench, dir);
-    return o->dir ? 0 : -1;
-}
-
-static int open_store(struct ours *o, const struct hf_options *opts)
-{
-    return hf_open(o->dir, opts, &o->store) == 0 ? 0 : hf_fail("open a store");
-}
-
-static int close_store(struct ours *o)
-{
-    struct hf *store = o->store;
-
-    o->store = NULL;
-    return hf_close(store) == 0 ? 0 : hf_fail("close the store");
-}
-
-static int checkpoint(struct ours *o)
-{
-    return hf_checkpoint(o->store) == 0 ? 0 : hf_fail("make a checkpoint");
-}
-
-/* ---- a window of submissions ---- */
-
-static void completed(void *ctx, const struct hf_result *result)
-{
-    struct window *w = ctx;
-
-    if (result->code < 0)
-        atomic_store(&w->failed, result->code);
-    if (atomic_fetch_sub(&w->under_way, 1) - 1 > atomic_load(&w->wake_at) || !atomic_load(&w->waiting))
-        return;
-    pthread_mutex_lock(&w->mutex);
-    atomic_store(&w->waiting, false);
-    pthread_cond_signal(&w->wake);
-    pthread_mutex_unlock(&w->mutex);
-}
-
-/* Until at most `left` are under way. */
-static void window_wait(struct window *w, unsigned left)
-{
-    pthread_mutex_lock(&w->mutex);
-    atomic_store(&w->wake_at, left);
-    while (atomic_load(&w->under_way) > left) {
-        atomic_store(&w->waiting, true);
-        if (atomic_load(&w->under_way) <= left) /* the one that would have woken us came before `waiting` */
-            break;
-        pthread_cond_wait(&w->wake, &w->mutex);
-    }
-    atomic_store(&w->waiting, false);
-    pthread_mutex_unlock(&w->mutex);
-}
-
-static int submit_set(struct ours *o, size_t key, uint64_t number)
-{
-    struct window *w = &o->window;
-    uint8_t value[BENCH_VALUE_BYTES];
-    struct hf_op op = {.kind = HF_OP_SET, .key = key_slice(o->bench, key), .value = {value, sizeof(value)}};
-
-    if (atomic_load(&w->under_way) >= w->size)
-        window_wait(w, w->size / 2);
-    bench_value(number, value);
-    atomic_fetch_add(&w->under_way, 1);
-    if (hf_submit(o->store, &op, completed, w) == 0)
-        return 0;
-    atomic_fetch_sub(&w->under_way, 1);
-    return hf_fail("submit a set");
-}
-
-static int window_finish(struct window *w)
-{
-    window_wait(w, 0);
-    if (atomic_load(&w->failed) != 0)
-        return bench_fail("a submitted set failed: %s", hf_code_text(atomic_load(&w->failed)));
-    return 0;
-}
-
-/* Set the first n keys, in random order. */
-static int load(struct ours *o, size_t n)
-{
-    uint32_t *order = bench_shuffled(n);
-    int rc = order ? 0 : bench_fail("out of memory");
-
-    for (size_t i = 0; i < n && rc == 0; i++)
-        rc = submit_set(o, order[i], order[i]);
-    if (window_finish(&o->window) != 0)
-        rc = -1;
-    free(order);
-    return rc;
-}
 
 /* ---- durable sets ---- */
 
@@ -334,7 +173,7 @@ int ours_get(const struct bench *bench, bool in_overlay, struct side *ret_side)
         return bench_fail("out of memory");
     rc = open_store(o, in_overlay ? &no_checkpoints : NULL);
     if (rc == 0)
-        rc = load(o, bench->n_keys);
+        rc = load(o, bench->n_keys, 0);
     return rc == 0 && !in_overlay ? checkpoint(o) : rc;
 }
 
@@ -348,7 +187,7 @@ int ours_scan(const struct bench *bench, struct side *ret_side)
     ret_side->turn = scan_turn;
     rc = open_store(o, NULL);
     if (rc == 0)
-        rc = load(o, bench->n_keys);
+        rc = load(o, bench->n_keys, 0);
     return rc == 0 ? checkpoint(o) : rc;
 }
 
@@ -428,6 +267,6 @@ int ours_reopen(const struct bench *bench, const char *name, size_t n_keys, bool
     ret_side->turn = reopen_turn;
     rc = open_store(o, NULL);
     if (rc == 0)
-        rc = load(o, n_keys);
+        rc = load(o, n_keys, 0);
     return rc == 0 ? close_store(o) : rc;
 }

@@ -21,7 +21,8 @@ static void make_key(size_t n, char key[BENCH_KEY_BYTES])
 
 int bench_make_keys(struct bench *bench)
 {
-    size_t n = max_size(max_size(bench->n_keys, bench->n_written_keys), bench->n_reopened_keys);
+    size_t n = max_size(max_size(bench->n_keys, bench->n_written_keys),
+                        max_size(bench->n_reopened_keys, bench->n_replayed_keys));
 
     bench->keys = malloc(n * sizeof(*bench->keys));
     if (!bench->keys)

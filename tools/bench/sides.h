@@ -4,6 +4,8 @@
 
 #include "bench.h"
 
+struct redis;
+
 /* ---- Holdfast ---- */
 
 /* hf_set by so many threads. The clock includes the checkpoint that moves what was written into the local tier. */
@@ -17,6 +19,12 @@ int ours_scan(const struct bench *bench, struct side *ret_side);
 /* hf_open and one get of a store with `n_keys` keys, in milliseconds. `killed`: before each time, a child writes a
  * journal tail and kills itself. `name` distinguishes the two. */
 int ours_reopen(const struct bench *bench, const char *name, size_t n_keys, bool killed, struct side *ret_side);
+/* From hf_open until all keys that were written without Redis are shared, in a fresh store each time. `known`: each key
+ * was shared before, and is compared with what Redis held then. `redis` outlives the side. */
+int ours_replay(const struct bench *bench, struct redis *redis, bool known, struct side *ret_side);
+/* The 99th percentile of hf_set, acknowledged by Redis, in microseconds: beside such a replay, and in the same store
+ * afterwards. The quiet side belongs to the busy one and is closed after it or before. */
+int ours_live(const struct bench *bench, struct redis *redis, struct side *ret_busy, struct side *ret_quiet);
 
 /* ---- peers ---- */
 
@@ -30,5 +38,7 @@ int lmdb_get(const struct bench *bench, struct side *ret_side);
 int lmdb_scan(const struct bench *bench, struct side *ret_side);
 /* INSERT OR REPLACE in WAL mode with synchronous=FULL, one connection per thread. */
 int sqlite_set(const struct bench *bench, unsigned n_threads, struct side *ret_side);
+/* Plain sets of all keys by redis-cli --pipe, from a file. `known`: overwriting. `redis` outlives the side. */
+int redis_pipe(const struct bench *bench, struct redis *redis, bool known, struct side *ret_side);
 
 #endif

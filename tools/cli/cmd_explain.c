@@ -52,7 +52,11 @@ static void print_here(const struct hf_explanation *e)
         print_value(e->value, e->deadline_ms);
     else
         puts("deleted or expired");
-    printf("  since       %s (LSN %" PRIu64 "), %s\n", cli_time(made, e->made_ms), e->lsn, where_text(e));
+    printf("  since       %s ", cli_time(made, e->made_ms));
+    if (e->lsn != 0)
+        printf("(LSN %" PRIu64 "), %s\n", e->lsn, where_text(e));
+    else
+        printf("(from Redis), %s\n", where_text(e));
     printf("  origin      %s\n", cli_origin_text(e->origin));
 }
 

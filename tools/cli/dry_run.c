@@ -104,12 +104,14 @@ static const char *heading(enum hf_outcome outcome)
     return outcome == HF_OUTCOME_PENDING ? "undecided (a resolver would be asked)" : hf_outcome_text(outcome);
 }
 
-static void print_side(const char *name, const struct hf_side *side)
+static void print_side(const char *name, const struct hf_side *side, bool is_increment)
 {
     char made[CLI_TIME_ROOM];
 
     printf("%s ", name);
-    if (side->present)
+    if (is_increment)
+        fputs("an increment", stdout);
+    else if (side->present)
         printf("%zu byte%s", side->value.len, cli_plural(side->value.len, "", "s"));
     else
         fputs("absent", stdout);
@@ -121,8 +123,8 @@ static void print_preview(const struct hf_preview *preview)
     fputs("  ", stdout);
     cli_put_cell(stdout, preview->key, KEY_COLUMNS);
     printf("  %s: ", cli_kind_text(preview->kind));
-    print_side("ours", &preview->ours);
-    print_side("theirs", &preview->theirs);
+    print_side("ours", &preview->ours, preview->kind == HF_OP_INCR);
+    print_side("theirs", &preview->theirs, false);
     printf("LSN %" PRIu64 " to %" PRIu64 "%s%s\n", preview->first_lsn, preview->last_lsn,
            *preview->rule ? "; rule " : "", preview->rule);
 }

@@ -1,0 +1,235 @@
+/* The private redis-server of a case, and redis-cli against it. Both are ended by the number held, and die with us. */
+#include "redis.h"
+
+#include <hiredis/hiredis.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define START_S 15
+#define STOP_S 15
+#define ANSWER_S 60
+#define PIPE_S 600
+#define LOOK_EVERY_MS 1
+
+struct redis {
+    char *dir;
+    char *socket, *address, *away;
+    pid_t pid; /* 0: not running */
+};
+
+/* ---- programs ---- */
+
+/* In the child. A group of its own keeps the terminal's signals away: we decide when it ends. */
+static void become(char *const argv[], pid_t parent, const char *input)
+{
+    int in = open(input, O_RDONLY), out = open("/dev/null", O_WRONLY);
+
+    signal(SIGPIPE, SIG_DFL);
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() == parent && dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
+        execvp(argv[0], argv);
+    _exit(127);
+}
+
+/* Its standard output goes to /dev/null, its errors to ours. */
+static int start_program(char *const argv[], const char *input, pid_t *ret_pid)
+{
+    pid_t parent = getpid(), pid = fork();
+
+    if (pid == 0)
+        become(argv, parent, input);
+    if (pid < 0)
+        return bench_fail("cannot start %s: %s", argv[0], strerror(errno));
+    *ret_pid = pid;
+    return 0;
+}
+
+static bool has_ended(pid_t pid)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
+}
+
+/* Its exit status, 128 + the signal that ended it, or -1 when it went on for too long and was killed. */
+static int wait_program(pid_t pid, double timeout_s)
+{
+    double end_s = bench_now_s() + timeout_s;
+    bool in_time = true;
+    int status = 0;
+
+    while (!has_ended(pid) && (in_time = bench_now_s() < end_s))
+        (void)poll(NULL, 0, LOOK_EVERY_MS);
+    if (!in_time)
+        kill(pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (!in_time)
+        return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* ---- commands ---- */
+
+/* An integer is returned as it is, any other good answer as 0; -1 when there is none: nothing is printed. */
+static long long ask_quietly(const struct redis *redis, const char *command)
+{
+    redisContext *connection = redisConnectUnixWithTimeout(redis->socket, (struct timeval){.tv_sec = START_S});
+    redisReply *reply = NULL;
+    long long answer = -1;
+
+    if (connection && !connection->err &&
+        redisSetTimeout(connection, (struct timeval){.tv_sec = ANSWER_S}) == REDIS_OK)
+        reply = redisCommand(connection, command);
+    if (reply && reply->type != REDIS_REPLY_ERROR)
+        answer = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
+    freeReplyObject(reply);
+    if (connection)
+        redisFree(connection);
+    return answer;
+}
+
+int redis_flush(struct redis *redis)
+{
+    return ask_quietly(redis, "FLUSHALL SYNC") == 0 ? 0 : bench_fail("redis-server does not answer FLUSHALL");
+}
+
+int redis_expect_keys(struct redis *redis, size_t n)
+{
+    long long found = ask_quietly(redis, "DBSIZE");
+
+    return found >= (long long)n ? 0 : bench_fail("Redis holds %lld keys; expected at least %zu", found, n);
+}
+
+int redis_cli_pipe(struct redis *redis, const char *file)
+{
+    char *argv[] = {"redis-cli", "-s", redis->socket, "--pipe", NULL};
+    pid_t pid;
+    int status;
+
+    if (start_program(argv, file, &pid) != 0)
+        return -1;
+    status = wait_program(pid, PIPE_S);
+    if (status < 0)
+        return bench_fail("redis-cli --pipe did not end within %d s", PIPE_S);
+    return status == 0 ? 0 : bench_fail("redis-cli --pipe ended with status %d", status);
+}
+
+/* ---- the server ---- */
+
+const char *redis_address(const struct redis *redis, bool away)
+{
+    return away ? redis->away : redis->address;
+}
+
+static int set_names(struct redis *redis, const struct bench *bench)
+{
+    redis->dir = bench_path(bench, "redis");
+    if (!redis->dir)
+        return -1;
+    if (asprintf(&redis->socket, "%s/redis.sock", redis->dir) < 0)
+        redis->socket = NULL;
+    if (asprintf(&redis->address, "unix://%s/redis.sock", redis->dir) < 0)
+        redis->address = NULL;
+    if (asprintf(&redis->away, "unix://%s/away.sock", redis->dir) < 0)
+        redis->away = NULL;
+    if (!redis->socket || !redis->address || !redis->away)
+        return bench_fail("out of memory");
+    if (strlen(redis->socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        return bench_fail("the path '%s' is too long for a unix socket; name a shorter --dir", redis->socket);
+    return 0;
+}
+
+/* The end of a program that could not start is told by its status. */
+static int wait_until_it_answers(struct redis *redis)
+{
+    double end_s = bench_now_s() + START_S;
+    int status;
+
+    while (ask_quietly(redis, "PING") != 0) {
+        if (has_ended(redis->pid)) {
+            status = wait_program(redis->pid, 0);
+            redis->pid = 0;
+            return bench_fail("redis-server ended with status %d (tools/setup installs it)", status);
+        }
+        if (bench_is_stopped())
+            return bench_fail("stopped by a signal");
+        if (bench_now_s() > end_s)
+            return bench_fail("redis-server did not answer within %d s", START_S);
+        (void)poll(NULL, 0, LOOK_EVERY_MS);
+    }
+    return 0;
+}
+
+static int start_server(struct redis *redis)
+{
+    char *argv[] = {"redis-server",
+                    "--port",
+                    "0",
+                    "--unixsocket",
+                    redis->socket,
+                    "--unixsocketperm",
+                    "700",
+                    "--dir",
+                    redis->dir,
+                    "--appendonly",
+                    "no",
+                    "--save",
+                    "",
+                    "--daemonize",
+                    "no",
+                    NULL};
+
+    if (mkdir(redis->dir, 0700) != 0)
+        return bench_fail("cannot make '%s': %s", redis->dir, strerror(errno));
+    return start_program(argv, "/dev/null", &redis->pid);
+}
+
+int redis_start(const struct bench *bench, struct redis **ret_redis)
+{
+    struct redis *redis = calloc(1, sizeof(*redis));
+    int rc;
+
+    if (!redis)
+        return bench_fail("out of memory");
+    *ret_redis = redis;
+    rc = set_names(redis, bench);
+    if (rc == 0)
+        rc = start_server(redis);
+    return rc == 0 ? wait_until_it_answers(redis) : rc;
+}
+
+void redis_stop(struct redis *redis)
+{
+    int status = 0;
+
+    if (!redis)
+        return;
+    if (redis->pid > 0) {
+        kill(redis->pid, SIGTERM);
+        status = wait_program(redis->pid, STOP_S);
+    }
+    if (status != 0)
+        bench_fail(status < 0 ? "redis-server did not stop within %d s, and was killed"
+                              : "redis-server ended with status %d",
+                   status < 0 ? STOP_S : status);
+    if (redis->dir)
+        bench_area_remove(redis->dir);
+    free(redis->dir);
+    free(redis->socket);
+    free(redis->address);
+    free(redis->away);
+    free(redis);
+}

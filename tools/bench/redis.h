@@ -1,0 +1,23 @@
+/* The private redis-server of a case: in the directory of the run, on a unix socket, nothing kept on disk. */
+#ifndef BENCH_REDIS_H
+#define BENCH_REDIS_H
+
+#include "bench.h"
+
+struct redis;
+
+/* Start it and wait until it answers; redis_stop frees it, whatever this returns. */
+int redis_start(const struct bench *bench, struct redis **ret_redis);
+/* Stop it and remove what it left. Accepts NULL and one that did not start. */
+void redis_stop(struct redis *redis);
+
+/* "unix://...", borrowed. `away`: that of a server which is never there. */
+const char *redis_address(const struct redis *redis, bool away);
+/* FLUSHALL, and wait until it is done. */
+int redis_flush(struct redis *redis);
+/* Check that it holds at least so many keys. */
+int redis_expect_keys(struct redis *redis, size_t n);
+/* `redis-cli --pipe` with a file of commands, until every one is answered; an error answer is a failure. */
+int redis_cli_pipe(struct redis *redis, const char *file);
+
+#endif
