@@ -155,7 +155,7 @@ static void log_read(struct hf_link *link)
                                  .why = HF_ENTRY_RESEND,
                                  .above_lsn = link->surviving_lsn,
                                  .above_made_ms = link->surviving_lsn ? 0 : link->surviving_ms,
-                                 .mark = ns->mark};
+                                 .mark = ns->mark > ns->ended_mark ? ns->mark : ns->ended_mark};
         hf__resend_begin(link, &what);
         link->catch_up = HF_CATCH_UP_RESEND;
     } else {
@@ -232,6 +232,8 @@ static int take_epoch(struct hf_ns *ns, const struct hf_shared_epoch *epoch)
 
     /* Redis's own word on the mark holds, but for one that is gone while its history is there: then the known one stays,
      * the script refuses, and entries that may have been applied become in doubt. */
+    if (!same && ns->mark > ns->ended_mark)
+        ns->ended_mark = ns->mark;
     if (epoch->mark != 0 || !same)
         ns->mark = epoch->mark;
     ns->fresh = !same;
@@ -282,6 +284,7 @@ static int know_as_before(struct hf_link *link, struct hf_ns *ns)
     if (!ns->losing)
         return 0;
     ns->mark = cursor->mark;
+    ns->ended_mark = cursor->ended_mark;
     memcpy(ns->log_id, cursor->log_id, sizeof(ns->log_id));
     return hf__ns_set_epoch(ns, cursor->epoch);
 }
@@ -433,6 +436,7 @@ void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns)
     memcpy(cursor->epoch, ns->epoch, sizeof(cursor->epoch));
     memcpy(cursor->log_id, ns->log_id, sizeof(cursor->log_id));
     cursor->mark = ns->mark;
+    cursor->ended_mark = ns->ended_mark;
     pthread_mutex_unlock(&link->mutex);
 }
 
@@ -444,7 +448,7 @@ void hf__link_save_cursors(struct hf *store)
     pthread_mutex_unlock(&store->link->mutex);
 }
 
-#define CURSOR_BYTES (32 + 8 + HF_STREAM_ID_MAX)
+#define CURSOR_BYTES (32 + 8 + HF_STREAM_ID_MAX + 8)
 
 int hf__link_store_cursors(struct hf *store, struct hf_local_txn *txn)
 {
@@ -461,6 +465,7 @@ int hf__link_store_cursors(struct hf *store, struct hf_local_txn *txn)
         memcpy(bytes, cursor->epoch, 32);
         hf__put64(bytes + 32, cursor->mark);
         memcpy(bytes + 40, cursor->log_id, HF_STREAM_ID_MAX);
+        hf__put64(bytes + 40 + HF_STREAM_ID_MAX, cursor->ended_mark);
         rc = store->local->ops->meta_put(txn, hf__meta_name(HF_META_CURSOR, &store->namespaces.all[i], name),
                                          hf__slice(bytes, sizeof(bytes)));
     }
@@ -483,6 +488,7 @@ static int load_cursor(struct hf *store, struct hf_local_snap *snap, struct hf_n
     ns->mark = hf__get64(bytes + 32);
     memcpy(ns->log_id, bytes + 40, HF_STREAM_ID_MAX);
     ns->log_id[HF_STREAM_ID_MAX - 1] = '\0';
+    ns->ended_mark = hf__get64(bytes + 40 + HF_STREAM_ID_MAX);
     return rc;
 }
 

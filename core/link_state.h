@@ -116,7 +116,7 @@ struct hf_lane_list {
 struct hf_cursor {
     char epoch[33];
     char log_id[HF_STREAM_ID_MAX];
-    uint64_t mark;
+    uint64_t mark, ended_mark;
 };
 
 /* Keys held here that the change log names: their copies are fetched again, one at a time. */
@@ -135,7 +135,7 @@ struct hf_resend {
     uint32_t why;           /* HF_ENTRY_RESEED or HF_ENTRY_RESEND */
     uint64_t above_lsn;     /* a rollback: what we wrote after this ... */
     int64_t above_made_ms;  /* ... or, when no entry of ours has survived, made since then; 0: by LSN */
-    uint64_t mark;          /* the lane's, as it was found */
+    uint64_t mark;          /* the lane's, as it was found; at least the last of an epoch before */
     uint64_t ticket;        /* of the checkpoint that is awaited */
     uint64_t retained_from; /* cursor */
     struct hf_buf after;    /* cursor: the last key looked at */

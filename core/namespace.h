@@ -31,10 +31,12 @@ struct hf_ns {
     int64_t log_due_ms;            /* not read before this, while online: timeline */
     struct hf_buf log_key, mark_key;
     uint64_t mark; /* the last LSN of our lane that Redis holds */
-    bool losing;   /* what Redis has lost is not made good yet: a new connection finds the loss again */
-    bool fresh;    /* this epoch began without us: no entry of ours from before was applied in it */
-    bool sweep;    /* the copies are to be compared, because the log cannot tell what changed */
-    bool adopt;    /* ... and what Redis lacks is lost, by policy */
+    uint64_t
+        ended_mark; /* the last mark of an epoch before this: what it covers is in the values, and never sent again */
+    bool losing;    /* what Redis has lost is not made good yet: a new connection finds the loss again */
+    bool fresh;     /* this epoch began without us: no entry of ours from before was applied in it */
+    bool sweep;     /* the copies are to be compared, because the log cannot tell what changed */
+    bool adopt;     /* ... and what Redis lacks is lost, by policy */
     enum hf_loss_policy decided; /* by the operator, for this loss; link.mutex */
     bool awaits_decision;        /* link.mutex */
     _Atomic bool verified;       /* every copy is what Redis holds, as far as it tells us; any thread */

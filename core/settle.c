@@ -352,25 +352,25 @@ static bool copy_retained(struct hf_settled *settled, const struct hf_lane_entry
 }
 
 /* Without memory it is not retained, or the mark tells again that it was applied: neither does harm by itself. */
-void hf__settle_lane(struct hf *store, const struct hf_lane_entry *entry)
+static void settle_lane(struct hf *store, const struct hf_lane_entry *entry, bool retain)
 {
     struct hf_settled settled = {.lsn = entry->lsn, .what = HF_LEFT_LANE};
 
-    (void)hf__buf_copy(entry->key, &settled.key); /* without it the key owes until the commit */
-    if (copy_retained(&settled, entry))
+    if (retain && copy_retained(&settled, entry))
         settled.what |= HF_LEFT_RETAIN;
     if (hf__buf_copy(entry->key, &settled.key) != 0 ||
         !settle_and_leave(store, entry->key, &settled, mark_settled_exactly))
         hf__settled_release(&settled);
 }
 
+void hf__settle_lane(struct hf *store, const struct hf_lane_entry *entry)
+{
+    settle_lane(store, entry, true);
+}
+
 void hf__settle_lane_lost(struct hf *store, const struct hf_lane_entry *entry)
 {
-    struct hf_settled settled = {.lsn = entry->lsn, .what = HF_LEFT_LANE};
-
-    (void)hf__buf_copy(entry->key, &settled.key);
-    if (!settle_and_leave(store, entry->key, &settled, mark_settled_exactly))
-        hf__settled_release(&settled);
+    settle_lane(store, entry, false);
 }
 
 /* Leave it without marking any version. */

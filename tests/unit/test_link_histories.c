@@ -474,6 +474,31 @@ static void test_link__13_a_rollback_is_found_again_after_another_loss(void **st
     close_store(f);
 }
 
+/* What was given back as a value after a loss of all is not added to it after a rollback. */
+static void test_link__13_what_an_earlier_epoch_acknowledged_is_not_sent_again(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    for (int i = 0; i < 3; i++)
+        incr(f->store, "n");
+    go_away(f);
+    lose_all();
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "3");
+    fake_redis_snapshot();
+    assert_ok(hf_checkpoint(f->store));
+    close_store(f);
+    open_online(f);
+    incr(f->store, "n");
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "4");
+    close_store(f);
+}
+
 /* ---- 15: what was asked before does not replace what came since ---- */
 
 static struct hf_seen seen_of(struct hf *store, const char *key)
@@ -978,6 +1003,7 @@ int main(void)
         TEST(12_increments_that_wait_are_added_to_what_was_acknowledged),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
         TEST(13_a_rollback_is_found_again_after_another_loss),
+        TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
         TEST(15_what_has_ended_as_a_row_is_a_copy),
