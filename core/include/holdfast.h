@@ -383,8 +383,8 @@ HF_API int hf_batch_set(struct hf_batch *batch, struct hf_slice key, struct hf_s
                         const struct hf_set_options *opts);
 HF_API int hf_batch_delete(struct hf_batch *batch, struct hf_slice key);
 HF_API int hf_batch_incr(struct hf_batch *batch, struct hf_slice key, int64_t delta);
-/* Apply: atomically here, and as one unit on the shared tier, where it replaces what is there: a batch is not compared with
- * what others wrote meanwhile, and has no conflicts. The batch is empty afterwards, also on failure. */
+/* Apply: atomically here, and as one unit on the shared tier. If a key has a conflict there that this change does not win,
+ * the whole batch is parked; merge-json and callback decide as newest does. The batch is empty afterwards, also on failure. */
 HF_API int hf_batch_commit(struct hf_batch *batch, struct hf_result *ret_result);
 
 /* ---- what the shared tier decides ------------------------------------------------------------------------------ */
