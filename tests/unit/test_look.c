@@ -41,6 +41,7 @@ struct fixture {
     struct ends settled, previewed;
     unsigned resolved;
     uint64_t random;
+    bool in_lane[26][10];
 };
 
 static void add_end(struct ends *ends, const struct end *end)
@@ -257,6 +258,12 @@ static void assert_written(int rc)
         fail_msg("a write returned %d: %s", rc, hf_errmsg());
 }
 
+/* Whether the key's changes of this round go by a lane. */
+static bool *lane_of(struct fixture *f, const char *key)
+{
+    return &f->in_lane[key[0] - 'a'][key[2] - '0'];
+}
+
 static void commit_random_batch(struct fixture *f)
 {
     char prefix = "nblr"[pick(f, 4)], key[16];
@@ -265,6 +272,7 @@ static void commit_random_batch(struct fixture *f)
     assert_ok(hf_batch_new(f->store, &batch));
     for (uint32_t i = 0, n = 1 + pick(f, 3); i < n; i++) {
         sprintf(key, "%c:%u", prefix, pick(f, 5));
+        *lane_of(f, key) = true;
         if (pick(f, 4) == 0)
             assert_ok(hf_batch_delete(batch, s_(key)));
         else
@@ -302,7 +310,10 @@ static void change_here(struct fixture *f)
     case 2: assert_written(hf_persist(f->store, s_(key), NULL)); break;
     case 3: assert_written(hf_set(f->store, s_(key), s_(random_value(f)), &shortly, NULL)); break;
     case 4: assert_written(hf_set(f->store, s_(key), s_(random_value(f)), &for_long, NULL)); break;
-    case 5: assert_written(hf_incr(f->store, s_(key), 1 + pick(f, 3), &number, NULL)); break;
+    case 5:
+        *lane_of(f, key) = true;
+        assert_written(hf_incr(f->store, s_(key), 1 + pick(f, 3), &number, NULL));
+        break;
     case 6: commit_random_batch(f); break;
     default: assert_written(hf_set(f->store, s_(key), s_(random_value(f)), NULL, NULL)); break;
     }
@@ -313,7 +324,8 @@ static void change_there(struct fixture *f)
     char key[16];
 
     random_key(f, key);
-    if (key[0] == 't') /* nobody else writes there, that is agreed */
+    if (key[0] == 't' ||
+        *lane_of(f, key)) /* nobody else writes there, that is agreed; a lane is told without its bases */
         return;
     switch (pick(f, key[0] == 'h' ? 4 : 10)) {
     case 0: fake_redis_other_node(key, NULL, now_ms() - HOUR_MS, 0); break;
@@ -430,6 +442,7 @@ static void do_round(struct fixture *f)
     struct server_state before, after;
     struct hf_status was, is;
 
+    memset(f->in_lane, 0, sizeof(f->in_lane));
     if (lost_answers) {
         fake_redis_script(pick(f, 2) ? FAKE_GROUP : FAKE_LANE, FAKE_LOSE_ANSWER, 1);
         for (int i = 0; i < 3; i++)
