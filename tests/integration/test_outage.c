@@ -513,8 +513,9 @@ static void test_outage__what_other_nodes_and_our_own_lost_tail_changed_is_fetch
     write_as_node(f, other, 79, 'd', "deleted", NULL);
     open_store(f);
     drain(f);
-    assert_int_equal(status_of(f).refreshed, 3);
-    stop_redis(f); /* from here on only the local tier answers */
+    assert_in_range(status_of(f).refreshed, 3,
+                    6); /* named by the log; the sweep beside it may find them old as well */
+    stop_redis(f);      /* from here on only the local tier answers */
     assert_value(f->store, "theirs", "new");
     assert_value(f->store, "ours", "sent-before-a-crash");
     assert_value(f->store, "deleted", NULL);
