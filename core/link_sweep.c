@@ -82,7 +82,7 @@ static int collect_records(struct hf_link *link, struct hf_local_snap *snap, con
     struct hf_sweep *sweep = &link->sweep;
     struct hf_slice key, prefix = hf__slice(ns->prefix.data, ns->prefix.len);
     struct hf_slice from = sweep->after.data ? hf__slice(sweep->after.data, sweep->after.len) : prefix;
-    struct hf_local_iter *iter;
+    struct hf_local_iter *iter = NULL;
     struct hf_record record;
     int rc = ops->iter_open(snap, from, &iter);
 
@@ -90,8 +90,8 @@ static int collect_records(struct hf_link *link, struct hf_local_snap *snap, con
         rc = ops->iter_next(iter, &key, &record);
         if (rc == 0 && !hf__slice_starts_with(key, prefix))
             rc = HF_NOT_FOUND;
-        if (rc != 0 || (sweep->after.data && hf__slice_eq(key, from) && seen == 0))
-            continue;
+        if (rc != 0 || (seen == 0 && sweep->after.data && hf__slice_eq(key, from)))
+            continue; /* `from` is borrowed from `after`, which the first key replaces */
         if (hf__ns_of(&link->store->namespaces, key) == ns)
             rc = add_copy(sweep, key, false);
         if (rc == 0)

@@ -814,6 +814,36 @@ static void test_reconcile__what_others_changed_while_the_store_was_closed_is_no
     assert_value(f->a.store, "newest:k", "theirs");
 }
 
+static void set_many(struct node *node, int n)
+{
+    struct hf_batch *batch;
+    char key[32];
+
+    assert_ok(hf_batch_new(node->store, &batch));
+    for (int i = 0; i < n; i++) {
+        snprintf(key, sizeof(key), "newest:%04d", i);
+        assert_ok(hf_batch_set(batch, s_(key), s_("ours"), NULL));
+    }
+    assert_ok(hf_batch_commit(batch, NULL));
+    hf_batch_free(batch);
+}
+
+/* More copies than are compared at once: the walk goes on where it was, and leaves none out. */
+static void test_reconcile__every_copy_is_compared_once_after_the_store_was_closed(void **state)
+{
+    enum { N_COPIES = 1500 };
+    struct fixture *f = *state;
+
+    open_online(&f->a);
+    set_many(&f->a, N_COPIES);
+    assert_ok(hf_drain(f->a.store, BOUND_MS));
+    close_node(&f->a);
+    open_online(&f->a);
+    for (int waited_ms = 0; status_of(&f->a).revalidated < N_COPIES && waited_ms < BOUND_MS; waited_ms += 5)
+        (void)poll(NULL, 0, 5);
+    assert_int_equal(status_of(&f->a).revalidated, N_COPIES);
+}
+
 static void test_reconcile__a_parked_change_is_neither_shared_nor_verified(void **state)
 {
     struct fixture *f = *state;
@@ -1378,6 +1408,7 @@ int main(void)
         T(what_was_replayed_is_the_base_of_the_next_outage),
         T(what_was_replayed_is_given_back_to_a_server_restarted_empty),
         T(what_others_changed_while_the_store_was_closed_is_not_taken_for_verified),
+        T(every_copy_is_compared_once_after_the_store_was_closed),
         T(a_parked_change_is_neither_shared_nor_verified),
         T(1_a_write_during_an_outage_is_seen_by_another_node_after_the_replay),
         T(2_a_delete_during_an_outage_does_not_resurrect),
