@@ -1,13 +1,13 @@
-# The defences of the histories, one mutant each (a loop in one of them only widens the window of a race): name, test file, test, source, text, replacement.
+# The defences of the histories, one mutant each: name, test file, test, source, text, replacement.
 hf_mutant(8_no_own_log_entries integration/test_histories.c *8_our_own* core/link_catchup.c
           "    if (strcmp(change->node, link->store->node) != 0)" "    if (true)")
 hf_mutant(8_no_shared_lsn_in_headers integration/test_histories.c *8_group_headers* journal/recover.c
           "    if (lsn > recovery->shared_lsn)" "    if (true)")
-hf_mutant(18_no_limit_by_the_owners_durable_lsn_and_oldest integration/test_histories.c *18_a_reader_in_another*
+hf_mutant(18_what_the_owner_dropped_is_missed integration/test_histories.c *18_what_was_dropped*
           core/reader.c "(rc != 0 || hf__control_oldest_lsn(store->control) > covered + 1)" "false")
-hf_mutant(18_snapshot_before_overlay integration/test_histories.c *18_a_reader_in_the_process* core/lookup.c
+hf_mutant(18_snapshot_before_overlay integration/test_histories.c *18_a_checkpoint_between* core/lookup.c
           "    hf__view_pin(&store->overlay, &ret_look->view);\n    return 0;"
-          "    int rc = store->local->ops->snap_begin(store->local, &ret_look->snap);\n    for (volatile int i = 0; i < 100000; i++)\n        ;\n    hf__view_pin(&store->overlay, &ret_look->view);\n    return rc;")
+          "    int rc = store->local->ops->snap_begin(store->local, &ret_look->snap);\n    hf__view_pin(&store->overlay, &ret_look->view);\n    return rc;")
 hf_mutant(21_no_isolation_of_what_kills_the_link integration/test_histories.c *21_* core/link_send.c
           "    return link->suspect_losses > 1 ? 1 : max;" "    (void)link;\n    return max;")
 hf_mutant(1_no_watch_over_the_session_token integration/test_redis_link.c *fence__late_group_of* backends/redis/groups.c

@@ -3,6 +3,9 @@
 #include "redis_server.h"
 #include "scratch.h"
 
+#include "file_layer.h"
+#include "store.h"
+
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -256,6 +259,125 @@ static void test_histories__18_a_reader_in_another_process_never_sees_an_older_v
     munmap(p, sizeof(*p));
 }
 
+/* A checkpoint behind a reader's look at the local tier: harmless, if it looked at the overlay before. */
+static struct {
+    const struct hf_local_ops *real;
+    struct hf *store;
+    bool armed;
+} between;
+
+static void *checkpoint_main(void *arg)
+{
+    return (void *)(intptr_t)hf_checkpoint(arg);
+}
+
+static int begin_then_checkpoint(struct hf_local_tier *tier, struct hf_local_snap **ret_snap)
+{
+    int rc = between.real->snap_begin(tier, ret_snap);
+    pthread_t thread;
+    void *result;
+
+    if (rc != 0 || !between.armed)
+        return rc;
+    between.armed = false;
+    assert_int_equal(pthread_create(&thread, NULL, checkpoint_main, between.store), 0);
+    pthread_join(thread, &result);
+    assert_int_equal((intptr_t)result, 0);
+    return 0;
+}
+
+static void test_histories__18_a_checkpoint_between_the_two_looks_hides_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_local_ops ops;
+    struct hf_buf value;
+
+    assert_ok(hf_open(f->scratch.store, &f->opts, &between.store));
+    between.real = between.store->local->ops;
+    ops = *between.real;
+    ops.snap_begin = begin_then_checkpoint;
+    between.store->local->ops = &ops;
+    put(between.store, "k", "old");
+    assert_ok(hf_checkpoint(between.store));
+    put(between.store, "k", "new");
+    between.armed = true;
+    assert_ok(hf_get(between.store, s_("k"), &value, NULL));
+    assert_string_equal(value.data, "new");
+    hf_buf_release(&value);
+    between.store->local->ops = between.real;
+    assert_ok(hf_close(between.store));
+}
+
+/* Between the reader's snapshot and its look at the journal, the owner covers and drops what the reader would find there. */
+static struct {
+    _Atomic bool looking, dropped;
+} * meeting;
+
+static int (*real_list)(struct hf_file_layer *fs, int dir, hf_file_name_fn *each, void *ctx);
+
+static int list_when_dropped(struct hf_file_layer *fs, int dir, hf_file_name_fn *each, void *ctx)
+{
+    atomic_store(&meeting->looking, true);
+    while (!atomic_load(&meeting->dropped))
+        (void)poll(NULL, 0, 1);
+    return real_list(fs, dir, each, ctx);
+}
+
+static int read_what_was_dropped(const char *dir)
+{
+    struct hf_options reading = {.read_only = true};
+    struct hf_buf value;
+    struct hf *reader;
+
+    if (hf_open(dir, &reading, &reader) != 0)
+        return 2;
+    real_list = hf__file_layer_real()->list;
+    hf__file_layer_real()->list = list_when_dropped;
+    if (hf_get(reader, s_("k"), &value, NULL) != 0)
+        return 3;
+    return strcmp(value.data, "new") == 0 ? 0 : 1;
+}
+
+static void test_histories__18_what_was_dropped_under_a_reader_is_looked_for_again(void **state)
+{
+    struct fixture *f = *state;
+    char filler[VALUE_BYTES] = "";
+    struct hf *store;
+    int status, waited = 0;
+    pid_t pid, parent = getpid();
+    int go[2];
+
+    meeting = mmap(NULL, sizeof(*meeting), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(meeting != MAP_FAILED);
+    assert_int_equal(pipe(go), 0);
+    pid = fork(); /* before this process has threads */
+    if (pid == 0) {
+        char byte;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        _exit(getppid() == parent && read(go[0], &byte, 1) == 1 ? read_what_was_dropped(f->scratch.store) : 4);
+    }
+    f->opts.segment_bytes = 64 << 10;
+    assert_ok(hf_open(f->scratch.store, &f->opts, &store));
+    put(store, "k", "old");
+    assert_ok(hf_checkpoint(store));
+    put(store, "k", "new");
+    assert_int_equal(write(go[1], "", 1), 1);
+    while (!atomic_load(&meeting->looking) && waited++ < BOUND_MS)
+        (void)poll(NULL, 0, 1);
+    for (int i = 0; i < 40; i++) {
+        assert_ok(hf_set(store, s_("filler"), hf__slice(filler, sizeof(filler)), NULL, NULL));
+        assert_ok(hf_checkpoint(store));
+    }
+    atomic_store(&meeting->dropped, true);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_ok(hf_close(store));
+    close(go[0]);
+    close(go[1]);
+    munmap(meeting, sizeof(*meeting));
+}
+
 /* ---- 21: an entry that kills the link must not block the others for ever ---- */
 
 static void test_histories__21_an_entry_that_kills_the_link_is_isolated_and_parked(void **state)
@@ -296,6 +418,8 @@ int main(void)
         T(8_group_headers_remember_what_was_acknowledged),
         T(18_a_reader_in_the_process_never_sees_an_older_value),
         T(18_a_reader_in_another_process_never_sees_an_older_value),
+        T(18_a_checkpoint_between_the_two_looks_hides_nothing),
+        T(18_what_was_dropped_under_a_reader_is_looked_for_again),
         T(21_an_entry_that_kills_the_link_is_isolated_and_parked),
     };
 
