@@ -225,7 +225,7 @@ static void finish_settled(struct run *run)
  * remove the older shared value. */
 static int sweep(struct run *run)
 {
-    struct hf_expiry_cursor cursor = {0};
+    struct hf_local_cursor cursor = {0};
     uint8_t key[HF_KEY_MAX];
     struct hf_view view;
     size_t len;

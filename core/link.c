@@ -166,7 +166,7 @@ static void start_live(struct hf_link *link)
 void hf__link_begin_pass(struct hf_link *link)
 {
     hf__send_list_clear(&link->ahead);
-    link->row_cursor = 0;
+    link->row_cursor = (struct hf_local_cursor){0};
     link->lane_cursor = 0;
     link->rows_done = false;
     link->ended_out_of_turn = false;
@@ -598,6 +598,7 @@ void hf__link_free(struct hf *store)
     hf__send_list_clear(&link->sends);
     hf__send_list_clear(&link->ahead);
     free(link->ahead.sends);
+    free(link->settling.sends);
     free(link->sends.sends);
     free(link->lane_sends.sends);
     hf__refresh_release(link);

@@ -7,7 +7,8 @@
  *                 ▲                 │
  *                 └─ more is needed ┘        touched in between: collected again, at half the size
  *
- * Rows go in order of their first LSN. A row stands for the key's state of the moment in which it is collected. */
+ * Rows go in the order in which they lie in the local tier: neighbours are read, cleared and committed together. A row
+ * stands for the key's state of the moment in which it is collected. */
 #include "link_state.h"
 
 #include "checkpoint.h"
@@ -48,7 +49,7 @@ void hf__link_pace(struct hf_link *link, bool touched)
     link->contended = touched && link->sends.n == 1 ? link->contended + 1 : 0;
     if (touched && link->rows_from_cursor) { /* they come again at once */
         hf__send_list_clear(&link->ahead);
-        link->row_cursor = link->sends.sends[0].trial->row.first_lsn;
+        link->row_cursor = link->sends.from;
         link->ended_out_of_turn = true; /* those of them that were stored by themselves */
         link->rows_done = false;
     }
@@ -613,18 +614,14 @@ static int collect_rows(struct hf_link *link, struct hf_send_list *list, struct 
     struct hf_pending_row row;
     int rc = hf__look_snap(look, &snap);
 
+    list->from = link->row_cursor;
     while (rc == 0 && !hf__send_list_full(link, list, allowed)) {
-        rc = ops->pending_next(snap, link->row_cursor, &row);
-        if (rc == HF_NOT_FOUND || (rc == 0 && row.first_lsn >= link->live_from)) {
-            link->rows_done = true;
-            return 0;
-        }
-        if (rc == 0) {
-            link->row_cursor = row.first_lsn + 1;
+        rc = ops->pending_walk(snap, &link->row_cursor, &row);
+        if (rc == 0 && row.first_lsn < link->live_from)
             rc = hf__replay_add_row(link, list, look, &row);
-        }
     }
-    return rc;
+    link->rows_done = rc == HF_NOT_FOUND;
+    return link->rows_done ? 0 : rc;
 }
 
 static void collecting_failed(struct hf_link *link)
@@ -715,6 +712,7 @@ static int take_prepared(struct hf_link *link)
         link->sends.bytes += to->key.len + to->value.len;
     }
     hf__look_end(&look);
+    link->sends.from = ahead->from;
     hf__send_list_clear(ahead);
     return rc;
 }

@@ -280,6 +280,37 @@ static bool some_changed(const struct hf_shared_group *group)
     return false;
 }
 
+/* All rows of the list were stored, and the next ones are prepared: Redis is to have those before these are settled. */
+static bool next_may_go_first(const struct hf_link *link, const struct hf_shared_group *group)
+{
+    if (group->error.class != HF_SHARED_OK || group->n_items < link->sends.n || link->ahead.n == 0)
+        return false;
+    for (size_t i = 0; i < group->n_items; i++) {
+        const struct hf_send *s = group->items[i].owner;
+        if (group->items[i].error.class != HF_SHARED_OK || !s->trial)
+            return false;
+    }
+    return true;
+}
+
+static void settle_behind_the_next(struct hf_link *link, const struct hf_shared_group *group)
+{
+    struct hf_send_list settling = link->sends;
+
+    take_logs(link, group);
+    link->suspect_losses = 0;
+    link->sends = link->settling;
+    link->settling = (struct hf_send_list){0};
+    hf__link_out(link, false);
+    hf__link_pump(link);
+    for (size_t i = 0; i < settling.n; i++)
+        applied(link, &settling.sends[i]);
+    if (!link->out)
+        link->ended_out_of_turn = true; /* another pass may have begun meanwhile, and still meet them */
+    hf__send_list_clear(&settling);
+    link->settling = settling;
+}
+
 static void group_done(void *ctx, struct hf_shared_group *group)
 {
     struct hf_link *link = ctx;
@@ -298,6 +329,10 @@ static void group_done(void *ctx, struct hf_shared_group *group)
     }
     if (link->sends.sends[0].trial && !some_changed(group)) /* rows; otherwise some are still on their way */
         hf__link_pace(link, error.class == HF_SHARED_RETRY);
+    if (!log_missing && next_may_go_first(link, group)) {
+        settle_behind_the_next(link, group);
+        return;
+    }
     take_results(link, group);
     keep_the_rest(&link->sends);
     hf__link_out(link, false);

@@ -83,6 +83,7 @@ struct hf_send_list {
     struct hf_send *sends;
     size_t n, capacity;
     size_t bytes;
+    struct hf_local_cursor from; /* where the walk over the rows stood before these */
 };
 
 /* What other nodes did to keys that are owed here, until the rows say so themselves; and how often a resolver has failed. */
@@ -207,6 +208,7 @@ struct hf_link {
     bool out; /* written by the link thread, with the mutex */
     struct hf_send_list sends;
     struct hf_send_list ahead; /* rows that come next: collected while those before them are out */
+    struct hf_send_list settling; /* room for rows that were stored, while those after them are on their way */
     struct hf_lane_list lane_sends;
     struct hf_shared_group group;
     struct hf_shared_lane lane_request;
@@ -243,7 +245,7 @@ struct hf_link {
     uint64_t checkpoint_ticket;
 
     /* replaying */
-    uint64_t row_cursor; /* rows with first_lsn from here on are still to be looked at in this pass */
+    struct hf_local_cursor row_cursor; /* rows from here on are still to be looked at in this pass */
     uint64_t lane_cursor;
     bool rows_done, lanes_done; /* in this pass */
     bool again;                 /* something of this pass has to be sent again */

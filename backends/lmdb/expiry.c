@@ -9,7 +9,7 @@
 #define EXPIRY_KEY_MAX (8 + HF__LMDB_REF_MAX)
 
 static_assert(EXPIRY_KEY_MAX <= HF__LMDB_KEY_MAX, "an index entry fits into a key");
-static_assert(EXPIRY_KEY_MAX <= sizeof(((struct hf_expiry_cursor *)0)->at), "an index entry fits into a cursor");
+static_assert(EXPIRY_KEY_MAX <= sizeof(((struct hf_local_cursor *)0)->at), "an index entry fits into a cursor");
 
 static struct hf_slice expiry_key(int64_t deadline_ms, const struct hf__lmdb_ref *ref, uint8_t *to)
 {
@@ -70,7 +70,7 @@ int hf__lmdb_count_expired(struct hf_local_snap *snap, int64_t now_ms, uint64_t 
 }
 
 /* The next entry of the index behind the cursor, copied into it. */
-static int next_entry(struct hf_local_snap *snap, struct hf_expiry_cursor *cursor)
+static int next_entry(struct hf_local_snap *snap, struct hf_local_cursor *cursor)
 {
     struct hf_slice at = hf__slice(cursor->at, cursor->len);
     struct hf_slice entry;
@@ -115,11 +115,11 @@ static int examine(struct hf_local_snap *snap, const struct hf__lmdb_ref *ref, i
 
 /* An entry whose record is damaged is left alone: reading that record reports the damage. A stale entry, which only
  * damage can have left behind, is removed. */
-int hf__lmdb_expired_next(struct hf_local_txn *txn, int64_t now_ms, struct hf_expiry_cursor *cursor, void *ret_key,
+int hf__lmdb_expired_next(struct hf_local_txn *txn, int64_t now_ms, struct hf_local_cursor *cursor, void *ret_key,
                           size_t *ret_key_len)
 {
     for (;;) {
-        struct hf_expiry_cursor next = *cursor;
+        struct hf_local_cursor next = *cursor;
         struct hf__lmdb_ref ref;
         enum finding finding;
         struct hf_slice key;

@@ -35,6 +35,7 @@ static const struct hf_local_ops operations = {
     .iter_close = hf__lmdb_iter_close,
     .pending_get = hf__lmdb_pending_get,
     .pending_next = hf__lmdb_pending_next,
+    .pending_walk = hf__lmdb_pending_walk,
     .lane_next = hf__lmdb_lane_next,
     .lane_last = hf__lmdb_lane_last,
     .parked_next = hf__lmdb_parked_next,

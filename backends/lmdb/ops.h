@@ -21,7 +21,7 @@ int hf__lmdb_wrong_key(struct hf_slice key);
 
 /* ---- expiry.c ---- */
 int hf__lmdb_count_expired(struct hf_local_snap *snap, int64_t now_ms, uint64_t *ret_count);
-int hf__lmdb_expired_next(struct hf_local_txn *txn, int64_t now_ms, struct hf_expiry_cursor *cursor, void *ret_key,
+int hf__lmdb_expired_next(struct hf_local_txn *txn, int64_t now_ms, struct hf_local_cursor *cursor, void *ret_key,
                           size_t *ret_key_len);
 
 /* Move the index entry of a key from one deadline to another; 0: none. */
@@ -36,6 +36,7 @@ void hf__lmdb_iter_close(struct hf_local_iter *iter);
 /* ---- pending.c ---- */
 int hf__lmdb_pending_get(struct hf_local_snap *snap, struct hf_slice key, struct hf_pending_row *ret_row);
 int hf__lmdb_pending_next(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_pending_row *ret_row);
+int hf__lmdb_pending_walk(struct hf_local_snap *snap, struct hf_local_cursor *cursor, struct hf_pending_row *ret_row);
 int hf__lmdb_pending_put(struct hf_local_txn *txn, const struct hf_pending_row *row);
 int hf__lmdb_pending_remove(struct hf_local_txn *txn, struct hf_slice key);
 

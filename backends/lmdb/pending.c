@@ -7,6 +7,7 @@
 #include "table.h"
 #include "fail.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 static uint64_t bytes_of(const struct hf_pending_row *row)
@@ -67,6 +68,26 @@ int hf__lmdb_pending_next(struct hf_local_snap *snap, uint64_t from_lsn, struct 
         return rc;
     if (rc == HF_NOT_FOUND || order.len != 8 || hf__get64be(order.data) != row.first_lsn)
         return hf__fail(HF_ECORRUPT, "the order of the local tier's pending table names a row that is not there");
+    *ret_row = row;
+    return 0;
+}
+
+static_assert(HF__LMDB_REF_MAX + 1 <= sizeof(((struct hf_local_cursor *)0)->at), "a reference and a byte fit into a cursor");
+
+int hf__lmdb_pending_walk(struct hf_local_snap *snap, struct hf_local_cursor *cursor, struct hf_pending_row *ret_row)
+{
+    struct hf_pending_row row;
+    struct hf_slice ref;
+    struct hf_slice stored;
+    int rc = hf__lmdb_seek(snap, HF__LMDB_PENDING, hf__slice(cursor->at, cursor->len), &ref, &stored);
+
+    if (rc == 0)
+        rc = hf__lmdb_row_decode(ref, stored, &row);
+    if (rc != 0)
+        return rc;
+    memcpy(cursor->at, ref.data, ref.len);
+    cursor->at[ref.len] = 0; /* the first that could come behind it */
+    cursor->len = (uint16_t)(ref.len + 1);
     *ret_row = row;
     return 0;
 }

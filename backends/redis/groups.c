@@ -306,37 +306,52 @@ static void write_guards(struct hf__command_writer *w, const struct hf_shared_it
     hf__arg(w, hf__slice(text, n));
 }
 
+/* The commonest of all: a value without a deadline, where nothing is. */
+static bool is_fresh(const struct hf_shared_item *item)
+{
+    return item->op == HF_SHARED_SET && item->deadline_ms == 0 && item->n_guards == 1 && item->guards[0].absent;
+}
+
+/* `last`: of the log that the item is in; 0: in none. */
+static void write_guarded_item(struct hf__command_writer *w, const struct hf_shared_item *item, uint64_t last)
+{
+    char op[2] = {is_fresh(item) ? 'n' : op_letters[item->op]};
+
+    hf__arg_str(w, op);
+    if (last > 0)
+        write_name(w, item, last);
+    else
+        hf__arg_str(w, "");
+    hf__arg(w, item->op == HF_SHARED_SET ? item->value : hf__slice("", 0));
+    if (is_fresh(item))
+        return;
+    hf__arg_i64(w, item->deadline_ms);
+    write_guards(w, item);
+}
+
+/* The logs' runs of items follow each other; what no log has may stand between them. */
 static void write_guarded_items(struct hf__command_writer *w, const struct hf_shared_group *group)
 {
-    for (size_t i = 0; i < group->n_items; i++) {
-        const struct hf_shared_item *item = &group->items[i];
-        char op[2] = {op_letters[item->op]};
+    const struct hf_shared_log *log = group->logs, *end = group->logs + group->n_logs;
+    uint64_t last = 0;
 
-        if (!in(item))
-            continue;
-        hf__arg_str(w, op);
-        hf__arg(w, item->op == HF_SHARED_SET ? item->value : hf__slice("", 0));
-        hf__arg_i64(w, item->deadline_ms);
-        write_guards(w, item);
+    for (size_t i = 0; i < group->n_items; i++) {
+        while (log < end && i >= log->first_item + log->n_items)
+            log++;
+        if (log < end && i == log->first_item)
+            last = last_lsn(group, log);
+        if (in(&group->items[i]))
+            write_guarded_item(w, &group->items[i], log < end && i >= log->first_item ? last : 0);
     }
 }
 
 static void write_guarded_log(struct hf__command_writer *w, const struct hf_shared_group *group,
                               const struct hf_shared_log *log)
 {
-    uint64_t last = last_lsn(group, log);
-
     hf__arg_u64(w, log_max(log));
-    hf__arg_u64(w, last);
+    hf__arg_u64(w, last_lsn(group, log));
     hf__arg_u64(w, 1 + count_in(group->items, log->first_item));
     hf__arg_u64(w, log_count(group, log));
-    for (size_t i = 0; i < log->n_items; i++) {
-        const struct hf_shared_item *item = &log_items(group, log)[i];
-        if (!in(item))
-            continue;
-        write_name(w, item, last);
-        hf__arg(w, item->key);
-    }
 }
 
 static void write_guarded_keys(struct hf__command_writer *w, const struct hf_shared_group *group)
@@ -351,18 +366,24 @@ static void write_guarded_keys(struct hf__command_writer *w, const struct hf_sha
     }
 }
 
-/* What the logs add to the script's arguments, and how many there are. */
-static size_t count_log_args(const struct hf_shared_group *group, size_t *ret_n_logs)
+static size_t count_logs(const struct hf_shared_group *group)
 {
-    size_t args = 0;
+    size_t n = 0;
 
-    *ret_n_logs = 0;
-    for (size_t i = 0; i < group->n_logs; i++) {
-        size_t named = log_count(group, &group->logs[i]);
-        *ret_n_logs += named > 0;
-        args += named > 0 ? 4 + 2 * named : 0;
+    for (size_t i = 0; i < group->n_logs; i++)
+        n += log_count(group, &group->logs[i]) > 0;
+    return n;
+}
+
+static size_t count_item_args(const struct hf_shared_group *group)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < group->n_items; i++) {
+        if (in(&group->items[i]))
+            n += is_fresh(&group->items[i]) ? 3 : 5;
     }
-    return args;
+    return n;
 }
 
 static uint64_t longest_guard(const struct hf_shared_group *group)
@@ -383,12 +404,11 @@ static int send_guarded(struct hf__redis *tier)
     struct hf__group_run *run = &tier->group;
     struct hf_shared_group *group = run->group;
     struct hf__command_writer w = hf__conn_begin(&tier->conn);
-    size_t n = count_in(group->items, group->n_items), n_logs;
-    size_t log_args = count_log_args(group, &n_logs);
+    size_t n = count_in(group->items, group->n_items), n_logs = count_logs(group);
 
     run->n_logs_sent = n_logs;
     hf__script_begin(&w, &tier->settings.scripts, HF__SCRIPT_GUARDED, run->whole_script, 1 + n + n_logs,
-                     5 + 4 * n + log_args);
+                     5 + count_item_args(group) + 4 * n_logs);
     hf__arg_str(&w, tier->conn.session_key);
     write_guarded_keys(&w, group);
     hf__arg_str(&w, tier->conn.token);

@@ -190,8 +190,8 @@ struct hf_local_stats {
                                        entry, whichever is older; 0: none */
 };
 
-/* Where expired_next stands: the last (deadline, key reference) returned. */
-struct hf_expiry_cursor {
+/* Where a walk stands, for the tier alone to read; zeroed, it is at the beginning. */
+struct hf_local_cursor {
     uint16_t len;
     uint8_t at[511];
 };
@@ -225,6 +225,9 @@ struct hf_local_ops {
     int (*pending_get)(struct hf_local_snap *snap, struct hf_slice key, struct hf_pending_row *ret_row);
     /* The row with the lowest first_lsn >= from_lsn, or HF_NOT_FOUND. */
     int (*pending_next)(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_pending_row *ret_row);
+    /* The next row in the order in which rows lie side by side, or HF_NOT_FOUND; moves the cursor on. The cursor outlives
+     * the snapshot: rows that came or went meanwhile are met or not. */
+    int (*pending_walk)(struct hf_local_snap *snap, struct hf_local_cursor *cursor, struct hf_pending_row *ret_row);
     /* The lane entry with the lowest LSN >= from_lsn, or HF_NOT_FOUND. */
     int (*lane_next)(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_lane_entry *ret_entry);
     /* The highest LSN of a lane entry for `key`, or HF_NOT_FOUND. */
@@ -258,7 +261,7 @@ struct hf_local_ops {
     /* Called in a loop, earliest deadline first: copies the next key whose deadline is at or before now_ms into
      * `ret_key` (HF_KEY_MAX bytes) and moves the cursor on; a zeroed cursor starts. HF_NOT_FOUND at the end. The key
      * may be removed between calls. */
-    int (*expired_next)(struct hf_local_txn *txn, int64_t now_ms, struct hf_expiry_cursor *cursor, void *ret_key,
+    int (*expired_next)(struct hf_local_txn *txn, int64_t now_ms, struct hf_local_cursor *cursor, void *ret_key,
                         size_t *ret_key_len);
     /* Insert or replace the row of row->key. first_lsn of an existing row never changes. */
     int (*pending_put)(struct hf_local_txn *txn, const struct hf_pending_row *row);

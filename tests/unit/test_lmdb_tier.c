@@ -721,7 +721,7 @@ static void test_lmdb__a_damaged_state_is_refused_at_open(void **state)
 static size_t expired_keys(struct fixture *f, int64_t now_ms, char *names, size_t size)
 {
     struct hf_local_txn *txn = begin(f, 1);
-    struct hf_expiry_cursor cursor = {0};
+    struct hf_local_cursor cursor = {0};
     uint8_t key[HF_KEY_MAX];
     size_t len;
     size_t n = 0;
@@ -763,7 +763,7 @@ static void test_lmdb__keys_may_be_removed_while_expired_ones_are_listed(void **
 {
     struct fixture *f = *state;
     struct hf_local_txn *txn = begin(f, 1);
-    struct hf_expiry_cursor cursor = {0};
+    struct hf_local_cursor cursor = {0};
     uint8_t key[HF_KEY_MAX];
     size_t len;
     int n = 0;
