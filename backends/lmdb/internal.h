@@ -84,6 +84,7 @@ struct hf_local_snap {
     MDB_txn *mdb;
     struct hf__lmdb_state state; /* a write transaction changes it here and stores it last */
     bool state_known;            /* `state` is valid */
+    MDB_cursor **cursors;        /* of a write transaction: one per table, opened at first use, closed by LMDB; else NULL */
 };
 
 /* What a write transaction has taken from the map, as an estimate that errs upwards. */
@@ -96,10 +97,19 @@ struct hf__lmdb_room {
     uintptr_t last[HF__LMDB_TABLES];   /* address of the last change in the table's dirty pages */
 };
 
+/* Places in the order of the pending table that go at the end of the transaction, sorted: rows are removed in the order of
+ * their keys, and would meet each page of the order many times. */
+struct hf__lmdb_places {
+    uint64_t *lsns;
+    size_t n, capacity;
+};
+
 struct hf_local_txn {
-    struct hf_local_snap snap;
+    struct hf_local_snap snap; /* first: its address is the transaction's */
+    struct hf__lmdb_places left_places;
     struct hf__lmdb_room room;
     int failed; /* code of the first failure inside LMDB: the transaction cannot be committed */
+    MDB_cursor *cursors[HF__LMDB_TABLES];
 };
 
 #endif

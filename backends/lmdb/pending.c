@@ -48,6 +48,54 @@ int hf__lmdb_pending_get(struct hf_local_snap *snap, struct hf_slice key, struct
     return get(snap, key, &ref, ret_row);
 }
 
+/* ---- places in the order ---- */
+
+static int leave_place(struct hf_local_txn *txn, uint64_t first_lsn)
+{
+    struct hf__lmdb_places *left = &txn->left_places;
+
+    if (left->n == left->capacity) {
+        size_t capacity = left->capacity ? 2 * left->capacity : 256;
+        uint64_t *grown = realloc(left->lsns, capacity * sizeof(*grown));
+        if (!grown)
+            return hf__fail(HF_ENOMEM, "out of memory: removing a pending row");
+        left->lsns = grown;
+        left->capacity = capacity;
+    }
+    left->lsns[left->n++] = first_lsn;
+    hf__lmdb_room_note_del(txn, HF__LMDB_PENDING_ORDER); /* that a page will be taken is known from now on */
+    return 0;
+}
+
+static int compare_lsns(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+int hf__lmdb_pending_clear_places(struct hf_local_txn *txn)
+{
+    struct hf__lmdb_places *left = &txn->left_places;
+    uint8_t place[8];
+    int rc = 0;
+
+    if (left->n > 0)
+        qsort(left->lsns, left->n, sizeof(*left->lsns), compare_lsns);
+    for (size_t i = 0; i < left->n && rc >= 0; i++) {
+        hf__put64be(place, left->lsns[i]);
+        rc = hf__lmdb_del(txn, HF__LMDB_PENDING_ORDER, hf__slice(place, sizeof(place)));
+    }
+    left->n = 0;
+    return rc < 0 ? rc : 0;
+}
+
+/* A transaction that looks at the order sees it as it is. */
+static int settle_places(struct hf_local_snap *snap)
+{
+    return snap->cursors ? hf__lmdb_pending_clear_places((struct hf_local_txn *)snap) : 0;
+}
+
 int hf__lmdb_pending_next(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_pending_row *ret_row)
 {
     struct hf_pending_row row;
@@ -58,7 +106,9 @@ int hf__lmdb_pending_next(struct hf_local_snap *snap, uint64_t from_lsn, struct 
     int rc;
 
     hf__put64be(from, from_lsn);
-    rc = hf__lmdb_seek(snap, HF__LMDB_PENDING_ORDER, hf__slice(from, sizeof(from)), &order, &stored);
+    rc = settle_places(snap);
+    if (rc == 0)
+        rc = hf__lmdb_seek(snap, HF__LMDB_PENDING_ORDER, hf__slice(from, sizeof(from)), &order, &stored);
     if (rc == 0)
         rc = hf__lmdb_ref_parse(stored, &ref);
     if (rc != 0)
@@ -113,7 +163,9 @@ static int insert(struct hf_local_txn *txn, const struct hf_pending_row *row, st
 
     hf__put64be(order, row->first_lsn);
     place = hf__slice(order, sizeof(order));
-    rc = hf__lmdb_get(&txn->snap, HF__LMDB_PENDING_ORDER, place, &taken);
+    rc = hf__lmdb_pending_clear_places(txn);
+    if (rc == 0)
+        rc = hf__lmdb_get(&txn->snap, HF__LMDB_PENDING_ORDER, place, &taken);
     if (rc == 0)
         return hf__fail(HF_EINVAL, "local tier: another pending row already begins with LSN %llu",
                         (unsigned long long)row->first_lsn);
@@ -181,16 +233,14 @@ int hf__lmdb_pending_remove(struct hf_local_txn *txn, struct hf_slice key)
 {
     struct hf_pending_row row;
     struct hf__lmdb_ref ref;
-    uint8_t order[8];
     uint64_t bytes;
     int rc = get(&txn->snap, key, &ref, &row);
 
     if (rc != 0)
         return rc < 0 ? rc : 0;
     bytes = bytes_of(&row);
-    hf__put64be(order, row.first_lsn);
-    rc = hf__lmdb_del(txn, HF__LMDB_PENDING_ORDER, hf__slice(order, sizeof(order)));
-    if (rc >= 0)
+    rc = leave_place(txn, row.first_lsn);
+    if (rc == 0)
         rc = hf__lmdb_del(txn, HF__LMDB_PENDING, hf__lmdb_ref_slice(&ref));
     if (rc >= 0)
         rc = hf__lmdb_ref_drop(txn, key, HF__LMDB_USE_PENDING);

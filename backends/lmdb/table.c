@@ -30,12 +30,33 @@ static int condemn(struct hf_local_txn *txn, int rc, const char *doing)
     return txn->failed;
 }
 
+/* The cursor of a write transaction's table. A checkpoint goes through the keys in their order, and looks at a key several
+ * times: a cursor that stands in the right page need not come down the tree again. */
+static int own_cursor(struct hf_local_snap *snap, enum hf__lmdb_table table, MDB_cursor **ret_cursor)
+{
+    int rc = 0;
+
+    if (!snap->cursors[table])
+        rc = mdb_cursor_open(snap->mdb, snap->tier->env.dbi[table], &snap->cursors[table]);
+    *ret_cursor = snap->cursors[table];
+    return rc;
+}
+
+static int get_by_cursor(struct hf_local_snap *snap, enum hf__lmdb_table table, MDB_val *key, MDB_val *ret_value)
+{
+    MDB_cursor *cursor;
+    int rc = own_cursor(snap, table, &cursor);
+
+    return rc == 0 ? mdb_cursor_get(cursor, key, ret_value, MDB_SET) : rc;
+}
+
 int hf__lmdb_get(struct hf_local_snap *snap, enum hf__lmdb_table table, struct hf_slice key,
                  struct hf_slice *ret_value)
 {
     MDB_val k = val_of(key);
     MDB_val value;
-    int rc = mdb_get(snap->mdb, snap->tier->env.dbi[table], &k, &value);
+    int rc = snap->cursors ? get_by_cursor(snap, table, &k, &value)
+                           : mdb_get(snap->mdb, snap->tier->env.dbi[table], &k, &value);
 
     if (rc == 0)
         *ret_value = slice_of(value);
@@ -60,8 +81,11 @@ int hf__lmdb_reserve(struct hf_local_txn *txn, enum hf__lmdb_table table, struct
 {
     MDB_val k = val_of(key);
     MDB_val value = {.mv_size = len};
-    int rc = mdb_put(txn->snap.mdb, txn->snap.tier->env.dbi[table], &k, &value, MDB_RESERVE);
+    MDB_cursor *cursor;
+    int rc = own_cursor(&txn->snap, table, &cursor);
 
+    if (rc == 0)
+        rc = mdb_cursor_put(cursor, &k, &value, MDB_RESERVE);
     if (rc != 0)
         return condemn(txn, rc, "storing");
     hf__lmdb_room_note_put(txn, table, value.mv_data, key.len + len);
@@ -82,8 +106,14 @@ int hf__lmdb_put(struct hf_local_txn *txn, enum hf__lmdb_table table, struct hf_
 int hf__lmdb_del(struct hf_local_txn *txn, enum hf__lmdb_table table, struct hf_slice key)
 {
     MDB_val k = val_of(key);
-    int rc = mdb_del(txn->snap.mdb, txn->snap.tier->env.dbi[table], &k, NULL);
+    MDB_val value;
+    MDB_cursor *cursor;
+    int rc = own_cursor(&txn->snap, table, &cursor);
 
+    if (rc == 0)
+        rc = mdb_cursor_get(cursor, &k, &value, MDB_SET);
+    if (rc == 0)
+        rc = mdb_cursor_del(cursor, 0);
     if (rc == MDB_NOTFOUND)
         return HF_NOT_FOUND;
     if (rc != 0)

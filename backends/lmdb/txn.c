@@ -4,6 +4,7 @@
 #include "env.h"
 #include "file_length.h"
 #include "lmdb_fail.h"
+#include "ops.h"
 #include "room.h"
 #include "state.h"
 #include "fail.h"
@@ -18,6 +19,7 @@ static int begin(struct hf__lmdb_tier *tier, struct hf_local_txn **ret_txn)
     if (!txn)
         return hf__fail(HF_ENOMEM, "out of memory: a write transaction");
     txn->snap.tier = tier;
+    txn->snap.cursors = txn->cursors;
     rc = mdb_txn_begin(tier->env.mdb, NULL, 0, &txn->snap.mdb);
     if (rc != 0) {
         free(txn);
@@ -71,7 +73,9 @@ static int commit(struct hf_local_txn *txn)
     if (txn->failed)
         return hf__fail(txn->failed, "local tier %s: not committed, because a change in it failed: %s",
                         tier->env.path, hf_code_text(txn->failed));
-    rc = hf__lmdb_state_store(txn);
+    rc = hf__lmdb_pending_clear_places(txn);
+    if (rc == 0)
+        rc = hf__lmdb_state_store(txn);
     if (rc != 0)
         return rc;
     rc = mdb_txn_commit(txn->snap.mdb);
@@ -99,6 +103,7 @@ void hf__lmdb_txn_abort(struct hf_local_txn *txn)
         return;
     if (txn->snap.mdb)
         mdb_txn_abort(txn->snap.mdb);
+    free(txn->left_places.lsns);
     free(txn);
 }
 
