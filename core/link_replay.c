@@ -635,16 +635,18 @@ static void collecting_failed(struct hf_link *link)
     hf__link_pause(link, &error);
 }
 
-/* The checkpoint is to store what was settled before more is: its list stays short. */
+/* The checkpoint is to store what was settled before more is: its list stays short. It begins at half of what is too
+ * much, and the replay goes on meanwhile. */
 static bool too_much_is_left(struct hf_link *link)
 {
     struct hf_checkpointer *cp = &link->store->checkpoint;
-    bool too_much;
+    bool much, too_much;
 
     pthread_mutex_lock(&cp->mutex);
     too_much = cp->n_settled >= LEFT_MAX;
+    much = cp->n_settled >= LEFT_MAX / 2 && !hf__checkpoint_is_draining(link->store);
     pthread_mutex_unlock(&cp->mutex);
-    if (too_much)
+    if (much || too_much)
         hf__checkpoint_request(link->store); /* its end wakes the link */
     return too_much;
 }
@@ -666,7 +668,7 @@ static int collect(struct hf_link *link, struct hf_send_list *list, unsigned all
 void hf__replay_prepare(struct hf_link *link)
 {
     if (link->state != HF_LINK_REPLAYING || !link->rows_from_cursor || link->sends.n == 0 || link->ahead.n > 0 ||
-        link->rows_done || link->paused || link->rows_not_before_ms > link->turn.now_ms)
+        link->rows_done || link->paused || link->rows_not_before_ms > link->turn.now_ms || too_much_is_left(link))
         return;
     if (collect(link, &link->ahead, link->rows_budget) != 0) { /* it shows when it is tried in its turn */
         hf__send_list_clear(&link->ahead);
