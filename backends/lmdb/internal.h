@@ -84,7 +84,11 @@ struct hf_local_snap {
     MDB_txn *mdb;
     struct hf__lmdb_state state; /* a write transaction changes it here and stores it last */
     bool state_known;            /* `state` is valid */
-    MDB_cursor **cursors;        /* of a write transaction: one per table, opened at first use, closed by LMDB; else NULL */
+    bool writes;                 /* it belongs to a hf_local_txn */
+    /* One per table, opened at first use. Each belongs to a transaction as long as that lasts: those that a snapshot
+     * brings from the pool are renewed at first use (bits of `renewed`). LMDB itself closes those of a write transaction. */
+    MDB_cursor *cursors[HF__LMDB_TABLES];
+    uint32_t renewed;
 };
 
 /* What a write transaction has taken from the map, as an estimate that errs upwards. */
@@ -109,7 +113,6 @@ struct hf_local_txn {
     struct hf__lmdb_places left_places;
     struct hf__lmdb_room room;
     int failed; /* code of the first failure inside LMDB: the transaction cannot be committed */
-    MDB_cursor *cursors[HF__LMDB_TABLES];
 };
 
 #endif

@@ -93,7 +93,7 @@ int hf__lmdb_pending_clear_places(struct hf_local_txn *txn)
 /* A transaction that looks at the order sees it as it is. */
 static int settle_places(struct hf_local_snap *snap)
 {
-    return snap->cursors ? hf__lmdb_pending_clear_places((struct hf_local_txn *)snap) : 0;
+    return snap->writes ? hf__lmdb_pending_clear_places((struct hf_local_txn *)snap) : 0;
 }
 
 int hf__lmdb_pending_next(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_pending_row *ret_row)

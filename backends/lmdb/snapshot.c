@@ -34,7 +34,11 @@ int hf__lmdb_pool_init(struct hf__lmdb_tier *tier)
 
 static void snap_free(struct hf_local_snap *snap)
 {
-    if (snap && snap->mdb)
+    if (!snap)
+        return;
+    for (int i = 0; i < HF__LMDB_TABLES; i++)
+        mdb_cursor_close(snap->cursors[i]); /* accepts NULL */
+    if (snap->mdb)
         mdb_txn_abort(snap->mdb);
     free(snap);
 }
@@ -115,6 +119,7 @@ static int renew(struct hf__lmdb_tier *tier, struct hf_local_snap **ret_snap)
         return rc;
     }
     snap->state_known = false;
+    snap->renewed = 0;
     *ret_snap = snap;
     return 0;
 }

@@ -30,24 +30,21 @@ static int condemn(struct hf_local_txn *txn, int rc, const char *doing)
     return txn->failed;
 }
 
-/* The cursor of a write transaction's table. A checkpoint goes through the keys in their order, and looks at a key several
- * times: a cursor that stands in the right page need not come down the tree again. */
+/* The table's cursor. A checkpoint goes through the keys in their order, and looks at a key several times, and so does the
+ * replay: a cursor that stands in the right page need not come down the tree again. */
 static int own_cursor(struct hf_local_snap *snap, enum hf__lmdb_table table, MDB_cursor **ret_cursor)
 {
+    uint32_t bit = UINT32_C(1) << table;
     int rc = 0;
 
     if (!snap->cursors[table])
         rc = mdb_cursor_open(snap->mdb, snap->tier->env.dbi[table], &snap->cursors[table]);
+    else if (!(snap->renewed & bit))
+        rc = mdb_cursor_renew(snap->mdb, snap->cursors[table]);
+    if (rc == 0)
+        snap->renewed |= bit;
     *ret_cursor = snap->cursors[table];
     return rc;
-}
-
-static int get_by_cursor(struct hf_local_snap *snap, enum hf__lmdb_table table, MDB_val *key, MDB_val *ret_value)
-{
-    MDB_cursor *cursor;
-    int rc = own_cursor(snap, table, &cursor);
-
-    return rc == 0 ? mdb_cursor_get(cursor, key, ret_value, MDB_SET) : rc;
 }
 
 int hf__lmdb_get(struct hf_local_snap *snap, enum hf__lmdb_table table, struct hf_slice key,
@@ -55,9 +52,11 @@ int hf__lmdb_get(struct hf_local_snap *snap, enum hf__lmdb_table table, struct h
 {
     MDB_val k = val_of(key);
     MDB_val value;
-    int rc = snap->cursors ? get_by_cursor(snap, table, &k, &value)
-                           : mdb_get(snap->mdb, snap->tier->env.dbi[table], &k, &value);
+    MDB_cursor *cursor;
+    int rc = own_cursor(snap, table, &cursor);
 
+    if (rc == 0)
+        rc = mdb_cursor_get(cursor, &k, &value, MDB_SET);
     if (rc == 0)
         *ret_value = slice_of(value);
     return read_result(snap, rc);
@@ -67,13 +66,11 @@ int hf__lmdb_seek(struct hf_local_snap *snap, enum hf__lmdb_table table, struct 
                   struct hf_slice *ret_key, struct hf_slice *ret_value)
 {
     MDB_cursor *cursor;
-    int rc = hf__lmdb_cursor_open(snap, table, &cursor);
+    int rc = own_cursor(snap, table, &cursor);
 
     if (rc != 0)
-        return rc;
-    rc = hf__lmdb_cursor_seek(snap, cursor, from, ret_key, ret_value);
-    mdb_cursor_close(cursor);
-    return rc;
+        return hf__lmdb_fail(&snap->tier->env, rc, "beginning a walk");
+    return hf__lmdb_cursor_seek(snap, cursor, from, ret_key, ret_value);
 }
 
 int hf__lmdb_reserve(struct hf_local_txn *txn, enum hf__lmdb_table table, struct hf_slice key, size_t len,

@@ -19,7 +19,7 @@ static int begin(struct hf__lmdb_tier *tier, struct hf_local_txn **ret_txn)
     if (!txn)
         return hf__fail(HF_ENOMEM, "out of memory: a write transaction");
     txn->snap.tier = tier;
-    txn->snap.cursors = txn->cursors;
+    txn->snap.writes = true;
     rc = mdb_txn_begin(tier->env.mdb, NULL, 0, &txn->snap.mdb);
     if (rc != 0) {
         free(txn);
