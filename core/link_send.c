@@ -303,6 +303,7 @@ static void settle_behind_the_next(struct hf_link *link, const struct hf_shared_
     link->settling = (struct hf_send_list){0};
     hf__link_out(link, false);
     hf__link_pump(link);
+    link->tier->ops->flush(link->tier);
     for (size_t i = 0; i < settling.n; i++)
         applied(link, &settling.sends[i]);
     if (!link->out)

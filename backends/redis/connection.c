@@ -364,12 +364,15 @@ void hf__conn_open(struct hf__conn *conn)
 
 /* ---- handles ---- */
 
-static void on_prepare(uv_prepare_t *handle)
+void hf__conn_flush(struct hf__conn *conn)
 {
-    struct hf__conn *conn = handle->data;
-
     if (conn->state >= HF__CONN_GREETING && !conn->hiredis_busy && conn->out.len > conn->out_sent)
         hf__wire_flush(conn);
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+    hf__conn_flush(handle->data);
 }
 
 static void on_resolved(uv_async_t *handle)

@@ -193,6 +193,8 @@ void hf__greet(struct hf__conn *conn);
 /* wire.c: bytes in and out. Each may end the connection. */
 void hf__wire_read(struct hf__conn *conn);
 void hf__wire_flush(struct hf__conn *conn);
+/* Write what is queued, if the connection stands and nothing is being written. */
+void hf__conn_flush(struct hf__conn *conn);
 /* Read as long as there is anything: a last look before giving up. */
 void hf__wire_drain(struct hf__conn *conn);
 

@@ -187,6 +187,11 @@ static void redis_stop(struct hf_shared_tier *base)
 
 /* ---- on the link thread ---- */
 
+static void redis_flush(struct hf_shared_tier *base)
+{
+    hf__conn_flush(&hf__redis_of(base)->conn);
+}
+
 static void redis_connect(struct hf_shared_tier *base)
 {
     struct hf__redis *tier = hf__redis_of(base);
@@ -249,6 +254,7 @@ static const struct hf_shared_ops redis_ops = {
     .connect = redis_connect,
     .disconnect = redis_disconnect,
     .set_timer = redis_set_timer,
+    .flush = redis_flush,
     .send_group = hf__redis_send_group,
     .send_lane = hf__redis_send_lane,
     .send_epoch = hf__redis_send_epoch,

@@ -364,6 +364,9 @@ struct hf_shared_ops {
     int (*send_fetch)(struct hf_shared_tier *tier, struct hf_shared_fetch *fetch);
     int (*send_examine)(struct hf_shared_tier *tier, struct hf_shared_examine *examine);
     int (*send_decide)(struct hf_shared_tier *tier, struct hf_shared_decide *decide);
+    /* Hand to the system now what has been sent, which else is done when the handler returns: it still has work to do. May
+     * find the connection broken. */
+    void (*flush)(struct hf_shared_tier *tier);
     int (*send_facts)(struct hf_shared_tier *tier, struct hf_shared_facts *facts); /* may run beside others */
 };
 

@@ -527,6 +527,11 @@ static void must(bool kept, const char *promise)
         return rc_;                                                                                                \
     } while (0)
 
+static void fake_flush(struct hf_shared_tier *base)
+{
+    (void)base;
+}
+
 static int fake_send_group(struct hf_shared_tier *base, struct hf_shared_group *group)
 {
     struct fake_tier *tier = of(base);
@@ -606,6 +611,7 @@ static const struct hf_shared_ops fake_ops = {
     .connect = fake_connect,
     .disconnect = fake_disconnect,
     .set_timer = fake_set_timer,
+    .flush = fake_flush,
     .send_group = fake_send_group,
     .send_lane = fake_send_lane,
     .send_epoch = fake_send_epoch,
