@@ -163,12 +163,12 @@ hf_mutant(A12_no_record_of_what_lost integration/test_reconcile_histories.c *A12
           "    if (s->trial->verdict.rule != 0) {" "    if (false) {")
 hf_mutant(A6_lanes_know_no_base unit/test_link_histories.c *A6_a_* core/drain.c
           "            entry.base = *base;" "            (void)base;")
-hf_mutant(A6_of_a_unit_only_what_lost_is_left_out unit/test_link_histories.c *A6_a_batch_that_loses* core/link_unit.c
-          "is_lost(s->trial) && to - from > 1" "is_lost(s->trial) && false")
+hf_mutant(A6_of_a_unit_only_what_lost_is_left_out unit/test_link_histories.c *A6_a_batch_that_loses* core/unit.c
+          "is_lost(trial) && !alone" "is_lost(trial) && false")
 hf_mutant(A6_the_row_is_no_base unit/test_link_histories.c *A6_a_value_that_loses* core/drain.c
           "else if (rc == 0 && row.n_own == 0 && row.why == HF_PENDING_WRITE)" "else if (false)")
 hf_mutant(A6_a_batch_is_sent_again_unguarded unit/test_link_histories.c *A6_a_batch_whose_keys* core/link_unit.c
-          "    trial->n_guards = 0;\n    guard(trial, &found);" "    trial->n_guards = 0;\n    (void)found;")
+          "    trial->n_guards = 1;" "    trial->n_guards = 0;")
 hf_mutant(A6_no_guard_in_the_script integration/test_reconcile_histories.c *A6_a_batch_that_loses* backends/redis/scripts.c
           "guards ~= '' and not holds(key, have, guards)" "false")
 hf_mutant(A13_another_type_is_a_conflict integration/test_outage.c *another_type_is_parked* core/judge.c
