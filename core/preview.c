@@ -2,9 +2,9 @@
  *
  *   what the link knows, epochs, marks ──► checkpoint ──► change logs ──► rows, a batch at a time ──► lane entries
  *
- * The link's cursors are copied before the checkpoint, so that what the link has noted of other nodes until then is in the
- * rows, and what it notes later is read here as well. The rows are judged as the replay judges them (trial.c); what differs
- * is that no key is watched, and that nobody is asked who decides. */
+ * The link's cursors and notes are copied before the checkpoint, so that what it has noted of other nodes until then is known
+ * here, and what it notes later is read here as well. The rows are judged as the replay judges them (trial.c); what differs is
+ * that no key is watched, and that nobody is asked who decides. */
 #include "preview.h"
 
 #include "checkpoint.h"

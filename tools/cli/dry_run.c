@@ -103,7 +103,8 @@ static int look(struct dry_run *dry, int64_t timeout_ms, struct hf_status *ret_s
 
 static const char *heading(enum hf_outcome outcome)
 {
-    return outcome == HF_OUTCOME_PENDING ? "undecided (a resolver would be asked)" : hf_outcome_text(outcome);
+    return outcome == HF_OUTCOME_PENDING ? "undecided (a resolver would be asked, or the conflict log is full)"
+                                         : hf_outcome_text(outcome);
 }
 
 static void print_side(const char *name, const struct hf_side *side, bool is_increment)
