@@ -361,8 +361,8 @@ static bool increment(struct value *value, int64_t delta)
 /* Why the script refuses it; NULL: it does not. */
 static const char *apply(struct lane_batch *batch, struct lane_item *item)
 {
-    const struct lane_key *key = &batch->keys[item->key];
-    struct value *value = &batch->keys[item->key].value;
+    struct lane_key *key = &batch->keys[item->key];
+    struct value *value = &key->value;
     bool passed = has_passed(batch, &item->entry);
 
     item->outcome = HF_OUTCOME_APPLIED;
@@ -412,13 +412,17 @@ static void take_back(struct lane_batch *batch, size_t from, size_t failed)
         batch->keys[batch->items[i - 1].key].value = batch->items[i - 1].before;
 }
 
+/* But for what has left it: dead values, which nobody misses. */
 static void park_unit(struct lane_batch *batch, size_t from, size_t to, size_t culprit, const char *why)
 {
     for (size_t i = from; i < to; i++) {
-        batch->items[i].outcome = HF_OUTCOME_PARKED;
-        batch->items[i].reason = why;
-        batch->items[i].culprit = culprit;
-        batch->items[i].ended = true;
+        struct lane_item *item = &batch->items[i];
+        if (item->ended)
+            continue;
+        item->outcome = HF_OUTCOME_PARKED;
+        item->reason = why;
+        item->culprit = culprit;
+        item->ended = true;
     }
 }
 
