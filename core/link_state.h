@@ -447,6 +447,19 @@ bool hf__trial_judge(const struct hf_turn *turn, const struct hf_notes *notes, s
 void hf__trial_merge_json(struct hf_send *s);
 void hf__trial_free(struct hf_trial *trial); /* accepts NULL */
 
+/* unit.c: an operation of a lane that knows its base, from that to the verdict on it, and on its unit. */
+/* `*ret_trial`: NULL where the key is not compared; else guarded by the base. It borrows the entry's key. */
+int hf__unit_trial(const struct hf_turn *turn, const struct hf_notes *notes, const struct hf_ns *ns,
+                   const struct hf_lane_entry *entry, struct hf_trial **ret_trial);
+/* Before it is examined. The case borrows the entry's value. */
+void hf__unit_begin_case(struct hf_turn *turn, const struct hf_ns *ns, const struct hf_lane_entry *entry,
+                         struct hf_trial *trial);
+/* `judged` is set unless `want` says what is to be examined before. */
+void hf__unit_judge(const struct hf_turn *turn, const struct hf_notes *notes, struct hf_trial *trial,
+                    const struct hf_shared_seen *seen);
+/* Why an operation that was judged keeps its unit from being applied; NULL: it does not. `alone`: it is the unit. */
+const char *hf__unit_why_not(const struct hf_trial *trial, bool alone); /* accepts NULL */
+
 /* compare.c: what is held here (a digest, or absent) against what was seen; 0: the same. The deadline was examined. */
 enum { HF_DIFFERS_PRESENCE = 1, HF_DIFFERS_TYPE = 2, HF_DIFFERS_VALUE = 4, HF_DIFFERS_DEADLINE = 8 };
 unsigned hf__compare(struct hf_turn *turn, const struct hf_version_id *here, const struct hf_shared_seen *seen);

@@ -24,84 +24,13 @@ static struct hf_ns *ns_of(const struct hf_link *link)
 
 /* ---- before it is sent ---- */
 
-static void guard(struct hf_trial *trial, const struct hf_shared_guard *guard)
-{
-    trial->guards[trial->n_guards++] = *guard;
-}
-
-static bool is_dead(const struct hf_link *link, const struct hf_lane_entry *entry)
-{
-    return entry->op == HF_LANE_SET && hf__is_expired(entry->deadline_ms, link->turn.now_ms);
-}
-
-/* The base; nothing, where it has died of itself, or where there is nothing to be stored. */
-static void guard_by_base(const struct hf_link *link, const struct hf_lane_entry *entry, struct hf_trial *trial)
-{
-    static const struct hf_shared_guard absent = {.absent = true};
-    const struct hf_version_id *base = &entry->base;
-    struct hf_shared_guard known = {.absent = base->kind == HF_VERSION_ABSENT, .len = base->len};
-
-    memcpy(known.digest, base->digest, sizeof(known.digest));
-    guard(trial, &known);
-    if (!known.absent && (is_dead(link, entry) || hf__is_expired(base->deadline_ms, link->turn.now_ms)))
-        guard(trial, &absent);
-}
-
-static bool is_examined(const struct hf_link *link, const struct hf_lane_entry *entry)
-{
-    const struct hf_note *note = hf__notes_find(&link->notes, entry->key);
-    enum hf_writers writers = hf__ns_of(&link->store->namespaces, entry->key)->writers;
-
-    if (entry->base.kind == HF_VERSION_UNKNOWN)
-        return false;
-    return writers == HF_WRITERS_ANY || (writers == HF_WRITERS_HOLDFAST && note && note->foreign.op != 0);
-}
-
 int hf__unit_begin(struct hf_link *link, struct hf_lane_send *s)
 {
-    if (!is_examined(link, &s->entry))
-        return 0;
-    s->trial = calloc(1, sizeof(*s->trial));
-    if (!s->trial)
-        return HF_ENOMEM;
-    s->trial->row = (struct hf_pending_row){.key = s->entry.key, .base = s->entry.base};
-    guard_by_base(link, &s->entry, s->trial);
-    return 0;
+    return hf__unit_trial(&link->turn, &link->notes, hf__ns_of(&link->store->namespaces, s->entry.key), &s->entry,
+                          &s->trial);
 }
 
 /* ---- examining ---- */
-
-/* A lane asks no resolver: it would be asked for a part of a unit. */
-static enum hf_conflict_policy policy_of(const struct hf_ns *ns)
-{
-    return ns->conflict == HF_CONFLICT_MERGE_JSON || ns->conflict == HF_CONFLICT_CALLBACK ? HF_CONFLICT_NEWEST
-                                                                                          : ns->conflict;
-}
-
-static void begin_case(struct hf_link *link, struct hf_lane_send *s)
-{
-    const struct hf_lane_entry *e = &s->entry;
-    struct hf_trial *trial = s->trial;
-    bool dead = is_dead(link, e);
-
-    hf_buf_release(&trial->theirs);
-    trial->judged = false;
-    trial->want = 0;
-    trial->c = (struct hf_case){
-        .op = e->op == HF_LANE_DELETE ? HF_PENDING_DELETE : HF_PENDING_SET,
-        .why = HF_PENDING_WRITE,
-        .live = e->op == HF_LANE_SET && !dead,
-        .dead = dead,
-        .value = e->value,
-        .deadline_ms = e->deadline_ms,
-        .made_ms = e->made_ms,
-        .uncertainty_ms = hf__turn_uncertainty_ms(&link->turn, e->made_ms),
-        .base = &trial->row.base,
-        .policy = policy_of(ns_of(link)),
-        .now_ms = link->turn.now_ms,
-        .clock_uncertainty_ms = hf__turn_uncertainty_ms(&link->turn, link->turn.now_ms),
-    };
-}
 
 static void on_change(void *ctx, const struct hf_shared_change *change)
 {
@@ -158,8 +87,9 @@ static void send_examination(struct hf_link *link)
 void hf__unit_changed(struct hf_link *link)
 {
     for (size_t i = 0; i < link->lane_sends.n; i++) {
-        if (link->lane_sends.sends[i].trial)
-            begin_case(link, &link->lane_sends.sends[i]);
+        struct hf_lane_send *s = &link->lane_sends.sends[i];
+        if (s->trial)
+            hf__unit_begin_case(&link->turn, ns_of(link), &s->entry, s->trial);
     }
     send_examination(link);
 }
@@ -171,16 +101,13 @@ static void judge(struct hf_link *link, const struct hf_shared_seen *seen)
 {
     struct hf_trial *trial = ((struct hf_lane_send *)seen->owner)->trial;
 
-    hf__trial_take(&link->turn, trial, seen);
-    trial->judged = true;
-    if (seen->error.class != HF_SHARED_OK) {
-        trial->verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PARKED, .reason = seen->error.reason};
+    hf__unit_judge(&link->turn, &link->notes, trial, seen);
+    if (!trial->judged || seen->error.class != HF_SHARED_OK)
         return;
-    }
-    (void)hf__trial_judge(&link->turn, &link->notes, trial);
-    if (trial->want == 0 && trial->c.kind == HF_SHARED_STRING && !trial->c.has_digest)
+    if (trial->c.kind == HF_SHARED_STRING && !trial->c.has_digest) {
         trial->want = HF_WANT_DIGEST;
-    trial->judged = trial->want == 0;
+        trial->judged = false;
+    }
 }
 
 static void guard_by_what_was_found(struct hf_trial *trial)
@@ -188,27 +115,21 @@ static void guard_by_what_was_found(struct hf_trial *trial)
     struct hf_shared_guard found = {.absent = trial->c.kind == HF_SHARED_ABSENT, .len = trial->c.len};
 
     memcpy(found.digest, trial->c.digest, sizeof(found.digest));
-    trial->n_guards = 0;
-    guard(trial, &found);
-}
-
-static bool is_lost(const struct hf_trial *trial)
-{
-    return trial && trial->verdict.take_theirs && !trial->c.dead;
+    trial->guards[0] = found;
+    trial->n_guards = 1;
 }
 
 /* Why the unit cannot be applied; NULL: it can. `*ret_key`: over which key. */
 static const char *why_not(const struct hf_link *link, size_t from, size_t to, struct hf_slice *ret_key)
 {
-    for (size_t i = from; i < to; i++) {
+    const char *why = NULL;
+
+    for (size_t i = from; i < to && !why; i++) {
         const struct hf_lane_send *s = &link->lane_sends.sends[i];
         *ret_key = s->entry.key;
-        if (s->trial && s->trial->verdict.outcome == HF_OUTCOME_PARKED)
-            return s->trial->verdict.reason;
-        if (is_lost(s->trial) && to - from > 1)
-            return "it was changed here and there, and theirs wins: a batch is applied as a whole or not at all";
+        why = hf__unit_why_not(s->trial, to - from == 1);
     }
-    return NULL;
+    return why;
 }
 
 static bool has_room_for(struct hf_link *link, size_t from, size_t to)

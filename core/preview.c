@@ -2,9 +2,9 @@
  *
  *   what the link knows, epochs, marks ──► checkpoint ──► change logs ──► rows, a batch at a time ──► lane entries
  *
- * The link's cursors are copied before the checkpoint, so that what the link has noted of other nodes until then is in the
- * rows, and what it notes later is read here as well. The rows are judged as the replay judges them (trial.c); what differs
- * is that no key is watched, and that nobody is asked who decides. */
+ * The link's cursors and notes are copied before the checkpoint, so that what it has noted of other nodes until then is known
+ * here, and what it notes later is read here as well. The rows are judged as the replay judges them (trial.c); what differs is
+ * that no key is watched, and that nobody is asked who decides. */
 #include "preview.h"
 
 #include "checkpoint.h"
@@ -54,6 +54,17 @@ struct bookkeeping {
     size_t n;
 };
 
+/* What the link has heard of others stands in rows, but of a lane only in its notes. */
+static void copy_notes(struct hf_preview_run *run, const struct hf_notes *notes)
+{
+    for (size_t i = 0; i < notes->capacity; i++) {
+        const struct hf_note *note = &notes->places[i];
+        struct hf_slice key = hf__slice(note->key.data, note->key.len);
+        if (note->key.data && note->foreign.op != 0 && !hf__notes_foreign(&run->foreign, key, &note->foreign))
+            run->rc = HF_ENOMEM;
+    }
+}
+
 static void copy_cursors(void *ctx, struct hf_link *link)
 {
     struct bookkeeping *b = ctx;
@@ -65,6 +76,7 @@ static void copy_cursors(void *ctx, struct hf_link *link)
         p->mark = p->ns->mark;
         p->fresh = p->ns->fresh;
     }
+    copy_notes(b->run, &link->notes);
     b->run->caught_up = link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE;
     b->run->no_scripts = link->no_scripts;
     b->run->sent_lsn = link->sent_lsn;
@@ -147,6 +159,8 @@ static int read_bookkeeping(struct hf_preview_run *run)
 
     if (rc == 0)
         rc = hf__ask_examine(run->store, &ask);
+    if (rc == 0 && run->rc != 0)
+        rc = hf__fail(run->rc, "out of memory: what the link has heard of others");
     for (size_t i = 0; b.epoch_keys && i < n; i++)
         hf_buf_release(&b.epoch_keys[i]);
     free(b.epoch_keys);
@@ -309,7 +323,8 @@ static int collect(struct hf_preview_run *run, uint64_t *from_lsn, bool *ret_end
 
 static void park(struct hf_trial *trial)
 {
-    trial->verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PARKED};
+    trial->verdict =
+        (struct hf_judgement){.outcome = HF_OUTCOME_PARKED, .reason = "Redis does not let this user look at it"};
     trial->judged = true;
 }
 
@@ -342,26 +357,35 @@ static bool is_settled_unexamined(struct hf_trial *trial)
     return trial->guarded && guards_hold(trial);
 }
 
+bool hf__preview_has_conflict_room(const struct hf_preview_run *run, uint64_t bytes)
+{
+    struct hf *store = run->store;
+    uint64_t n = atomic_load(&store->conflicts) + atomic_load(&store->conflicts_left) + run->conflicts;
+
+    bytes += atomic_load(&store->conflict_bytes) + atomic_load(&store->conflict_bytes_left) + run->conflict_bytes;
+    return n < store->opts.conflict_log_max && bytes <= store->opts.conflict_log_max_bytes;
+}
+
+void hf__preview_note_conflict(struct hf_preview_run *run, uint64_t bytes)
+{
+    run->conflicts++;
+    run->conflict_bytes += bytes;
+}
+
 /* A full conflict log keeps no blind rows, and leaves other changes pending. */
 static void check_conflict_room(struct hf_preview_run *run, const struct hf_send *s)
 {
-    struct hf *store = run->store;
     struct hf_judgement *verdict = &s->trial->verdict;
-    uint64_t n = atomic_load(&store->conflicts) + atomic_load(&store->conflicts_left) + run->conflicts;
-    uint64_t bytes =
-        atomic_load(&store->conflict_bytes) + atomic_load(&store->conflict_bytes_left) + run->conflict_bytes;
-    uint64_t added = s->key.len + s->value.len + s->trial->theirs.len;
+    uint64_t bytes = s->key.len + s->value.len + s->trial->theirs.len;
 
     if (verdict->rule == 0)
         return;
-    if (n < store->opts.conflict_log_max && bytes + added <= store->opts.conflict_log_max_bytes) {
-        run->conflicts++;
-        run->conflict_bytes += added;
-    } else if (verdict->rule == HF_RULE_BLIND) {
+    if (hf__preview_has_conflict_room(run, bytes))
+        hf__preview_note_conflict(run, bytes);
+    else if (verdict->rule == HF_RULE_BLIND)
         verdict->rule = 0;
-    } else {
+    else
         *verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PENDING};
-    }
 }
 
 /* What the replay asks of a resolver, this does not. */
@@ -393,6 +417,13 @@ static void judge(struct hf_preview_run *run, struct hf_send *s)
     trial->judged = true;
 }
 
+void hf__preview_check_value(struct hf_preview_run *run, const struct hf_trial *trial,
+                             const struct hf_shared_seen *seen)
+{
+    if ((seen->want & HF_WANT_VALUE) && seen->kind == HF_SHARED_STRING && !seen->left_out && !trial->c.has_value)
+        run->rc = HF_ENOMEM;
+}
+
 static void take_seen(struct hf_preview_run *run, const struct hf_shared_seen *seen)
 {
     struct hf_trial *trial = ((struct hf_send *)seen->owner)->trial;
@@ -400,8 +431,7 @@ static void take_seen(struct hf_preview_run *run, const struct hf_shared_seen *s
     hf__trial_take(&run->turn, trial, seen);
     if (seen->error.class != HF_SHARED_OK && !trial->judged)
         park(trial);
-    if ((seen->want & HF_WANT_VALUE) && seen->kind == HF_SHARED_STRING && !seen->left_out && !trial->c.has_value)
-        run->rc = HF_ENOMEM;
+    hf__preview_check_value(run, trial, seen);
 }
 
 /* What is told of theirs is asked for along with what the judge wants. */
@@ -458,6 +488,7 @@ static int tell(struct hf_preview_run *run, const struct hf_send *s)
         .kind = kind_of(c),
         .outcome = trial->verdict.outcome,
         .rule = hf__rule_text(trial->verdict.rule),
+        .reason = trial->verdict.reason ? trial->verdict.reason : "",
         .first_lsn = trial->row.first_lsn,
         .last_lsn = s->lsn,
         .ours = {.present = c->live,

@@ -27,7 +27,7 @@ struct hf_preview_run {
     bool caught_up;                   /* the link has believed these marks and epochs already */
     bool no_scripts;
     uint64_t sent_lsn, maybe_sent_lsn;
-    struct hf_notes foreign;            /* what other nodes did, by the logs */
+    struct hf_notes foreign;            /* what other nodes did, by the link's notes and the logs */
     struct hf_notes own;                /* what Redis has of ours, by the logs */
     int rc;                             /* of what failed on the link thread */
     uint64_t conflicts, conflict_bytes; /* that the replay would have recorded by now */
@@ -38,6 +38,13 @@ struct hf_preview_run {
 /* Examine the first `n` of run->seen; `take` gets each on the link thread, while its value is borrowed. */
 int hf__preview_examine(struct hf_preview_run *run, size_t n,
                         void (*take)(struct hf_preview_run *run, const struct hf_shared_seen *seen));
+
+/* What was seen of a key goes into its trial: without memory for a value this ends the preview. */
+void hf__preview_check_value(struct hf_preview_run *run, const struct hf_trial *trial,
+                             const struct hf_shared_seen *seen);
+/* Whether the conflict log would still take a row; then that it has taken it. */
+bool hf__preview_has_conflict_room(const struct hf_preview_run *run, uint64_t bytes);
+void hf__preview_note_conflict(struct hf_preview_run *run, uint64_t bytes);
 
 /* preview_lane.c: the same for the entries of the lanes. */
 int hf__preview_lanes(struct hf_preview_run *run);

@@ -163,12 +163,12 @@ hf_mutant(A12_no_record_of_what_lost integration/test_reconcile_histories.c *A12
           "    if (s->trial->verdict.rule != 0) {" "    if (false) {")
 hf_mutant(A6_lanes_know_no_base unit/test_link_histories.c *A6_a_* core/drain.c
           "            entry.base = *base;" "            (void)base;")
-hf_mutant(A6_of_a_unit_only_what_lost_is_left_out unit/test_link_histories.c *A6_a_batch_that_loses* core/link_unit.c
-          "is_lost(s->trial) && to - from > 1" "is_lost(s->trial) && false")
+hf_mutant(A6_of_a_unit_only_what_lost_is_left_out unit/test_link_histories.c *A6_a_batch_that_loses* core/unit.c
+          "is_lost(trial) && !alone" "is_lost(trial) && !alone && false")
 hf_mutant(A6_the_row_is_no_base unit/test_link_histories.c *A6_a_value_that_loses* core/drain.c
           "else if (rc == 0 && row.n_own == 0 && row.why == HF_PENDING_WRITE)" "else if (false)")
 hf_mutant(A6_a_batch_is_sent_again_unguarded unit/test_link_histories.c *A6_a_batch_whose_keys* core/link_unit.c
-          "    trial->n_guards = 0;\n    guard(trial, &found);" "    trial->n_guards = 0;\n    (void)found;")
+          "    trial->n_guards = 1;" "    trial->n_guards = 0;")
 hf_mutant(A6_no_guard_in_the_script integration/test_reconcile_histories.c *A6_a_batch_that_loses* backends/redis/scripts.c
           "guards ~= '' and not holds(key, have, guards)" "false")
 hf_mutant(A13_another_type_is_a_conflict integration/test_outage.c *another_type_is_parked* core/judge.c
@@ -195,3 +195,9 @@ hf_mutant(copies_are_trusted_at_opening integration/test_reconcile.c *while_the_
 hf_mutant(parked_copies_are_compared integration/test_reconcile.c *a_parked_change_is_neither* core/lookup.c
           "    *ret_parked = found->top && atomic_load(&found->top->state) == HF_VERSION_PARKED;\n    if (found->top"
           "    *ret_parked = false;\n    if (true || found->top")
+hf_mutant(look_lanes_know_no_base unit/test_look.c *a_value_that_loses_is_told* core/preview_lane.c
+          "if (item->trial && !item->trial->judged && !item->ended)" "if (false)")
+hf_mutant(look_of_a_unit_only_what_lost_is_left_out unit/test_look.c *a_batch_that_loses_a_key* core/preview_lane.c
+          "        why = hf__unit_why_not(batch->items[i].trial, to - from == 1);" "        why = batch ? NULL : \"\";")
+hf_mutant(look_what_the_link_has_heard_is_not_known unit/test_look.c *knows_what_the_link_has_heard* core/preview.c
+          "    copy_notes(b->run, &link->notes);" "    (void)copy_notes;")

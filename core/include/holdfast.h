@@ -664,8 +664,9 @@ HF_API int hf_decide_loss(struct hf *store, struct hf_slice prefix, enum hf_loss
 struct hf_preview {
     struct hf_slice key;
     enum hf_op_kind kind;
-    enum hf_outcome outcome; /* HF_OUTCOME_PENDING: a resolver would be asked */
+    enum hf_outcome outcome; /* HF_OUTCOME_PENDING: a resolver would be asked, or the conflict log is full */
     const char *rule;        /* of a conflict; else "" */
+    const char *reason;      /* HF_OUTCOME_PARKED: why; else "". Borrowed during `each` */
     uint64_t first_lsn, last_lsn;
     struct hf_side ours,
         theirs; /* values are not filled in; their lengths are: 0 for an increment and for another type */

@@ -218,6 +218,26 @@ static void test_operator__a_dry_run_tells_and_changes_nothing(void **state)
     reconcile(f, 1);
 }
 
+static void test_operator__a_dry_run_tells_why_a_change_would_be_parked(void **state)
+{
+    struct tool *f = *state;
+    cJSON *json;
+
+    start(f);
+    assert_int_equal(redis_server_number(&f->server, "HSET k field 1"), 1);
+    set_offline(f, "k", "v");
+    run(f, "reconcile", "--dry-run", NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->out, "parked: 1\n  k "));
+    assert_non_null(strstr(f->out, "; WRONGTYPE Redis holds another type"));
+    run(f, "reconcile", "--dry-run", "--json", NULL);
+    json = json_of(f);
+    assert_non_null(
+        strstr(member(cJSON_GetArrayItem(member(json, "keys"), 0), "reason")->valuestring, "another type"));
+    cJSON_Delete(json);
+    reconcile(f, 2);
+}
+
 static void test_operator__a_dry_run_without_redis_is_offline(void **state)
 {
     struct tool *f = *state;
@@ -571,6 +591,7 @@ int main(void)
         CASE(test_operator__a_restored_loser_is_written_again),
         CASE(test_operator__resolving_takes_conflicts_off_the_list),
         CASE(test_operator__a_dry_run_tells_and_changes_nothing),
+        CASE(test_operator__a_dry_run_tells_why_a_change_would_be_parked),
         CASE(test_operator__a_dry_run_without_redis_is_offline),
         CASE(test_operator__a_requeued_entry_is_sent_again),
         CASE(test_operator__all_that_is_parked_is_requeued_or_dropped),

@@ -25,7 +25,7 @@ struct end {
     char key[32];
     uint64_t last_lsn;
     enum hf_outcome outcome;
-    char rule[48];
+    char rule[48], reason[160];
     size_t theirs_len;
 };
 struct ends {
@@ -41,7 +41,7 @@ struct fixture {
     struct ends settled, previewed;
     unsigned resolved;
     uint64_t random;
-    bool in_lane[26][10];
+    int lives;
 };
 
 static void add_end(struct ends *ends, const struct end *end)
@@ -65,6 +65,8 @@ static int on_preview(void *ctx, const struct hf_preview *preview)
     struct end end = {
         .last_lsn = preview->last_lsn, .outcome = preview->outcome, .theirs_len = preview->theirs.value.len};
 
+    assert_int_equal(preview->outcome == HF_OUTCOME_PARKED, preview->reason[0] != '\0');
+    snprintf(end.reason, sizeof(end.reason), "%s", preview->reason);
     snprintf(end.key, sizeof(end.key), "%.*s", (int)preview->key.len, (const char *)preview->key.data);
     snprintf(end.rule, sizeof(end.rule), "%s", preview->rule);
     add_end(ctx, &end);
@@ -238,6 +240,12 @@ static uint32_t pick(struct fixture *f, uint32_t n)
     return (uint32_t)(f->random >> 33) % n;
 }
 
+/* Each deadline a second or more from any other: whether two that are nearer are the same is for the clock to say. */
+static int64_t another_life(struct fixture *f, int hours)
+{
+    return (int64_t)hours * HOUR_MS + (int64_t)++f->lives * 1000;
+}
+
 static const char *random_key(struct fixture *f, char *key)
 {
     sprintf(key, "%c:%u", "nnbblrpjchttxx"[pick(f, 14)], pick(f, 4));
@@ -258,12 +266,6 @@ static void assert_written(int rc)
         fail_msg("a write returned %d: %s", rc, hf_errmsg());
 }
 
-/* Whether the key's changes of this round go by a lane. */
-static bool *lane_of(struct fixture *f, const char *key)
-{
-    return &f->in_lane[key[0] - 'a'][key[2] - '0'];
-}
-
 static void commit_random_batch(struct fixture *f)
 {
     char prefix = "nblr"[pick(f, 4)], key[16];
@@ -272,7 +274,6 @@ static void commit_random_batch(struct fixture *f)
     assert_ok(hf_batch_new(f->store, &batch));
     for (uint32_t i = 0, n = 1 + pick(f, 3); i < n; i++) {
         sprintf(key, "%c:%u", prefix, pick(f, 5));
-        *lane_of(f, key) = true;
         if (pick(f, 4) == 0)
             assert_ok(hf_batch_delete(batch, s_(key)));
         else
@@ -295,7 +296,7 @@ static void decide_here(struct fixture *f, const char *key)
 
 static void change_here(struct fixture *f)
 {
-    struct hf_set_options shortly = {.ttl_ms = 1}, for_long = {.ttl_ms = HOUR_MS};
+    struct hf_set_options shortly = {.ttl_ms = 1}, for_long = {.ttl_ms = another_life(f, 1)};
     int64_t number;
     char key[16];
 
@@ -306,14 +307,11 @@ static void change_here(struct fixture *f)
     }
     switch (pick(f, 10)) {
     case 0: assert_written(hf_delete(f->store, s_(key), NULL)); break;
-    case 1: assert_written(hf_expire(f->store, s_(key), HOUR_MS * (1 + pick(f, 3)), NULL)); break;
+    case 1: assert_written(hf_expire(f->store, s_(key), another_life(f, 1 + (int)pick(f, 3)), NULL)); break;
     case 2: assert_written(hf_persist(f->store, s_(key), NULL)); break;
     case 3: assert_written(hf_set(f->store, s_(key), s_(random_value(f)), &shortly, NULL)); break;
     case 4: assert_written(hf_set(f->store, s_(key), s_(random_value(f)), &for_long, NULL)); break;
-    case 5:
-        *lane_of(f, key) = true;
-        assert_written(hf_incr(f->store, s_(key), 1 + pick(f, 3), &number, NULL));
-        break;
+    case 5: assert_written(hf_incr(f->store, s_(key), 1 + pick(f, 3), &number, NULL)); break;
     case 6: commit_random_batch(f); break;
     default: assert_written(hf_set(f->store, s_(key), s_(random_value(f)), NULL, NULL)); break;
     }
@@ -324,8 +322,7 @@ static void change_there(struct fixture *f)
     char key[16];
 
     random_key(f, key);
-    if (key[0] == 't' ||
-        *lane_of(f, key)) /* nobody else writes there, that is agreed; a lane is told without its bases */
+    if (key[0] == 't') /* nobody else writes there, that is agreed */
         return;
     switch (pick(f, key[0] == 'h' ? 4 : 10)) {
     case 0: fake_redis_other_node(key, NULL, now_ms() - HOUR_MS, 0); break;
@@ -333,9 +330,9 @@ static void change_there(struct fixture *f)
     case 2: fake_redis_other_node(key, random_value(f), now_ms() + HOUR_MS, 0); break;
     case 3: fake_redis_other_node(key, random_value(f), now_ms(), 10 * HOUR_MS); break;
     case 4: fake_redis_foreign_delete(key); break;
-    case 5: fake_redis_foreign_expire(key, now_ms() + 5 * HOUR_MS); break;
+    case 5: fake_redis_foreign_expire(key, now_ms() + another_life(f, 5)); break;
     case 6: fake_redis_other_type(key, "hash"); break;
-    default: fake_redis_foreign_set(key, random_value(f), pick(f, 2) ? 0 : now_ms() + HOUR_MS); break;
+    default: fake_redis_foreign_set(key, random_value(f), pick(f, 2) ? 0 : now_ms() + another_life(f, 1)); break;
     }
 }
 
@@ -442,7 +439,6 @@ static void do_round(struct fixture *f)
     struct server_state before, after;
     struct hf_status was, is;
 
-    memset(f->in_lane, 0, sizeof(f->in_lane));
     if (lost_answers) {
         fake_redis_script(pick(f, 2) ? FAKE_GROUP : FAKE_LANE, FAKE_LOSE_ANSWER, 1);
         for (int i = 0; i < 3; i++)
@@ -648,6 +644,174 @@ static void test_look__increments_without_their_mark_are_in_doubt(void **state)
     go_online(f);
     (void)wait_until(all_has_ended, f, 2000);
     assert_same_ends(f);
+}
+
+/* A unit over keys that others changed: told as it ends. */
+static void commit_both(struct fixture *f, const char *a, const char *b)
+{
+    struct hf_batch *batch;
+
+    assert_ok(hf_batch_new(f->store, &batch));
+    assert_ok(hf_batch_set(batch, s_(a), s_("ours"), NULL));
+    assert_ok(hf_batch_set(batch, s_(b), s_("ours"), NULL));
+    assert_ok(hf_batch_commit(batch, NULL));
+    hf_batch_free(batch);
+}
+
+/* Online with values that both tiers know under "<letter>:1" to "<letter>:4" of each namespace; then offline. */
+static void go_offline_knowing(struct fixture *f, const char *letters)
+{
+    char key[16];
+
+    open_store(f);
+    go_online(f);
+    for (size_t i = 0; letters[i]; i++) {
+        for (int k = 1; k <= 4; k++) {
+            sprintf(key, "%c:%d", letters[i], k);
+            put(f->store, key, "base");
+        }
+    }
+    assert_ok(hf_drain(f->store, SOON_MS));
+    go_offline(f);
+    forget_settled(f);
+}
+
+static void assert_previewed(const struct fixture *f, const char *key, enum hf_outcome outcome, const char *rule)
+{
+    const struct end *end = previewed(f, key);
+
+    if (end->outcome != outcome || strcmp(end->rule, rule) != 0)
+        fail_msg("'%s' was to end as %s by '%s', expected %s by '%s'", key, hf_outcome_text(end->outcome),
+                 end->rule, hf_outcome_text(outcome), rule);
+}
+
+static void replay_as_previewed(struct fixture *f)
+{
+    go_online(f);
+    (void)wait_until(all_has_ended, f, 2000);
+    assert_same_ends(f);
+}
+
+static void test_look__a_batch_that_loses_a_key_is_told_as_parked(void **state)
+{
+    struct fixture *f = *state;
+
+    go_offline_knowing(f, "rlh");
+    commit_both(f, "r:1", "r:2");
+    commit_both(f, "l:1", "l:2");
+    commit_both(f, "h:1", "h:2"); /* what no log names is not looked for */
+    commit_both(f, "h:3", "h:4");
+    fake_redis_foreign_set("r:2", "theirs", 0);
+    fake_redis_foreign_set("l:2", "theirs", 0);
+    fake_redis_foreign_set("h:2", "theirs", 0);
+    fake_redis_other_node("h:4", "theirs", now_ms() + HOUR_MS, 0);
+    come_back_frozen(f, true);
+    preview(f);
+    assert_previewed(f, "r:1", HF_OUTCOME_PARKED, "");
+    assert_previewed(f, "r:2", HF_OUTCOME_PARKED, "");
+    assert_non_null(strstr(previewed(f, "r:1")->reason, "'r:2': it was changed here and there, and theirs wins"));
+    assert_previewed(f, "l:1", HF_OUTCOME_APPLIED, "");
+    assert_previewed(f, "l:2", HF_OUTCOME_WON, "local");
+    assert_previewed(f, "h:2", HF_OUTCOME_APPLIED, "");
+    assert_previewed(f, "h:3", HF_OUTCOME_PARKED, "");
+    replay_as_previewed(f);
+}
+
+/* What others did was heard before the preview began: by the link alone, for a lane. */
+static void test_look__a_preview_knows_what_the_link_has_heard(void **state)
+{
+    struct fixture *f = *state;
+
+    go_offline_knowing(f, "nh");
+    commit_both(f, "n:1", "n:2");
+    commit_both(f, "h:3", "h:4");
+    fake_redis_other_node("n:2", "theirs", now_ms() - HOUR_MS, 0);
+    fake_redis_other_node("h:4", "theirs", now_ms() + HOUR_MS, 0);
+    come_back_frozen(f, false);
+    preview(f);
+    assert_previewed(f, "n:2", HF_OUTCOME_WON, "newest");
+    assert_previewed(f, "h:3", HF_OUTCOME_PARKED, "");
+    replay_as_previewed(f);
+}
+
+static void test_look__a_value_that_loses_is_told_to_leave_its_lane(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result added[2];
+    int64_t number;
+
+    go_offline_knowing(f, "r");
+    put(f->store, "r:1", "5");
+    put(f->store, "r:2", "5");
+    assert_ok(hf_incr(f->store, s_("r:1"), 1, &number, &added[0]));
+    assert_ok(hf_incr(f->store, s_("r:2"), 1, &number, &added[1]));
+    fake_redis_foreign_set("r:1", "100", 0);
+    fake_redis_foreign_set("r:2", "no number", 0);
+    come_back_frozen(f, true);
+    preview(f);
+    assert_int_equal(f->previewed.n, 4);
+    assert_previewed(f, "r:1", HF_OUTCOME_LOST, "remote"); /* the value, which comes first */
+    assert_previewed(f, "r:2", HF_OUTCOME_LOST, "remote");
+    assert_int_equal(find_end(&f->previewed, "r:1", added[0].lsn)->outcome, HF_OUTCOME_APPLIED);
+    assert_int_equal(find_end(&f->previewed, "r:2", added[1].lsn)->outcome, HF_OUTCOME_PARKED);
+    replay_as_previewed(f);
+}
+
+static void test_look__another_type_is_told(void **state)
+{
+    struct fixture *f = *state;
+    int64_t number;
+
+    go_offline_knowing(f, "n");
+    put(f->store, "n:1", "v");
+    commit_both(f, "n:2", "n:3");
+    assert_ok(hf_incr(f->store, s_("t:2"), 1, &number, NULL));
+    for (const char *const *key = (const char *const[]){"n:1", "n:3", "t:2", NULL}; *key; key++)
+        fake_redis_other_type(*key, "hash");
+    come_back_frozen(f, true);
+    preview(f);
+    assert_int_equal(f->previewed.n, 4);
+    for (size_t i = 0; i < f->previewed.n; i++) {
+        assert_int_equal(f->previewed.ends[i].outcome, HF_OUTCOME_PARKED);
+        assert_non_null(strstr(f->previewed.ends[i].reason, "another type"));
+    }
+    replay_as_previewed(f);
+}
+
+static bool log_is_full(void *ctx)
+{
+    struct fixture *f = ctx;
+    struct hf_status status;
+
+    assert_ok(hf_status(f->store, &status));
+    return strstr(status.link_reason, "the conflict log is full") != NULL;
+}
+
+/* A full log: the batch that has to be recorded stays, with all that is before it in the request, and behind it. */
+static void test_look__a_lane_that_would_stay_is_told_as_pending(void **state)
+{
+    struct fixture *f = *state;
+    int64_t number;
+
+    f->opts.conflict_log_max = 1;
+    go_offline_knowing(f, "lr");
+    assert_ok(hf_incr(f->store, s_("l:5"), 1, &number, NULL));
+    commit_both(f, "l:1", "l:2");
+    commit_both(f, "r:1", "r:2");
+    fake_redis_foreign_set("l:1", "theirs", 0);
+    fake_redis_foreign_set("l:2", "theirs", 0);
+    put(f->store, "r:3", "ours");
+    fake_redis_foreign_set("r:3", "theirs", 0);
+    come_back_frozen(f, true);
+    preview(f);
+    assert_int_equal(previewed(f, "r:3")->outcome, HF_OUTCOME_LOST);
+    for (const char *const *key = (const char *const[]){"l:5", "l:1", "l:2", "r:1", "r:2", NULL}; *key; key++)
+        assert_int_equal(previewed(f, *key)->outcome, HF_OUTCOME_PENDING);
+    thaw_all();
+    assert_true(wait_until(log_is_full, f, SOON_MS));
+    assert_true(fake_redis_holds("l:5", NULL));
+    assert_true(fake_redis_holds("l:1", "theirs"));
+    assert_true(fake_redis_holds("r:1", "base"));
 }
 
 /* ---- explaining ---- */
@@ -947,6 +1111,11 @@ int main(void)
         CASE(test_look__a_preview_goes_on_behind_the_first_batch),
         CASE(test_look__what_the_log_has_of_ours_is_already_applied),
         CASE(test_look__increments_without_their_mark_are_in_doubt),
+        CASE(test_look__a_batch_that_loses_a_key_is_told_as_parked),
+        CASE(test_look__a_preview_knows_what_the_link_has_heard),
+        CASE(test_look__a_value_that_loses_is_told_to_leave_its_lane),
+        CASE(test_look__another_type_is_told),
+        CASE(test_look__a_lane_that_would_stay_is_told_as_pending),
         CASE(test_look__an_explanation_tells_what_both_tiers_hold),
         CASE(test_look__an_explanation_without_redis_says_so),
         CASE(test_look__the_sentence_follows_from_what_was_gathered),

@@ -27,18 +27,20 @@ struct dry_run {
 
 /* ---- collecting ---- */
 
-/* Key and rule lie in one piece of memory, which the key's slice owns. */
+/* Key, rule and reason lie in one piece of memory, which the key's slice owns. */
 static bool copy_texts(struct hf_preview *preview)
 {
-    size_t rule_len = strlen(preview->rule) + 1;
-    char *memory = malloc(preview->key.len + rule_len);
+    size_t rule_len = strlen(preview->rule) + 1, reason_len = strlen(preview->reason) + 1;
+    char *memory = malloc(preview->key.len + rule_len + reason_len);
 
     if (!memory)
         return false;
     memcpy(memory, preview->key.data, preview->key.len);
     memcpy(memory + preview->key.len, preview->rule, rule_len);
+    memcpy(memory + preview->key.len + rule_len, preview->reason, reason_len);
     preview->key.data = memory;
     preview->rule = memory + preview->key.len;
+    preview->reason = preview->rule + rule_len;
     return true;
 }
 
@@ -101,7 +103,8 @@ static int look(struct dry_run *dry, int64_t timeout_ms, struct hf_status *ret_s
 
 static const char *heading(enum hf_outcome outcome)
 {
-    return outcome == HF_OUTCOME_PENDING ? "undecided (a resolver would be asked)" : hf_outcome_text(outcome);
+    return outcome == HF_OUTCOME_PENDING ? "undecided (a resolver would be asked, or the conflict log is full)"
+                                         : hf_outcome_text(outcome);
 }
 
 static void print_side(const char *name, const struct hf_side *side, bool is_increment)
@@ -125,8 +128,10 @@ static void print_preview(const struct hf_preview *preview)
     printf("  %s: ", cli_kind_text(preview->kind));
     print_side("ours", &preview->ours, preview->kind == HF_OP_INCR);
     print_side("theirs", &preview->theirs, false);
-    printf("LSN %" PRIu64 " to %" PRIu64 "%s%s\n", preview->first_lsn, preview->last_lsn,
-           *preview->rule ? "; rule " : "", preview->rule);
+    printf("LSN %" PRIu64 " to %" PRIu64 "%s%s%s", preview->first_lsn, preview->last_lsn,
+           *preview->rule ? "; rule " : "", preview->rule, *preview->reason ? "; " : "");
+    cli_put_visible(stdout, cli_slice(preview->reason));
+    putchar('\n');
 }
 
 static void print_outcome(const struct dry_run *dry, enum hf_outcome outcome)
@@ -157,6 +162,7 @@ static void preview_json(struct cli_json *json, const struct hf_preview *preview
     cli_json_text(json, "kind", cli_kind_text(preview->kind));
     cli_json_outcome(json, "outcome", preview->outcome);
     cli_json_text(json, "rule", preview->rule);
+    cli_json_text(json, "reason", preview->reason);
     cli_json_uint(json, "first_lsn", preview->first_lsn);
     cli_json_uint(json, "last_lsn", preview->last_lsn);
     cli_json_side(json, "ours", &preview->ours, false);
