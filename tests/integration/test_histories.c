@@ -397,7 +397,7 @@ static void test_histories__21_an_entry_that_kills_the_link_is_isolated_and_park
         snprintf(key, sizeof(key), "k%d", i);
         put(store, key, "v");
         if (i == 10)
-            assert_ok(hf_set(store, s_("big"), hf__slice(big, n), NULL, NULL));
+            assert_ok(hf_set(store, s_("k10 is too big"), hf__slice(big, n), NULL, NULL));
     }
     assert_int_equal(redis_server_restart(&f->redis), 0);
     assert_ok(hf_drain(store, BOUND_MS));
