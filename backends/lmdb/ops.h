@@ -38,7 +38,8 @@ int hf__lmdb_pending_get(struct hf_local_snap *snap, struct hf_slice key, struct
 /* Remove the places that rows have left. Before the transaction looks at the order, and before it ends. */
 int hf__lmdb_pending_clear_places(struct hf_local_txn *txn);
 int hf__lmdb_pending_next(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_pending_row *ret_row);
-int hf__lmdb_pending_walk(struct hf_local_snap *snap, struct hf_local_cursor *cursor, struct hf_pending_row *ret_row);
+int hf__lmdb_pending_walk(struct hf_local_snap *snap, struct hf_local_cursor *cursor,
+                          struct hf_pending_row *ret_row);
 int hf__lmdb_pending_put(struct hf_local_txn *txn, const struct hf_pending_row *row);
 int hf__lmdb_pending_remove(struct hf_local_txn *txn, struct hf_slice key);
 

@@ -122,9 +122,11 @@ int hf__lmdb_pending_next(struct hf_local_snap *snap, uint64_t from_lsn, struct 
     return 0;
 }
 
-static_assert(HF__LMDB_REF_MAX + 1 <= sizeof(((struct hf_local_cursor *)0)->at), "a reference and a byte fit into a cursor");
+static_assert(HF__LMDB_REF_MAX + 1 <= sizeof(((struct hf_local_cursor *)0)->at),
+              "a reference and a byte fit into a cursor");
 
-int hf__lmdb_pending_walk(struct hf_local_snap *snap, struct hf_local_cursor *cursor, struct hf_pending_row *ret_row)
+int hf__lmdb_pending_walk(struct hf_local_snap *snap, struct hf_local_cursor *cursor,
+                          struct hf_pending_row *ret_row)
 {
     struct hf_pending_row row;
     struct hf_slice ref;
