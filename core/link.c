@@ -205,7 +205,10 @@ static void end_pass(struct hf_link *link)
         bool left = anything_left(link);
         bool again = link->again || link->lane_again;
         hf__link_begin_pass(link);
-        if (!left) {
+        if (!left && link->track_later) {
+            link->log_behind = true; /* once more from the start, and with tracking */
+            hf__link_wake(link->store);
+        } else if (!left) {
             link->rows_done = link->lanes_done = true;
             hf__notes_release(&link->notes);
             if (!link->sweep.active)
@@ -458,6 +461,7 @@ static void on_connected(void *ctx, const struct hf_shared_hello *hello)
     }
     atomic_store(&link->store->owner_connected, true);
     link->tracking = hello->tracking;
+    link->track_later = false;
     link->asks_time =
         !hf__timeline_sample(&link->store->time, hello->redis_ms, hello->asked_ms, hello->answered_ms);
     hf__link_set_state(link, HF_LINK_CATCHING_UP,

@@ -92,14 +92,31 @@ static void facts_done(void *ctx, struct hf_shared_facts *facts)
     hf__link_out(link, false);
     if (facts->error.class == HF_SHARED_LINK)
         return;
+    if (facts->track != HF_TRACK_AS_IS)
+        link->tracking = facts->tracking;
     link->life = life_of(link, facts); /* what this user may not read only makes it unknown */
     link->catch_up = HF_CATCH_UP_EPOCH;
     hf__link_pump(link);
 }
 
+#define TRACK_LATER_ROWS 10000u
+
+/* What scripts write is told to their own caller, up to Redis 7.0 at least: of each row of a long replay Redis would make
+ * a name, and we would read it. Until the last one is gone nobody needs to be told: the logs are read then, and
+ * the copies compared. */
+static enum hf_shared_track wanted_tracking(struct hf_link *link)
+{
+    bool was_later = link->track_later;
+
+    link->track_later = atomic_load(&link->store->pending_rows) >= TRACK_LATER_ROWS;
+    if (link->track_later)
+        return HF_TRACK_OFF;
+    return was_later ? HF_TRACK_ON : HF_TRACK_AS_IS;
+}
+
 static bool send_facts(struct hf_link *link)
 {
-    link->facts = (struct hf_shared_facts){.done = facts_done, .ctx = link};
+    link->facts = (struct hf_shared_facts){.track = wanted_tracking(link), .done = facts_done, .ctx = link};
     return link->tier->ops->send_facts(link->tier, &link->facts) == 0;
 }
 

@@ -195,7 +195,7 @@ static void take_logs(struct hf_link *link, const struct hf_shared_group *group)
 {
     for (size_t i = 0; i < group->n_logs; i++) {
         struct hf_ns *ns = ((struct hf_send *)group->items[group->logs[i].first_item].owner)->ns;
-        if (group->logs[i].last_id[0] && !ns->log_unread)
+        if (group->logs[i].last_id[0] && (group->logs[i].after_id || !ns->log_unread)) /* nobody wrote in between */
             snprintf(ns->log_id, sizeof(ns->log_id), "%s", group->logs[i].last_id);
         hf__link_publish_cursor(link, ns);
     }
@@ -403,6 +403,7 @@ static void fill_request(struct hf_link *link)
                 .max_entries = ns->log_max,
                 .first_item = first,
                 .n_items = group->n_items - first,
+                .after_id = group->guarded ? ns->log_id : NULL,
             };
     }
 }

@@ -267,6 +267,7 @@ struct hf_link {
     bool log_behind;        /* an examination found more in a change log than it reads: catch up first */
     bool full_log;          /* in this pass the conflict log had no room */
     bool tracking;          /* Redis tells what others change, this change log included */
+    bool track_later;       /* it is to do so once the many rows that are owed have gone */
     struct hf_notes notes;
     bool out_of_memory; /* in this pass Redis has refused for want of memory */
     bool only_deletes;  /* in this pass nothing else is sent */

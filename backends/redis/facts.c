@@ -4,10 +4,11 @@
  * once for each section and setting, because Redis 6.2 takes one argument. The right to run scripts is tried with a
  * script that does nothing and with the digest of none, the right to track keys with CLIENT TRACKING and a word that is
  * neither ON nor OFF: rights are checked first, so NOSCRIPT and a syntax error say yes, and nothing is changed. None of it
- * touches a WATCH. */
+ * touches a WATCH. Tracking is begun or ended behind them, if the asker wants that. */
 #include "tier.h"
 
 #include "fail.h"
+#include "tracking.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,12 +212,23 @@ static void finish(struct facts_run *run)
     hf__redis_settle(tier, attempt, &error);
 }
 
+static void tracked(struct facts_run *run, const redisReply *reply)
+{
+    struct hf__conn *conn = &run->tier->conn;
+
+    conn->hello.tracking = run->facts->track == HF_TRACK_ON && hf__tracking_accepted(reply);
+    run->facts->tracking = conn->hello.tracking;
+}
+
 static void facts_reply(struct hf__wave *wave, const redisReply *reply, size_t index)
 {
     struct facts_run *run = wave->ctx;
 
-    questions[index].answer(run, reply);
-    if (index + 1 == N_QUESTIONS)
+    if (index < N_QUESTIONS)
+        questions[index].answer(run, reply);
+    else
+        tracked(run, reply);
+    if (index + 1 == wave->n_replies)
         finish(run);
 }
 
@@ -242,6 +254,10 @@ static int send_questions(struct facts_run *run)
         for (size_t j = 1; j < n; j++)
             hf__arg_str(&w, questions[i].words[j]);
     }
+    if (run->facts->track == HF_TRACK_ON && hf__tracking_wanted(conn))
+        hf__tracking_ask(conn, &w);
+    else if (run->facts->track == HF_TRACK_OFF && hf__tracking_wanted(conn))
+        hf__tracking_end(&w);
     return hf__conn_send(conn, &w, &run->wave);
 }
 
@@ -253,6 +269,7 @@ static void reset(struct hf_shared_facts *facts, const struct hf_shared_hello *h
         .may_read_info = true,
         .may_read_config = true,
         .may_track = true,
+        .track = facts->track,
         .done = facts->done,
         .ctx = facts->ctx,
     };

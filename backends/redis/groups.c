@@ -352,6 +352,7 @@ static void write_guarded_log(struct hf__command_writer *w, const struct hf_shar
     hf__arg_u64(w, last_lsn(group, log));
     hf__arg_u64(w, 1 + count_in(group->items, log->first_item));
     hf__arg_u64(w, log_count(group, log));
+    hf__arg_str(w, !log->after_id ? "" : !log->after_id[0] ? "0-0" : log->after_id);
 }
 
 static void write_guarded_keys(struct hf__command_writer *w, const struct hf_shared_group *group)
@@ -408,7 +409,7 @@ static int send_guarded(struct hf__redis *tier)
 
     run->n_logs_sent = n_logs;
     hf__script_begin(&w, &tier->settings.scripts, HF__SCRIPT_GUARDED, run->whole_script, 1 + n + n_logs,
-                     5 + count_item_args(group) + 4 * n_logs);
+                     5 + count_item_args(group) + 5 * n_logs);
     hf__arg_str(&w, tier->conn.session_key);
     write_guarded_keys(&w, group);
     hf__arg_str(&w, tier->conn.token);
@@ -685,6 +686,17 @@ static void read_guarded_results(struct hf__redis *tier, const redisReply *reply
     finish(tier);
 }
 
+/* What others have written is to be known before anything is decided. */
+static void finish_unread(struct hf__redis *tier)
+{
+    struct hf_shared_error error;
+
+    hf__redis_error(&error, HF_SHARED_CHANGED, "others have written to the change log");
+    blame_all_in(tier->group.group, &error);
+    judge_group(tier->group.group, true);
+    finish(tier);
+}
+
 static void guarded_answer(struct hf__redis *tier, const redisReply *reply)
 {
     struct hf__group_run *run = &tier->group;
@@ -698,6 +710,8 @@ static void guarded_answer(struct hf__redis *tier, const redisReply *reply)
         finish_refused(tier, &error);
     } else if (hf__reply_is_array(reply, 1) && hf__reply_is_text(reply->element[0], "F")) {
         finish_fenced(tier);
+    } else if (hf__reply_is_array(reply, 1) && hf__reply_is_text(reply->element[0], "L")) {
+        finish_unread(tier);
     } else if (hf__reply_is_array(reply, 1 + run->n_logs_sent)) {
         read_guarded_results(tier, reply);
     } else {

@@ -33,8 +33,9 @@ static const char log_function[] =
 /* KEYS: session, one per item, one per log. No key stands for two items.
  * ARGV: token, node, number of items, number of logs, the longest value that any guard is of; per item: letter, its name
  * in the log, value, and but for 'n' (set where nothing is, without a deadline) deadline ('0': none) and what the key must
- * hold ('' for anything, else digests, with '-' for nothing); per log: max, last LSN, its first item (from 1), how many.
- * Answers {'F'} (not our token) or {'A', per log: id | '' | 'missing', per item that was not applied: its index (from 0),
+ * hold ('' for anything, else digests, with '-' for nothing); per log: max, last LSN, its first item (from 1), how many,
+ * the id behind which others may not have written ('': it is not looked at).
+ * Answers {'F'} (not our token), {'L'} (others have, or there is too much to look at) or {'A', per log: id | '' | 'missing', per item that was not applied: its index (from 0),
  * why}, why being '' (it holds something else) or the server's refusal.
  *
  * One call with many keys costs a third of as many calls: what is to be set where nothing is, or over what is known, goes
@@ -67,6 +68,13 @@ static const char guarded_script[] =
     "  else\n"
     "    if op == 's' and ARGV[at + 3] == '0' and ARGV[at + 4] ~= '' then known[#known + 1] = i end\n"
     "    at = at + 5\n"
+    "  end\n"
+    "end\n"
+    "for i = 1, n_logs do\n"
+    "  local after = ARGV[at + 5 * i - 1]\n"
+    "  local entries = after ~= '' and pcall('XRANGE', KEYS[1 + n + i], '(' .. after, '+', 'COUNT', 100) or {}\n"
+    "  for j = 1, #entries do\n"
+    "    if j == 100 or entries[j][2][2] ~= ARGV[2] then return {'L'} end\n"
     "  end\n"
     "end\n"
     "local function store(command, items)\n"
@@ -125,7 +133,7 @@ static const char guarded_script[] =
     "    end\n"
     "  end\n"
     "  out[1 + i] = log(KEYS[1 + n + i], ARGV[at], ARGV[2], ARGV[at + 1], fields, 1, k - 1)\n"
-    "  at = at + 4\n"
+    "  at = at + 5\n"
     "end\n"
     "for i = 1, n do\n"
     "  if why[i] then\n"

@@ -54,6 +54,13 @@ void hf__tracking_ask(const struct hf__conn *conn, struct hf__command_writer *w)
     }
 }
 
+void hf__tracking_end(struct hf__command_writer *w)
+{
+    hf__command(w, 3, "CLIENT");
+    hf__arg_str(w, "TRACKING");
+    hf__arg_str(w, "OFF");
+}
+
 bool hf__tracking_accepted(const redisReply *reply)
 {
     return hf__reply_is_text(reply, "OK");

@@ -13,6 +13,7 @@ size_t hf__tracking_cover(struct hf_slice *prefixes, size_t n);
 bool hf__tracking_wanted(const struct hf__conn *conn);
 /* Write the command. */
 void hf__tracking_ask(const struct hf__conn *conn, struct hf__command_writer *w);
+void hf__tracking_end(struct hf__command_writer *w);
 /* Its answer; a refusal (no right, a proxy that knows no such thing) only leaves tracking off. */
 bool hf__tracking_accepted(const redisReply *reply);
 /* A push frame has come. May end the connection. */

@@ -110,7 +110,10 @@ struct hf_shared_log {
     struct hf_slice key;  /* _hf:<prefix>:log:<epoch> */
     uint32_t max_entries; /* MAXLEN ~ */
     size_t first_item, n_items;
-    bool missing;     /* filled in: the stream was not there, or something else is: nothing was named */
+    const char
+        *after_id; /* of a guarded group: if others have written to the log behind this id, nothing is applied, and
+                             all items are HF_SHARED_CHANGED. NULL: it is not looked at; "": from the beginning */
+    bool missing;  /* filled in: the stream was not there, or something else is: nothing was named */
     char last_id[48]; /* filled in: the id of our entry */
 };
 
@@ -307,10 +310,15 @@ struct hf_shared_decide {
 
 /* ---- facts: what an operator should know of the server; whatever this user may not read is left unknown ---- */
 
+/* Whether changes by others are to be told from now on. Where nobody listens to them nothing is changed. */
+enum hf_shared_track { HF_TRACK_AS_IS = 0, HF_TRACK_OFF, HF_TRACK_ON };
+
 struct hf_shared_facts {
-    char version[24]; /* "7.0.15", from the handshake */
-    bool has_info;    /* INFO was answered: the fields up to `connected_replicas` hold */
-    char run_id[48];  /* of this life of the server */
+    enum hf_shared_track track; /* set by the asker: done beside the questions */
+    bool tracking;              /* it is so now; only when `track` says something */
+    char version[24];           /* "7.0.15", from the handshake */
+    bool has_info;              /* INFO was answered: the fields up to `connected_replicas` hold */
+    char run_id[48];            /* of this life of the server */
     int64_t uptime_s;
     bool loading;
     bool aof_enabled;

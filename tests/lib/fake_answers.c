@@ -570,7 +570,14 @@ static int64_t uptime_s(void)
 void fake_answer_facts(struct fake_tier *tier, struct hf_shared_facts *facts, enum fake_outcome outcome)
 {
     (void)tier;
-    *facts = (struct hf_shared_facts){.done = facts->done, .ctx = facts->ctx, .may_run_scripts = true};
+    if (facts->track != HF_TRACK_AS_IS)
+        tier->untracked = facts->track == HF_TRACK_OFF;
+    *facts = (struct hf_shared_facts){.track = facts->track,
+                                      .tracking = tier->handler->invalidated && !fake_server.no_tracking &&
+                                                  !tier->untracked,
+                                      .done = facts->done,
+                                      .ctx = facts->ctx,
+                                      .may_run_scripts = true};
     facts->may_track = !fake_server.no_tracking;
     if (outcome == FAKE_REFUSE) {
         snprintf(facts->refusal, sizeof(facts->refusal), "NOPERM this user has no permissions to run 'info'");

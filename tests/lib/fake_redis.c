@@ -288,6 +288,7 @@ static void make_connection(struct fake_tier *tier)
     tier->connecting = false;
     tier->connected = connected;
     tier->wipes = fake_server.wipes;
+    tier->untracked = false;
     hello.tracking = tier->handler->invalidated && !fake_server.no_tracking;
     if (connected)
         hello.redis_ms = fake_tell_time_ms();

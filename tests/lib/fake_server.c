@@ -192,7 +192,8 @@ static void push(struct fake_tier *tier, const struct hf_slice *key)
 void fake_invalidate(const struct fake_tier *by, const struct hf_slice *key)
 {
     for (struct fake_tier *tier = fake_server.tiers; tier; tier = tier->next) {
-        if (tier != by && tier->connected && tier->handler->invalidated && !fake_server.no_tracking)
+        if (tier != by && tier->connected && tier->handler->invalidated && !fake_server.no_tracking &&
+            !tier->untracked)
             push(tier, key);
     }
 }

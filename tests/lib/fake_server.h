@@ -67,6 +67,7 @@ struct fake_tier {
     char node[33];
     struct fake_tier *next;
     bool started, stopping, woken, connecting, connected, has_timer;
+    bool untracked;
     bool cut; /* the connection is dead, although Redis is there */
     unsigned
         wipes; /* of the server when this connection was made: it has lost our token since, if there are more */
