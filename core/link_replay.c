@@ -443,25 +443,19 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     }
 }
 
-/* Whether a group of this kind can take the row without a judge. */
-static bool goes_with(const struct hf_trial *trial, enum hf_group_kind kind)
-{
-    return kind == HF_GROUP_GUARDED ? trial->guarded : !trial->examined;
-}
-
-static bool store_unjudged(struct hf_link *link, enum hf_group_kind kind)
+static bool store_guarded(struct hf_link *link)
 {
     bool any = false;
 
     for (size_t i = 0; i < link->sends.n; i++) {
         struct hf_send *s = &link->sends.sends[i];
-        if (!goes_with(s->trial, kind))
+        if (!s->trial->guarded)
             continue;
         hf__trial_judge_unexamined(s->trial);
         put_into_group(s);
         any = true;
     }
-    return any && hf__send_group(link, kind);
+    return any && hf__send_group(link, HF_GROUP_GUARDED);
 }
 
 #define EXAMINED_MAX 100u /* keys that are watched at once: Redis compares each with all others */
@@ -481,7 +475,7 @@ static bool examine_some(struct hf_link *link)
 bool hf__replay_try(struct hf_link *link)
 {
     link->rows_sent_ms = link->turn.now_ms;
-    return store_unjudged(link, HF_GROUP_PLAIN) || store_unjudged(link, HF_GROUP_GUARDED) || examine_some(link);
+    return store_guarded(link) || examine_some(link);
 }
 
 /* ---- settling ---- */

@@ -171,6 +171,8 @@ hf_mutant(A6_a_batch_is_sent_again_unguarded unit/test_link_histories.c *A6_a_ba
           "    trial->n_guards = 0;\n    guard(trial, &found);" "    trial->n_guards = 0;\n    (void)found;")
 hf_mutant(A6_no_guard_in_the_script integration/test_reconcile_histories.c *A6_a_batch_that_loses* backends/redis/scripts.c
           "guards ~= '' and not holds(key, have, guards)" "false")
+hf_mutant(A13_what_is_not_compared_replaces_another_type integration/test_outage.c *another_type_is_parked* backends/redis/scripts.c
+          "if guards == '*' then got" "if false then got")
 hf_mutant(A13_another_type_is_a_conflict integration/test_outage.c *another_type_is_parked* core/judge.c
           "    if (c->kind == HF_SHARED_OTHER)\n        park(\"WRONG" "    if (false)\n        park(\"WRONG")
 hf_mutant(A14_a_refused_log_entry_is_nothing integration/test_redis_link.c *missing_log_is_told* backends/redis/groups.c

@@ -12,7 +12,7 @@ struct fixture {
     struct scratch scratch;
     struct redis_server redis;
     struct hf_options opts;
-    struct hf_namespace namespaces[3];
+    struct hf_namespace namespaces[5];
     struct hf *store;
 };
 
@@ -39,6 +39,8 @@ static int set_up(void **state)
     f->namespaces[0] = (struct hf_namespace){.prefix = "behind:", .write_mode = HF_WRITE_BEHIND};
     f->namespaces[1] = (struct hf_namespace){.prefix = "local:", .write_mode = HF_WRITE_LOCAL};
     f->namespaces[2] = (struct hf_namespace){.prefix = "nolog:", .change_log_off = true};
+    f->namespaces[3] = (struct hf_namespace){.prefix = "nodes:", .writers = HF_WRITERS_HOLDFAST};
+    f->namespaces[4] = (struct hf_namespace){.prefix = "alone:", .writers = HF_WRITERS_THIS_NODE};
     f->opts = (struct hf_options){
         .redis = f->redis.address,
         .segment_bytes = 1 << 20,
@@ -46,7 +48,7 @@ static int set_up(void **state)
         .redis_timeout_ms = 400,
         .redis_backoff_max_ms = 60,
         .namespaces = f->namespaces,
-        .n_namespaces = 3,
+        .n_namespaces = 5,
     };
     open_store(f);
     assert_true(wait_link(f->store, HF_LINK_ONLINE, BOUND_MS));
@@ -386,24 +388,69 @@ static void test_outage__a_frozen_redis_costs_a_write_no_more_than_its_timeout(v
     assert_redis(f, "k", "v");
 }
 
+/* Namespaces by what is compared: everything, what the log names, nothing. */
+static const char *const by_writers[] = {"", "nodes:", "alone:"};
+
+static const char *const changed[] = {"set", "deleted", "lives"};
+
+static char *named(char key[32], const char *prefix, const char *name)
+{
+    snprintf(key, 32, "%s%s", prefix, name);
+    return key;
+}
+
+/* Three changes that wait, and a hash under each of their keys. */
+static void change_keys_that_become_hashes(struct fixture *f)
+{
+    char key[32];
+
+    for (size_t i = 0; i < 3; i++) {
+        put(f->store, named(key, by_writers[i], "deleted"), "v");
+        put(f->store, named(key, by_writers[i], "lives"), "v");
+    }
+    drain(f);
+    stop_redis(f);
+    for (size_t i = 0; i < 3; i++) {
+        put(f->store, named(key, by_writers[i], "set"), "string");
+        put(f->store, named(key, by_writers[i], "fine"), "v");
+        assert_ok(hf_delete(f->store, s_(named(key, by_writers[i], "deleted")), NULL));
+        assert_ok(hf_expire(f->store, s_(named(key, by_writers[i], "lives")), 1000000, NULL));
+    }
+    close_store(f); /* so that the foreign writes are there first */
+    start_redis(f);
+    for (size_t i = 0; i < 3; i++) {
+        char text[16];
+        redis_server_text(&f->redis, text, sizeof(text), "DEL %sdeleted %slives", by_writers[i], by_writers[i]);
+        for (size_t k = 0; k < 3; k++)
+            assert_int_equal(redis_server_number(&f->redis, "HSET %s%s f 1", by_writers[i], changed[k]), 1);
+    }
+}
+
+static int check_wrong_type(void *ctx, const struct hf_parked *entry)
+{
+    (void)ctx;
+    assert_memory_equal(entry->reason, "WRONGTYPE ", 10);
+    return 0;
+}
+
 static void test_outage__a_key_of_another_type_is_parked_not_overwritten_at_replay(void **state)
 {
     struct fixture *f = *state;
-    struct hf_status status;
+    char key[32];
 
-    stop_redis(f);
-    put(f->store, "h", "string");
-    put(f->store, "fine", "v");
-    close_store(f); /* so that the foreign write is there first */
-    start_redis(f);
-    assert_int_equal(redis_server_number(&f->redis, "HSET h f 1"), 1);
+    change_keys_that_become_hashes(f);
     open_store(f);
     drain(f);
-    status = status_of(f);
-    assert_int_equal(status.parked, 1);
-    assert_redis(f, "fine", "v");
-    assert_int_equal(redis_server_number(&f->redis, "HLEN h"), 1);
-    assert_value(f->store, "h", "string");
+    assert_int_equal(status_of(f).parked, 9);
+    assert_ok(hf_parked_list(f->store, check_wrong_type, NULL));
+    for (size_t i = 0; i < 3; i++) {
+        assert_redis(f, named(key, by_writers[i], "fine"), "v");
+        assert_value(f->store, named(key, by_writers[i], "set"), "string");
+        for (size_t k = 0; k < 3; k++) {
+            assert_int_equal(redis_server_number(&f->redis, "HLEN %s%s", by_writers[i], changed[k]), 1);
+            assert_int_equal(redis_server_number(&f->redis, "TTL %s%s", by_writers[i], changed[k]), -1);
+        }
+    }
 }
 
 static void test_outage__an_embedded_store_shares_all_it_has_when_it_gets_an_address(void **state)
