@@ -267,7 +267,7 @@ static void take_loss(struct hf_link *link)
     }
     atomic_fetch_add(&link->store->losses, 1);
     ns->sweep = true;
-    ns->adopt = policy == HF_LOSS_ADOPT;
+    atomic_store(&ns->adopt, policy == HF_LOSS_ADOPT);
     if (policy == HF_LOSS_ADOPT) {
         read_log(link);
         return;
@@ -429,9 +429,9 @@ void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns)
 {
     struct hf_cursor *cursor = &link->published[ns - link->store->namespaces.all];
 
-    if (!hf__refresh_is_done(link)) /* a crash must find the log where these keys are named */
+    /* A crash must find the log where these keys are named, and the loss whose records are not all made. */
+    if (!hf__refresh_is_done(link) || atomic_load(&ns->adopt))
         return;
-
     pthread_mutex_lock(&link->mutex);
     memcpy(cursor->epoch, ns->epoch, sizeof(cursor->epoch));
     memcpy(cursor->log_id, ns->log_id, sizeof(cursor->log_id));

@@ -553,6 +553,8 @@ struct hf_status {
     uint64_t lost_conflicts;            /* entries that a full conflict log could not keep: blind ones only */
     uint64_t revalidated;               /* copies compared with Redis */
     bool paused;                        /* by the operator */
+    bool
+        adopting; /* after a loss the copies are being compared with what Redis holds: what differs becomes a conflict */
     bool look_only;
     bool time_unknown; /* another boot whose clock was not set; until Redis or the wall clock tell the time */
     uint64_t replay_ops_per_s, replay_bytes_per_s; /* bounds in force; 0: none */

@@ -493,7 +493,8 @@ static void test_operator__what_was_lost_is_given_up(void **state)
     start(f);
     lose_everything(f);
     run(f, "reconcile", "--on-loss=adopt", "--namespace=", NULL);
-    assert_true(f->status == 0 || f->status == 1); /* 1: the loss is in the conflict log already */
+    assert_status(f, 1);
+    assert_non_null(strstr(f->out, "  conflicts                           1\n"));
     assert_string_equal(in_redis(f, "k"), "(nil)");
 }
 

@@ -383,6 +383,68 @@ static void test_link__12_increments_that_wait_are_added_to_what_was_acknowledge
     close_store(f);
 }
 
+static bool has_adopted(void *ctx)
+{
+    return !status_of(ctx).adopting;
+}
+
+/* Until what Redis lacks is in the conflict log: so many rows. */
+static void assert_given_up(struct fixture *f, uint64_t n)
+{
+    assert_true(wait_until(has_adopted, f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(status_of(f->store).conflicts, n);
+}
+
+/* The store is closed while its copies are compared. */
+static void test_link__12_what_is_given_up_is_told_by_the_next_opening_too(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    f->ns.on_loss = HF_LOSS_ADOPT;
+    open_online(f);
+    put(f->store, "k", "v");
+    go_away(f);
+    fake_redis_wipe();
+    asked = fake_redis_asked(FAKE_EXAMINE);
+    fake_redis_freeze(FAKE_EXAMINE);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_EXAMINE, asked + 1);
+    put(f->store, "new", "v"); /* a group moves the cursor on */
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_true(status_of(f->store).adopting);
+    assert_ok(hf_checkpoint(f->store));
+    close_store(f);
+    fake_redis_thaw(FAKE_EXAMINE);
+    open_online(f);
+    assert_given_up(f, 1);
+    assert_value(f->store, "k", NULL);
+    assert_value(f->store, "new", "v");
+    close_store(f);
+    open_online(f);
+    assert_given_up(f, 1); /* and not found again */
+    close_store(f);
+}
+
+static void test_link__12_a_decision_is_for_one_loss(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "v");
+    fake_redis_wipe();
+    submit_set(f->store, "new", s_("v"));
+    wait_state(f->store, HF_LINK_HELD);
+    assert_ok(hf_decide_loss(f->store, s_(""), HF_LOSS_ADOPT));
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_given_up(f, 1);
+    fake_redis_wipe();
+    submit_set(f->store, "newer", s_("v"));
+    wait_state(f->store, HF_LINK_HELD);
+    close_store(f);
+}
+
 /* ---- 13: what Redis had acknowledged and lost again ---- */
 
 #define HOUR_MS 3600000
@@ -1001,6 +1063,8 @@ int main(void)
         TEST(9_an_own_version_that_was_sent_is_no_conflict),
         TEST(9_a_write_behind_one_that_loses_is_judged_by_the_same_base),
         TEST(12_increments_that_wait_are_added_to_what_was_acknowledged),
+        TEST(12_what_is_given_up_is_told_by_the_next_opening_too),
+        TEST(12_a_decision_is_for_one_loss),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
         TEST(13_a_rollback_is_found_again_after_another_loss),
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
