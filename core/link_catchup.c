@@ -117,7 +117,7 @@ static void note_server(struct hf_link *link)
 /* Without memory the page is read again after a new connection. */
 static void refresh(struct hf_link *link, struct hf_slice key)
 {
-    link->refresh_failed |= hf__refresh_add(link, key) != 0;
+    link->refresh_failed |= hf__refresh_add(link, key, false) != 0;
 }
 
 static void own_change(struct hf_link *link, const struct hf_shared_change *change)
@@ -156,8 +156,9 @@ static void log_read(struct hf_link *link)
                                  .above_lsn = link->surviving_lsn,
                                  .above_made_ms = link->surviving_lsn ? 0 : link->surviving_ms,
                                  .mark = ns->mark > ns->ended_mark ? ns->mark : ns->ended_mark};
-        hf__resend_begin(link, &what);
         link->catch_up = HF_CATCH_UP_RESEND;
+        if (hf__resend_begin(link, &what) != 0)
+            no_memory(link);
     } else {
         next_ns(link);
     }
@@ -272,8 +273,9 @@ static void take_loss(struct hf_link *link)
         read_log(link);
         return;
     }
-    hf__resend_begin(link, &reseed);
     link->catch_up = HF_CATCH_UP_RESEND;
+    if (hf__resend_begin(link, &reseed) != 0)
+        no_memory(link);
 }
 
 /* The connection broke before a loss was made good: what was known before it is what was published. */

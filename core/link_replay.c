@@ -579,7 +579,7 @@ void hf__replay_applied(struct hf_link *link, struct hf_send *s)
         hf__send_leave(link, s);
         return;
     }
-    if (was_doubted(link, s) && hf__refresh_add(link, hf__send_key(s)) != 0)
+    if (was_doubted(link, s) && hf__refresh_add(link, hf__send_key(s), false) != 0)
         link->refresh_failed = true;
     atomic_fetch_add(&link->store->shared_ops, 1);
     atomic_fetch_add(&link->store->replayed_ops, 1);

@@ -119,9 +119,13 @@ struct hf_cursor {
     uint64_t mark, ended_mark;
 };
 
-/* Keys held here that the change log names: their copies are fetched again, one at a time. */
+/* Keys held here that the change log or a push names: their copies are fetched again, one at a time. */
+struct hf_stale {
+    struct hf_buf key;
+    bool by_others; /* for certain: a push does not tell the writes of our own scripts apart */
+};
 struct hf_refresh {
-    struct hf_buf *keys;
+    struct hf_stale *keys;
     size_t n, next, capacity;
     bool out;
     int64_t asked_ms;
@@ -140,7 +144,9 @@ struct hf_resend {
     uint64_t retained_from; /* cursor */
     struct hf_buf after;    /* cursor: the last key looked at */
     bool retained_done, lanes_done, copies_done;
-    struct hf_notes in_lane;  /* keys that the lane brings back */
+    struct hf_notes in_lane; /* keys that the lane brings back */
+    struct hf_notes
+        changed; /* keys whose copies others had changed before the loss, and that were not fetched since */
     struct hf_before *before; /* link_before.c */
 };
 
@@ -320,7 +326,7 @@ void hf__link_note_shared(struct hf_link *link);
 void hf__link_restart_live(struct hf_link *link);
 
 /* link_resend.c */
-void hf__resend_begin(struct hf_link *link, const struct hf_resend *what);
+int hf__resend_begin(struct hf_link *link, const struct hf_resend *what); /* HF_ENOMEM */
 bool hf__resend_step(
     struct hf_link *link); /* true when all is noted; otherwise the link is woken for the next step */
 void hf__resend_release(struct hf_link *link);
@@ -373,7 +379,7 @@ void hf__decide_fail_all(struct hf_link *link, const char *reason);
 void hf__decide_note_left(struct hf_link *link); /* keys whose decision nobody heard are fetched again */
 
 /* link_refresh.c */
-int hf__refresh_add(struct hf_link *link, struct hf_slice key);
+int hf__refresh_add(struct hf_link *link, struct hf_slice key, bool by_others);
 void hf__refresh_send(struct hf_link *link);
 bool hf__refresh_is_done(const struct hf_link *link);
 void hf__refresh_release(struct hf_link *link);

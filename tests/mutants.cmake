@@ -80,6 +80,8 @@ hf_mutant(11_the_longest_life_wins_always integration/test_reconcile_histories.c
           "    return theirs_changed ? longer" "    return theirs_changed || true ? longer")
 hf_mutant(11_increments_carry_no_deadline integration/test_reconcile_histories.c *11_an_increment* core/link_lane.c
           ".deadline_ms = hf__turn_to_redis_ms(&link->turn, e->deadline_ms)" ".deadline_ms = 0")
+hf_mutant(12_copies_that_others_had_changed_are_given_back unit/test_link_histories.c *others_had_changed* core/link_resend.c
+          "        return !hf__notes_find(&r->changed, key);" "        return true;")
 hf_mutant(12_what_is_given_up_is_made_good_at_once unit/test_link_histories.c *told_by_the_next_opening* core/link_catchup.c
           "    if (!hf__refresh_is_done(link) || atomic_load(&ns->adopt))" "    if (!hf__refresh_is_done(link))")
 hf_mutant(12_another_epoch_is_ours integration/test_reconcile_histories.c *12_a_flush* core/evidence.c

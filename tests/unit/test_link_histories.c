@@ -427,6 +427,31 @@ static void test_link__12_what_is_given_up_is_told_by_the_next_opening_too(void 
     close_store(f);
 }
 
+/* The log told that another node changed it, and Redis was lost before it could be asked what that wrote. */
+static void test_link__12_a_copy_that_others_had_changed_is_not_given_back(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    fake_redis_refuse_tracking(true); /* the log alone tells */
+    open_online(f);
+    put(f->store, "k", "old");
+    put(f->store, "mine", "v");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    asked = fake_redis_asked(FAKE_FETCH);
+    fake_redis_freeze(FAKE_FETCH);
+    fake_redis_other_node("k", "newer", 0, 0);
+    wait_asked(FAKE_FETCH, asked + 1);
+    go_away(f);
+    fake_redis_thaw(FAKE_FETCH);
+    lose_all();
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("mine", "v");
+    assert_redis_holds("k", NULL);
+    assert_value(f->store, "k", NULL);
+    close_store(f);
+}
+
 static void test_link__12_a_decision_is_for_one_loss(void **state)
 {
     struct fixture *f = *state;
@@ -1065,6 +1090,7 @@ int main(void)
         TEST(12_increments_that_wait_are_added_to_what_was_acknowledged),
         TEST(12_what_is_given_up_is_told_by_the_next_opening_too),
         TEST(12_a_decision_is_for_one_loss),
+        TEST(12_a_copy_that_others_had_changed_is_not_given_back),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
         TEST(13_a_rollback_is_found_again_after_another_loss),
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
