@@ -408,7 +408,11 @@ struct hf_slice hf__send_value(const struct hf_send *s);
 enum hf_group_kind { HF_GROUP_PLAIN = 0, HF_GROUP_GUARDED, HF_GROUP_WATCHED };
 bool hf__send_group(struct hf_link *link, enum hf_group_kind kind);
 /* The connection died with what is in the list. */
-void hf__send_lost(struct hf_link *link);
+void hf__send_lost(struct hf_link *link, const struct hf_shared_error *error);
+/* Why the connection broke each time with an entry, whose longest value has so many bytes. True: for sure, and Redis has not
+ * taken it. */
+bool hf__link_blame(const struct hf_link *link, size_t longest, const struct hf_shared_error *last,
+                    char reason[HF_SHARED_REASON_MAX]);
 /* It was not sent: a live write becomes pending, a row is looked at again. */
 void hf__send_leave(struct hf_link *link, struct hf_send *s);
 /* It is refused for good. */

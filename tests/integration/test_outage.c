@@ -453,6 +453,40 @@ static void test_outage__a_key_of_another_type_is_parked_not_overwritten_at_repl
     }
 }
 
+static bool has_parked(void *ctx)
+{
+    return status_of(ctx).parked == 1;
+}
+
+static int check_last_word(void *ctx, const struct hf_parked *entry)
+{
+    (void)ctx;
+    assert_non_null(strstr(entry->reason, "at last because: ERR Protocol error: invalid bulk length"));
+    return 0;
+}
+
+/* This user may not read the limit. */
+static void test_outage__a_value_that_is_too_long_is_parked_with_the_servers_last_word(void **state)
+{
+    struct fixture *f = *state;
+    size_t n = (1 << 20) + 1;
+    char *big = calloc(1, n), text[16];
+
+    assert_non_null(big);
+    assert_ok(hf_pause(f->store));
+    assert_ok(hf_set(f->store, s_("big"), hf__slice(big, n), NULL, NULL));
+    put(f->store, "fine", "v");
+    redis_server_text(&f->redis, text, sizeof(text), "CONFIG SET proto-max-bulk-len 1048576");
+    redis_server_text(&f->redis, text, sizeof(text), "ACL SETUSER default -config");
+    assert_ok(hf_resume(f->store));
+    assert_true(wait_until(has_parked, f, BOUND_MS));
+    drain(f);
+    assert_ok(hf_parked_list(f->store, check_last_word, NULL));
+    assert_redis(f, "big", NULL);
+    assert_redis(f, "fine", "v");
+    free(big);
+}
+
 static void test_outage__an_embedded_store_shares_all_it_has_when_it_gets_an_address(void **state)
 {
     struct fixture *f = *state;
@@ -612,6 +646,7 @@ int main(void)
         T(increments_count_once_through_many_outages),
         T(a_frozen_redis_costs_a_write_no_more_than_its_timeout),
         T(a_key_of_another_type_is_parked_not_overwritten_at_replay),
+        T(a_value_that_is_too_long_is_parked_with_the_servers_last_word),
         T(an_embedded_store_shares_all_it_has_when_it_gets_an_address),
         T(a_long_queue_of_submissions_is_shared_whatever_redis_does),
         T(what_other_nodes_and_our_own_lost_tail_changed_is_fetched_at_catch_up),

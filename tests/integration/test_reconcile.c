@@ -1241,23 +1241,6 @@ static void test_reconcile__a_key_of_another_type_is_parked_with_the_reason(void
     assert_int_equal(redis_server_number(&f->redis, "LLEN newest:k"), 2);
 }
 
-static void test_reconcile__a_value_that_is_too_long_for_redis_is_parked_with_the_reason(void **state)
-{
-    struct fixture *f = *state;
-    size_t n = (1 << 20) + 1;
-    char *big = calloc(1, n), reason[160];
-
-    assert_non_null(big);
-    open_online(&f->a);
-    plain(f, "CONFIG SET proto-max-bulk-len 1048576");
-    go_away(&f->a);
-    assert_ok(hf_set(f->a.store, s_("newest:big"), hf__slice(big, n), NULL, NULL));
-    play_refused(f, NULL);
-    assert_string_equal(parked_reason(&f->a, reason), "the connection broke each time that this entry was sent");
-    assert_redis(f, "newest:big", NULL);
-    free(big);
-}
-
 /* From now on as a user with all rights but these. */
 static void become_user_without(struct fixture *f, const char *refused)
 {
@@ -1273,6 +1256,50 @@ static void open_as_user_without(struct fixture *f, const char *refused)
     close_node(&f->a);
     become_user_without(f, refused);
     open_online(&f->a);
+}
+
+/* A megabyte and a byte, to a server that takes a megabyte. */
+static void check_too_long(struct fixture *f, bool in_lane, const char *expected)
+{
+    struct hf_batch *batch;
+    size_t n = (1 << 20) + 1;
+    char *big = calloc(1, n), reason[160];
+
+    assert_non_null(big);
+    plain(f, "CONFIG SET proto-max-bulk-len 1048576");
+    go_away(&f->a);
+    assert_ok(hf_batch_new(f->a.store, &batch));
+    assert_ok(hf_batch_set(batch, s_("newest:big"), hf__slice(big, n), NULL));
+    if (in_lane)
+        assert_ok(hf_batch_commit(batch, NULL));
+    else
+        assert_ok(hf_set(f->a.store, s_("newest:big"), hf__slice(big, n), NULL, NULL));
+    hf_batch_free(batch);
+    put(f->a.store, "newest:fine", "v");
+    come_back(&f->a);
+    if (!strstr(parked_reason(&f->a, reason), expected))
+        fail_msg("it was parked because \"%s\"; expected \"%s\"", reason, expected);
+    assert_redis(f, "newest:big", NULL);
+    assert_redis(f, "newest:fine", "v");
+    free(big);
+}
+
+static void test_reconcile__a_value_that_is_too_long_for_redis_is_parked_with_the_limit(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(&f->a);
+    check_too_long(f, false,
+                   "a value of 1048577 bytes is longer than the server takes: proto-max-bulk-len is 1048576");
+}
+
+static void test_reconcile__a_batch_that_is_too_long_for_redis_is_parked_with_the_limit(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(&f->a);
+    check_too_long(f, true,
+                   "a value of 1048577 bytes is longer than the server takes: proto-max-bulk-len is 1048576");
 }
 
 static void assert_held(struct node *node, const char *reason)
@@ -1423,7 +1450,8 @@ int main(void)
         T(a_resolver_that_fails_is_asked_again),
         T(a_resolver_that_always_fails_leaves_its_change_parked),
         T(a_key_of_another_type_is_parked_with_the_reason),
-        T(a_value_that_is_too_long_for_redis_is_parked_with_the_reason),
+        T(a_value_that_is_too_long_for_redis_is_parked_with_the_limit),
+        T(a_batch_that_is_too_long_for_redis_is_parked_with_the_limit),
         T(who_may_run_no_scripts_cannot_begin_a_history),
         T(a_user_who_may_run_no_scripts_is_served_by_single_commands),
         T(increments_of_a_user_who_may_run_no_scripts_hold_the_link_with_the_reason),
