@@ -1339,6 +1339,21 @@ static void test_reconcile__a_user_who_may_run_no_scripts_is_served_by_single_co
     assert_int_equal(status_of(&f->a).parked, 0);
 }
 
+static void test_reconcile__decisions_of_a_user_who_may_run_no_scripts_fail_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result r;
+
+    open_as_user_without(f, "-@scripting");
+    assert_code(HF_EAUTH, hf_set_if_absent(f->a.store, s_("newest:k"), s_("v"), NULL, &r));
+    assert_non_null(strstr(hf_errmsg(), "NOPERM this user has no permissions to run the 'eval"));
+    assert_code(HF_NOT_FOUND, hf_exists(f->a.store, s_("newest:k"), NULL)); /* certainly not done */
+    assert_ok(hf_set(f->a.store, s_("newest:other"), s_("v"), NULL, &r));
+    assert_true(r.shared);
+    assert_int_equal(status_of(&f->a).link, HF_LINK_ONLINE);
+    assert_int_equal(status_of(&f->a).pending_keys, 0);
+}
+
 static void test_reconcile__increments_of_a_user_who_may_run_no_scripts_hold_the_link_with_the_reason(void **state)
 {
     struct fixture *f = *state;
@@ -1454,6 +1469,7 @@ int main(void)
         T(a_batch_that_is_too_long_for_redis_is_parked_with_the_limit),
         T(who_may_run_no_scripts_cannot_begin_a_history),
         T(a_user_who_may_run_no_scripts_is_served_by_single_commands),
+        T(decisions_of_a_user_who_may_run_no_scripts_fail_alone),
         T(increments_of_a_user_who_may_run_no_scripts_hold_the_link_with_the_reason),
         T(a_key_that_the_user_may_not_touch_is_parked_with_the_reason),
         T(a_user_who_may_not_read_info_reconciles_all_the_same),
