@@ -360,6 +360,9 @@ static void lane_done(void *ctx, struct hf_shared_lane *lane)
     } else if (error.class == HF_SHARED_STATE && error.oom) {
         hf__link_note_out_of_memory(link, &error);
         hf__link_pump(link);
+    } else if (error.class == HF_SHARED_AUTH) { /* rows need other rights: they go first */
+        link->refused = error;
+        hf__link_pump(link);
     } else if (error.class != HF_SHARED_LINK) {
         hf__link_fail(link, &error);
     }

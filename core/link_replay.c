@@ -706,6 +706,8 @@ static int take_prepared(struct hf_link *link)
             break;
         *to = *from;
         *from = (struct hf_send){0};
+        if (link->no_scripts) /* which was not known when it was prepared */
+            hf__replay_not_as_guarded(link, to);
         link->sends.bytes += to->key.len + to->value.len;
     }
     hf__look_end(&look);

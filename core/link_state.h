@@ -254,11 +254,13 @@ struct hf_link {
     bool rows_done, lanes_done; /* in this pass */
     bool again;                 /* something of this pass has to be sent again */
     bool lane_again;            /* lane entries were left: the rest of the lane waits for the next pass */
-    bool decide_turn;           /* decisions, or all else */
-    bool live_turn;             /* whose turn it is when both have work */
-    bool checking;              /* the pass is through; the checkpoint that clears its rows is awaited */
-    unsigned rows_budget;       /* rows in the next group of the replay */
-    unsigned contended;         /* times in a row that a single row was touched between examination and store */
+    struct hf_shared_error
+        refused;          /* why, when this user may not send them: the link is held when the pass is through */
+    bool decide_turn;     /* decisions, or all else */
+    bool live_turn;       /* whose turn it is when both have work */
+    bool checking;        /* the pass is through; the checkpoint that clears its rows is awaited */
+    unsigned rows_budget; /* rows in the next group of the replay */
+    unsigned contended;   /* times in a row that a single row was touched between examination and store */
     int64_t rows_sent_ms;
     int64_t rows_not_before_ms; /* the throttle, and the random delay: timeline */
     int64_t wake_due_ms;        /* of the timer, while connected and not paused: timeline; 0: not set */

@@ -1369,6 +1369,49 @@ static void test_reconcile__increments_of_a_user_who_may_run_no_scripts_hold_the
     assert_redis(f, "newest:n", "5");
 }
 
+/* More than a group of rows wait, and come to a Redis where no scripts may be run. A link that is held stays so. */
+static void come_back_with_rows(struct fixture *f)
+{
+    char key[32];
+
+    for (int i = 0; i < 300; i++) {
+        snprintf(key, sizeof(key), "newest:%d", i);
+        put(f->a.store, key, "v");
+    }
+    close_node(&f->a);
+    f->a.opts.redis_backoff_max_ms = 60000;
+    proxy_set_away(f->a.proxy, false);
+    open_node(&f->a);
+}
+
+static void test_reconcile__many_rows_of_a_user_who_may_run_no_scripts_are_served(void **state)
+{
+    struct fixture *f = *state;
+
+    open_as_user_without(f, "-@scripting");
+    go_away(&f->a);
+    come_back_with_rows(f);
+    assert_true(wait_link(f->a.store, HF_LINK_ONLINE, BOUND_MS));
+    assert_int_equal(status_of(&f->a).pending_keys, 0);
+    assert_redis(f, "newest:299", "v");
+}
+
+/* The link is held for the increment, but not before all else was shared. */
+static void test_reconcile__an_increment_that_holds_the_link_holds_no_rows_up(void **state)
+{
+    struct fixture *f = *state;
+    int64_t n;
+
+    open_as_user_without(f, "-@scripting");
+    go_away(&f->a);
+    assert_ok(hf_incr(f->a.store, s_("newest:n"), 5, &n, NULL));
+    come_back_with_rows(f);
+    assert_held(&f->a, "NOPERM");
+    assert_int_equal(status_of(&f->a).pending_keys, 1);
+    assert_redis(f, "newest:299", "v");
+    assert_redis(f, "newest:n", NULL);
+}
+
 static void test_reconcile__a_key_that_the_user_may_not_touch_is_parked_with_the_reason(void **state)
 {
     struct fixture *f = *state;
@@ -1471,6 +1514,8 @@ int main(void)
         T(a_user_who_may_run_no_scripts_is_served_by_single_commands),
         T(decisions_of_a_user_who_may_run_no_scripts_fail_alone),
         T(increments_of_a_user_who_may_run_no_scripts_hold_the_link_with_the_reason),
+        T(many_rows_of_a_user_who_may_run_no_scripts_are_served),
+        T(an_increment_that_holds_the_link_holds_no_rows_up),
         T(a_key_that_the_user_may_not_touch_is_parked_with_the_reason),
         T(a_user_who_may_not_read_info_reconciles_all_the_same),
     };
