@@ -136,7 +136,9 @@ void hf__trial_begin(struct hf_turn *turn, const struct hf_notes *notes, struct 
     trial->uncompared =
         s->ns->writers != HF_WRITERS_ANY && trial->c.foreign.op == 0 && trial->c.why == HF_PENDING_WRITE;
     trial->want = trial->uncompared ? 0 : hf__judge_first_want(&trial->c);
-    trial->guarded = trial->uncompared || set_guards(trial); /* without a guard: over any string */
+    /* Where nobody else writes, the script stores over any string. Where other nodes do, the log has the last word, and what
+     * a script writes is told as if another had written it: each copy would be fetched. */
+    trial->guarded = trial->uncompared ? s->ns->writers == HF_WRITERS_THIS_NODE : set_guards(trial);
 }
 
 /* ---- what was seen there ---- */

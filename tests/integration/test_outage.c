@@ -471,6 +471,23 @@ static void test_outage__a_key_of_another_type_is_parked_without_the_right_to_ru
     check_hashes_stay(f);
 }
 
+/* Redis tells what our scripts write as if it was another's. */
+static void test_outage__what_was_replayed_among_nodes_is_not_fetched(void **state)
+{
+    struct fixture *f = *state;
+    char key[32];
+
+    stop_redis(f);
+    for (int i = 0; i < 500; i++) {
+        snprintf(key, sizeof(key), "nodes:%d", i);
+        put(f->store, key, "v");
+    }
+    start_redis(f);
+    drain(f);
+    assert_redis(f, "nodes:499", "v");
+    assert_int_equal(status_of(f).refreshed, 0);
+}
+
 static bool has_parked(void *ctx)
 {
     return status_of(ctx).parked == 1;
@@ -664,6 +681,7 @@ int main(void)
         T(increments_count_once_through_many_outages),
         T(a_frozen_redis_costs_a_write_no_more_than_its_timeout),
         T(a_key_of_another_type_is_parked_not_overwritten_at_replay),
+        T(what_was_replayed_among_nodes_is_not_fetched),
         T(a_key_of_another_type_is_parked_without_the_right_to_run_scripts),
         T(a_value_that_is_too_long_is_parked_with_the_servers_last_word),
         T(an_embedded_store_shares_all_it_has_when_it_gets_an_address),

@@ -1,5 +1,6 @@
 /* Sequences that broke an earlier draft of the design and need a Redis that answers as scripted. Each has a mutant
  * (mutants.cmake): the same test with the defence taken out must fail. */
+#include "fake_server.h"
 #include "fake_tier.h"
 #include "scratch.h"
 
@@ -743,6 +744,41 @@ static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
     close_store(f);
 }
 
+/* Another node, which is there, deletes keys while rows before theirs are on their way: later than we wrote them. Only nodes
+ * write, so nothing is compared but what the log names. */
+static void test_link__10_a_delete_named_during_the_replay_counts_among_nodes(void **state)
+{
+    struct fixture *f = *state;
+    char log_name[64];
+
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    fake_redis_foreign_set("blind", "v", 0);
+    open_online(f);
+    put(f->store, "known", "base");
+    put(f->store, "evicted", "base");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    go_away(f);
+    put_two_big(f->store);
+    put(f->store, "known", "ours");
+    put(f->store, "blind", "ours");
+    put(f->store, "evicted", "ours");
+    come_back_to_the_first_group(f);
+    fake_redis_other_node("known", NULL, 0, 0);
+    fake_redis_other_node("blind", NULL, 0, 0);
+    fake_redis_foreign_delete("evicted"); /* which no log explains */
+    snprintf(log_name, sizeof(log_name), "_hf::log:%s", fake_server.data.epoch);
+    fake_redis_foreign_delete(log_name); /* nothing is there; but the name is told, as Redis does */
+    wait_told();
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("known", NULL);
+    assert_redis_holds("blind", NULL);
+    assert_redis_holds("evicted", "ours");
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(status_of(f->store).conflicts, 2);
+    close_store(f);
+}
+
 /* It waits behind another while its row, which took it in, is judged, and a checkpoint comes between. */
 static void test_link__A2_a_live_write_that_has_ended_with_its_row_is_not_sent(void **state)
 {
@@ -1087,6 +1123,7 @@ int main(void)
         TEST(2_live_increments_do_not_overtake_stored_ones),
         TEST(9_an_own_version_that_was_sent_is_no_conflict),
         TEST(9_a_write_behind_one_that_loses_is_judged_by_the_same_base),
+        TEST(10_a_delete_named_during_the_replay_counts_among_nodes),
         TEST(12_increments_that_wait_are_added_to_what_was_acknowledged),
         TEST(12_what_is_given_up_is_told_by_the_next_opening_too),
         TEST(12_a_decision_is_for_one_loss),
