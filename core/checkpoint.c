@@ -153,6 +153,8 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
     }
     if (rc == 0 && (s->what & HF_LEFT_LANE))
         rc = run->ops->lane_remove(run->txn, s->lsn);
+    if (rc == 0 && (s->what & HF_LEFT_LANE) && (s->what & HF_LEFT_PARKED))
+        rc = hf__record_mark(run->ops, run->txn, settled_key(s), s->lsn, true);
     if (rc == 0 && (s->what & HF_LEFT_RELANE))
         rc = run->ops->lane_put(run->txn, &s->more->retained);
     if (rc == 0 && (s->what & HF_LEFT_RELANE))

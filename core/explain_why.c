@@ -91,6 +91,18 @@ static void tell_conflict(const struct hf_why *why, char *text)
              why->rule, time_text(why->decided_ms, decided));
 }
 
+static void tell_dropped(const struct hf_why *why, char *text)
+{
+    char theirs[96];
+    int n = snprintf(text, HF_WHY_MAX, "our latest change was dropped, by the operator or at a bound: ");
+
+    describe_theirs(why, theirs, sizeof(theirs));
+    if (why->e->shared_known)
+        snprintf(text + n, HF_WHY_MAX - (size_t)n, "Redis holds %s", theirs);
+    else
+        snprintf(text + n, HF_WHY_MAX - (size_t)n, "what Redis holds is not known: %s", why->not_asked);
+}
+
 static void tell_unasked(const struct hf_why *why, char *text)
 {
     const struct hf_explanation *e = why->e;
@@ -153,6 +165,8 @@ void hf__explain_why(const struct hf_why *why, char *text)
         tell_parked(why, text);
     else if (is_decided(why))
         tell_conflict(why, text);
+    else if (why->e->outcome == HF_OUTCOME_DROPPED)
+        tell_dropped(why, text);
     else
         tell_tiers(why, text);
 }

@@ -173,6 +173,7 @@ void hf__link_begin_pass(struct hf_link *link)
     link->lanes_done = false;
     link->again = false;
     link->lane_again = false;
+    link->refused = (struct hf_shared_error){0};
     link->checking = false;
     link->only_deletes = link->out_of_memory; /* they free memory; the pass after it tries everything again */
     link->out_of_memory = false;
@@ -204,8 +205,11 @@ static void end_pass(struct hf_link *link)
     } else if (hf__checkpoint_ended(link->store, link->checkpoint_ticket)) {
         bool left = anything_left(link);
         bool again = link->again || link->lane_again;
+        struct hf_shared_error refused = link->refused;
         hf__link_begin_pass(link);
-        if (!left && link->track_later) {
+        if (left && refused.class != HF_SHARED_OK) {
+            hf__link_fail(link, &refused);
+        } else if (!left && link->track_later) {
             link->log_behind = true; /* once more from the start, and with tracking */
             hf__link_wake(link->store);
         } else if (!left) {

@@ -134,7 +134,7 @@ static void note_server(struct hf_link *link)
 /* Without memory the page is read again after a new connection. */
 static void refresh(struct hf_link *link, struct hf_slice key)
 {
-    link->refresh_failed |= hf__refresh_add(link, key) != 0;
+    link->refresh_failed |= hf__refresh_add(link, key, false) != 0;
 }
 
 static void own_change(struct hf_link *link, const struct hf_shared_change *change)
@@ -173,8 +173,9 @@ static void log_read(struct hf_link *link)
                                  .above_lsn = link->surviving_lsn,
                                  .above_made_ms = link->surviving_lsn ? 0 : link->surviving_ms,
                                  .mark = ns->mark > ns->ended_mark ? ns->mark : ns->ended_mark};
-        hf__resend_begin(link, &what);
         link->catch_up = HF_CATCH_UP_RESEND;
+        if (hf__resend_begin(link, &what) != 0)
+            no_memory(link);
     } else {
         next_ns(link);
     }
@@ -284,13 +285,14 @@ static void take_loss(struct hf_link *link)
     }
     atomic_fetch_add(&link->store->losses, 1);
     ns->sweep = true;
-    ns->adopt = policy == HF_LOSS_ADOPT;
+    atomic_store(&ns->adopt, policy == HF_LOSS_ADOPT);
     if (policy == HF_LOSS_ADOPT) {
         read_log(link);
         return;
     }
-    hf__resend_begin(link, &reseed);
     link->catch_up = HF_CATCH_UP_RESEND;
+    if (hf__resend_begin(link, &reseed) != 0)
+        no_memory(link);
 }
 
 /* The connection broke before a loss was made good: what was known before it is what was published. */
@@ -446,9 +448,9 @@ void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns)
 {
     struct hf_cursor *cursor = &link->published[ns - link->store->namespaces.all];
 
-    if (!hf__refresh_is_done(link)) /* a crash must find the log where these keys are named */
+    /* A crash must find the log where these keys are named, and the loss whose records are not all made. */
+    if (!hf__refresh_is_done(link) || atomic_load(&ns->adopt))
         return;
-
     pthread_mutex_lock(&link->mutex);
     memcpy(cursor->epoch, ns->epoch, sizeof(cursor->epoch));
     memcpy(cursor->log_id, ns->log_id, sizeof(cursor->log_id));

@@ -255,7 +255,7 @@ static void note_left(struct hf_link *link)
         else if (intent->noted)
             hf__intent_end(link->store, intent);
         else
-            intent->noted = hf__refresh_add(link, key) == 0; /* without memory it is met again */
+            intent->noted = hf__refresh_add(link, key, false) == 0; /* without memory it is met again */
     }
 }
 

@@ -236,8 +236,22 @@ static void take_bad(struct hf_link *link, size_t bad, const char *reason)
     hold_lane(link);
 }
 
+/* The unit at the head, which is all that was sent. False when there is no room for it. */
+static bool park_suspect(struct hf_link *link, const struct hf_shared_error *error)
+{
+    struct hf_lane_list *list = &link->lane_sends;
+    char reason[HF_SHARED_REASON_MAX];
+    size_t longest = 0;
+    bool certain;
+
+    for (size_t i = 0; i < list->n; i++)
+        longest = list->sends[i].entry.value.len > longest ? list->sends[i].entry.value.len : longest;
+    certain = hf__link_blame(link, longest, error, reason);
+    return park_range(link, 0, list->n, !certain, reason);
+}
+
 /* The connection died with this request: the mark will tell. */
-static void take_loss(struct hf_link *link)
+static void take_loss(struct hf_link *link, const struct hf_shared_error *error)
 {
     struct hf_lane_list *list = &link->lane_sends;
     uint64_t head = list->sends[0].entry.lsn;
@@ -245,8 +259,7 @@ static void take_loss(struct hf_link *link)
 
     link->suspect_losses = link->suspect_lsn == head ? link->suspect_losses + 1 : 1;
     link->suspect_lsn = head;
-    if (end == list->n && link->suspect_losses >= HF_LINK_SUSPECT_LOSSES &&
-        park_range(link, 0, end, true, "the connection broke each time that this entry was sent"))
+    if (end == list->n && link->suspect_losses >= HF_LINK_SUSPECT_LOSSES && park_suspect(link, error))
         return;
     for (size_t i = 0; i < list->n; i++)
         hf__settle_mark_sent(link->store, list->sends[i].entry.key, list->sends[i].entry.lsn);
@@ -327,7 +340,7 @@ static void lane_done(void *ctx, struct hf_shared_lane *lane)
             return;
     }
     if (outcome == HF_LANE_FAILED && error.class == HF_SHARED_LINK)
-        take_loss(link);
+        take_loss(link, &error);
     else if (outcome == HF_LANE_APPLIED || outcome == HF_LANE_ALREADY)
         take_applied(link, ns, outcome == HF_LANE_ALREADY);
     else if (outcome == HF_LANE_MARK)
@@ -346,6 +359,9 @@ static void lane_done(void *ctx, struct hf_shared_lane *lane)
         log_missing ? hf__link_log_is_gone(link) : hf__link_pump(link);
     } else if (error.class == HF_SHARED_STATE && error.oom) {
         hf__link_note_out_of_memory(link, &error);
+        hf__link_pump(link);
+    } else if (error.class == HF_SHARED_AUTH) { /* rows need other rights: they go first */
+        link->refused = error;
         hf__link_pump(link);
     } else if (error.class != HF_SHARED_LINK) {
         hf__link_fail(link, &error);

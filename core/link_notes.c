@@ -130,7 +130,7 @@ void hf__link_doubt_copy(struct hf_link *link, struct hf_slice key)
 
     switch (what_is_concerned(link, key)) {
     case CONCERN_NONE: break;
-    case CONCERN_COPY: done = hf__refresh_add(link, key) == 0; break;
+    case CONCERN_COPY: done = hf__refresh_add(link, key, false) == 0; break;
     case CONCERN_OWED: done = doubt_owed(link, key); break;
     }
     link->log_behind |= !done; /* without memory: catch up once more */
@@ -144,7 +144,7 @@ void hf__link_foreign_change(struct hf_link *link, const struct hf_shared_change
 
     switch (what_is_concerned(link, change->key)) {
     case CONCERN_NONE: break;
-    case CONCERN_COPY: done = hf__refresh_add(link, change->key) == 0; break;
+    case CONCERN_COPY: done = hf__refresh_add(link, change->key, true) == 0; break;
     case CONCERN_OWED: done = note(link, change->key, &foreign); break;
     }
     link->refresh_failed |= !done; /* without memory the page is read again after a new connection */

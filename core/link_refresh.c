@@ -7,22 +7,30 @@
 
 #include <stdlib.h>
 
-int hf__refresh_add(struct hf_link *link, struct hf_slice key)
+static struct hf_slice key_at(const struct hf_refresh *r, size_t i)
+{
+    return hf__slice(r->keys[i].key.data, r->keys[i].key.len);
+}
+
+int hf__refresh_add(struct hf_link *link, struct hf_slice key, bool by_others)
 {
     struct hf_refresh *r = &link->refresh;
     int rc;
 
-    if (r->n > r->next && hf__slice_eq(key, hf__slice(r->keys[r->n - 1].data, r->keys[r->n - 1].len)))
+    if (r->n > r->next && hf__slice_eq(key, key_at(r, r->n - 1))) {
+        r->keys[r->n - 1].by_others |= by_others;
         return 0;
+    }
     if (r->n == r->capacity) {
         size_t capacity = r->capacity ? 2 * r->capacity : 64;
-        struct hf_buf *grown = realloc(r->keys, capacity * sizeof(*grown));
+        struct hf_stale *grown = realloc(r->keys, capacity * sizeof(*grown));
         if (!grown)
             return hf__fail(HF_ENOMEM, "out of memory: a list of %zu keys", capacity);
         r->keys = grown;
         r->capacity = capacity;
     }
-    rc = hf__buf_copy(key, &r->keys[r->n]);
+    r->keys[r->n].by_others = by_others;
+    rc = hf__buf_copy(key, &r->keys[r->n].key);
     if (rc == 0) {
         pthread_mutex_lock(&link->mutex); /* who waits for all to be shared looks at the count */
         r->n++;
@@ -40,7 +48,7 @@ bool hf__refresh_is_done(const struct hf_link *link)
 void hf__refresh_release(struct hf_link *link)
 {
     for (size_t i = link->refresh.next; i < link->refresh.n; i++)
-        hf_buf_release(&link->refresh.keys[i]);
+        hf_buf_release(&link->refresh.keys[i].key);
     free(link->refresh.keys);
     link->refresh = (struct hf_refresh){0};
 }
@@ -50,7 +58,7 @@ static void advance(struct hf_link *link)
 {
     struct hf_refresh *r = &link->refresh;
 
-    hf_buf_release(&r->keys[r->next]);
+    hf_buf_release(&r->keys[r->next].key);
     pthread_mutex_lock(&link->mutex);
     r->next++;
     if (r->next == r->n) {
@@ -111,7 +119,7 @@ void hf__refresh_send(struct hf_link *link)
     struct hf_refresh *r = &link->refresh;
 
     while (!r->out && !hf__refresh_is_done(link)) {
-        struct hf_slice key = hf__slice(r->keys[r->next].data, r->keys[r->next].len);
+        struct hf_slice key = key_at(r, r->next);
         if (!is_stale(link, key, &r->seen)) {
             advance(link);
             continue;

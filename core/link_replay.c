@@ -444,25 +444,19 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     }
 }
 
-/* Whether a group of this kind can take the row without a judge. */
-static bool goes_with(const struct hf_trial *trial, enum hf_group_kind kind)
-{
-    return kind == HF_GROUP_GUARDED ? trial->guarded : !trial->examined;
-}
-
-static bool store_unjudged(struct hf_link *link, enum hf_group_kind kind)
+static bool store_guarded(struct hf_link *link)
 {
     bool any = false;
 
     for (size_t i = 0; i < link->sends.n; i++) {
         struct hf_send *s = &link->sends.sends[i];
-        if (!goes_with(s->trial, kind))
+        if (!s->trial->guarded)
             continue;
         hf__trial_judge_unexamined(s->trial);
         put_into_group(s);
         any = true;
     }
-    return any && hf__send_group(link, kind);
+    return any && hf__send_group(link, HF_GROUP_GUARDED);
 }
 
 #define EXAMINED_MAX 100u /* keys that are watched at once: Redis compares each with all others */
@@ -482,7 +476,7 @@ static bool examine_some(struct hf_link *link)
 bool hf__replay_try(struct hf_link *link)
 {
     link->rows_sent_ms = link->turn.now_ms;
-    return store_unjudged(link, HF_GROUP_PLAIN) || store_unjudged(link, HF_GROUP_GUARDED) || examine_some(link);
+    return store_guarded(link) || examine_some(link);
 }
 
 /* ---- settling ---- */
@@ -586,7 +580,7 @@ void hf__replay_applied(struct hf_link *link, struct hf_send *s)
         hf__send_leave(link, s);
         return;
     }
-    if (was_doubted(link, s) && hf__refresh_add(link, hf__send_key(s)) != 0)
+    if (was_doubted(link, s) && hf__refresh_add(link, hf__send_key(s), false) != 0)
         link->refresh_failed = true;
     atomic_fetch_add(&link->store->shared_ops, 1);
     atomic_fetch_add(&link->store->replayed_ops, 1);
@@ -711,6 +705,8 @@ static int take_prepared(struct hf_link *link)
             break;
         *to = *from;
         *from = (struct hf_send){0};
+        if (link->no_scripts) /* which was not known when it was prepared */
+            hf__replay_not_as_guarded(link, to);
         link->sends.bytes += to->key.len + to->value.len;
     }
     hf__look_end(&look);

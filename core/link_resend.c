@@ -21,15 +21,31 @@ void hf__resend_release(struct hf_link *link)
 {
     hf_buf_release(&link->resend.after);
     hf__notes_release(&link->resend.in_lane);
+    hf__notes_release(&link->resend.changed);
     hf__before_free(link->resend.before);
     link->resend = (struct hf_resend){0};
 }
 
-void hf__resend_begin(struct hf_link *link, const struct hf_resend *what)
+/* A copy that others had replaced when the link broke is not given back. */
+static int note_changed(struct hf_link *link)
+{
+    const struct hf_refresh *refresh = &link->refresh;
+
+    for (size_t i = refresh->next; i < refresh->n; i++) {
+        const struct hf_stale *stale = &refresh->keys[i];
+        struct hf_slice key = hf__slice(stale->key.data, stale->key.len);
+        if (stale->by_others && !hf__notes_of(&link->resend.changed, key))
+            return hf__fail(HF_ENOMEM, "out of memory: a list of %zu keys", refresh->n);
+    }
+    return 0;
+}
+
+int hf__resend_begin(struct hf_link *link, const struct hf_resend *what)
 {
     hf__resend_release(link);
     link->resend = *what;
     link->resend.ticket = hf__checkpoint_ticket(link->store); /* then the local tier knows every copy */
+    return what->why == HF_ENTRY_RESEED ? note_changed(link) : 0;
 }
 
 static bool overlay_is_full(struct hf_link *link)
@@ -176,7 +192,7 @@ static bool is_wanted(const struct hf_link *link, struct hf_slice key, const str
         hf__is_expired(record->deadline_ms, hf__now_ms(link->store)))
         return false;
     if (r->why == HF_ENTRY_RESEED)
-        return !(record->flags & HF_RECORD_UNVERIFIED);
+        return !hf__notes_find(&r->changed, key);
     if (record->lsn == 0 || hf__notes_find(&r->in_lane, key))
         return false; /* another node's, or its lane brings it */
     return is_above(r, record->lsn, record->made_ms);

@@ -6,6 +6,7 @@
 #include "fail.h"
 #include "settle.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -153,15 +154,33 @@ static void take_result(struct hf_link *link, struct hf_send *s, const struct hf
         hf__send_leave(link, s);
 }
 
-void hf__send_lost(struct hf_link *link)
+bool hf__link_blame(const struct hf_link *link, size_t longest, const struct hf_shared_error *last,
+                    char reason[HF_SHARED_REASON_MAX])
+{
+    const struct hf_shared_facts *facts = &link->facts;
+    bool too_long = facts->has_config && longest > facts->max_value_bytes;
+
+    if (too_long)
+        snprintf(reason, HF_SHARED_REASON_MAX,
+                 "a value of %zu bytes is longer than the server takes: proto-max-bulk-len is %" PRIu64, longest,
+                 facts->max_value_bytes);
+    else
+        snprintf(reason, HF_SHARED_REASON_MAX,
+                 "the connection broke each time that this entry was sent, at last because: %.80s", last->reason);
+    return too_long;
+}
+
+void hf__send_lost(struct hf_link *link, const struct hf_shared_error *error)
 {
     struct hf_send_list *list = &link->sends;
     uint64_t head = list->sends[0].lsn;
+    char reason[HF_SHARED_REASON_MAX];
 
     link->suspect_losses = link->suspect_lsn == head ? link->suspect_losses + 1 : 1;
     link->suspect_lsn = head;
     if (list->n == 1 && link->suspect_losses >= HF_LINK_SUSPECT_LOSSES) {
-        hf__send_park(link, &list->sends[0], "the connection broke each time that this entry was sent");
+        (void)hf__link_blame(link, hf__send_value(&list->sends[0]).len, error, reason);
+        hf__send_park(link, &list->sends[0], reason);
     } else {
         for (size_t i = 0; i < list->n; i++) {
             struct hf_send *s = &list->sends[i];
@@ -320,7 +339,7 @@ static void group_done(void *ctx, struct hf_shared_group *group)
 
     hf__turn_begin(link->store, &link->turn);
     if (error.class == HF_SHARED_LINK) {
-        hf__send_lost(link);
+        hf__send_lost(link, &error);
         hf__link_out(link, false);
         return; /* `lost` follows */
     }

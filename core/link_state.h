@@ -42,8 +42,8 @@ struct hf_trial {
     struct hf_pending_row row; /* its slices point to `base_value` and to the key of the send */
     struct hf_case c;
     struct hf_judgement verdict;
-    bool examined; /* Redis is looked at before it is changed ... */
-    bool guarded;  /* ... first by the script that changes it, if the key holds what one of the guards says */
+    bool uncompared; /* with what Redis holds: only another type is not replaced */
+    bool guarded;    /* at first by the script that changes it, if the key holds what one of the guards says */
     struct hf_shared_guard guards[HF_PENDING_OWN_MAX + 2];
     size_t n_guards;
     bool in_turn; /* in the examination under way, and in the group that follows it */
@@ -120,9 +120,13 @@ struct hf_cursor {
     uint64_t mark, ended_mark;
 };
 
-/* Keys held here that the change log names: their copies are fetched again, one at a time. */
+/* Keys held here that the change log or a push names: their copies are fetched again, one at a time. */
+struct hf_stale {
+    struct hf_buf key;
+    bool by_others; /* for certain: a push does not tell the writes of our own scripts apart */
+};
 struct hf_refresh {
-    struct hf_buf *keys;
+    struct hf_stale *keys;
     size_t n, next, capacity;
     bool out;
     int64_t asked_ms;
@@ -141,7 +145,9 @@ struct hf_resend {
     uint64_t retained_from; /* cursor */
     struct hf_buf after;    /* cursor: the last key looked at */
     bool retained_done, lanes_done, copies_done;
-    struct hf_notes in_lane;  /* keys that the lane brings back */
+    struct hf_notes in_lane; /* keys that the lane brings back */
+    struct hf_notes
+        changed; /* keys whose copies others had changed before the loss, and that were not fetched since */
     struct hf_before *before; /* link_before.c */
 };
 
@@ -250,11 +256,13 @@ struct hf_link {
     bool rows_done, lanes_done; /* in this pass */
     bool again;                 /* something of this pass has to be sent again */
     bool lane_again;            /* lane entries were left: the rest of the lane waits for the next pass */
-    bool decide_turn;           /* decisions, or all else */
-    bool live_turn;             /* whose turn it is when both have work */
-    bool checking;              /* the pass is through; the checkpoint that clears its rows is awaited */
-    unsigned rows_budget;       /* rows in the next group of the replay */
-    unsigned contended;         /* times in a row that a single row was touched between examination and store */
+    struct hf_shared_error
+        refused;          /* why, when this user may not send them: the link is held when the pass is through */
+    bool decide_turn;     /* decisions, or all else */
+    bool live_turn;       /* whose turn it is when both have work */
+    bool checking;        /* the pass is through; the checkpoint that clears its rows is awaited */
+    unsigned rows_budget; /* rows in the next group of the replay */
+    unsigned contended;   /* times in a row that a single row was touched between examination and store */
     int64_t rows_sent_ms;
     int64_t rows_not_before_ms; /* the throttle, and the random delay: timeline */
     int64_t wake_due_ms;        /* of the timer, while connected and not paused: timeline; 0: not set */
@@ -323,7 +331,7 @@ void hf__link_note_shared(struct hf_link *link);
 void hf__link_restart_live(struct hf_link *link);
 
 /* link_resend.c */
-void hf__resend_begin(struct hf_link *link, const struct hf_resend *what);
+int hf__resend_begin(struct hf_link *link, const struct hf_resend *what); /* HF_ENOMEM */
 bool hf__resend_step(
     struct hf_link *link); /* true when all is noted; otherwise the link is woken for the next step */
 void hf__resend_release(struct hf_link *link);
@@ -376,7 +384,7 @@ void hf__decide_fail_all(struct hf_link *link, const char *reason);
 void hf__decide_note_left(struct hf_link *link); /* keys whose decision nobody heard are fetched again */
 
 /* link_refresh.c */
-int hf__refresh_add(struct hf_link *link, struct hf_slice key);
+int hf__refresh_add(struct hf_link *link, struct hf_slice key, bool by_others);
 void hf__refresh_send(struct hf_link *link);
 bool hf__refresh_is_done(const struct hf_link *link);
 void hf__refresh_release(struct hf_link *link);
@@ -405,7 +413,11 @@ struct hf_slice hf__send_value(const struct hf_send *s);
 enum hf_group_kind { HF_GROUP_PLAIN = 0, HF_GROUP_GUARDED, HF_GROUP_WATCHED };
 bool hf__send_group(struct hf_link *link, enum hf_group_kind kind);
 /* The connection died with what is in the list. */
-void hf__send_lost(struct hf_link *link);
+void hf__send_lost(struct hf_link *link, const struct hf_shared_error *error);
+/* Why the connection broke each time with an entry, whose longest value has so many bytes. True: for sure, and Redis has not
+ * taken it. */
+bool hf__link_blame(const struct hf_link *link, size_t longest, const struct hf_shared_error *last,
+                    char reason[HF_SHARED_REASON_MAX]);
 /* It was not sent: a live write becomes pending, a row is looked at again. */
 void hf__send_leave(struct hf_link *link, struct hf_send *s);
 /* It is refused for good. */

@@ -118,12 +118,23 @@ static void end_gaps(struct hf_sweep *sweep)
     hf_buf_release(&sweep->after);
 }
 
+/* All that was lost is in the conflict log: the next loss is another. */
+static void end_loss(struct hf_link *link, struct hf_ns *ns)
+{
+    pthread_mutex_lock(&link->mutex);
+    ns->decided = HF_LOSS_BY_EVIDENCE;
+    pthread_mutex_unlock(&link->mutex);
+    hf__link_publish_cursor(link, ns);
+}
+
 static void end_ns(struct hf_link *link)
 {
     struct hf_sweep *sweep = &link->sweep;
     struct hf_ns *ns = &link->store->namespaces.all[sweep->ns_index];
 
-    ns->sweep = ns->adopt = false;
+    ns->sweep = false;
+    if (atomic_exchange(&ns->adopt, false))
+        end_loss(link, ns);
     atomic_store(&ns->verified, link->tracking);
     hf_buf_release(&sweep->after);
     sweep->ns_index++;
@@ -212,10 +223,11 @@ static void compare(struct hf_link *link, struct hf_copy *copy, const struct hf_
     if (seen->error.class != HF_SHARED_OK)
         return; /* not even to be looked at: it stays as it is, unverified */
     atomic_fetch_add(&link->store->revalidated, 1);
-    if (!same && copy->id.kind == HF_VERSION_DIGEST && hf__ns_of(&link->store->namespaces, key)->adopt)
+    if (!same && copy->id.kind == HF_VERSION_DIGEST &&
+        atomic_load(&hf__ns_of(&link->store->namespaces, key)->adopt))
         done = adopt(link, copy, seen);
     if (!same && copy->held)
-        done = hf__refresh_add(link, key) == 0 && done;
+        done = hf__refresh_add(link, key, true) == 0 && done;
     link->refresh_failed |= !done;
     if (copy->is_gap && done)
         copy->compared = true;

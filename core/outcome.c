@@ -194,21 +194,37 @@ static bool was_applied_alone(const struct question *q)
            atomic_load(&q->version->state) == HF_VERSION_SETTLED;
 }
 
+/* Redis has refused what is held, or was never told of it. */
+static bool is_unshared(const struct hf_found *found)
+{
+    return found->top ? atomic_load(&found->top->state) == HF_VERSION_PARKED : !found->record_shared;
+}
+
+/* What is held tells of the newest change alone. One that Redis has not, and that is on no list, was taken off it. */
+static enum hf_outcome outcome_of_key(const struct question *q, const struct hf_found *found)
+{
+    if (was_applied_alone(q))
+        return HF_OUTCOME_APPLIED;
+    if (q->lsn != found->lsn)
+        return HF_OUTCOME_SUPERSEDED;
+    if (!is_unshared(found))
+        return HF_OUTCOME_APPLIED;
+    return hf__ns_of(&q->look->store->namespaces, q->key)->outage == HF_OUTAGE_LOCAL ? HF_OUTCOME_LOCAL
+                                                                                     : HF_OUTCOME_DROPPED;
+}
+
 /* There is no evidence but what is held: a change that ended, and is this one or is older. */
 static int look_at_key(const struct question *q, enum hf_outcome *ret_outcome)
 {
     struct hf_found found;
     int rc = hf__look_up(q->look, q->key, &found);
-    bool parked = q->version && atomic_load(&q->version->state) == HF_VERSION_PARKED; /* and taken off since */
 
     if (rc != 0)
         return rc;
     if (q->lsn == 0 || (!q->version && q->lsn > last_lsn(q->look->store)) ||
         (found.held && found.lsn != 0 && q->lsn > found.lsn))
         return HF_NOT_FOUND;
-    *ret_outcome = was_applied_alone(q) || (q->lsn == found.lsn && !parked && !q->is_unparked)
-                       ? HF_OUTCOME_APPLIED
-                       : HF_OUTCOME_SUPERSEDED;
+    *ret_outcome = outcome_of_key(q, &found);
     return 0;
 }
 

@@ -349,14 +349,6 @@ static bool guards_hold(struct hf_trial *trial)
     return false;
 }
 
-/* Whether nothing is left to be judged by what was seen: the first request of the replay settles it. */
-static bool is_settled_unexamined(struct hf_trial *trial)
-{
-    if (!trial->examined && trial->c.kind != HF_SHARED_OTHER)
-        return true;
-    return trial->guarded && guards_hold(trial);
-}
-
 bool hf__preview_has_conflict_room(const struct hf_preview_run *run, uint64_t bytes)
 {
     struct hf *store = run->store;
@@ -402,7 +394,7 @@ static void judge(struct hf_preview_run *run, struct hf_send *s)
     struct hf_trial *trial = s->trial;
 
     trial->want = 0;
-    if (is_settled_unexamined(trial)) {
+    if (trial->guarded && guards_hold(trial)) { /* the first request of the replay settles it */
         hf__trial_judge_unexamined(trial);
         return;
     }

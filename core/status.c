@@ -178,6 +178,15 @@ static int operator_part(struct hf *store, const struct hf_link_status *link, st
     return 0;
 }
 
+static bool is_adopting(const struct hf *store)
+{
+    bool adopting = false;
+
+    for (size_t i = 0; i < store->namespaces.n; i++)
+        adopting |= atomic_load(&store->namespaces.all[i].adopt);
+    return adopting;
+}
+
 int hf_status(struct hf *store, struct hf_status *ret_status)
 {
     struct hf_status s = {0};
@@ -196,6 +205,7 @@ int hf_status(struct hf *store, struct hf_status *ret_status)
     rc = operator_part(store, &link, &s);
     if (rc != 0)
         return rc;
+    s.adopting = is_adopting(store);
     s.look_only = store->opts.look_only;
     s.link = link.state;
     snprintf(s.link_reason, sizeof(s.link_reason), "%s", link.reason);

@@ -133,11 +133,12 @@ void hf__trial_begin(struct hf_turn *turn, const struct hf_notes *notes, struct 
         .now_ms = turn->now_ms,
         .clock_uncertainty_ms = hf__turn_uncertainty_ms(turn, turn->now_ms),
     };
-    trial->examined = s->ns->writers == HF_WRITERS_ANY ||
-                      (s->ns->writers == HF_WRITERS_HOLDFAST && trial->c.foreign.op != 0) ||
-                      trial->c.why != HF_PENDING_WRITE;
-    trial->want = hf__judge_first_want(&trial->c);
-    trial->guarded = trial->examined && set_guards(trial);
+    trial->uncompared =
+        s->ns->writers != HF_WRITERS_ANY && trial->c.foreign.op == 0 && trial->c.why == HF_PENDING_WRITE;
+    trial->want = trial->uncompared ? 0 : hf__judge_first_want(&trial->c);
+    /* Where nobody else writes, the script stores over any string. Where other nodes do, the log has the last word, and what
+     * a script writes is told as if another had written it: each copy would be fetched. */
+    trial->guarded = trial->uncompared ? s->ns->writers == HF_WRITERS_THIS_NODE : set_guards(trial);
 }
 
 /* ---- what was seen there ---- */
@@ -185,6 +186,10 @@ void hf__trial_judge_unexamined(struct hf_trial *trial)
 bool hf__trial_judge(const struct hf_turn *turn, const struct hf_notes *notes, struct hf_trial *trial)
 {
     trial->c.foreign = known_foreign(turn, notes, trial);
+    if (trial->uncompared && trial->c.foreign.op == 0 && trial->c.kind != HF_SHARED_OTHER) {
+        hf__trial_judge_unexamined(trial);
+        return true;
+    }
     hf__judge(&trial->c, &trial->verdict);
     trial->want = trial->verdict.want;
     return trial->want == 0;

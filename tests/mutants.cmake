@@ -80,6 +80,10 @@ hf_mutant(11_the_longest_life_wins_always integration/test_reconcile_histories.c
           "    return theirs_changed ? longer" "    return theirs_changed || true ? longer")
 hf_mutant(11_increments_carry_no_deadline integration/test_reconcile_histories.c *11_an_increment* core/link_lane.c
           ".deadline_ms = hf__turn_to_redis_ms(&link->turn, e->deadline_ms)" ".deadline_ms = 0")
+hf_mutant(12_copies_that_others_had_changed_are_given_back unit/test_link_histories.c *others_had_changed* core/link_resend.c
+          "        return !hf__notes_find(&r->changed, key);" "        return true;")
+hf_mutant(12_what_is_given_up_is_made_good_at_once unit/test_link_histories.c *told_by_the_next_opening* core/link_catchup.c
+          "    if (!hf__refresh_is_done(link) || atomic_load(&ns->adopt))" "    if (!hf__refresh_is_done(link))")
 hf_mutant(12_another_epoch_is_ours integration/test_reconcile_histories.c *12_a_flush* core/evidence.c
           "strcmp(known->epoch, found->epoch) != 0" "false")
 hf_mutant(12_reseed_over_what_is_there integration/test_reconcile_histories.c *12_an_empty_restart* core/judge.c
@@ -171,6 +175,8 @@ hf_mutant(A6_a_batch_is_sent_again_unguarded unit/test_link_histories.c *A6_a_ba
           "    trial->n_guards = 1;" "    trial->n_guards = 0;")
 hf_mutant(A6_no_guard_in_the_script integration/test_reconcile_histories.c *A6_a_batch_that_loses* backends/redis/scripts.c
           "guards ~= '' and not holds(key, have, guards)" "false")
+hf_mutant(A13_what_is_not_compared_replaces_another_type integration/test_outage.c *another_type_is_parked* backends/redis/scripts.c
+          "    if type(got) == 'table' then return got end" "")
 hf_mutant(A13_another_type_is_a_conflict integration/test_outage.c *another_type_is_parked* core/judge.c
           "    if (c->kind == HF_SHARED_OTHER)\n        park(\"WRONG" "    if (false)\n        park(\"WRONG")
 hf_mutant(A14_a_refused_log_entry_is_nothing integration/test_redis_link.c *missing_log_is_told* backends/redis/groups.c

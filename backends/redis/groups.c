@@ -1,13 +1,12 @@
 /* Groups: many plain changes in one fenced transaction.
  *
- *   checking (replay):  per item  WATCH key, TYPE key
- *   storing:            MULTI, a command per item, one XADD per log, EXEC, WATCH session, GET session
- *   settling:           UNWATCH, WATCH session, GET session           (nothing is, or was left, to store)
- *   guarding:           one script                                     (guarded groups; and deletes refused with OOM)
+ *   storing:   MULTI, a command per item, one XADD per log, EXEC, WATCH session, GET session
+ *   settling:  UNWATCH, WATCH session, GET session           (nothing is to be stored)
+ *   guarding:  one script                                    (guarded groups; and deletes refused with OOM)
  *
- *   checking ---> storing ---> done           EXEC runs only if our session key is as it was when the group before
- *       |            |                        ended; so a group that is executed late, from the buffers of a dead
- *       +-> settling +---> guarding --> done  connection, finds the token of the next one there and does nothing.
+ *   settling ---> done                  EXEC runs only if our session key is as it was when the group before
+ *   storing ---> done                   ended; so a group that is executed late, from the buffers of a dead
+ *      +---> guarding ---> done         connection, finds the token of the next one there and does nothing.
  *
  * A group is finished when GET has answered with our token: only then is the next one guarded.
  *
@@ -23,7 +22,7 @@
 /* EXEC's answer has an element for each; the reader accepts a few million. */
 #define ITEMS_MAX (1u << 20)
 
-enum phase { CHECKING, STORING, SETTLING, GUARDING };
+enum phase { STORING, SETTLING, GUARDING };
 
 static const char op_letters[] = {
     [HF_SHARED_SET] = 's',
@@ -236,20 +235,6 @@ static int send_phase(struct hf__redis *tier, struct hf__command_writer *w, enum
     return hf__conn_send(&tier->conn, w, &tier->group.wave);
 }
 
-static int send_check(struct hf__redis *tier)
-{
-    struct hf_shared_group *group = tier->group.group;
-    struct hf__command_writer w = hf__conn_begin(&tier->conn);
-
-    for (size_t i = 0; i < group->n_items; i++) {
-        hf__command(&w, 2, "WATCH"); /* one by one: a key we may not touch must not fail its neighbours */
-        hf__arg(&w, group->items[i].key);
-        hf__command(&w, 2, "TYPE");
-        hf__arg(&w, group->items[i].key);
-    }
-    return send_phase(tier, &w, CHECKING);
-}
-
 static int send_store(struct hf__redis *tier)
 {
     struct hf__group_run *run = &tier->group;
@@ -287,12 +272,18 @@ static int send_settle(struct hf__redis *tier)
 #define GUARDS_MAX 8u
 #define DIGEST_BYTES sizeof(((struct hf_shared_guard *)NULL)->digest)
 
-/* What the item's key must hold: digests, one behind the other, with '-' for nothing; "" for anything. */
-static void write_guards(struct hf__command_writer *w, const struct hf_shared_item *item)
+/* What the item's key must hold: digests, one behind the other, with '-' for nothing; or `otherwise`: "*" for no other
+ * type than string, "" for anything. */
+static void write_guards(struct hf__command_writer *w, const struct hf_shared_item *item, const char *otherwise)
 {
     static const char hex[] = "0123456789abcdef";
     char text[GUARDS_MAX * 2 * DIGEST_BYTES];
     size_t n = 0;
+
+    if (item->n_guards == 0) {
+        hf__arg_str(w, otherwise);
+        return;
+    }
 
     for (size_t i = 0; i < item->n_guards; i++) {
         const struct hf_shared_guard *guard = &item->guards[i];
@@ -313,7 +304,8 @@ static bool is_fresh(const struct hf_shared_item *item)
 }
 
 /* `last`: of the log that the item is in; 0: in none. */
-static void write_guarded_item(struct hf__command_writer *w, const struct hf_shared_item *item, uint64_t last)
+static void write_guarded_item(struct hf__command_writer *w, const struct hf_shared_item *item, uint64_t last,
+                               bool guarded)
 {
     char op[2] = {is_fresh(item) ? 'n' : op_letters[item->op]};
 
@@ -326,7 +318,7 @@ static void write_guarded_item(struct hf__command_writer *w, const struct hf_sha
     if (is_fresh(item))
         return;
     hf__arg_i64(w, item->deadline_ms);
-    write_guards(w, item);
+    write_guards(w, item, guarded ? "*" : "");
 }
 
 /* The logs' runs of items follow each other; what no log has may stand between them. */
@@ -341,7 +333,7 @@ static void write_guarded_items(struct hf__command_writer *w, const struct hf_sh
         if (log < end && i == log->first_item)
             last = last_lsn(group, log);
         if (in(&group->items[i]))
-            write_guarded_item(w, &group->items[i], log < end && i >= log->first_item ? last : 0);
+            write_guarded_item(w, &group->items[i], log < end && i >= log->first_item ? last : 0, group->guarded);
     }
 }
 
@@ -434,25 +426,6 @@ static void go_on(struct hf__redis *tier, int (*send)(struct hf__redis *))
         return;
     hf__redis_error(&error, HF_SHARED_STATE, "%s", hf_errmsg());
     finish_refused(tier, &error);
-}
-
-/* ---- answers: checking ---- */
-
-static void check_answer(struct hf__redis *tier, const redisReply *reply, size_t index)
-{
-    struct hf_shared_group *group = tier->group.group;
-    struct hf_shared_item *item = &group->items[index / 2];
-    char type[24];
-
-    if (!in(item) || hf__reply_error(reply, &item->error))
-        ;
-    else if (index % 2 == 1 && !hf__reply_is_text(reply, "string") && !hf__reply_is_text(reply, "none")) {
-        hf__reply_copy(reply, type, sizeof(type));
-        hf__redis_error(&item->error, HF_SHARED_ENTRY, "WRONGTYPE the key holds a %s, not a string", type);
-    }
-    if (index + 1 < tier->group.wave.n_replies)
-        return;
-    go_on(tier, count_in(group->items, group->n_items) > 0 ? send_store : send_settle);
 }
 
 /* ---- answers: storing ---- */
@@ -554,12 +527,6 @@ static void free_instead(struct hf__redis *tier)
     go_on(tier, send_guarded);
 }
 
-/* Keys were watched besides our session: EXEC may have refused because of them. */
-static bool watches_keys(const struct hf_shared_group *group)
-{
-    return group->check_type || group->watched;
-}
-
 /* EXEC was refused as a whole. The guilty have their errors; without any, it is the server's state. */
 static void aborted(struct hf__redis *tier)
 {
@@ -593,7 +560,7 @@ static void stored(struct hf__redis *tier, bool ours)
     } else if (run->no_multi) {
         run->group->error = run->abort;
         finish(tier);
-    } else if (!ours || (run->refused && !watches_keys(run->group))) {
+    } else if (!ours || (run->refused && !run->group->watched)) {
         finish_fenced(tier);
     } else if (run->refused) {
         hf__redis_error(&error, HF_SHARED_RETRY, "a key of this group was changed by another meanwhile");
@@ -727,7 +694,6 @@ static void group_reply(struct hf__wave *wave, const redisReply *reply, size_t i
     struct hf__redis *tier = wave->ctx;
 
     switch ((enum phase)tier->group.phase) {
-    case CHECKING: check_answer(tier, reply, index); break;
     case STORING: store_answer(tier, reply, index); break;
     case SETTLING: settle_answer(tier, reply, index); break;
     case GUARDING: guarded_answer(tier, reply); break;
@@ -784,7 +750,7 @@ int hf__redis_send_group(struct hf_shared_tier *base, struct hf_shared_group *gr
     else if (group->guarded)
         rc = send_guarded(tier);
     else
-        rc = group->check_type ? send_check(tier) : send_store(tier);
+        rc = send_store(tier);
     tier->busy = rc == 0;
     return rc;
 }

@@ -33,10 +33,11 @@ static const char log_function[] =
 /* KEYS: session, one per item, one per log. No key stands for two items.
  * ARGV: token, node, number of items, number of logs, the longest value that any guard is of; per item: letter, its name
  * in the log, value, and but for 'n' (set where nothing is, without a deadline) deadline ('0': none) and what the key must
- * hold ('' for anything, else digests, with '-' for nothing); per log: max, last LSN, its first item (from 1), how many,
- * the id behind which others may not have written ('': it is not looked at).
- * Answers {'F'} (not our token), {'L'} (others have, or there is too much to look at) or {'A', per log: id | '' | 'missing', per item that was not applied: its index (from 0),
- * why}, why being '' (it holds something else) or the server's refusal.
+ * hold ('' for anything, '*' for any string or nothing, else digests, with '-' for nothing); per log: max, last LSN, its
+ * first item (from 1), how many, the id behind which others may not have written ('': it is not looked at).
+ * Answers {'F'} (not our token), {'L'} (others have, or there is too much to look at) or {'A', per log: id | '' |
+ * 'missing', per item that was not applied: its index (from 0), why}, why being '' (it holds something else) or the
+ * server's refusal.
  *
  * One call with many keys costs a third of as many calls: what is to be set where nothing is, or over what is known, goes
  * so first. What does not succeed in that way, for whatever reason, goes one by one, and has its own answer.
@@ -66,7 +67,7 @@ static const char guarded_script[] =
     "    fresh[#fresh + 1] = i\n"
     "    at = at + 3\n"
     "  else\n"
-    "    if op == 's' and ARGV[at + 3] == '0' and ARGV[at + 4] ~= '' then known[#known + 1] = i end\n"
+    "    if op == 's' and ARGV[at + 3] == '0' and #ARGV[at + 4] > 1 then known[#known + 1] = i end\n"
     "    at = at + 5\n"
     "  end\n"
     "end\n"
@@ -111,7 +112,10 @@ static const char guarded_script[] =
     "  local op, value, dead, guards = ARGV[at], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]\n"
     "  if op == 'n' then return pcall('SET', key, value, 'NX') or '' end\n"
     "  if op == 's' and guards == '-' then return pcall('SET', key, value, 'PXAT', dead, 'NX') or '' end\n"
-    "  if guards ~= '' and not fits(pcall('GET', key), guards) then return '' end\n"
+    "  if guards == '*' then\n"
+    "    local got = pcall('STRLEN', key)\n"
+    "    if type(got) == 'table' then return got end\n"
+    "  elseif guards ~= '' and not fits(pcall('GET', key), guards) then return '' end\n"
     "  if op == 's' and dead == '0' then return pcall('SET', key, value) end\n"
     "  if op == 's' then return pcall('SET', key, value, 'PXAT', dead) end\n"
     "  if op == 'd' then return pcall('DEL', key) end\n"

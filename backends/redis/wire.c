@@ -24,6 +24,17 @@ static void unasked(struct hf__conn *conn, const redisReply *reply)
     hf__conn_fail(conn, &error);
 }
 
+/* The server could not read what we sent: it has said why, and closes. */
+static bool is_last_word(struct hf__conn *conn, const redisReply *reply)
+{
+    struct hf_shared_error error;
+
+    if (!hf__reply_error(reply, &error) || error.class != HF_SHARED_LINK)
+        return false;
+    hf__conn_fail(conn, &error);
+    return true;
+}
+
 static void dispatch(struct hf__conn *conn, const redisReply *reply)
 {
     struct hf__wave *wave = conn->first;
@@ -37,6 +48,8 @@ static void dispatch(struct hf__conn *conn, const redisReply *reply)
         unasked(conn, reply);
         return;
     }
+    if (is_last_word(conn, reply))
+        return;
     index = wave->n_seen++;
     if (wave->n_seen == wave->n_replies) {
         conn->first = wave->next;

@@ -505,7 +505,7 @@ HF_API const char *hf_link_text(enum hf_link_state link);
     X(HF_OUTCOME_EXPIRED, "expired")         /* its deadline passed while it waited */                             \
     X(HF_OUTCOME_PARKED, "parked")           /* refused; kept for the operator */                                  \
     X(HF_OUTCOME_IN_DOUBT, "in doubt")       /* nobody can know; kept for the operator */                          \
-    X(HF_OUTCOME_DROPPED, "dropped")         /* at a bound; in the conflict log */                                 \
+    X(HF_OUTCOME_DROPPED, "dropped")         /* at a bound, in the conflict log; or off the parked list */         \
     X(HF_OUTCOME_LOCAL, "local")             /* never to be shared */
 enum hf_outcome {
 #define X(name, text) name,
@@ -553,6 +553,8 @@ struct hf_status {
     uint64_t lost_conflicts;            /* entries that a full conflict log could not keep: blind ones only */
     uint64_t revalidated;               /* copies compared with Redis */
     bool paused;                        /* by the operator */
+    bool
+        adopting; /* after a loss the copies are being compared with what Redis holds: what differs becomes a conflict */
     bool look_only;
     bool time_unknown; /* another boot whose clock was not set; until Redis or the wall clock tell the time */
     uint64_t replay_ops_per_s, replay_bytes_per_s; /* bounds in force; 0: none */
@@ -588,8 +590,8 @@ struct hf_settlement {
  *    blind one. The row has the number of the last of the changes that ended together;
  *  - otherwise only that it has ended: HF_OUTCOME_APPLIED when it is still the key's newest change here, or an increment, batch
  *    or delete that is remembered as acknowledged (for about an hour); HF_OUTCOME_SUPERSEDED for everything older, whether
- *    or not Redis had it for a while. A parked entry that was dropped, and whose key was not written since, is told by
- *    the same rule. An expired change is not told apart;
+ *    or not Redis had it for a while. An expired change is not told apart;
+ *  - HF_OUTCOME_DROPPED for a parked entry that was dropped, as long as what it wrote is still what is held here;
  *  - HF_OUTCOME_LOCAL for what is never shared.
  * HF_NOT_FOUND: no change of this key has that number, as far as can be known: a number that belongs to another key, below
  * the newest of this one, counts as superseded. */

@@ -15,8 +15,7 @@ enum hf_type { HF_TYPE_STRING = 1 }; /* room for hashes, sets, lists */
 
 /* Flags of a record. */
 enum {
-    HF_RECORD_SHARED = 1,     /* Redis acknowledged this very value, or it was fetched from there */
-    HF_RECORD_UNVERIFIED = 2, /* Redis may hold something else by now */
+    HF_RECORD_SHARED = 1, /* Redis acknowledged this very value, or it was fetched from there */
     HF_RECORD_UNSHARED =
         4 /* written for this node alone, or refused there: Redis does not hold it; any other record that
                                  owes neither a row nor a lane entry is one that Redis has acknowledged */
@@ -158,7 +157,6 @@ struct hf_conflict_row {
 enum hf_gap_reason {
     HF_GAP_DROPPED = 1, /* a pending change was dropped at a bound */
     HF_GAP_LOCAL,       /* written while offline in a namespace whose outage policy is `local` */
-    HF_GAP_LOST,        /* damage took entries of the journal */
 };
 struct hf_gap {
     struct hf_slice key;

@@ -96,9 +96,9 @@ struct hf_shared_item {
     uint64_t lsn;
     int64_t made_ms;        /* on Redis's clock, for a replayed write; 0: just now */
     int64_t uncertainty_ms; /* of made_ms */
-    /* What the key must hold, or the item is left out with class HF_SHARED_CHANGED: any of these will do; none: no matter
-     * what is there. In a guarded group; in a watched one they are what was found, and looked at again only where the watch
-     * has ended early. */
+    /* What the key must hold, or the item is left out with class HF_SHARED_CHANGED: any of these will do; none: any
+     * string, or nothing, and another type is HF_SHARED_ENTRY. In a guarded group; in a watched one they are what was
+     * found, and looked at again only where the watch has ended early. */
     const struct hf_shared_guard *guards;
     size_t n_guards;
     void *owner;                  /* the link's own */
@@ -124,7 +124,6 @@ struct hf_shared_group {
     struct hf_shared_log *logs;
     size_t n_logs;
     bool guarded;                 /* by one script that looks before it writes, item by item */
-    bool check_type;              /* replay: a key that holds another type than string is not overwritten */
     bool watched;                 /* an examination that watches came before: nothing is applied, and every item has
                                      class HF_SHARED_RETRY, when one of its keys was touched since. Then n_items may be 0,
                                      which only ends the watching. */

@@ -346,6 +346,7 @@ static void test_cli__status_json_has_what_operators_ask_for(void **state)
                                         "max_disk_bytes",
                                         "since_open",
                                         "paused",
+                                        "adopting",
                                         "look_only",
                                         "time_unknown",
                                         "blind_conflicts",

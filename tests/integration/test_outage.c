@@ -12,7 +12,7 @@ struct fixture {
     struct scratch scratch;
     struct redis_server redis;
     struct hf_options opts;
-    struct hf_namespace namespaces[3];
+    struct hf_namespace namespaces[5];
     struct hf *store;
 };
 
@@ -39,6 +39,8 @@ static int set_up(void **state)
     f->namespaces[0] = (struct hf_namespace){.prefix = "behind:", .write_mode = HF_WRITE_BEHIND};
     f->namespaces[1] = (struct hf_namespace){.prefix = "local:", .write_mode = HF_WRITE_LOCAL};
     f->namespaces[2] = (struct hf_namespace){.prefix = "nolog:", .change_log_off = true};
+    f->namespaces[3] = (struct hf_namespace){.prefix = "nodes:", .writers = HF_WRITERS_HOLDFAST};
+    f->namespaces[4] = (struct hf_namespace){.prefix = "alone:", .writers = HF_WRITERS_THIS_NODE};
     f->opts = (struct hf_options){
         .redis = f->redis.address,
         .segment_bytes = 1 << 20,
@@ -46,7 +48,7 @@ static int set_up(void **state)
         .redis_timeout_ms = 400,
         .redis_backoff_max_ms = 60,
         .namespaces = f->namespaces,
-        .n_namespaces = 3,
+        .n_namespaces = 5,
     };
     open_store(f);
     assert_true(wait_link(f->store, HF_LINK_ONLINE, BOUND_MS));
@@ -386,24 +388,138 @@ static void test_outage__a_frozen_redis_costs_a_write_no_more_than_its_timeout(v
     assert_redis(f, "k", "v");
 }
 
+/* Namespaces by what is compared: everything, what the log names, nothing. */
+static const char *const by_writers[] = {"", "nodes:", "alone:"};
+
+static const char *const changed[] = {"set", "deleted", "lives"};
+
+static char *named(char key[32], const char *prefix, const char *name)
+{
+    snprintf(key, 32, "%s%s", prefix, name);
+    return key;
+}
+
+/* Three changes that wait, and a hash under each of their keys. */
+static void change_keys_that_become_hashes(struct fixture *f)
+{
+    char key[32];
+
+    for (size_t i = 0; i < 3; i++) {
+        put(f->store, named(key, by_writers[i], "deleted"), "v");
+        put(f->store, named(key, by_writers[i], "lives"), "v");
+    }
+    drain(f);
+    stop_redis(f);
+    for (size_t i = 0; i < 3; i++) {
+        put(f->store, named(key, by_writers[i], "set"), "string");
+        put(f->store, named(key, by_writers[i], "fine"), "v");
+        assert_ok(hf_delete(f->store, s_(named(key, by_writers[i], "deleted")), NULL));
+        assert_ok(hf_expire(f->store, s_(named(key, by_writers[i], "lives")), 1000000, NULL));
+    }
+    close_store(f); /* so that the foreign writes are there first */
+    start_redis(f);
+    for (size_t i = 0; i < 3; i++) {
+        char text[16];
+        redis_server_text(&f->redis, text, sizeof(text), "DEL %sdeleted %slives", by_writers[i], by_writers[i]);
+        for (size_t k = 0; k < 3; k++)
+            assert_int_equal(redis_server_number(&f->redis, "HSET %s%s f 1", by_writers[i], changed[k]), 1);
+        if (i > 0) /* compared only where all may write */
+            redis_server_text(&f->redis, text, sizeof(text), "SET %sfine theirs", by_writers[i]);
+    }
+}
+
+static int check_wrong_type(void *ctx, const struct hf_parked *entry)
+{
+    (void)ctx;
+    assert_memory_equal(entry->reason, "WRONGTYPE ", 10);
+    return 0;
+}
+
+static void check_hashes_stay(struct fixture *f)
+{
+    char key[32];
+
+    open_store(f);
+    drain(f);
+    assert_int_equal(status_of(f).parked, 9);
+    assert_ok(hf_parked_list(f->store, check_wrong_type, NULL));
+    for (size_t i = 0; i < 3; i++) {
+        assert_redis(f, named(key, by_writers[i], "fine"), "v");
+        assert_value(f->store, named(key, by_writers[i], "set"), "string");
+        for (size_t k = 0; k < 3; k++) {
+            assert_int_equal(redis_server_number(&f->redis, "HLEN %s%s", by_writers[i], changed[k]), 1);
+            assert_int_equal(redis_server_number(&f->redis, "TTL %s%s", by_writers[i], changed[k]), -1);
+        }
+    }
+}
+
 static void test_outage__a_key_of_another_type_is_parked_not_overwritten_at_replay(void **state)
 {
     struct fixture *f = *state;
-    struct hf_status status;
+
+    change_keys_that_become_hashes(f);
+    check_hashes_stay(f);
+}
+
+static void test_outage__a_key_of_another_type_is_parked_without_the_right_to_run_scripts(void **state)
+{
+    struct fixture *f = *state;
+    char text[16];
+
+    change_keys_that_become_hashes(f);
+    redis_server_text(&f->redis, text, sizeof(text), "ACL SETUSER default -@scripting");
+    check_hashes_stay(f);
+}
+
+/* Redis tells what our scripts write as if it was another's. */
+static void test_outage__what_was_replayed_among_nodes_is_not_fetched(void **state)
+{
+    struct fixture *f = *state;
+    char key[32];
 
     stop_redis(f);
-    put(f->store, "h", "string");
-    put(f->store, "fine", "v");
-    close_store(f); /* so that the foreign write is there first */
+    for (int i = 0; i < 500; i++) {
+        snprintf(key, sizeof(key), "nodes:%d", i);
+        put(f->store, key, "v");
+    }
     start_redis(f);
-    assert_int_equal(redis_server_number(&f->redis, "HSET h f 1"), 1);
-    open_store(f);
     drain(f);
-    status = status_of(f);
-    assert_int_equal(status.parked, 1);
+    assert_redis(f, "nodes:499", "v");
+    assert_int_equal(status_of(f).refreshed, 0);
+}
+
+static bool has_parked(void *ctx)
+{
+    return status_of(ctx).parked == 1;
+}
+
+static int check_last_word(void *ctx, const struct hf_parked *entry)
+{
+    (void)ctx;
+    assert_non_null(strstr(entry->reason, "at last because: ERR Protocol error: invalid bulk length"));
+    return 0;
+}
+
+/* This user may not read the limit. */
+static void test_outage__a_value_that_is_too_long_is_parked_with_the_servers_last_word(void **state)
+{
+    struct fixture *f = *state;
+    size_t n = (1 << 20) + 1;
+    char *big = calloc(1, n), text[16];
+
+    assert_non_null(big);
+    assert_ok(hf_pause(f->store));
+    assert_ok(hf_set(f->store, s_("big"), hf__slice(big, n), NULL, NULL));
+    put(f->store, "fine", "v");
+    redis_server_text(&f->redis, text, sizeof(text), "CONFIG SET proto-max-bulk-len 1048576");
+    redis_server_text(&f->redis, text, sizeof(text), "ACL SETUSER default -config");
+    assert_ok(hf_resume(f->store));
+    assert_true(wait_until(has_parked, f, BOUND_MS));
+    drain(f);
+    assert_ok(hf_parked_list(f->store, check_last_word, NULL));
+    assert_redis(f, "big", NULL);
     assert_redis(f, "fine", "v");
-    assert_int_equal(redis_server_number(&f->redis, "HLEN h"), 1);
-    assert_value(f->store, "h", "string");
+    free(big);
 }
 
 static void test_outage__an_embedded_store_shares_all_it_has_when_it_gets_an_address(void **state)
@@ -565,6 +681,9 @@ int main(void)
         T(increments_count_once_through_many_outages),
         T(a_frozen_redis_costs_a_write_no_more_than_its_timeout),
         T(a_key_of_another_type_is_parked_not_overwritten_at_replay),
+        T(what_was_replayed_among_nodes_is_not_fetched),
+        T(a_key_of_another_type_is_parked_without_the_right_to_run_scripts),
+        T(a_value_that_is_too_long_is_parked_with_the_servers_last_word),
         T(an_embedded_store_shares_all_it_has_when_it_gets_an_address),
         T(a_long_queue_of_submissions_is_shared_whatever_redis_does),
         T(what_other_nodes_and_our_own_lost_tail_changed_is_fetched_at_catch_up),

@@ -1241,23 +1241,6 @@ static void test_reconcile__a_key_of_another_type_is_parked_with_the_reason(void
     assert_int_equal(redis_server_number(&f->redis, "LLEN newest:k"), 2);
 }
 
-static void test_reconcile__a_value_that_is_too_long_for_redis_is_parked_with_the_reason(void **state)
-{
-    struct fixture *f = *state;
-    size_t n = (1 << 20) + 1;
-    char *big = calloc(1, n), reason[160];
-
-    assert_non_null(big);
-    open_online(&f->a);
-    plain(f, "CONFIG SET proto-max-bulk-len 1048576");
-    go_away(&f->a);
-    assert_ok(hf_set(f->a.store, s_("newest:big"), hf__slice(big, n), NULL, NULL));
-    play_refused(f, NULL);
-    assert_string_equal(parked_reason(&f->a, reason), "the connection broke each time that this entry was sent");
-    assert_redis(f, "newest:big", NULL);
-    free(big);
-}
-
 /* From now on as a user with all rights but these. */
 static void become_user_without(struct fixture *f, const char *refused)
 {
@@ -1273,6 +1256,50 @@ static void open_as_user_without(struct fixture *f, const char *refused)
     close_node(&f->a);
     become_user_without(f, refused);
     open_online(&f->a);
+}
+
+/* A megabyte and a byte, to a server that takes a megabyte. */
+static void check_too_long(struct fixture *f, bool in_lane, const char *expected)
+{
+    struct hf_batch *batch;
+    size_t n = (1 << 20) + 1;
+    char *big = calloc(1, n), reason[160];
+
+    assert_non_null(big);
+    plain(f, "CONFIG SET proto-max-bulk-len 1048576");
+    go_away(&f->a);
+    assert_ok(hf_batch_new(f->a.store, &batch));
+    assert_ok(hf_batch_set(batch, s_("newest:big"), hf__slice(big, n), NULL));
+    if (in_lane)
+        assert_ok(hf_batch_commit(batch, NULL));
+    else
+        assert_ok(hf_set(f->a.store, s_("newest:big"), hf__slice(big, n), NULL, NULL));
+    hf_batch_free(batch);
+    put(f->a.store, "newest:fine", "v");
+    come_back(&f->a);
+    if (!strstr(parked_reason(&f->a, reason), expected))
+        fail_msg("it was parked because \"%s\"; expected \"%s\"", reason, expected);
+    assert_redis(f, "newest:big", NULL);
+    assert_redis(f, "newest:fine", "v");
+    free(big);
+}
+
+static void test_reconcile__a_value_that_is_too_long_for_redis_is_parked_with_the_limit(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(&f->a);
+    check_too_long(f, false,
+                   "a value of 1048577 bytes is longer than the server takes: proto-max-bulk-len is 1048576");
+}
+
+static void test_reconcile__a_batch_that_is_too_long_for_redis_is_parked_with_the_limit(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(&f->a);
+    check_too_long(f, true,
+                   "a value of 1048577 bytes is longer than the server takes: proto-max-bulk-len is 1048576");
 }
 
 static void assert_held(struct node *node, const char *reason)
@@ -1312,6 +1339,21 @@ static void test_reconcile__a_user_who_may_run_no_scripts_is_served_by_single_co
     assert_int_equal(status_of(&f->a).parked, 0);
 }
 
+static void test_reconcile__decisions_of_a_user_who_may_run_no_scripts_fail_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result r;
+
+    open_as_user_without(f, "-@scripting");
+    assert_code(HF_EAUTH, hf_set_if_absent(f->a.store, s_("newest:k"), s_("v"), NULL, &r));
+    assert_non_null(strstr(hf_errmsg(), "NOPERM this user has no permissions to run the 'eval"));
+    assert_code(HF_NOT_FOUND, hf_exists(f->a.store, s_("newest:k"), NULL)); /* certainly not done */
+    assert_ok(hf_set(f->a.store, s_("newest:other"), s_("v"), NULL, &r));
+    assert_true(r.shared);
+    assert_int_equal(status_of(&f->a).link, HF_LINK_ONLINE);
+    assert_int_equal(status_of(&f->a).pending_keys, 0);
+}
+
 static void test_reconcile__increments_of_a_user_who_may_run_no_scripts_hold_the_link_with_the_reason(void **state)
 {
     struct fixture *f = *state;
@@ -1325,6 +1367,49 @@ static void test_reconcile__increments_of_a_user_who_may_run_no_scripts_hold_the
     assert_true(wait_link(f->a.store, HF_LINK_ONLINE, BOUND_MS));
     assert_ok(hf_drain(f->a.store, BOUND_MS));
     assert_redis(f, "newest:n", "5");
+}
+
+/* More than a group of rows wait, and come to a Redis where no scripts may be run. A link that is held stays so. */
+static void come_back_with_rows(struct fixture *f)
+{
+    char key[32];
+
+    for (int i = 0; i < 300; i++) {
+        snprintf(key, sizeof(key), "newest:%d", i);
+        put(f->a.store, key, "v");
+    }
+    close_node(&f->a);
+    f->a.opts.redis_backoff_max_ms = 60000;
+    proxy_set_away(f->a.proxy, false);
+    open_node(&f->a);
+}
+
+static void test_reconcile__many_rows_of_a_user_who_may_run_no_scripts_are_served(void **state)
+{
+    struct fixture *f = *state;
+
+    open_as_user_without(f, "-@scripting");
+    go_away(&f->a);
+    come_back_with_rows(f);
+    assert_true(wait_link(f->a.store, HF_LINK_ONLINE, BOUND_MS));
+    assert_int_equal(status_of(&f->a).pending_keys, 0);
+    assert_redis(f, "newest:299", "v");
+}
+
+/* The link is held for the increment, but not before all else was shared. */
+static void test_reconcile__an_increment_that_holds_the_link_holds_no_rows_up(void **state)
+{
+    struct fixture *f = *state;
+    int64_t n;
+
+    open_as_user_without(f, "-@scripting");
+    go_away(&f->a);
+    assert_ok(hf_incr(f->a.store, s_("newest:n"), 5, &n, NULL));
+    come_back_with_rows(f);
+    assert_held(&f->a, "NOPERM");
+    assert_int_equal(status_of(&f->a).pending_keys, 1);
+    assert_redis(f, "newest:299", "v");
+    assert_redis(f, "newest:n", NULL);
 }
 
 static void test_reconcile__a_key_that_the_user_may_not_touch_is_parked_with_the_reason(void **state)
@@ -1423,10 +1508,14 @@ int main(void)
         T(a_resolver_that_fails_is_asked_again),
         T(a_resolver_that_always_fails_leaves_its_change_parked),
         T(a_key_of_another_type_is_parked_with_the_reason),
-        T(a_value_that_is_too_long_for_redis_is_parked_with_the_reason),
+        T(a_value_that_is_too_long_for_redis_is_parked_with_the_limit),
+        T(a_batch_that_is_too_long_for_redis_is_parked_with_the_limit),
         T(who_may_run_no_scripts_cannot_begin_a_history),
         T(a_user_who_may_run_no_scripts_is_served_by_single_commands),
+        T(decisions_of_a_user_who_may_run_no_scripts_fail_alone),
         T(increments_of_a_user_who_may_run_no_scripts_hold_the_link_with_the_reason),
+        T(many_rows_of_a_user_who_may_run_no_scripts_are_served),
+        T(an_increment_that_holds_the_link_holds_no_rows_up),
         T(a_key_that_the_user_may_not_touch_is_parked_with_the_reason),
         T(a_user_who_may_not_read_info_reconciles_all_the_same),
     };

@@ -135,7 +135,7 @@ static struct hf_shared_error item_error(const struct hf_shared_group *group, co
         return fake_error(HF_SHARED_CHANGED, "the key holds something else");
     if (outcome == FAKE_OOM && item->op != HF_SHARED_SET)
         return no_error();
-    if (group->check_type && key && key->type[0])
+    if (group->guarded && item->n_guards == 0 && key && key->type[0])
         return fake_error(HF_SHARED_ENTRY, "WRONGTYPE");
     return error_of(outcome);
 }

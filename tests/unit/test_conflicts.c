@@ -683,6 +683,56 @@ static void test_conflicts__a_dropped_entry_is_not_shared(void **state)
     close_store(f);
 }
 
+/* What is held here tells it, until the key is written again or fetched. */
+static void test_conflicts__a_dropped_entry_is_told_as_dropped(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t set_lsn, incr_lsn;
+    struct hf_explanation e;
+
+    open_swept(f);
+    incr_by(f, "n", 5);
+    set_lsn = set_refused(f, "k", "v");
+    incr_lsn = incr_refused(f, "n", 2);
+    assert_ok(hf_parked_drop(f->store, set_lsn));
+    assert_ok(hf_parked_drop(f->store, incr_lsn));
+    for (int stored = 0; stored < 2; stored++) {
+        assert_outcome(f, "k", set_lsn, HF_OUTCOME_DROPPED);
+        assert_outcome(f, "n", incr_lsn, HF_OUTCOME_DROPPED);
+        assert_ok(hf_checkpoint(f->store)); /* at last no version of it is left */
+    }
+    assert_ok(hf_explain(f->store, s_("k"), &e));
+    assert_int_equal(e.outcome, HF_OUTCOME_DROPPED);
+    assert_non_null(strstr(e.why, "our latest change was dropped"));
+    hf_explanation_release(&e);
+    set(f, "k", "newer");
+    assert_outcome(f, "k", set_lsn, HF_OUTCOME_SUPERSEDED);
+    close_store(f);
+}
+
+/* The same of what was a row or a lane entry already when it was refused. */
+static void test_conflicts__an_entry_of_a_replay_that_is_dropped_is_told_as_dropped(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t set_lsn, incr_lsn;
+
+    open_swept(f);
+    go_away(f);
+    set_lsn = set(f, "k", "v");
+    incr_lsn = incr_by(f, "n", 2);
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_other_type("k", "hash");
+    fake_redis_other_type("n", "hash");
+    come_back(f);
+    assert_outcome(f, "k", set_lsn, HF_OUTCOME_PARKED);
+    assert_outcome(f, "n", incr_lsn, HF_OUTCOME_PARKED);
+    assert_ok(hf_parked_drop(f->store, set_lsn));
+    assert_ok(hf_parked_drop(f->store, incr_lsn));
+    assert_outcome(f, "k", set_lsn, HF_OUTCOME_DROPPED);
+    assert_outcome(f, "n", incr_lsn, HF_OUTCOME_DROPPED);
+    close_store(f);
+}
+
 static void test_conflicts__an_entry_stays_parked_when_its_drop_cannot_be_stored(void **state)
 {
     struct fixture *f = *state;
@@ -1482,6 +1532,8 @@ int main(void)
         TEST(a_requeued_entry_is_a_new_change),
         TEST(a_requeued_increment_counts_once_here_and_there),
         TEST(a_dropped_entry_is_not_shared),
+        TEST(a_dropped_entry_is_told_as_dropped),
+        TEST(an_entry_of_a_replay_that_is_dropped_is_told_as_dropped),
         TEST(an_entry_stays_parked_when_its_drop_cannot_be_stored),
         TEST(a_requeue_holds_while_checkpoints_fail),
         TEST(an_entry_that_means_nothing_any_more_can_only_be_dropped),

@@ -1,5 +1,6 @@
 /* Sequences that broke an earlier draft of the design and need a Redis that answers as scripted. Each has a mutant
  * (mutants.cmake): the same test with the defence taken out must fail. */
+#include "fake_server.h"
 #include "fake_tier.h"
 #include "scratch.h"
 
@@ -383,6 +384,93 @@ static void test_link__12_increments_that_wait_are_added_to_what_was_acknowledge
     close_store(f);
 }
 
+static bool has_adopted(void *ctx)
+{
+    return !status_of(ctx).adopting;
+}
+
+/* Until what Redis lacks is in the conflict log: so many rows. */
+static void assert_given_up(struct fixture *f, uint64_t n)
+{
+    assert_true(wait_until(has_adopted, f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(status_of(f->store).conflicts, n);
+}
+
+/* The store is closed while its copies are compared. */
+static void test_link__12_what_is_given_up_is_told_by_the_next_opening_too(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    f->ns.on_loss = HF_LOSS_ADOPT;
+    open_online(f);
+    put(f->store, "k", "v");
+    go_away(f);
+    fake_redis_wipe();
+    asked = fake_redis_asked(FAKE_EXAMINE);
+    fake_redis_freeze(FAKE_EXAMINE);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_EXAMINE, asked + 1);
+    put(f->store, "new", "v"); /* a group moves the cursor on */
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_true(status_of(f->store).adopting);
+    assert_ok(hf_checkpoint(f->store));
+    close_store(f);
+    fake_redis_thaw(FAKE_EXAMINE);
+    open_online(f);
+    assert_given_up(f, 1);
+    assert_value(f->store, "k", NULL);
+    assert_value(f->store, "new", "v");
+    close_store(f);
+    open_online(f);
+    assert_given_up(f, 1); /* and not found again */
+    close_store(f);
+}
+
+/* The log told that another node changed it, and Redis was lost before it could be asked what that wrote. */
+static void test_link__12_a_copy_that_others_had_changed_is_not_given_back(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    fake_redis_refuse_tracking(true); /* the log alone tells */
+    open_online(f);
+    put(f->store, "k", "old");
+    put(f->store, "mine", "v");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    asked = fake_redis_asked(FAKE_FETCH);
+    fake_redis_freeze(FAKE_FETCH);
+    fake_redis_other_node("k", "newer", 0, 0);
+    wait_asked(FAKE_FETCH, asked + 1);
+    go_away(f);
+    fake_redis_thaw(FAKE_FETCH);
+    lose_all();
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("mine", "v");
+    assert_redis_holds("k", NULL);
+    assert_value(f->store, "k", NULL);
+    close_store(f);
+}
+
+static void test_link__12_a_decision_is_for_one_loss(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "v");
+    fake_redis_wipe();
+    submit_set(f->store, "new", s_("v"));
+    wait_state(f->store, HF_LINK_HELD);
+    assert_ok(hf_decide_loss(f->store, s_(""), HF_LOSS_ADOPT));
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_given_up(f, 1);
+    fake_redis_wipe();
+    submit_set(f->store, "newer", s_("v"));
+    wait_state(f->store, HF_LINK_HELD);
+    close_store(f);
+}
+
 /* ---- 13: what Redis had acknowledged and lost again ---- */
 
 #define HOUR_MS 3600000
@@ -653,6 +741,41 @@ static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("k", "theirs");
     assert_conflict_over(f, "second");
+    close_store(f);
+}
+
+/* Another node, which is there, deletes keys while rows before theirs are on their way: later than we wrote them. Only nodes
+ * write, so nothing is compared but what the log names. */
+static void test_link__10_a_delete_named_during_the_replay_counts_among_nodes(void **state)
+{
+    struct fixture *f = *state;
+    char log_name[64];
+
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    fake_redis_foreign_set("blind", "v", 0);
+    open_online(f);
+    put(f->store, "known", "base");
+    put(f->store, "evicted", "base");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    go_away(f);
+    put_two_big(f->store);
+    put(f->store, "known", "ours");
+    put(f->store, "blind", "ours");
+    put(f->store, "evicted", "ours");
+    come_back_to_the_first_group(f);
+    fake_redis_other_node("known", NULL, 0, 0);
+    fake_redis_other_node("blind", NULL, 0, 0);
+    fake_redis_foreign_delete("evicted"); /* which no log explains */
+    snprintf(log_name, sizeof(log_name), "_hf::log:%s", fake_server.data.epoch);
+    fake_redis_foreign_delete(log_name); /* nothing is there; but the name is told, as Redis does */
+    wait_told();
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("known", NULL);
+    assert_redis_holds("blind", NULL);
+    assert_redis_holds("evicted", "ours");
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(status_of(f->store).conflicts, 2);
     close_store(f);
 }
 
@@ -1000,7 +1123,11 @@ int main(void)
         TEST(2_live_increments_do_not_overtake_stored_ones),
         TEST(9_an_own_version_that_was_sent_is_no_conflict),
         TEST(9_a_write_behind_one_that_loses_is_judged_by_the_same_base),
+        TEST(10_a_delete_named_during_the_replay_counts_among_nodes),
         TEST(12_increments_that_wait_are_added_to_what_was_acknowledged),
+        TEST(12_what_is_given_up_is_told_by_the_next_opening_too),
+        TEST(12_a_decision_is_for_one_loss),
+        TEST(12_a_copy_that_others_had_changed_is_not_given_back),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
         TEST(13_a_rollback_is_found_again_after_another_loss),
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),

@@ -526,7 +526,7 @@ static void test_lmdb_logs__lengths_out_of_bounds_are_refused(void **state)
     struct hf_slice keys[] = {str(""), bytes_of('k', HF_KEY_MAX + 1)};
     struct hf_conflict_row row = conflict_of(1, str("k"), long_value, str(""));
     struct hf_pending_row pending = row_of(str("k"), 1);
-    struct hf_gap gap = {.reason = HF_GAP_LOST};
+    struct hf_gap gap = {.reason = HF_GAP_LOCAL};
 
     assert_int_equal(f->ops->conflict_put(txn, &row), HF_EINVAL);
     assert_sentence("a value of 1048577 bytes in a conflict, where at most 1048576 are kept");
@@ -562,12 +562,12 @@ static void test_lmdb_logs__a_gap_comes_back_as_it_was_stored(void **state)
         struct hf_slice key = bytes_of('g', key_lengths[i]);
 
         put_gap(f, key, HF_GAP_DROPPED);
-        put_gap(f, key, HF_GAP_LOST);
+        put_gap(f, key, HF_GAP_LOCAL);
         reopen(f);
         s = snap(f);
         assert_ok(f->ops->gap_next(s, str(""), &gap));
         assert_slice(gap.key, key);
-        assert_int_equal(gap.reason, HF_GAP_LOST);
+        assert_int_equal(gap.reason, HF_GAP_LOCAL);
         assert_int_equal(gap.lsn, 7);
         assert_int_equal(gap.made_ms, -8);
         assert_ok(f->ops->gap_next(s, key, &gap));
@@ -813,7 +813,7 @@ static void put_one_of_each(struct fixture *f)
     struct hf_parked_row parked = {.entry = entry_of(5, str("key"), str("v")), .reason = str("WRONGTYPE")};
     struct hf_lane_entry retained = entry_of(6, str("key"), str("value"));
     struct hf_conflict_row conflict = conflict_of(7, str("key"), str("ours"), str("theirs"));
-    struct hf_gap gap = {.key = bytes_of('g', 501), .reason = HF_GAP_LOST, .lsn = 8};
+    struct hf_gap gap = {.key = bytes_of('g', 501), .reason = HF_GAP_LOCAL, .lsn = 8};
 
     with_base(&row, str("base"));
     assert_ok(f->ops->pending_put(txn, &row));
@@ -955,7 +955,7 @@ static void test_lmdb_logs__a_damaged_gap_can_be_replaced_and_removed(void **sta
         for (int removed = 0; removed < 2; removed++) {
             struct pair *pair;
 
-            put_gap(f, key, HF_GAP_LOST);
+            put_gap(f, key, HF_GAP_LOCAL);
             close_tier(f);
             pair = raw_first(f, "gaps");
             pair->value[20] ^= 1;

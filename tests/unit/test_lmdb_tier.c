@@ -335,7 +335,7 @@ static void test_lmdb__a_record_comes_back_as_it_was_stored(void **state)
         .made_ms = 6,
         .lsn = 7,
         .type = HF_TYPE_STRING,
-        .flags = HF_RECORD_SHARED | HF_RECORD_UNVERIFIED,
+        .flags = HF_RECORD_SHARED | HF_RECORD_UNSHARED,
     };
     size_t lengths[] = {1, 499, 500, 501, 511, 1000, 1001, 4096};
 

@@ -905,6 +905,8 @@ static void test_look__the_sentence_follows_from_what_was_gathered(void **state)
     struct hf_explanation row = {.live = true, .owed = "a pending row", .made_ms = 1000, .shared_known = true};
     struct hf_explanation absent = row, same = row, other = row, type = row, nothing = {.owed = "nothing"};
     struct hf_explanation parked = {.owed = "nothing", .live = true, .outcome = HF_OUTCOME_PARKED};
+    struct hf_explanation dropped = {
+        .owed = "nothing", .live = true, .shared_known = true, .outcome = HF_OUTCOME_DROPPED};
     struct hf_explanation agreed = {
         .owed = "nothing", .live = true, .shared_known = true, .same = true, .made_ms = 1000};
     struct hf_explanation lost = {.owed = "nothing", .live = true, .shared_known = true, .made_ms = 1000};
@@ -930,6 +932,8 @@ static void test_look__the_sentence_follows_from_what_was_gathered(void **state)
         {{.e = &type}, "which holds a value of type hash"},
         {{.e = &parked, .parked_reason = "WRONGTYPE"},
          "our latest change is parked, kept for the operator: WRONGTYPE"},
+        {{.e = &dropped},
+         "our latest change was dropped, by the operator or at a bound: Redis holds nothing under"},
         {{.e = &agreed}, "both tiers hold the same, since 00:00:01 UTC of 1970-01-01"},
         {{.e = &agreed, .conflict_id = 17, .winner = HF_WINNER_THEIRS, .rule = "newest", .decided_ms = 1000},
          "our change lost the conflict 17 by rule newest at 00:00:01 UTC"},

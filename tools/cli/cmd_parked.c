@@ -6,6 +6,8 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define KEY_COLUMNS 32
 #define REASON_COLUMNS 100
@@ -13,7 +15,9 @@
 const char cmd_parked_help[] =
     "  list               a line for each parked entry: refused by Redis or in doubt, and why\n"
     "  show LSN           one entry with its value, whole, and the time it was made\n"
-    "  requeue LSN...     make each a new change, which is sent again; behind what was written since\n"
+    "  requeue LSN...     make each a new change, which is sent again; behind what was written since. With Redis "
+    "there\n"
+    "                     it is tried at once, and what is refused again is parked again: status 2\n"
     "    --all            all that are parked now\n"
     "  drop LSN...        forget entries: they are never shared\n"
     "    --all --yes      all that are parked now\n"
@@ -27,6 +31,11 @@ struct parked {
     bool all, yes;
     uint64_t shown;
     uint64_t lsn; /* to be shown */
+    /* to be taken off */
+    struct cli_ids ids;
+    struct again *again; /* of each, while requeueing */
+    size_t n_again;      /* parked again */
+    size_t next;         /* the first that is not before what was listed last */
 };
 
 static const char *state_text(const struct hf_parked *entry)
@@ -154,62 +163,19 @@ static int show(void *ctx, int argc, char **argv)
     return parked->shown > 0 ? CLI_OK : not_parked(parked->lsn);
 }
 
-/* ---- requeue and drop ---- */
+/* ---- taking entries off ---- */
 
-static void requeued(const struct cli *cli, uint64_t lsn, const struct hf_result *result)
-{
-    struct cli_json json = {.file = stdout};
+typedef int one_fn(struct parked *parked, size_t i);
 
-    if (!cli->json) {
-        printf("%" PRIu64 " is a change again (LSN %" PRIu64 ")%s\n", lsn, result->lsn,
-               result->pending ? "; pending" : "");
-        return;
-    }
-    cli_json_begin(&json, NULL);
-    cli_json_uint(&json, "requeued", lsn);
-    cli_json_written(&json, result);
-    cli_json_end_line(&json);
-}
-
-static int requeue_one(const struct cli *cli, uint64_t lsn)
-{
-    struct hf_result result = {0};
-    int rc = hf_parked_requeue(cli->store, lsn, &result);
-
-    if (rc == 0)
-        requeued(cli, lsn, &result);
-    return rc;
-}
-
-static int drop_one(const struct cli *cli, uint64_t lsn)
-{
-    struct cli_json json = {.file = stdout};
-    int rc = hf_parked_drop(cli->store, lsn);
-
-    if (rc != 0)
-        return rc;
-    if (!cli->json) {
-        printf("%" PRIu64 " was dropped\n", lsn);
-        return 0;
-    }
-    cli_json_begin(&json, NULL);
-    cli_json_uint(&json, "dropped", lsn);
-    cli_json_end_line(&json);
-    return 0;
-}
-
-typedef int one_fn(const struct cli *cli, uint64_t lsn);
-
-/* A requeued entry that Redis refuses again is parked again, which does not keep the others from being sent; nor does
- * one that is not there. */
-static int each_of(const struct cli *cli, const struct cli_ids *ids, one_fn *one)
+/* What cannot be taken off does not keep the others from it; nor does one that is not there. */
+static int each_of(struct parked *parked, one_fn *one)
 {
     int rc, status = CLI_OK;
 
-    for (size_t i = 0; i < ids->n && status != CLI_STORE; i++) {
-        rc = one(cli, ids->ids[i]);
+    for (size_t i = 0; i < parked->ids.n && status != CLI_STORE; i++) {
+        rc = one(parked, i);
         if (rc != 0)
-            status = rc == HF_NOT_FOUND ? not_parked(ids->ids[i]) : cli_fail_library(rc);
+            status = rc == HF_NOT_FOUND ? not_parked(parked->ids.ids[i]) : cli_fail_library(rc);
     }
     return status;
 }
@@ -219,40 +185,168 @@ static int collect_one(void *ctx, const struct hf_parked *entry)
     return cli_ids_add(ctx, entry->lsn) ? 0 : HF_ENOMEM;
 }
 
-static int change_taken(struct parked *parked, struct cli_ids *ids, enum cli_needs needs, one_fn *one)
+static int open_and_collect(struct parked *parked, enum cli_needs needs)
 {
     int rc = 0, status = cli_open_as(parked->cli, needs);
 
-    if (status != CLI_OK)
-        return status;
-    if (parked->all)
-        rc = hf_parked_list(parked->cli->store, collect_one, ids);
-    return rc == 0 ? each_of(parked->cli, ids, one) : cli_fail_library(rc);
+    if (status == CLI_OK && parked->all)
+        rc = hf_parked_list(parked->cli->store, collect_one, &parked->ids);
+    return rc == 0 ? status : cli_fail_library(rc);
 }
 
-static int change(struct parked *parked, enum cli_needs needs, one_fn *one, int argc, char **argv)
-{
-    struct cli_ids ids = {0};
-    int status = cli_ids_take(&ids, "LSN", parked->all, argc, argv);
+/* ---- requeue ---- */
 
-    if (status == CLI_OK)
-        status = change_taken(parked, &ids, needs, one);
-    cli_ids_release(&ids);
+#define TRIED_MS 5000 /* for Redis to take or refuse what was requeued */
+
+/* How an entry became a change again. */
+struct again {
+    struct hf_result result;
+    char *reason; /* why it was parked again; NULL: it was not */
+};
+
+static int requeue_one(struct parked *parked, size_t i)
+{
+    return hf_parked_requeue(parked->cli->store, parked->ids.ids[i], &parked->again[i].result);
+}
+
+/* The last change that waits; 0: none does. */
+static uint64_t last_pending(const struct parked *parked)
+{
+    uint64_t last = 0;
+
+    for (size_t i = 0; i < parked->ids.n; i++) {
+        if (parked->again[i].result.pending && parked->again[i].result.lsn > last)
+            last = parked->again[i].result.lsn;
+    }
+    return last;
+}
+
+static bool is_tried(const struct parked *parked)
+{
+    struct hf_status s;
+
+    return hf_status(parked->cli->store, &s) == 0 && !s.paused &&
+           (s.link == HF_LINK_CATCHING_UP || s.link == HF_LINK_REPLAYING || s.link == HF_LINK_ONLINE);
+}
+
+/* Both the list and the new changes are in the order of their LSNs. */
+static int take_reason(void *ctx, const struct hf_parked *entry)
+{
+    struct parked *parked = ctx;
+    struct again *again;
+
+    while (parked->next < parked->ids.n && parked->again[parked->next].result.lsn < entry->lsn)
+        parked->next++;
+    if (parked->next == parked->ids.n || parked->again[parked->next].result.lsn != entry->lsn)
+        return 0;
+    again = &parked->again[parked->next];
+    again->reason = strdup(entry->reason);
+    parked->n_again++;
+    return again->reason ? 0 : HF_ENOMEM;
+}
+
+/* What was refused once is judged before it is sent, and its call does not wait for that: with Redis there, this does. */
+static int await_ends(struct parked *parked)
+{
+    uint64_t last = last_pending(parked);
+
+    if (last == 0 || !is_tried(parked) || hf_wait_shared(parked->cli->store, last, TRIED_MS) != 0)
+        return 0;
+    for (size_t i = 0; i < parked->ids.n; i++)
+        parked->again[i].result.pending = false;
+    return hf_parked_list(parked->cli->store, take_reason, parked);
+}
+
+static void tell_requeued(const struct parked *parked, size_t i)
+{
+    const struct again *again = &parked->again[i];
+    struct cli_json json = {.file = stdout};
+
+    if (!parked->cli->json) {
+        printf("%" PRIu64 " is a change again (LSN %" PRIu64 ")%s%s%s\n", parked->ids.ids[i], again->result.lsn,
+               again->result.pending ? "; pending" : "", again->reason ? "; parked again: " : "",
+               again->reason ? again->reason : "");
+        return;
+    }
+    cli_json_begin(&json, NULL);
+    cli_json_uint(&json, "requeued", parked->ids.ids[i]);
+    cli_json_written(&json, &again->result);
+    if (again->reason)
+        cli_json_text(&json, "parked_again", again->reason);
+    cli_json_end_line(&json);
+}
+
+static int requeue_all(struct parked *parked)
+{
+    int rc, status;
+
+    parked->again = calloc(parked->ids.n + 1, sizeof(*parked->again));
+    if (!parked->again)
+        return cli_fail(CLI_STORE, "out of memory: %zu parked entries", parked->ids.n);
+    status = each_of(parked, requeue_one);
+    rc = await_ends(parked);
+    for (size_t i = 0; i < parked->ids.n; i++) {
+        if (parked->again[i].result.lsn != 0)
+            tell_requeued(parked, i);
+    }
+    if (rc != 0)
+        return cli_fail_library(rc);
+    if (status == CLI_OK && parked->n_again > 0)
+        return cli_fail(CLI_PARKED, "%zu %s parked again: 'holdfast parked list'", parked->n_again,
+                        cli_plural(parked->n_again, "entry was", "entries were"));
     return status;
 }
 
 static int requeue(void *ctx, int argc, char **argv)
 {
-    return change(ctx, CLI_CHANGES, requeue_one, argc, argv);
+    struct parked *parked = ctx;
+    int status = cli_ids_take(&parked->ids, "LSN", parked->all, argc, argv);
+
+    if (status == CLI_OK)
+        status = open_and_collect(parked, CLI_CHANGES);
+    if (status == CLI_OK)
+        status = requeue_all(parked);
+    for (size_t i = 0; parked->again && i < parked->ids.n; i++)
+        free(parked->again[i].reason);
+    free(parked->again);
+    cli_ids_release(&parked->ids);
+    return status;
+}
+
+/* ---- drop ---- */
+
+static int drop_one(struct parked *parked, size_t i)
+{
+    struct cli_json json = {.file = stdout};
+    uint64_t lsn = parked->ids.ids[i];
+    int rc = hf_parked_drop(parked->cli->store, lsn);
+
+    if (rc != 0)
+        return rc;
+    if (!parked->cli->json) {
+        printf("%" PRIu64 " was dropped\n", lsn);
+        return 0;
+    }
+    cli_json_begin(&json, NULL);
+    cli_json_uint(&json, "dropped", lsn);
+    cli_json_end_line(&json);
+    return 0;
 }
 
 static int drop(void *ctx, int argc, char **argv)
 {
     struct parked *parked = ctx;
+    int status;
 
     if (parked->all && !parked->yes)
         return cli_fail(CLI_USAGE, "parked drop --all gives up every parked entry: add --yes if that is meant");
-    return change(parked, CLI_OWNS, drop_one, argc, argv);
+    status = cli_ids_take(&parked->ids, "LSN", parked->all, argc, argv);
+    if (status == CLI_OK)
+        status = open_and_collect(parked, CLI_OWNS);
+    if (status == CLI_OK)
+        status = each_of(parked, drop_one);
+    cli_ids_release(&parked->ids);
+    return status;
 }
 
 static const struct cli_verb verbs[] = {

@@ -122,7 +122,7 @@ static int step(struct reconcile *r, int64_t left_ms)
         return decide(r);
     if (r->after.link == HF_LINK_HELD || (r->after.paused && rc != 0))
         return HF_EOFFLINE;
-    if (rc == 0 && r->after.link != HF_LINK_ONLINE) {
+    if (rc == 0 && (r->after.link != HF_LINK_ONLINE || r->after.adopting)) {
         (void)poll(NULL, 0, LOOK_EVERY_MS);
         return HF_ETIMEOUT;
     }
@@ -321,6 +321,9 @@ static int offline(const struct reconcile *r)
 
     if (r->after.paused)
         return cli_fail(CLI_OFFLINE, "sending to Redis is paused: 'holdfast resume' ends that");
+    if (r->after.adopting)
+        return cli_fail(CLI_OFFLINE, "the copies were not all compared with what Redis holds within %" PRId64 " ms",
+                        r->timeout_ms);
     if (r->after.link == HF_LINK_ONLINE)
         return cli_fail(CLI_OFFLINE, "not everything was shared within %" PRId64 " ms", r->timeout_ms);
     return cli_fail(CLI_OFFLINE, "the shared tier was not reached, or does not serve us (%" PRId64 " ms): %s",

@@ -52,6 +52,7 @@ static void print_json(const struct hf_status *s)
     cli_json_int(&json, "owner_pid", s->owner_pid);
     cli_json_bool(&json, "read_only", s->read_only);
     cli_json_bool(&json, "paused", s->paused);
+    cli_json_bool(&json, "adopting", s->adopting);
     cli_json_bool(&json, "look_only", s->look_only);
     cli_json_bool(&json, "time_unknown", s->time_unknown);
     cli_json_uint(&json, "keys", s->keys);
