@@ -450,9 +450,13 @@ bool hf__settle_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, con
                                  .what = HF_LEFT_ROW | (verdict->conflict ? HF_LEFT_CONFLICT : 0) |
                                          (verdict->take_theirs ? HF_LEFT_THEIRS : 0),
                                  .more = calloc(1, sizeof(*settled.more))};
-    bool done = settled.more && copy_verdict(settled.more, key, verdict) == 0 &&
-                hf__buf_copy(key, &settled.key) == 0 && settle_and_leave(store, key, &settled, mark_settled);
+    bool done =
+        settled.more && copy_verdict(settled.more, key, verdict) == 0 && hf__buf_copy(key, &settled.key) == 0;
 
+    if (done) {
+        settled.more->theirs_frozen = store->checkpoint.frozen;
+        done = settle_and_leave(store, key, &settled, mark_settled);
+    }
     if (!done)
         hf__settled_release(&settled);
     return done;
