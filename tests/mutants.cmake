@@ -112,6 +112,14 @@ hf_mutant(15_a_row_that_has_ended_is_owed unit/test_link_histories.c *15_what_ha
 hf_mutant(15_a_lane_entry_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_in_the_lane* core/settle.c
           "    if (hf__buf_copy(entry->key, &settled.key) != 0 ||\n        !settle_and_leave(store, entry->key, &settled, mark_settled_exactly))"
           "    if (!settle_and_leave(store, entry->key, &settled, mark_settled_exactly))")
+hf_mutant(15_what_a_commit_has_cleared_is_owed unit/test_link_histories.c *15_what_a_commit* core/settle.c
+          "return now > before ? now : before;" "return now > before ? now : now;")
+hf_mutant(15_a_row_that_ends_with_nothing_to_store_is_sure unit/test_link_histories.c *15_what_a_plain_client*lost_row* core/link_replay.c
+          "&& s->trial->verdict.send == 0;" "&& s->trial->verdict.send == 0 && false;")
+hf_mutant(15_a_verdict_over_what_was_fetched_since unit/test_link_histories.c *15_what_a_plain*lost_row* core/checkpoint.c
+          "s->more->theirs_frozen < run->store->checkpoint.frozen" "s->more->theirs_frozen == UINT64_MAX")
+hf_mutant(15_only_the_log_casts_doubt_on_a_row unit/test_link_histories.c *15_what_a_plain_client*decision* core/link_replay.c
+          "(note->doubted || note->foreign.op != 0)" "note->foreign.op != 0")
 hf_mutant(15_a_fetch_that_was_overtaken_is_enough unit/test_link_histories.c *15_a_fetch_that_another* core/link_refresh.c
           "        again = !hf__write_fetched(" "        (void)hf__write_fetched(")
 hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_two_copies* backends/redis/greet.c

@@ -4,6 +4,7 @@
 #include "scratch.h"
 
 #include "file_layer.h"
+#include "lookup.h"
 #include "store.h"
 #include "write.h"
 
@@ -603,6 +604,93 @@ static void test_link__15_what_has_ended_in_the_lane_is_a_copy(void **state)
     close_store(f);
 }
 
+/* The look began before the commit that cleared the row. */
+static void test_link__15_what_a_commit_has_cleared_is_owed_to_no_older_look(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_local_snap *snap;
+    struct hf_found found;
+    enum hf_owed owed;
+    struct hf_look look;
+
+    open_online(f);
+    end_what_is_stored(f, FAKE_GROUP, &(struct hf_op){.kind = HF_OP_SET, .key = s_("k"), .value = s_("ours")});
+    fake_redis_freeze(FAKE_GROUP);
+    submit_set(f->store, "other", s_("v")); /* which owes a row from now on */
+    assert_true(wait_until(is_durable, f->store, SOON_MS));
+    assert_ok(hf__look_begin(f->store, &look));
+    assert_ok(hf__look_snap(&look, &snap));
+    fake_local_hold_commits(false);
+    assert_ok(hf_checkpoint(f->store));
+    assert_ok(hf__look_up(&look, s_("k"), &found));
+    assert_ok(hf__look_owed(&look, s_("k"), &found, &owed));
+    hf__look_end(&look);
+    assert_int_equal(owed, HF_OWED_NOTHING);
+    close_store(f);
+}
+
+static bool is_later(void *ctx)
+{
+    struct hf_slice key, value;
+    struct hf_scan *scan;
+    bool later;
+
+    assert_ok(hf_scan_open(ctx, s_("k"), s_(""), &scan));
+    later = hf_scan_next(scan, &key, &value, NULL) == 0 && hf__slice_eq(value, s_("theirs, later"));
+    hf_scan_close(scan);
+    return later;
+}
+
+/* Ours has lost, and nothing is stored for it, so that no EXEC tells whether the key was changed after it was looked at;
+ * and copies of the namespace are not compared after the replay. */
+static void write_before_it_ends(struct fixture *f)
+{
+    fake_redis_foreign_set("k", "theirs, later", 0);
+    wait_told();
+    fake_redis_thaw(FAKE_GROUP);
+    assert_true(wait_until(is_later, f->store, SOON_MS));
+    assert_conflict_over(f, "ours");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_true(is_later(f->store));
+}
+
+static void test_link__15_what_a_plain_client_writes_before_a_lost_row_ends_is_read(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.conflict = HF_CONFLICT_REMOTE;
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    put(f->store, "k", "ours");
+    fake_redis_other_node("k", "theirs", 0, 0); /* or nothing would be looked at */
+    come_back_to_the_first_group(f);
+    write_before_it_ends(f);
+    close_store(f);
+}
+
+/* The log names nobody. */
+static void test_link__15_what_a_plain_client_writes_before_a_decision_is_overturned_is_read(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    f->ns.tentative = true;
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    assert_ok(hf_compare_and_set(f->store, s_("k"), s_("base"), s_("ours"), NULL, NULL));
+    fake_redis_foreign_set("k", "theirs", 0);
+    asked = fake_redis_asked(FAKE_GROUP);
+    come_back_to_the_first_group(f); /* a guarded one, which stores nothing; then the key is examined */
+    fake_redis_let(FAKE_GROUP, 1);
+    wait_asked(FAKE_GROUP, asked + 2);
+    write_before_it_ends(f);
+    close_store(f);
+}
+
 /* A reader's fetch and our own are under way at once. */
 static void test_link__15_a_fetch_that_another_read_has_overtaken_is_asked_again(void **state)
 {
@@ -1009,6 +1097,9 @@ int main(void)
         TEST(15_what_has_ended_as_a_row_is_a_copy),
         TEST(15_a_fetch_that_another_read_has_overtaken_is_asked_again),
         TEST(15_what_has_ended_in_the_lane_is_a_copy),
+        TEST(15_what_a_commit_has_cleared_is_owed_to_no_older_look),
+        TEST(15_what_a_plain_client_writes_before_a_lost_row_ends_is_read),
+        TEST(15_what_a_plain_client_writes_before_a_decision_is_overturned_is_read),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
         TEST(A2_a_live_write_that_has_ended_with_its_row_is_not_sent),
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
