@@ -5,7 +5,8 @@
  *     test_storm --seed S [--minutes N]      from this seed on, one storm a seed, for so long; without --minutes: one
  *
  * More for a closer look: --seconds (of weather, each storm), --nodes, --no-kills, --no-redis-kills, --no-client, --keep,
- * --tell. HOLDFAST_SEED sets the first seed of the test. */
+ * --tell; --rollback: Redis comes back with older copies of its data, --wipe: with none. HOLDFAST_SEED sets the first seed of
+ * the tests. */
 #include "scratch.h"
 #include "storm.h"
 
@@ -31,9 +32,10 @@ static void tell(const struct storm_options *options, const struct storm_sums *s
 {
     printf("seed %" PRIu64
            ": %zu writes begun, %zu acknowledged, %zu settlements, %zu conflicts, %zu parked (%zu in doubt), "
-           "%u lives, %u outages, %u ends of Redis: %s\n",
+           "%zu locks, %u lives, %u outages, %u ends of Redis, %u losses: %s\n",
            options->seed, sums->writes, sums->acked, sums->settled, sums->conflicts, sums->parked, sums->in_doubt,
-           sums->lives, sums->outages, sums->redis_kills, failures ? "FAILED" : "all accounted for");
+           sums->holdings, sums->lives, sums->outages, sums->redis_kills, sums->losses,
+           failures ? "FAILED" : "all accounted for");
     fflush(stdout);
 }
 
@@ -76,7 +78,7 @@ static void usage(void)
 {
     fprintf(stderr,
             "usage: test_storm [--seed S] [--minutes N] [--seconds N] [--nodes N] [--no-kills] [--no-redis-kills]\n"
-            "                  [--no-client] [--keep] [--tell]\n");
+            "                  [--no-client] [--rollback] [--wipe] [--keep] [--tell]\n");
     exit(4);
 }
 
@@ -115,6 +117,10 @@ static int long_form(char **args)
             options.redis_kills = false;
         else if (strcmp(*args, "--no-client") == 0)
             options.plain_client = false;
+        else if (strcmp(*args, "--rollback") == 0)
+            options.losses |= STORM_LOSS_ROLLBACK;
+        else if (strcmp(*args, "--wipe") == 0)
+            options.losses |= STORM_LOSS_ALL;
         else if (strcmp(*args, "--keep") == 0)
             options.keep = true;
         else if (strcmp(*args, "--tell") == 0)
