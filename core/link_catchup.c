@@ -163,12 +163,13 @@ static void log_read(struct hf_link *link)
     }
 }
 
-/* From the log's beginning: which of our entries have survived? */
+/* From the log's beginning: which of our entries have survived? A mark that is gone is none by then. */
 static void begin_rollback(struct hf_link *link)
 {
     struct hf_ns *ns = current_ns(link);
 
     link->evidence = HF_EVIDENCE_ROLLED_BACK;
+    ns->mark = link->epoch.mark;
     ns->losing = true;
     link->surviving_lsn = 0;
     atomic_fetch_add(&link->store->rollbacks, 1);
@@ -310,7 +311,6 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     if (take_epoch(ns, epoch) != 0) {
         no_memory(link);
     } else if (link->evidence == HF_EVIDENCE_ROLLED_BACK) {
-        ns->mark = epoch->mark;
         link->surviving_ms =
             hf__turn_from_redis_ms(&link->turn, hf__stream_id_ms(epoch->log_last_id)) - ROLLBACK_SLACK_MS;
         begin_rollback(link);

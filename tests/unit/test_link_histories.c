@@ -475,6 +475,28 @@ static void test_link__13_a_rollback_is_found_again_after_another_loss(void **st
     close_store(f);
 }
 
+/* The older copy has no mark of ours, and by now others have written to the log. */
+static void test_link__13_a_rollback_to_before_our_first_increment_is_found_by_the_log(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "v");
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    incr(f->store, "n");
+    go_away(f);
+    fake_redis_restore();
+    for (int i = 0; i < 8; i++)
+        fake_redis_other_node("other", "theirs", 0, 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    incr(f->store, "n");
+    assert_redis_holds("n", "3");
+    assert_int_equal(status_of(f->store).in_doubt, 0);
+    close_store(f);
+}
+
 /* What was given back as a value after a loss of all is not added to it after a rollback. */
 static void test_link__13_what_an_earlier_epoch_acknowledged_is_not_sent_again(void **state)
 {
@@ -1091,6 +1113,7 @@ int main(void)
         TEST(12_increments_that_wait_are_added_to_what_was_acknowledged),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
         TEST(13_a_rollback_is_found_again_after_another_loss),
+        TEST(13_a_rollback_to_before_our_first_increment_is_found_by_the_log),
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
