@@ -154,13 +154,13 @@ static void end_holding(struct holding *holding, int64_t at_us)
         holding->until_us = at_us;
 }
 
-/* Redis lost data at this time, and with it perhaps who held what. */
-static bool was_lost(const struct storm_book *book, int64_t from_us, int64_t until_us)
+/* Redis had lost data by then, and with it perhaps who held what. Stores may give back what they held, too: nobody can be
+ * sure of a lock from then on, only of its number. */
+static bool was_lost(const struct storm_book *book, int64_t at_us)
 {
-    for (size_t i = 0; i < book->n_records; i++) {
+    for (size_t i = 0; i < book->n_records && book->records[i].at_us <= at_us; i++) {
         const struct storm_record *r = &book->records[i];
-        if (r->what == STORM_WEATHER && strncmp(r->text, "lose.", 5) == 0 && r->at_us >= from_us &&
-            r->at_us <= until_us)
+        if (r->what == STORM_WEATHER && strncmp(r->text, "lose.", 5) == 0)
             return true;
     }
     return false;
@@ -168,7 +168,7 @@ static bool was_lost(const struct storm_book *book, int64_t from_us, int64_t unt
 
 static void play_extension(struct storm_sceptic *s, struct holding *holding, const struct storm_record *r)
 {
-    if (r->rc == HF_NOT_DONE && holding->until_us > r->at_us && !was_lost(&s->book, holding->asked_us, r->at_us))
+    if (r->rc == HF_NOT_DONE && holding->until_us > r->at_us && !was_lost(&s->book, r->at_us))
         storm_doubt(s, r->key, "node %u.%u held %s with %llu for %lld us more when Redis said that it did not",
                     r->writer, r->life, r->key, (unsigned long long)r->lsn,
                     (long long)(holding->until_us - r->at_us));
@@ -197,7 +197,7 @@ static void compare_holdings(struct storm_sceptic *s, const char *lock, const st
         storm_doubt(s, lock, "%s was given to node %u.%u with %llu, and later to node %u.%u with %llu", lock,
                     a->writer, a->life, (unsigned long long)a->fence, b->writer, b->life,
                     (unsigned long long)b->fence);
-    if (a->from_us < b->until_us && b->from_us < a->until_us && !was_lost(&s->book, a->asked_us, b->from_us))
+    if (a->from_us < b->until_us && b->from_us < a->until_us && !was_lost(&s->book, b->from_us))
         storm_doubt(s, lock, "%s was held by node %u.%u with %llu and by node %u.%u with %llu at once", lock,
                     a->writer, a->life, (unsigned long long)a->fence, b->writer, b->life,
                     (unsigned long long)b->fence);

@@ -286,8 +286,20 @@ static void hit_redis(struct storm *s)
         redis_server_kill(&s->redis);
 }
 
+/* Without its epoch a namespace's copy is no older one, but none. */
+static bool has_all_epochs(struct storm *s)
+{
+    for (unsigned i = 0; i < s->plan.n_namespaces; i++) {
+        if (redis_server_number(&s->redis, "EXISTS _hf:%s:epoch", s->plan.namespaces[i].prefix) != 1)
+            return false;
+    }
+    return true;
+}
+
 static void save_data(struct storm *s)
 {
+    if (!has_all_epochs(s))
+        return;
     if (storm_loss_save(&s->redis, s->n_saved + 1) != 0) {
         fprintf(stderr, "storm: Redis's data cannot be copied\n");
         exit(2);
