@@ -28,20 +28,13 @@ int hf__recovered_entry(void *ctx, const struct hf_entry *entry)
     return 0;
 }
 
-/* What Redis had acknowledged of a lane it may have lost again by now, and the mark of the last checkpoint is too old to
- * tell: the mark there tells, as for what was not acknowledged. Who only reads asks nobody. */
-static bool is_settled(const struct hf *store, const struct hf_recovery *recovery, const struct hf_version *v)
-{
-    return hf__recovery_is_shared(recovery, v->lsn) && (store->read_only || !(v->flags & HF_ENTRY_LANE));
-}
-
 void hf__recovered_settle(struct hf *store, const struct hf_recovery *recovery)
 {
     struct hf_node *node = hf__generation_seek(store->overlay.view.active, hf__slice(NULL, 0));
 
     for (; node; node = hf__node_next(node)) {
         for (struct hf_version *v = atomic_load(&node->head); v; v = v->older) {
-            if (is_settled(store, recovery, v))
+            if (hf__recovery_is_shared(recovery, v->lsn))
                 atomic_store(&v->state, HF_VERSION_SETTLED);
             else if (atomic_load(&v->state) == HF_VERSION_UNSETTLED && (v->flags & HF_ENTRY_LANE))
                 atomic_fetch_add(&store->lane_open, 1);

@@ -96,8 +96,6 @@ hf_mutant(13_what_is_no_longer_retained_is_not_told unit/test_link_histories.c *
           "if (rc == 0 && entry.lsn > link->resend.mark) {" "if (false) {")
 hf_mutant(13_a_loss_is_forgotten_with_the_connection unit/test_link_histories.c *13_a_rollback_is_found_again* core/link_catchup.c
           "    if (!ns->losing)\n        return 0;" "    if (true)\n        return 0;")
-hf_mutant(13_the_journal_is_believed_after_a_rollback unit/test_link.c *increment_in_the_journal* core/recovered.c
-          "(store->read_only || !(v->flags & HF_ENTRY_LANE))" "true")
 hf_mutant(13_a_mark_that_is_gone_is_believed_after_a_rollback unit/test_link_histories.c *13_a_rollback_to_before* core/link_catchup.c
           "    ns->mark = link->epoch.mark;\n" "")
 hf_mutant(13_marks_of_an_earlier_epoch_are_forgotten unit/test_link_histories.c *13_what_an_earlier* core/link_catchup.c
