@@ -428,15 +428,18 @@ void hf__link_catch_up(struct hf_link *link)
 void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns)
 {
     struct hf_cursor *cursor = &link->published[ns - link->store->namespaces.all];
+    bool refreshed = hf__refresh_is_done(link); /* otherwise a crash must find the log where these keys are named */
 
-    if (!hf__refresh_is_done(link)) /* a crash must find the log where these keys are named */
+    if (ns->losing) /* the next connection must find the loss again */
         return;
-
     pthread_mutex_lock(&link->mutex);
-    memcpy(cursor->epoch, ns->epoch, sizeof(cursor->epoch));
-    memcpy(cursor->log_id, ns->log_id, sizeof(cursor->log_id));
-    cursor->mark = ns->mark;
-    cursor->ended_mark = ns->ended_mark;
+    if (refreshed) {
+        memcpy(cursor->epoch, ns->epoch, sizeof(cursor->epoch));
+        memcpy(cursor->log_id, ns->log_id, sizeof(cursor->log_id));
+        cursor->ended_mark = ns->ended_mark;
+    }
+    if (strcmp(cursor->epoch, ns->epoch) == 0) /* or a crash would forget what was acknowledged meanwhile */
+        cursor->mark = ns->mark;
     pthread_mutex_unlock(&link->mutex);
 }
 
