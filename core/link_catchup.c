@@ -32,6 +32,7 @@ void hf__link_restart_catch_up(struct hf_link *link)
 static void next_ns(struct hf_link *link)
 {
     current_ns(link)->losing = false;
+    current_ns(link)->recovered_mark = 0;
     hf__link_publish_cursor(link, current_ns(link));
     link->ns_index++;
     link->catch_up = link->ns_index < link->store->namespaces.n ? HF_CATCH_UP_EPOCH : HF_CATCH_UP_ROWS;
@@ -299,7 +300,9 @@ static bool is_loss(enum hf_evidence evidence)
 static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoch)
 {
     struct hf_ns *ns = current_ns(link);
-    struct hf_history known = {.epoch = ns->epoch, .log_id = ns->with_log ? ns->log_id : "", .mark = ns->mark};
+    struct hf_history known = {.epoch = ns->epoch,
+                               .log_id = ns->with_log ? ns->log_id : "",
+                               .mark = ns->mark > ns->recovered_mark ? ns->mark : ns->recovered_mark};
     struct hf_history found = {.epoch = epoch->epoch, .log_id = epoch->log_last_id, .mark = epoch->mark};
 
     link->evidence = hf__evidence(&known, &found, epoch->log_missing, link->life);

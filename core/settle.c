@@ -396,14 +396,20 @@ void hf__settle_gap(struct hf *store, struct hf_slice key)
         hf__settled_release(&settled); /* it is compared once more */
 }
 
+void hf__settle_retain(struct hf *store, const struct hf_lane_entry *entry)
+{
+    struct hf_settled settled = {.lsn = entry->lsn, .what = HF_LEFT_RETAIN};
+
+    if (!copy_retained(&settled, entry) || !leave_only(store, &settled))
+        hf__settled_release(&settled);
+}
+
 void hf__settle_retain_delete(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t made_ms)
 {
     struct hf_lane_entry entry = {
         .lsn = lsn, .op = HF_LANE_DELETE, .flags = HF_LANE_PLAIN, .made_ms = made_ms, .key = key};
-    struct hf_settled settled = {.lsn = lsn, .what = HF_LEFT_RETAIN};
 
-    if (!copy_retained(&settled, &entry) || !leave_only(store, &settled))
-        hf__settled_release(&settled);
+    hf__settle_retain(store, &entry);
 }
 
 bool hf__settle_relane(struct hf *store, const struct hf_lane_entry *entry)

@@ -96,6 +96,8 @@ hf_mutant(13_what_is_no_longer_retained_is_not_told unit/test_link_histories.c *
           "if (rc == 0 && entry.lsn > link->resend.mark) {" "if (false) {")
 hf_mutant(13_a_loss_is_forgotten_with_the_connection unit/test_link_histories.c *13_a_rollback_is_found_again* core/link_catchup.c
           "    if (!ns->losing)\n        return 0;" "    if (true)\n        return 0;")
+hf_mutant(13_what_the_journal_says_was_acknowledged_is_forgotten unit/test_link.c *increment_in_the_journal* core/recovered.c
+          "if (v->lsn > ns->recovered_mark)" "if (false)")
 hf_mutant(13_a_copy_to_be_fetched_keeps_the_mark unit/test_link.c *a_rollback_is_found_after* core/link_catchup.c
           "if (strcmp(cursor->epoch, ns->epoch) == 0) /*" "if (refreshed) /*")
 hf_mutant(13_a_mark_that_is_gone_is_believed_after_a_rollback unit/test_link_histories.c *13_a_rollback_to_before* core/link_catchup.c
