@@ -172,10 +172,10 @@ static void play_extension(struct storm_sceptic *s, struct holding *holding, con
         storm_doubt(s, r->key, "node %u.%u held %s with %llu for %lld us more when Redis said that it did not",
                     r->writer, r->life, r->key, (unsigned long long)r->lsn,
                     (long long)(holding->until_us - r->at_us));
-    if (r->rc == HF_NOT_DONE)
-        end_holding(holding, r->number);
-    else
+    if (r->rc == 0)
         holding->until_us = (int64_t)r->lsn2;
+    else
+        end_holding(holding, r->rc == HF_NOT_DONE ? r->number : (int64_t)r->lsn2);
 }
 
 static void play_lock(struct storm_sceptic *s, struct holdings *h, const struct storm_record *r)
