@@ -167,13 +167,20 @@ static bool is_applied(const struct storm_book *book, const struct storm_record 
     return false;
 }
 
+/* With an LSN it was accepted: a delete of what was not held is one, too, and shared. */
+static bool is_accepted(const struct storm_record *r)
+{
+    return r->what == STORM_ACK && r->writer < STORM_NODES_MAX && (r->rc == 0 || r->rc == HF_NOT_FOUND) &&
+           r->lsn > 0;
+}
+
 /* A later write of the same store, which is asked for itself. */
 static bool is_folded(const struct storm_book *book, const struct storm_record *w)
 {
     for (size_t i = 0; i < book->n_records; i++) {
         const struct storm_record *r = &book->records[i];
 
-        if (r->what == STORM_ACK && r->rc == 0 && is_write_of(r, w) && r->lsn > w->lsn)
+        if (is_accepted(r) && is_write_of(r, w) && r->lsn > w->lsn)
             return true;
     }
     return false;
@@ -203,7 +210,7 @@ static void check_writes(struct storm_sceptic *s)
     for (size_t i = 0; i < s->book.n_records; i++) {
         const struct storm_record *r = &s->book.records[i];
 
-        if (r->what == STORM_ACK && r->writer < STORM_NODES_MAX && r->rc == 0 && r->lsn > 0)
+        if (is_accepted(r))
             check_write(s, r);
     }
 }
