@@ -61,6 +61,7 @@ static int freeze(struct run *run)
             rc = hf__overlay_freeze(&store->overlay);
         if (rc == 0) {
             store->checkpoint.frozen_lsn = hf__journal_last_lsn(store->journal);
+            store->checkpoint.frozen++;
             atomic_store(&store->oldest_unsaved_ms, 0);
             if (store->link)
                 hf__link_save_cursors(store);
@@ -102,12 +103,16 @@ static int clear_row(struct run *run, const struct hf_settled *s)
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
-/* The copy becomes what Redis holds, unless it has been written since. */
+/* The copy becomes what Redis holds. Where that was in the generation that is drained, it was stored with it, or what has
+ * been written, deleted or fetched since. */
 static int store_theirs(struct run *run, const struct hf_settled *s)
 {
     struct hf_record record;
-    int rc = run->ops->get(run->ops->txn_snap(run->txn), settled_key(s), &record);
+    int rc;
 
+    if (s->more->theirs_frozen < run->store->checkpoint.frozen)
+        return 0;
+    rc = run->ops->get(run->ops->txn_snap(run->txn), settled_key(s), &record);
     if (rc < 0 || (rc == 0 && record.lsn > s->lsn))
         return rc;
     if (!s->more->theirs_present)

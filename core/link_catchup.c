@@ -32,6 +32,7 @@ void hf__link_restart_catch_up(struct hf_link *link)
 static void next_ns(struct hf_link *link)
 {
     current_ns(link)->losing = false;
+    current_ns(link)->recovered_mark = 0;
     hf__link_publish_cursor(link, current_ns(link));
     link->ns_index++;
     link->catch_up = link->ns_index < link->store->namespaces.n ? HF_CATCH_UP_EPOCH : HF_CATCH_UP_ROWS;
@@ -181,12 +182,13 @@ static void log_read(struct hf_link *link)
     }
 }
 
-/* From the log's beginning: which of our entries have survived? */
+/* From the log's beginning: which of our entries have survived? A mark that is gone is none by then. */
 static void begin_rollback(struct hf_link *link)
 {
     struct hf_ns *ns = current_ns(link);
 
     link->evidence = HF_EVIDENCE_ROLLED_BACK;
+    ns->mark = link->epoch.mark;
     ns->losing = true;
     link->surviving_lsn = 0;
     atomic_fetch_add(&link->store->rollbacks, 1);
@@ -317,7 +319,9 @@ static bool is_loss(enum hf_evidence evidence)
 static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoch)
 {
     struct hf_ns *ns = current_ns(link);
-    struct hf_history known = {.epoch = ns->epoch, .log_id = ns->with_log ? ns->log_id : "", .mark = ns->mark};
+    struct hf_history known = {.epoch = ns->epoch,
+                               .log_id = ns->with_log ? ns->log_id : "",
+                               .mark = ns->mark > ns->recovered_mark ? ns->mark : ns->recovered_mark};
     struct hf_history found = {.epoch = epoch->epoch, .log_id = epoch->log_last_id, .mark = epoch->mark};
 
     link->evidence = hf__evidence(&known, &found, epoch->log_missing, link->life);
@@ -329,7 +333,6 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     if (take_epoch(ns, epoch) != 0) {
         no_memory(link);
     } else if (link->evidence == HF_EVIDENCE_ROLLED_BACK) {
-        ns->mark = epoch->mark;
         link->surviving_ms =
             hf__turn_from_redis_ms(&link->turn, hf__stream_id_ms(epoch->log_last_id)) - ROLLBACK_SLACK_MS;
         begin_rollback(link);
@@ -447,15 +450,19 @@ void hf__link_catch_up(struct hf_link *link)
 void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns)
 {
     struct hf_cursor *cursor = &link->published[ns - link->store->namespaces.all];
+    bool refreshed = hf__refresh_is_done(link); /* otherwise a crash must find the log where these keys are named */
 
-    /* A crash must find the log where these keys are named, and the loss whose records are not all made. */
-    if (!hf__refresh_is_done(link) || atomic_load(&ns->adopt))
+    /* until the records of a loss are made, the next connection must find it again */
+    if (ns->losing || atomic_load(&ns->adopt))
         return;
     pthread_mutex_lock(&link->mutex);
-    memcpy(cursor->epoch, ns->epoch, sizeof(cursor->epoch));
-    memcpy(cursor->log_id, ns->log_id, sizeof(cursor->log_id));
-    cursor->mark = ns->mark;
-    cursor->ended_mark = ns->ended_mark;
+    if (refreshed) {
+        memcpy(cursor->epoch, ns->epoch, sizeof(cursor->epoch));
+        memcpy(cursor->log_id, ns->log_id, sizeof(cursor->log_id));
+        cursor->ended_mark = ns->ended_mark;
+    }
+    if (strcmp(cursor->epoch, ns->epoch) == 0) /* or a crash would forget what was acknowledged meanwhile */
+        cursor->mark = ns->mark;
     pthread_mutex_unlock(&link->mutex);
 }
 

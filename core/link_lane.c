@@ -168,13 +168,15 @@ static bool park_range(struct hf_link *link, size_t from, size_t to, bool in_dou
     return true;
 }
 
+/* The mark is published first: a checkpoint in between must not store what has ended with an older one. */
 static void take_applied(struct hf_link *link, struct hf_ns *ns, bool already)
 {
     struct hf_lane_list *list = &link->lane_sends;
 
+    ns->mark = list->sends[list->n - 1].entry.lsn;
+    hf__link_publish_cursor(link, ns);
     for (size_t i = 0; i < list->n; i++)
         settle_one(link, &list->sends[i], &link->lane_ops[i], !already);
-    ns->mark = list->sends[list->n - 1].entry.lsn;
 }
 
 /* A unit goes as a whole. */

@@ -1,6 +1,8 @@
 /* The journal's tail on its way into the overlay. */
 #include "recovered.h"
 
+#include "drain.h"
+#include "settle.h"
 #include "unlist.h"
 
 int hf__recovered_entry(void *ctx, const struct hf_entry *entry)
@@ -28,6 +30,33 @@ int hf__recovered_entry(void *ctx, const struct hf_entry *entry)
     return 0;
 }
 
+/* No cursor knows of it yet, nor is it among the retained entries: a rollback may have taken it since. */
+static void note_acknowledged(struct hf *store, struct hf_slice key, const struct hf_version *v)
+{
+    struct hf_ns *ns = hf__ns_of(&store->namespaces, key);
+    struct hf_lane_entry entry = {.lsn = v->lsn,
+                                  .op = hf__lane_op(v),
+                                  .flags = v->flags & HF_ENTRY_MORE ? HF_LANE_MORE : 0,
+                                  .delta = v->delta,
+                                  .made_ms = v->made_ms,
+                                  .deadline_ms = v->deadline_ms,
+                                  .key = key,
+                                  .value = v->op == HF_ENTRY_SET ? v->value : hf__slice(NULL, 0)};
+
+    if (store->read_only || !(v->flags & HF_ENTRY_LANE))
+        return;
+    if (v->lsn > ns->recovered_mark)
+        ns->recovered_mark = v->lsn;
+    hf__settle_retain(store, &entry);
+}
+
+static void settle_shared(struct hf *store, const struct hf_node *node, struct hf_version *v)
+{
+    if (!hf__version_is_settled(v))
+        note_acknowledged(store, node->key, v);
+    atomic_store(&v->state, HF_VERSION_SETTLED);
+}
+
 void hf__recovered_settle(struct hf *store, const struct hf_recovery *recovery)
 {
     struct hf_node *node = hf__generation_seek(store->overlay.view.active, hf__slice(NULL, 0));
@@ -35,7 +64,7 @@ void hf__recovered_settle(struct hf *store, const struct hf_recovery *recovery)
     for (; node; node = hf__node_next(node)) {
         for (struct hf_version *v = atomic_load(&node->head); v; v = v->older) {
             if (hf__recovery_is_shared(recovery, v->lsn))
-                atomic_store(&v->state, HF_VERSION_SETTLED);
+                settle_shared(store, node, v);
             else if (atomic_load(&v->state) == HF_VERSION_UNSETTLED && (v->flags & HF_ENTRY_LANE))
                 atomic_fetch_add(&store->lane_open, 1);
         }

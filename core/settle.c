@@ -396,14 +396,20 @@ void hf__settle_gap(struct hf *store, struct hf_slice key)
         hf__settled_release(&settled); /* it is compared once more */
 }
 
+void hf__settle_retain(struct hf *store, const struct hf_lane_entry *entry)
+{
+    struct hf_settled settled = {.lsn = entry->lsn, .what = HF_LEFT_RETAIN};
+
+    if (!copy_retained(&settled, entry) || !leave_only(store, &settled))
+        hf__settled_release(&settled);
+}
+
 void hf__settle_retain_delete(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t made_ms)
 {
     struct hf_lane_entry entry = {
         .lsn = lsn, .op = HF_LANE_DELETE, .flags = HF_LANE_PLAIN, .made_ms = made_ms, .key = key};
-    struct hf_settled settled = {.lsn = lsn, .what = HF_LEFT_RETAIN};
 
-    if (!copy_retained(&settled, &entry) || !leave_only(store, &settled))
-        hf__settled_release(&settled);
+    hf__settle_retain(store, &entry);
 }
 
 bool hf__settle_relane(struct hf *store, const struct hf_lane_entry *entry)
@@ -450,9 +456,13 @@ bool hf__settle_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, con
                                  .what = HF_LEFT_ROW | (verdict->conflict ? HF_LEFT_CONFLICT : 0) |
                                          (verdict->take_theirs ? HF_LEFT_THEIRS : 0),
                                  .more = calloc(1, sizeof(*settled.more))};
-    bool done = settled.more && copy_verdict(settled.more, key, verdict) == 0 &&
-                hf__buf_copy(key, &settled.key) == 0 && settle_and_leave(store, key, &settled, mark_settled);
+    bool done =
+        settled.more && copy_verdict(settled.more, key, verdict) == 0 && hf__buf_copy(key, &settled.key) == 0;
 
+    if (done) {
+        settled.more->theirs_frozen = store->checkpoint.frozen;
+        done = settle_and_leave(store, key, &settled, mark_settled);
+    }
     if (!done)
         hf__settled_release(&settled);
     return done;

@@ -18,6 +18,8 @@ void hf__settle_lane_lost(struct hf *store, const struct hf_lane_entry *entry);
 /* For the conflict log; to be left before the lane's entry that it is about is settled: then a crash in between leaves the
  * entry, whose conflict has the same id again. False without memory. */
 bool hf__settle_conflict(struct hf *store, const struct hf_conflict_row *row);
+/* An entry of the lane was acknowledged, as the journal tells: it is kept for a while, as all are. */
+void hf__settle_retain(struct hf *store, const struct hf_lane_entry *entry);
 /* A plain delete was applied: it is kept for a while, too, because nothing else remembers it. */
 void hf__settle_retain_delete(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t made_ms);
 /* The entries go to the parked list with their reason, all or none; they no longer count as pending. False without memory:

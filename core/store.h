@@ -43,7 +43,7 @@ enum {
     HF_LEFT_LANE = 2,       /* remove the lane entry of this LSN */
     HF_LEFT_PARKED = 4,     /* keep more->parked */
     HF_LEFT_CONFLICT = 8,   /* keep more->conflict */
-    HF_LEFT_THEIRS = 16,    /* the record becomes more->theirs, unless it is newer than this LSN */
+    HF_LEFT_THEIRS = 16,    /* the record becomes more->theirs, unless something newer has been drained */
     HF_LEFT_FOREIGN = 32,   /* note more->foreign in the key's row */
     HF_LEFT_RETAIN = 64,    /* keep more->retained in case Redis is rolled back */
     HF_LEFT_RELANE = 128,   /* more->retained is owed again */
@@ -57,6 +57,7 @@ struct hf_settled_more {
     struct hf_conflict_row conflict;
     bool theirs_present; /* else the record is removed */
     struct hf_record theirs;
+    uint64_t theirs_frozen; /* checkpointer.frozen when it became the copy */
     struct hf_foreign foreign;
     struct hf_lane_entry retained;
     struct hf_bytes bytes; /* what the slices point into */
@@ -88,6 +89,7 @@ struct hf_checkpointer {
     char error[256];
     uint64_t started, ended; /* counts of checkpoints */
     uint64_t frozen_lsn;     /* what the frozen generation reaches; write_mutex */
+    uint64_t frozen;         /* generations frozen so far; write_mutex */
     struct hf_settled *settled;
     size_t n_settled, settled_capacity;
     struct hf_acked_table acked, acked_before; /* of `settled`, and of what the last commit took from it */

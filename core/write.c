@@ -874,7 +874,7 @@ static bool is_newest(struct hf *store, struct hf_slice key, uint64_t lsn)
     return newest;
 }
 
-/* Settled first: a checkpoint in between then has the conflict, the row's end and the copy together. */
+/* Settled first: a checkpoint under way then has the conflict, the row's end and the copy together. */
 bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_verdict *verdict)
 {
     struct hf_entry entry = {.op = verdict->theirs ? HF_ENTRY_SET : HF_ENTRY_DELETE,
@@ -883,12 +883,14 @@ bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, cons
                              .value = verdict->theirs ? *verdict->theirs : hf__slice(NULL, 0),
                              .deadline_ms = verdict->theirs ? verdict->theirs_deadline_ms : 0,
                              .made_ms = hf__now_ms(store)};
+    struct hf_staged staged;
     bool done;
 
     pthread_mutex_lock(&store->write_mutex);
-    done = is_newest(store, key, lsn) && hf__settle_verdict(store, key, lsn, verdict);
+    done = !verdict->take_theirs || hf__overlay_stage(&store->overlay, &entry, HF_VERSION_SETTLED, &staged) == 0;
+    done = done && is_newest(store, key, lsn) && hf__settle_verdict(store, key, lsn, verdict);
     if (done && verdict->take_theirs)
-        (void)hf__write_install(store, &entry, false);
+        hf__overlay_insert(&store->overlay, &staged, 0);
     pthread_mutex_unlock(&store->write_mutex);
     return done;
 }

@@ -83,7 +83,7 @@ hf_mutant(11_increments_carry_no_deadline integration/test_reconcile_histories.c
 hf_mutant(12_copies_that_others_had_changed_are_given_back unit/test_link_histories.c *others_had_changed* core/link_resend.c
           "        return !hf__notes_find(&r->changed, key);" "        return true;")
 hf_mutant(12_what_is_given_up_is_made_good_at_once unit/test_link_histories.c *told_by_the_next_opening* core/link_catchup.c
-          "    if (!hf__refresh_is_done(link) || atomic_load(&ns->adopt))" "    if (!hf__refresh_is_done(link))")
+          "    if (ns->losing || atomic_load(&ns->adopt))" "    if (ns->losing)")
 hf_mutant(12_another_epoch_is_ours integration/test_reconcile_histories.c *12_a_flush* core/evidence.c
           "strcmp(known->epoch, found->epoch) != 0" "false")
 hf_mutant(12_reseed_over_what_is_there integration/test_reconcile_histories.c *12_an_empty_restart* core/judge.c
@@ -100,6 +100,12 @@ hf_mutant(13_what_is_no_longer_retained_is_not_told unit/test_link_histories.c *
           "if (rc == 0 && entry.lsn > link->resend.mark) {" "if (false) {")
 hf_mutant(13_a_loss_is_forgotten_with_the_connection unit/test_link_histories.c *13_a_rollback_is_found_again* core/link_catchup.c
           "    if (!ns->losing)\n        return 0;" "    if (true)\n        return 0;")
+hf_mutant(13_what_the_journal_says_was_acknowledged_is_forgotten unit/test_link.c *increment_in_the_journal* core/recovered.c
+          "if (v->lsn > ns->recovered_mark)" "if (false)")
+hf_mutant(13_a_copy_to_be_fetched_keeps_the_mark unit/test_link.c *a_rollback_is_found_after* core/link_catchup.c
+          "if (strcmp(cursor->epoch, ns->epoch) == 0) /*" "if (refreshed) /*")
+hf_mutant(13_a_mark_that_is_gone_is_believed_after_a_rollback unit/test_link_histories.c *13_a_rollback_to_before* core/link_catchup.c
+          "    ns->mark = link->epoch.mark;\n" "")
 hf_mutant(13_marks_of_an_earlier_epoch_are_forgotten unit/test_link_histories.c *13_what_an_earlier* core/link_catchup.c
           "    if (!same && ns->mark > ns->ended_mark)" "    if (false)")
 hf_mutant(13_a_replica_is_a_master integration/test_reconcile_histories.c *13_nothing_is_replayed* core/link.c
@@ -116,6 +122,14 @@ hf_mutant(15_a_row_that_has_ended_is_owed unit/test_link_histories.c *15_what_ha
 hf_mutant(15_a_lane_entry_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_in_the_lane* core/settle.c
           "    if (hf__buf_copy(entry->key, &settled.key) != 0 ||\n        !settle_and_leave(store, entry->key, &settled, mark_settled_exactly))"
           "    if (!settle_and_leave(store, entry->key, &settled, mark_settled_exactly))")
+hf_mutant(15_what_a_commit_has_cleared_is_owed unit/test_link_histories.c *15_what_a_commit* core/settle.c
+          "return now > before ? now : before;" "return now > before ? now : now;")
+hf_mutant(15_a_row_that_ends_with_nothing_to_store_is_sure unit/test_link_histories.c *15_what_a_plain_client*lost_row* core/link_replay.c
+          "&& s->trial->verdict.send == 0;" "&& s->trial->verdict.send == 0 && false;")
+hf_mutant(15_a_verdict_over_what_was_fetched_since unit/test_link_histories.c *15_what_a_plain*lost_row* core/checkpoint.c
+          "s->more->theirs_frozen < run->store->checkpoint.frozen" "s->more->theirs_frozen == UINT64_MAX")
+hf_mutant(15_only_the_log_casts_doubt_on_a_row unit/test_link_histories.c *15_what_a_plain_client*decision* core/link_replay.c
+          "(note->doubted || note->foreign.op != 0)" "note->foreign.op != 0")
 hf_mutant(15_a_fetch_that_was_overtaken_is_enough unit/test_link_histories.c *15_a_fetch_that_another* core/link_refresh.c
           "        again = !hf__write_fetched(" "        (void)hf__write_fetched(")
 hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_two_copies* backends/redis/greet.c

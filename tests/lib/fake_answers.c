@@ -172,7 +172,7 @@ static void name_items(const struct fake_tier *tier, struct hf_shared_group *gro
 
 void fake_answer_group(struct fake_tier *tier, struct hf_shared_group *group, enum fake_outcome outcome)
 {
-    bool touched = group->watched && was_touched(tier);
+    bool touched = group->watched && group->n_items > 0 && was_touched(tier); /* an UNWATCH alone tells nothing */
 
     fake_forget_watches(tier);
     group->error = no_error();

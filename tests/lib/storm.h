@@ -3,6 +3,8 @@
  *
  *   storm_run.c    the weather: forks the stores, cuts lines, kills, restarts; writes as a plain client
  *   storm_node.c   one store: a process that writes at random until it is killed or called to calm
+ *   storm_lock.c   locks that the stores take from one another, and whether two ever held one at once
+ *   storm_loss.c   how Redis loses its data
  *   storm_plan.c   the keys, their namespaces and the options of the stores, all by the seed
  *   storm_book.c   what was recorded: by each process in a log of its own, by Redis in its append-only file
  *   storm_check.c  the sceptic
@@ -26,6 +28,12 @@
 #define STORM_TEXT_MAX 256
 #define STORM_CLIENT STORM_NODES_MAX /* the plain client's number as a writer */
 
+/* What Redis may lose: bits of `losses`. */
+enum storm_losses {
+    STORM_LOSS_ROLLBACK = 1, /* it comes back with an older copy of its data */
+    STORM_LOSS_ALL = 2,      /* it is flushed, or comes back empty */
+};
+
 struct storm_options {
     uint64_t seed;
     unsigned nodes;
@@ -33,6 +41,7 @@ struct storm_options {
     bool kills;        /* kill -9 of stores */
     bool redis_kills;  /* and of Redis */
     bool plain_client; /* foreign writes */
+    unsigned losses;   /* 0: Redis keeps its data */
     bool keep;         /* the directory, for a look afterwards */
     bool tell;         /* what happens, on stderr */
 };
@@ -96,7 +105,8 @@ enum storm_what {
     STORM_SCANNED = 'K', /* the same in a scan */
     STORM_CONFLICT = 'C',
     STORM_PARKED = 'P',
-    STORM_STATUS = 'Z',  /* number: conflicts; id: parked; lsn: uncertainty of the clock in ms */
+    STORM_STATUS = 'Z', /* number: conflicts; id: parked; lsn: uncertainty of the clock in ms */
+    STORM_LOCK = 'L',   /* a lock was taken, extended, given back: id; lsn: fencing number; lsn2: safe until (us) */
     STORM_WEATHER = 'W', /* text says what */
 };
 
@@ -134,6 +144,7 @@ struct storm_applied {
     int64_t number;
     uint64_t lsn;
     unsigned group; /* commands of one transaction have the same */
+    bool lost;      /* Redis lost it again */
 };
 
 struct storm_book {
@@ -159,10 +170,36 @@ void storm_record_tell(const struct storm_record *record, FILE *out);
 void storm_node_main(const struct storm_options *options, unsigned node, unsigned life, const char *dir,
                      const char *address, int log, int calls) __attribute__((noreturn));
 
+/* ---- locks ---- */
+
+#define STORM_LOCKS 3
+
+struct storm_locks {
+    unsigned writer, life;
+    int log;
+    uint64_t random;
+    int64_t due_us; /* for the next step */
+    struct hf_lock *held[STORM_LOCKS];
+};
+
+/* If it is time: take, extend or give back one of them. Returns 0, or what no store may answer. */
+int storm_locks_step(struct storm_locks *locks, struct hf *store);
+/* Give all back. */
+void storm_locks_end(struct storm_locks *locks);
+
+/* ---- losses ---- */
+
+/* Keep a copy of Redis's data as number n, from 1. Returns 0, or -1. */
+int storm_loss_save(const struct redis_server *redis, unsigned n);
+/* Of one that does not run: take its data away, as number n of what was lost, and put back a copy (0: none). Returns 0, or
+ * -1. */
+int storm_loss_take(const struct redis_server *redis, unsigned n, unsigned saved_as);
+
 /* ---- the run and the check ---- */
 
 struct storm_sums {
-    unsigned lives, outages, redis_kills;
+    unsigned lives, outages, redis_kills, losses;
+    size_t holdings;
     size_t writes, acked, settled, conflicts, parked, in_doubt;
 };
 
@@ -175,6 +212,10 @@ struct storm_sceptic {
     unsigned failures;
 };
 
+/* Tell a failure, with the story of `key` (NULL: of none). */
+void storm_doubt(struct storm_sceptic *sceptic, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void storm_check_locks(struct storm_sceptic *sceptic);
 /* Look at everything; each failure is told on stderr with its story. */
 void storm_check(struct storm_sceptic *sceptic);
 

@@ -218,6 +218,12 @@ static void add_set(struct storm_book *book, const struct command *c, unsigned g
     }
 }
 
+static void all_is_lost(struct storm_book *book)
+{
+    for (size_t i = 0; i < book->n_applied; i++)
+        book->applied[i].lost = true;
+}
+
 static void add_command(struct storm_book *book, const struct command *c, unsigned *group, bool *in_transaction)
 {
     if (!*in_transaction)
@@ -236,6 +242,8 @@ static void add_command(struct storm_book *book, const struct command *c, unsign
         (void)add(book, 'p', c, 1, *group);
     else if (is(c, 0, "INCRBY") || is(c, 0, "DECRBY"))
         add(book, 'i', c, 1, *group)->number = is(c, 0, "INCRBY") ? integer(c, 2) : -integer(c, 2);
+    else if (is(c, 0, "FLUSHALL"))
+        all_is_lost(book);
     else if (is(c, 0, "XADD"))
         add_log_entry(book, c, *group);
 }
@@ -268,19 +276,27 @@ static void read_appended(struct storm_book *book, const char *path, unsigned *g
     free(bytes);
 }
 
-int storm_book_read_appended(struct storm_book *book, const char *redis_dir)
+static int read_all(struct storm_book *book, const char *redis_dir, const char *name, unsigned *group)
 {
     char pattern[160];
-    unsigned group = 0;
     glob_t found;
 
-    snprintf(pattern, sizeof(pattern), "%s/appendonlydir/*.incr.aof", redis_dir);
+    snprintf(pattern, sizeof(pattern), "%s/%s/*.incr.aof", redis_dir, name);
     if (glob(pattern, 0, NULL, &found) != 0)
         return -1;
     for (size_t i = 0; i < found.gl_pathc; i++)
-        read_appended(book, found.gl_pathv[i], &group);
+        read_appended(book, found.gl_pathv[i], group);
     globfree(&found);
     return 0;
+}
+
+int storm_book_read_appended(struct storm_book *book, const char *redis_dir)
+{
+    unsigned group = 0;
+
+    (void)read_all(book, redis_dir, "lost*", &group);
+    all_is_lost(book);
+    return read_all(book, redis_dir, "appendonlydir", &group);
 }
 
 /* ---- stories ---- */
@@ -331,8 +347,9 @@ static void tell_applied(const struct storm_book *book, const char *key, size_t 
     for (size_t i = from; i < book->n_applied; i++) {
         const struct storm_applied *a = &book->applied[i];
         if (strcmp(a->key, key) == 0)
-            fprintf(out, "    [%u] %c %s number %lld%s%.6s lsn %llu\n", a->group, a->op, a->text,
-                    (long long)a->number, a->node[0] ? " node " : "", a->node, (unsigned long long)a->lsn);
+            fprintf(out, "    [%u] %c %s number %lld%s%.6s lsn %llu%s\n", a->group, a->op, a->text,
+                    (long long)a->number, a->node[0] ? " node " : "", a->node, (unsigned long long)a->lsn,
+                    a->lost ? " (lost)" : "");
     }
 }
 

@@ -13,9 +13,7 @@
 #define STORIES_MAX 4
 #define DEADLINE_SLACK_MS 12 /* beside the clocks' uncertainties: rounding, and the time of one round trip */
 
-static void doubt(struct storm_sceptic *s, const char *key, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static void doubt(struct storm_sceptic *s, const char *key, const char *format, ...)
+void storm_doubt(struct storm_sceptic *s, const char *key, const char *format, ...)
 {
     va_list args;
 
@@ -96,20 +94,28 @@ static void check_key_agrees(struct storm_sceptic *s, const char *key)
 
         if (!found || agrees(s, r, &there) || is_parked(&s->book, r->writer, key))
             continue;
-        doubt(s, key, "%s is '%s' until %lld in Redis, and %s '%s' until %lld in node %u (origin %u)", key,
-              there.present ? there.text : "(nil)", there.deadline_ms,
-              r->what == STORM_FINAL ? "read as" : "scanned as", r->rc == 0 ? r->text : "(nil)",
-              (long long)r->number, r->writer, r->id);
+        storm_doubt(s, key, "%s is '%s' until %lld in Redis, and %s '%s' until %lld in node %u (origin %u)", key,
+                    there.present ? there.text : "(nil)", there.deadline_ms,
+                    r->what == STORM_FINAL ? "read as" : "scanned as", r->rc == 0 ? r->text : "(nil)",
+                    (long long)r->number, r->writer, r->id);
         return;
     }
     if (there.present && strcmp(there.text, "damaged") == 0)
-        doubt(s, key, "%s holds in Redis what nobody wrote", key);
+        storm_doubt(s, key, "%s holds in Redis what nobody wrote", key);
+}
+
+/* Without a change log and increments nothing tells that Redis was rolled back. */
+static bool may_be_lost(const struct storm_sceptic *s, const struct storm_key *key)
+{
+    return key->kind == STORM_PRIVATE && (s->options->losses & STORM_LOSS_ROLLBACK);
 }
 
 static void check_agreement(struct storm_sceptic *s)
 {
-    for (unsigned i = 0; i < s->plan.n_keys; i++)
-        check_key_agrees(s, s->plan.keys[i].name);
+    for (unsigned i = 0; i < s->plan.n_keys; i++) {
+        if (!may_be_lost(s, &s->plan.keys[i]))
+            check_key_agrees(s, s->plan.keys[i].name);
+    }
 }
 
 /* ---- every acknowledged write is accounted for ---- */
@@ -161,13 +167,20 @@ static bool is_applied(const struct storm_book *book, const struct storm_record 
     return false;
 }
 
+/* With an LSN it was accepted: a delete of what was not held is one, too, and shared. */
+static bool is_accepted(const struct storm_record *r)
+{
+    return r->what == STORM_ACK && r->writer < STORM_NODES_MAX && (r->rc == 0 || r->rc == HF_NOT_FOUND) &&
+           r->lsn > 0;
+}
+
 /* A later write of the same store, which is asked for itself. */
 static bool is_folded(const struct storm_book *book, const struct storm_record *w)
 {
     for (size_t i = 0; i < book->n_records; i++) {
         const struct storm_record *r = &book->records[i];
 
-        if (r->what == STORM_ACK && r->rc == 0 && is_write_of(r, w) && r->lsn > w->lsn)
+        if (is_accepted(r) && is_write_of(r, w) && r->lsn > w->lsn)
             return true;
     }
     return false;
@@ -188,8 +201,8 @@ static void check_write(struct storm_sceptic *s, const struct storm_record *w)
         return;
     if (folds && (is_folded(&s->book, w) || is_dead(s, w)))
         return;
-    doubt(s, w->key, "the write %u.%u.%u (%c) of %s, lsn %" PRIu64 ", is unaccounted for", w->writer, w->life,
-          w->id, w->op, w->key, w->lsn);
+    storm_doubt(s, w->key, "the write %u.%u.%u (%c) of %s, lsn %" PRIu64 ", is unaccounted for", w->writer, w->life,
+                w->id, w->op, w->key, w->lsn);
 }
 
 static void check_writes(struct storm_sceptic *s)
@@ -197,7 +210,7 @@ static void check_writes(struct storm_sceptic *s)
     for (size_t i = 0; i < s->book.n_records; i++) {
         const struct storm_record *r = &s->book.records[i];
 
-        if (r->what == STORM_ACK && r->writer < STORM_NODES_MAX && r->rc == 0 && r->lsn > 0)
+        if (is_accepted(r))
             check_write(s, r);
     }
 }
@@ -269,6 +282,7 @@ static bool reaches(const struct sum *sum, int64_t value)
 
 static void check_counter(struct storm_sceptic *s, const char *key)
 {
+
     struct there there = look_there(s, key);
     struct sum sum = {0};
 
@@ -276,15 +290,20 @@ static void check_counter(struct storm_sceptic *s, const char *key)
         if (s->book.records[i].op == 'i' && strcmp(s->book.records[i].key, key) == 0)
             add_to_sum(&s->book, &s->book.records[i], &sum);
     }
-    if (!reaches(&sum, there.present ? strtoll(there.text, NULL, 10) : 0))
-        doubt(s, key,
-              "%s is %s; %u acknowledged increments make %" PRId64 ", and %u may count as well (difference %lld)",
-              key, there.text, sum.n_sure, sum.sure, sum.n_maybe,
-              strtoll(there.text, NULL, 10) - (long long)sum.sure);
+    if (!reaches(&sum, strtoll(there.text, NULL, 10)))
+        storm_doubt(s, key,
+                    "%s is %s; %u acknowledged increments make %" PRId64
+                    ", and %u may count as well (difference %lld)",
+                    key, there.text, sum.n_sure, sum.sure, sum.n_maybe,
+                    strtoll(there.text, NULL, 10) - (long long)sum.sure);
 }
 
+/* After a loss of all, stores give back copies of different age: the first one may not know of all increments, or may know
+ * of one that another store had no answer for. That it is there at all is checked below. */
 static void check_counters(struct storm_sceptic *s)
 {
+    if (s->options->losses & STORM_LOSS_ALL)
+        return;
     for (unsigned i = 0; i < s->plan.n_keys; i++) {
         if (s->plan.keys[i].kind == STORM_COUNTER)
             check_counter(s, s->plan.keys[i].name);
@@ -299,7 +318,7 @@ static unsigned times_applied(const struct storm_book *book, const char *key, co
 
     for (size_t i = 0; i < book->n_applied; i++) {
         const struct storm_applied *a = &book->applied[i];
-        n += a->op == 's' && strcmp(a->key, key) == 0 && strcmp(a->text, text) == 0;
+        n += a->op == 's' && !a->lost && strcmp(a->key, key) == 0 && strcmp(a->text, text) == 0;
     }
     return n;
 }
@@ -313,8 +332,8 @@ static void check_batch(struct storm_sceptic *s, const struct storm_record *w)
         snprintf(key, sizeof(key), "%s%c", w->key, "abc"[part]);
         n[part] = times_applied(&s->book, key, w->text);
         if (n[part] != n[0] || n[part] > 1)
-            doubt(s, key, "the batch %s of %s was applied %u times to %s, and %u times to its first key", w->text,
-                  w->key, n[part], key, n[0]);
+            storm_doubt(s, key, "the batch %s of %s was applied %u times to %s, and %u times to its first key",
+                        w->text, w->key, n[part], key, n[0]);
     }
 }
 
@@ -323,12 +342,15 @@ static unsigned batches_applied(const struct storm_book *book, const char *key)
     unsigned n = 0;
 
     for (size_t i = 0; i < book->n_applied; i++)
-        n += book->applied[i].op == 's' && strcmp(book->applied[i].key, key) == 0;
+        n += book->applied[i].op == 's' && !book->applied[i].lost && strcmp(book->applied[i].key, key) == 0;
     return n;
 }
 
+/* What is given back after a loss of all is given back key by key. */
 static void check_batches(struct storm_sceptic *s)
 {
+    if (s->options->losses & STORM_LOSS_ALL)
+        return;
     for (size_t i = 0; i < s->book.n_records; i++) {
         if (s->book.records[i].what == STORM_BEGIN && s->book.records[i].op == 'b')
             check_batch(s, &s->book.records[i]);
@@ -343,7 +365,7 @@ static void check_batches(struct storm_sceptic *s)
         snprintf(counter, sizeof(counter), "%.*sn", (int)strlen(key->name) - 1, key->name);
         n = batches_applied(&s->book, key->name);
         if (strtoul(look_there(s, counter).text, NULL, 10) != n)
-            doubt(s, counter, "%s is %s after %u batches", counter, look_there(s, counter).text, n);
+            storm_doubt(s, counter, "%s is %s after %u batches", counter, look_there(s, counter).text, n);
     }
 }
 
@@ -369,12 +391,13 @@ static void check_order_of_key(struct storm_sceptic *s, const char *key)
         const struct storm_applied *a = &s->book.applied[i];
         unsigned writer, life, id;
 
-        if (a->op != 's' || strcmp(a->key, key) != 0 || sscanf(a->text, "v%u.%u.%u", &writer, &life, &id) != 3 ||
-            writer >= STORM_NODES_MAX || doer(&s->book, i) != (int)writer)
+        if (a->op != 's' || a->lost || strcmp(a->key, key) != 0 ||
+            sscanf(a->text, "v%u.%u.%u", &writer, &life, &id) != 3 || writer >= STORM_NODES_MAX ||
+            doer(&s->book, i) != (int)writer)
             continue;
         if (life < last_life[writer] || (life == last_life[writer] && id < last_id[writer]))
-            doubt(s, key, "%s was overwritten by the older %s after %u.%u.%u", key, a->text, writer,
-                  last_life[writer], last_id[writer]);
+            storm_doubt(s, key, "%s was overwritten by the older %s after %u.%u.%u", key, a->text, writer,
+                        last_life[writer], last_id[writer]);
         last_life[writer] = life;
         last_id[writer] = id;
     }
@@ -384,6 +407,33 @@ static void check_order(struct storm_sceptic *s)
 {
     for (unsigned i = 0; i < s->plan.n_keys; i++)
         check_order_of_key(s, s->plan.keys[i].name);
+}
+
+/* ---- what is never deleted is there, whatever Redis lost ---- */
+
+static bool was_written(const struct storm_book *book, const char *key)
+{
+    for (size_t i = 0; i < book->n_records; i++) {
+        const struct storm_record *r = &book->records[i];
+
+        if (r->what == STORM_ACK && r->rc == 0 && r->lsn > 0 && r->writer < STORM_NODES_MAX && names(r, key) &&
+            (r->flags & STORM_SHARED))
+            return true;
+    }
+    return false;
+}
+
+/* A plain client deletes, and what it has written nobody may have had a copy of. */
+static void check_presence(struct storm_sceptic *s)
+{
+    for (unsigned i = 0; i < s->plan.n_keys; i++) {
+        const struct storm_key *key = &s->plan.keys[i];
+        bool stays = key->kind == STORM_BATCH || key->kind == STORM_COUNTER ||
+                     (key->kind == STORM_JSON && !s->options->plain_client);
+
+        if (stays && was_written(&s->book, key->name) && !look_there(s, key->name).present)
+            storm_doubt(s, key->name, "%s was shared, nobody deletes it, and it is gone", key->name);
+    }
 }
 
 /* ---- private keys: what was acknowledged is read, in every life ---- */
@@ -435,8 +485,8 @@ static void play_own(struct storm_sceptic *s, const struct storm_record *r, stru
     if (r->what != STORM_FOUND && r->what != STORM_FINAL)
         return;
     if (strcmp(found, own->text) != 0 && !was_begun(&s->book, r, own, found))
-        doubt(s, r->key, "%s is '%s' in node %u.%u; '%s' was acknowledged", r->key, found, r->writer, r->life,
-              own->text);
+        storm_doubt(s, r->key, "%s is '%s' in node %u.%u; '%s' was acknowledged", r->key, found, r->writer, r->life,
+                    own->text);
     know_own(own, found, r->life, 0);
 }
 
@@ -446,7 +496,7 @@ static void check_private(struct storm_sceptic *s)
         const struct storm_key *key = &s->plan.keys[k];
         struct own own = {0};
 
-        for (size_t i = 0; key->kind == STORM_PRIVATE && i < s->book.n_records; i++) {
+        for (size_t i = 0; key->kind == STORM_PRIVATE && !may_be_lost(s, key) && i < s->book.n_records; i++) {
             const struct storm_record *r = &s->book.records[i];
             if (r->writer == key->owner && strcmp(r->key, key->name) == 0)
                 play_own(s, r, &own);
@@ -469,15 +519,15 @@ static void check_status(struct storm_sceptic *s, const struct storm_record *sta
     s->sums.conflicts += conflicts;
     s->sums.parked += parked;
     if (status->lsn2 != 0)
-        doubt(s, NULL, "node %u tells of %" PRIu64 " damaged segments, lost conflicts or dropped changes",
-              status->writer, status->lsn2);
+        storm_doubt(s, NULL, "node %u tells of %" PRIu64 " damaged segments, lost conflicts or dropped changes",
+                    status->writer, status->lsn2);
     if (status->rc != 0)
-        doubt(s, NULL, "node %u has %d pending keys after the calm", status->writer, status->rc);
+        storm_doubt(s, NULL, "node %u has %d pending keys after the calm", status->writer, status->rc);
     if (status->number != (int64_t)conflicts)
-        doubt(s, NULL, "node %u counts %lld conflicts and lists %zu", status->writer, (long long)status->number,
-              conflicts);
+        storm_doubt(s, NULL, "node %u counts %lld conflicts and lists %zu", status->writer,
+                    (long long)status->number, conflicts);
     if (status->id != parked)
-        doubt(s, NULL, "node %u counts %u parked entries and lists %zu", status->writer, status->id, parked);
+        storm_doubt(s, NULL, "node %u counts %u parked entries and lists %zu", status->writer, status->id, parked);
 }
 
 static void check_statuses(struct storm_sceptic *s)
@@ -495,9 +545,9 @@ static void check_statuses(struct storm_sceptic *s)
         check_status(s, r);
     }
     if (n != s->options->nodes)
-        doubt(s, NULL, "%u of %u stores told their status", n, s->options->nodes);
+        storm_doubt(s, NULL, "%u of %u stores told their status", n, s->options->nodes);
     if (s->book.n_applied == 0)
-        doubt(s, NULL, "Redis's append-only file tells nothing");
+        storm_doubt(s, NULL, "Redis's append-only file tells nothing");
 }
 
 void storm_check(struct storm_sceptic *s)
@@ -507,6 +557,8 @@ void storm_check(struct storm_sceptic *s)
     check_counters(s);
     check_batches(s);
     check_order(s);
+    check_presence(s);
     check_private(s);
+    storm_check_locks(s);
     check_writes(s);
 }

@@ -27,6 +27,7 @@ struct node {
     unsigned next_id;
     pthread_mutex_t mutex; /* guards n_async */
     unsigned n_async;
+    struct storm_locks locks;
     char unquiet[STORM_KEY_MAX + 64]; /* what was still waited for */
 };
 
@@ -338,6 +339,15 @@ static void operate(struct node *n)
     }
 }
 
+static void step(struct node *n)
+{
+    int rc = storm_locks_step(&n->locks, n->store);
+
+    if (rc != 0)
+        give_up(n, "a lock", rc);
+    operate(n);
+}
+
 /* The next letter, or 0 when none has come within `ms`. */
 static char next_call(struct node *n, int ms)
 {
@@ -354,7 +364,7 @@ static char blow(struct node *n)
     char call = 0;
 
     while (!call) {
-        operate(n);
+        step(n);
         call = next_call(n, (int)below(n, 4));
     }
     return call;
@@ -371,7 +381,10 @@ static void answer(struct node *n, char call)
 static void drain(struct node *n)
 {
     struct hf_status status;
-    int rc = wait_link(n->store, HF_LINK_ONLINE, CALM_MS) ? hf_drain(n->store, CALM_MS) : HF_ETIMEOUT;
+    int rc;
+
+    storm_locks_end(&n->locks);
+    rc = wait_link(n->store, HF_LINK_ONLINE, CALM_MS) ? hf_drain(n->store, CALM_MS) : HF_ETIMEOUT;
 
     if (rc != 0 && hf_status(n->store, &status) == 0)
         fprintf(stderr, "storm: node %u.%u is %s (%s), %llu keys and %llu operations pending, parked %llu\n",
@@ -566,6 +579,7 @@ void storm_node_main(const struct storm_options *options, unsigned node, unsigne
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     n = (struct node){.options = options, .number = node, .life = life, .log = log, .calls = calls};
     n.random = options->seed * 1000003 + node * 1009 + life;
+    n.locks = (struct storm_locks){.writer = node, .life = life, .log = log, .random = n.random + 1};
     pthread_mutex_init(&n.mutex, NULL);
     storm_plan_make(options, node, &n.plan);
     open_store(&n, dir, address);

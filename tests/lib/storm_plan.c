@@ -98,6 +98,10 @@ void storm_plan_make(const struct storm_options *options, unsigned node, struct 
         add_private(plan, i);
     if (node < options->nodes)
         add_own_namespace(plan, node, storm_random(&random, 2) ? HF_WRITE_THROUGH : HF_WRITE_BEHIND);
+    plan->namespaces[plan->n_namespaces++] = (struct hf_namespace){.prefix = "lock:"};
+    plan->namespaces[plan->n_namespaces++] = (struct hf_namespace){.prefix = ""};
+    for (unsigned i = 0; options->losses && i < plan->n_namespaces; i++)
+        plan->namespaces[i].on_loss = HF_LOSS_RESEED;
     plan->opts = (struct hf_options){
         .segment_bytes = 256 << 10,
         .max_disk_bytes = 256 << 20,

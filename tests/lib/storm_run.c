@@ -41,6 +41,8 @@ struct storm {
     unsigned next_id;
     int64_t redis_until; /* dead or frozen until then; 0: well */
     bool redis_frozen;
+    unsigned n_saved, saved_from; /* copies of Redis's data; those before saved_from are of another history */
+    unsigned n_lost;
     redisContext *client;
     struct storm_sums sums;
     unsigned failures;
@@ -193,6 +195,8 @@ static const struct storm_key *some_foreign_key(struct storm *s)
 {
     for (;;) {
         const struct storm_key *key = &s->plan.keys[below(s, s->plan.n_keys)];
+        if (key->kind == STORM_COUNTER && s->options->losses)
+            continue; /* nobody would send it again */
         if (key->writers == HF_WRITERS_ANY && key->kind != STORM_BATCH)
             return key;
     }
@@ -282,6 +286,79 @@ static void hit_redis(struct storm *s)
         redis_server_kill(&s->redis);
 }
 
+/* Without its epoch a namespace's copy is no older one, but none. */
+static bool has_all_epochs(struct storm *s)
+{
+    for (unsigned i = 0; i < s->plan.n_namespaces; i++) {
+        if (redis_server_number(&s->redis, "EXISTS _hf:%s:epoch", s->plan.namespaces[i].prefix) != 1)
+            return false;
+    }
+    return true;
+}
+
+static void save_data(struct storm *s)
+{
+    if (!has_all_epochs(s))
+        return;
+    if (storm_loss_save(&s->redis, s->n_saved + 1) != 0) {
+        fprintf(stderr, "storm: Redis's data cannot be copied\n");
+        exit(2);
+    }
+    s->n_saved++;
+}
+
+/* It does not run meanwhile. `saved_as`: 0 for an empty one. */
+static void lose_with_restart(struct storm *s, unsigned saved_as)
+{
+    redis_server_kill(&s->redis);
+    if (storm_loss_take(&s->redis, ++s->n_lost, saved_as) != 0) {
+        fprintf(stderr, "storm: Redis's data cannot be taken away\n");
+        exit(2);
+    }
+    s->redis_frozen = false;
+    s->redis_until = now_ms() + 20 + (int64_t)below(s, 800);
+}
+
+static void lose_all(struct storm *s)
+{
+    bool flush = below(s, 2);
+
+    say(s, flush ? "lose.all.flush" : "lose.all.restart");
+    if (flush)
+        freeReplyObject(redis_server_command(&s->redis, "FLUSHALL"));
+    else
+        lose_with_restart(s, 0);
+    s->saved_from = s->n_saved;
+}
+
+static void lose_the_newest(struct storm *s)
+{
+    unsigned n = s->n_saved - s->saved_from, saved_as;
+
+    if (n == 0)
+        return;
+    saved_as = s->n_saved - (unsigned)below(s, n < 3 ? n : 3);
+    say(s, "lose.newest.%u.of.%u", saved_as, s->n_saved);
+    lose_with_restart(s, saved_as);
+}
+
+#define SAVE_EVERY 15 /* turns of some 10 ms */
+#define LOSE_EVERY 30
+
+static void lose_data(struct storm *s)
+{
+    bool all = s->options->losses & STORM_LOSS_ALL && (s->options->losses == STORM_LOSS_ALL || below(s, 2));
+
+    if (s->options->losses == 0 || !redis_is_well(s))
+        return;
+    if (s->options->losses & STORM_LOSS_ROLLBACK && below(s, SAVE_EVERY) == 0)
+        save_data(s);
+    if (below(s, LOSE_EVERY) > 0)
+        return;
+    s->sums.losses++;
+    all ? lose_all(s) : lose_the_newest(s);
+}
+
 static void heal_redis(struct storm *s)
 {
     if (redis_is_well(s))
@@ -323,7 +400,7 @@ static void something_happens(struct storm *s)
         hit_redis(s);
     else if (dice < 13 && s->options->kills)
         kill_store(s, (unsigned)below(s, s->options->nodes));
-    else if (dice < 30 && redis_is_well(s))
+    else if (dice < 30 && redis_is_well(s) && !(s->options->losses & STORM_LOSS_ALL))
         look_at_batch(s);
     else if (s->options->plain_client && redis_is_well(s))
         write_as_client(s);
@@ -336,6 +413,7 @@ static void blow(struct storm *s)
     while (now_ms() < end && s->failures == 0) {
         heal(s, now_ms());
         something_happens(s);
+        lose_data(s);
         look_for_dead(s);
         poll(NULL, 0, (int)below(s, 20));
     }

@@ -626,6 +626,62 @@ static void test_link__a_lane_entry_sent_before_a_crash_is_in_doubt_without_the_
     close_store(f);
 }
 
+/* Redis goes back to a moment behind the last checkpoint, so that nothing in the cursors says so. */
+static void test_link__an_increment_in_the_journal_that_redis_has_lost_is_sent_again(void **state)
+{
+    struct fixture *f = *state;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    incr(f->store, "n");
+    assert_ok(hf_checkpoint(f->store));
+    incr(f->store, "n");
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    put(f->store, "k", "v"); /* the journal says that the increments before it were acknowledged */
+    crash(f);
+
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    open_dir(f, f->copy);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "3");
+    assert_value(f->store, "n", "3");
+    assert_int_equal(status_of(f->store).in_doubt, 0);
+    close_store(f);
+}
+
+/* A copy that is still to be fetched keeps the cursor in the log, not the mark. */
+static void test_link__a_rollback_is_found_after_a_crash_while_a_copy_was_fetched(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "v");
+    incr(f->store, "n");
+    asked = fake_redis_asked(FAKE_FETCH);
+    fake_redis_freeze(FAKE_FETCH);
+    fake_redis_foreign_set("k", "theirs", 0);
+    wait_asked(FAKE_FETCH, asked + 1);
+    incr(f->store, "n");
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    assert_ok(hf_checkpoint(f->store));
+    crash(f);
+
+    fake_redis_thaw(FAKE_FETCH);
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    open_dir(f, f->copy);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "3");
+    close_store(f);
+}
+
 static void test_link__lane_entries_of_a_store_that_never_met_redis_are_applied(void **state)
 {
     struct fixture *f = *state;
@@ -831,6 +887,8 @@ int main(void)
         TEST(test_link__a_store_older_than_its_log_is_held),
         TEST(test_link__a_lane_entry_that_may_have_been_sent_is_in_doubt_without_the_mark),
         TEST(test_link__a_lane_entry_sent_before_a_crash_is_in_doubt_without_the_mark),
+        TEST(test_link__a_rollback_is_found_after_a_crash_while_a_copy_was_fetched),
+        TEST(test_link__an_increment_in_the_journal_that_redis_has_lost_is_sent_again),
         TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
         TEST(test_link__a_reader_says_that_a_row_is_pending),

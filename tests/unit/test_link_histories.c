@@ -5,6 +5,7 @@
 #include "scratch.h"
 
 #include "file_layer.h"
+#include "lookup.h"
 #include "store.h"
 #include "write.h"
 
@@ -562,6 +563,28 @@ static void test_link__13_a_rollback_is_found_again_after_another_loss(void **st
     close_store(f);
 }
 
+/* The older copy has no mark of ours, and by now others have written to the log. */
+static void test_link__13_a_rollback_to_before_our_first_increment_is_found_by_the_log(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "v");
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    incr(f->store, "n");
+    go_away(f);
+    fake_redis_restore();
+    for (int i = 0; i < 8; i++)
+        fake_redis_other_node("other", "theirs", 0, 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    incr(f->store, "n");
+    assert_redis_holds("n", "3");
+    assert_int_equal(status_of(f->store).in_doubt, 0);
+    close_store(f);
+}
+
 /* What was given back as a value after a loss of all is not added to it after a rollback. */
 static void test_link__13_what_an_earlier_epoch_acknowledged_is_not_sent_again(void **state)
 {
@@ -688,6 +711,93 @@ static void test_link__15_what_has_ended_in_the_lane_is_a_copy(void **state)
     fake_local_hold_commits(false);
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_value(f->store, "n", "10");
+    close_store(f);
+}
+
+/* The look began before the commit that cleared the row. */
+static void test_link__15_what_a_commit_has_cleared_is_owed_to_no_older_look(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_local_snap *snap;
+    struct hf_found found;
+    enum hf_owed owed;
+    struct hf_look look;
+
+    open_online(f);
+    end_what_is_stored(f, FAKE_GROUP, &(struct hf_op){.kind = HF_OP_SET, .key = s_("k"), .value = s_("ours")});
+    fake_redis_freeze(FAKE_GROUP);
+    submit_set(f->store, "other", s_("v")); /* which owes a row from now on */
+    assert_true(wait_until(is_durable, f->store, SOON_MS));
+    assert_ok(hf__look_begin(f->store, &look));
+    assert_ok(hf__look_snap(&look, &snap));
+    fake_local_hold_commits(false);
+    assert_ok(hf_checkpoint(f->store));
+    assert_ok(hf__look_up(&look, s_("k"), &found));
+    assert_ok(hf__look_owed(&look, s_("k"), &found, &owed));
+    hf__look_end(&look);
+    assert_int_equal(owed, HF_OWED_NOTHING);
+    close_store(f);
+}
+
+static bool is_later(void *ctx)
+{
+    struct hf_slice key, value;
+    struct hf_scan *scan;
+    bool later;
+
+    assert_ok(hf_scan_open(ctx, s_("k"), s_(""), &scan));
+    later = hf_scan_next(scan, &key, &value, NULL) == 0 && hf__slice_eq(value, s_("theirs, later"));
+    hf_scan_close(scan);
+    return later;
+}
+
+/* Ours has lost, and nothing is stored for it, so that no EXEC tells whether the key was changed after it was looked at;
+ * and copies of the namespace are not compared after the replay. */
+static void write_before_it_ends(struct fixture *f)
+{
+    fake_redis_foreign_set("k", "theirs, later", 0);
+    wait_told();
+    fake_redis_thaw(FAKE_GROUP);
+    assert_true(wait_until(is_later, f->store, SOON_MS));
+    assert_conflict_over(f, "ours");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_true(is_later(f->store));
+}
+
+static void test_link__15_what_a_plain_client_writes_before_a_lost_row_ends_is_read(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.conflict = HF_CONFLICT_REMOTE;
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    put(f->store, "k", "ours");
+    fake_redis_other_node("k", "theirs", 0, 0); /* or nothing would be looked at */
+    come_back_to_the_first_group(f);
+    write_before_it_ends(f);
+    close_store(f);
+}
+
+/* The log names nobody. */
+static void test_link__15_what_a_plain_client_writes_before_a_decision_is_overturned_is_read(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    f->ns.tentative = true;
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    assert_ok(hf_compare_and_set(f->store, s_("k"), s_("base"), s_("ours"), NULL, NULL));
+    fake_redis_foreign_set("k", "theirs", 0);
+    asked = fake_redis_asked(FAKE_GROUP);
+    come_back_to_the_first_group(f); /* a guarded one, which stores nothing; then the key is examined */
+    fake_redis_let(FAKE_GROUP, 1);
+    wait_asked(FAKE_GROUP, asked + 2);
+    write_before_it_ends(f);
     close_store(f);
 }
 
@@ -958,10 +1068,13 @@ static void test_link__A6_a_value_that_loses_leaves_the_lane_and_increments_go_o
 /* Somebody writes to the key each time before the lane is stored. */
 static bool is_parked_in_the_end(void *ctx)
 {
-    static unsigned n;
+    static unsigned n, asked;
     struct fixture *f = ctx;
     char text[16];
 
+    if (fake_redis_asked(FAKE_LANE) == asked) /* a write too early would be looked at */
+        return status_of(f->store).parked == 2;
+    asked = fake_redis_asked(FAKE_LANE);
     snprintf(text, sizeof(text), "theirs%u", ++n);
     fake_redis_foreign_set("b", text, 0);
     fake_redis_let(FAKE_LANE, 1);
@@ -1130,12 +1243,16 @@ int main(void)
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
         TEST(13_a_rollback_is_found_again_after_another_loss),
+        TEST(13_a_rollback_to_before_our_first_increment_is_found_by_the_log),
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
         TEST(15_what_has_ended_as_a_row_is_a_copy),
         TEST(15_a_fetch_that_another_read_has_overtaken_is_asked_again),
         TEST(15_what_has_ended_in_the_lane_is_a_copy),
+        TEST(15_what_a_commit_has_cleared_is_owed_to_no_older_look),
+        TEST(15_what_a_plain_client_writes_before_a_lost_row_ends_is_read),
+        TEST(15_what_a_plain_client_writes_before_a_decision_is_overturned_is_read),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
         TEST(A2_a_live_write_that_has_ended_with_its_row_is_not_sent),
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
