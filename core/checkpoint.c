@@ -92,14 +92,10 @@ static struct hf_slice settled_key(const struct hf_settled *s)
 /* The row is for this LSN or an older one: nothing is owed any more. */
 static int clear_row(struct run *run, const struct hf_settled *s)
 {
-    struct hf_pending_row row;
-    int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
+    int rc = run->ops->pending_remove(run->txn, settled_key(s), s->lsn);
 
-    if (rc == 0 && row.last_lsn <= s->lsn) {
-        rc = run->ops->pending_remove(run->txn, settled_key(s));
-        if (rc == 0)
-            rc = hf__record_mark(run->ops, run->txn, settled_key(s), s->lsn, s->what & HF_LEFT_PARKED);
-    }
+    if (rc == 0)
+        rc = hf__record_mark(run->ops, run->txn, settled_key(s), s->lsn, s->what & HF_LEFT_PARKED);
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
@@ -175,31 +171,37 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
     return rc;
 }
 
-/* The list only grows at its end meanwhile; what an element points to stays where it is. */
-static struct hf_settled settled_at(struct hf_checkpointer *cp, size_t i)
+#define SETTLED_AT_ONCE 64u
+
+/* Copy some of those from `from` on. The list only grows at its end meanwhile; what an element points to stays where it is. */
+static void copy_settled(struct run *run, size_t from, struct hf_settled some[SETTLED_AT_ONCE])
 {
-    struct hf_settled settled;
+    struct hf_checkpointer *cp = &run->store->checkpoint;
+    size_t n = run->n_settled - from < SETTLED_AT_ONCE ? run->n_settled - from : SETTLED_AT_ONCE;
 
     pthread_mutex_lock(&cp->mutex);
-    settled = cp->settled[i];
+    memcpy(some, cp->settled + from, n * sizeof(*some));
     pthread_mutex_unlock(&cp->mutex);
-    return settled;
 }
 
+/* Stops before one that comes with the next commit: those behind it do, too. */
 static int apply_all_settled(struct run *run)
 {
     struct hf_checkpointer *cp = &run->store->checkpoint;
+    uint64_t count = run->inherited ? 0 : run->count;
+    struct hf_settled some[SETTLED_AT_ONCE];
     int rc = 0;
 
     pthread_mutex_lock(&cp->mutex);
     run->n_settled = cp->n_settled;
     pthread_mutex_unlock(&cp->mutex);
     for (size_t i = 0; i < run->n_settled && rc == 0; i++) {
-        struct hf_settled settled = settled_at(cp, i);
-        if (settled.not_before > (run->inherited ? 0 : run->count))
-            run->n_settled = i; /* and those behind it: they come with the next commit */
+        if (i % SETTLED_AT_ONCE == 0)
+            copy_settled(run, i, some);
+        if (some[i % SETTLED_AT_ONCE].not_before > count)
+            run->n_settled = i;
         else
-            rc = apply_settled(run, &settled);
+            rc = apply_settled(run, &some[i % SETTLED_AT_ONCE]);
     }
     return rc;
 }

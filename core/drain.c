@@ -230,7 +230,7 @@ static int write_row(struct hf *store, struct hf_local_txn *txn, const struct hf
     int rc = ops->pending_get(ops->txn_snap(txn), d->key, &row);
 
     if (rc == 0 && is_void(store, d, &row)) {
-        rc = ops->pending_remove(txn, d->key);
+        rc = ops->pending_remove(txn, d->key, UINT64_MAX);
         rc = rc == 0 ? HF_NOT_FOUND : rc;
     }
     if (rc != 0 && rc != HF_NOT_FOUND)
@@ -240,7 +240,7 @@ static int write_row(struct hf *store, struct hf_local_txn *txn, const struct hf
         return ops->pending_put(txn, &row);
     }
     if (rc == 0 && (d->has_lane || d->head->lsn >= row.last_lsn))
-        return ops->pending_remove(txn, d->key);
+        return ops->pending_remove(txn, d->key, UINT64_MAX);
     return 0;
 }
 

@@ -155,7 +155,7 @@ static int give_up_row(struct trim *t, const struct hf_pending_row *row, const s
     if (rc == 0)
         rc = hf__record_mark(t->ops, t->txn, row->key, row->last_lsn, true);
     if (rc == 0)
-        rc = t->ops->pending_remove(t->txn, row->key);
+        rc = t->ops->pending_remove(t->txn, row->key, UINT64_MAX);
     t->drops->n_dropped += rc == 0;
     return rc;
 }

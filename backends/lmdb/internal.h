@@ -60,7 +60,9 @@ struct hf__lmdb_tier {
     unsigned n_slots;
     struct hf__lmdb_slot pool[HF__LMDB_POOL_SLOTS];
 
-    bool was_full; /* owned by the checkpoint thread: the last transaction met the limit */
+    /* Owned by the checkpoint thread. */
+    bool was_full;     /* the last transaction met the limit */
+    uint64_t tidy_lsn; /* up to here `pending_order` was tidied on this way through it */
 
     /* Readers only: the map can be moved while no snapshot of this process is open. */
     pthread_mutex_t lock;  /* guards n_open */
@@ -101,16 +103,8 @@ struct hf__lmdb_room {
     uintptr_t last[HF__LMDB_TABLES];   /* address of the last change in the table's dirty pages */
 };
 
-/* Places in the order of the pending table that go at the end of the transaction, sorted: rows are removed in the order of
- * their keys, and would meet each page of the order many times. */
-struct hf__lmdb_places {
-    uint64_t *lsns;
-    size_t n, capacity;
-};
-
 struct hf_local_txn {
     struct hf_local_snap snap; /* first: its address is the transaction's */
-    struct hf__lmdb_places left_places;
     struct hf__lmdb_room room;
     int failed; /* code of the first failure inside LMDB: the transaction cannot be committed */
 };

@@ -35,13 +35,13 @@ void hf__lmdb_iter_close(struct hf_local_iter *iter);
 
 /* ---- pending.c ---- */
 int hf__lmdb_pending_get(struct hf_local_snap *snap, struct hf_slice key, struct hf_pending_row *ret_row);
-/* Remove the places that rows have left. Before the transaction looks at the order, and before it ends. */
-int hf__lmdb_pending_clear_places(struct hf_local_txn *txn);
+/* Before the transaction ends: the order begins with a place that counts. */
+int hf__lmdb_pending_tidy(struct hf_local_txn *txn);
 int hf__lmdb_pending_next(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_pending_row *ret_row);
 int hf__lmdb_pending_walk(struct hf_local_snap *snap, struct hf_local_cursor *cursor,
                           struct hf_pending_row *ret_row);
 int hf__lmdb_pending_put(struct hf_local_txn *txn, const struct hf_pending_row *row);
-int hf__lmdb_pending_remove(struct hf_local_txn *txn, struct hf_slice key);
+int hf__lmdb_pending_remove(struct hf_local_txn *txn, struct hf_slice key, uint64_t upto_lsn);
 
 /* ---- lane.c ---- */
 int hf__lmdb_lane_next(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_lane_entry *ret_entry);

@@ -48,78 +48,123 @@ int hf__lmdb_pending_get(struct hf_local_snap *snap, struct hf_slice key, struct
     return get(snap, key, &ref, ret_row);
 }
 
-/* ---- places in the order ---- */
+/* ---- places in the order ----
+ *
+ * A place counts while the row that it names begins with its LSN. It may outlive its row: rows end in the order of their
+ * keys, and each would touch another page of this table. What was left behind is cleared from the oldest on, by the rows
+ * that come, and all at once when no row is left. */
 
-static int leave_place(struct hf_local_txn *txn, uint64_t first_lsn)
+#define TIDY_PLACES 2 /* for each new row: what was left behind is passed over faster than it grows */
+
+struct place {
+    uint8_t bytes[8]; /* the first LSN */
+    struct hf__lmdb_ref ref;
+};
+
+static struct hf_slice place_slice(const struct place *place)
 {
-    struct hf__lmdb_places *left = &txn->left_places;
-
-    if (left->n == left->capacity) {
-        size_t capacity = left->capacity ? 2 * left->capacity : 256;
-        uint64_t *grown = realloc(left->lsns, capacity * sizeof(*grown));
-        if (!grown)
-            return hf__fail(HF_ENOMEM, "out of memory: removing a pending row");
-        left->lsns = grown;
-        left->capacity = capacity;
-    }
-    left->lsns[left->n++] = first_lsn;
-    hf__lmdb_room_note_del(txn, HF__LMDB_PENDING_ORDER); /* that a page will be taken is known from now on */
-    return 0;
+    return hf__slice(place->bytes, sizeof(place->bytes));
 }
 
-static int compare_lsns(const void *a, const void *b)
+/* The first place at `from_lsn` or behind it. */
+static int next_place(struct hf_local_snap *snap, uint64_t from_lsn, struct place *ret_place)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    struct hf_slice order;
+    struct hf_slice stored;
+    int rc;
 
-    return x < y ? -1 : x > y;
+    hf__put64be(ret_place->bytes, from_lsn);
+    rc = hf__lmdb_seek(snap, HF__LMDB_PENDING_ORDER, place_slice(ret_place), &order, &stored);
+    if (rc == 0 && order.len != sizeof(ret_place->bytes))
+        return hf__fail(HF_ECORRUPT, "the order of the local tier's pending table has a place of %zu bytes",
+                        order.len);
+    if (rc != 0)
+        return rc;
+    if (!hf__lmdb_sealed(order, stored))
+        return hf__fail(HF_ECORRUPT, "a place in the order of the local tier's pending table is damaged");
+    memcpy(ret_place->bytes, order.data, order.len);
+    return hf__lmdb_ref_parse(
+        hf__slice((const uint8_t *)stored.data + HF__LMDB_SEAL_BYTES, stored.len - HF__LMDB_SEAL_BYTES),
+        &ret_place->ref);
 }
 
-int hf__lmdb_pending_clear_places(struct hf_local_txn *txn)
+static int put_place(struct hf_local_txn *txn, const struct place *place)
 {
-    struct hf__lmdb_places *left = &txn->left_places;
-    uint8_t place[8];
+    uint8_t value[HF__LMDB_SEAL_BYTES + HF__LMDB_REF_MAX];
+    size_t len = HF__LMDB_SEAL_BYTES + place->ref.len;
+
+    memcpy(value + HF__LMDB_SEAL_BYTES, place->ref.bytes, place->ref.len);
+    hf__lmdb_seal(place_slice(place), value, len);
+    return hf__lmdb_put(txn, HF__LMDB_PENDING_ORDER, place_slice(place), hf__slice(value, len));
+}
+
+/* HF_NOT_FOUND: the place was left behind. */
+static int row_of_place(struct hf_local_snap *snap, const struct place *place, struct hf_pending_row *ret_row)
+{
+    int rc = row_at(snap, &place->ref, ret_row);
+
+    return rc == 0 && ret_row->first_lsn != hf__get64be(place->bytes) ? HF_NOT_FOUND : rc;
+}
+
+/* The place at `from_lsn` or behind it is removed if it was left behind; HF_NOT_FOUND: there is none. */
+static int tidy_place(struct hf_local_txn *txn, uint64_t from_lsn, struct place *ret_place, bool *ret_counts)
+{
+    struct hf_pending_row row;
+    int rc = next_place(&txn->snap, from_lsn, ret_place);
+
+    if (rc != 0)
+        return rc;
+    rc = row_of_place(&txn->snap, ret_place, &row);
+    *ret_counts = rc != HF_NOT_FOUND; /* one that is damaged, too: who reads it will say so */
+    return rc == HF_NOT_FOUND ? hf__lmdb_del(txn, HF__LMDB_PENDING_ORDER, place_slice(ret_place)) : 0;
+}
+
+/* Go on where the last new row stopped. */
+static int tidy_some(struct hf_local_txn *txn)
+{
+    struct hf__lmdb_tier *tier = txn->snap.tier;
+    struct place place;
+    bool counts;
     int rc = 0;
 
-    if (left->n > 0)
-        qsort(left->lsns, left->n, sizeof(*left->lsns), compare_lsns);
-    for (size_t i = 0; i < left->n && rc >= 0; i++) {
-        hf__put64be(place, left->lsns[i]);
-        rc = hf__lmdb_del(txn, HF__LMDB_PENDING_ORDER, hf__slice(place, sizeof(place)));
+    for (int i = 0; i < TIDY_PLACES && rc == 0; i++) {
+        rc = tidy_place(txn, tier->tidy_lsn, &place, &counts);
+        tier->tidy_lsn = rc == 0 ? hf__get64be(place.bytes) + 1 : 0;
     }
-    left->n = 0;
     return rc < 0 ? rc : 0;
 }
 
-/* A transaction that looks at the order sees it as it is. */
-static int settle_places(struct hf_local_snap *snap)
+int hf__lmdb_pending_tidy(struct hf_local_txn *txn)
 {
-    return snap->writes ? hf__lmdb_pending_clear_places((struct hf_local_txn *)snap) : 0;
+    struct place place;
+    bool counts = false;
+    MDB_stat rows;
+    MDB_stat places;
+    int rc = hf__lmdb_table_stat(&txn->snap, HF__LMDB_PENDING, &rows);
+
+    if (rc == 0)
+        rc = hf__lmdb_table_stat(&txn->snap, HF__LMDB_PENDING_ORDER, &places);
+    if (rc != 0 || places.ms_entries == 0)
+        return rc;
+    if (rows.ms_entries == 0)
+        return hf__lmdb_empty(txn, HF__LMDB_PENDING_ORDER);
+    while (rc == 0 && !counts)
+        rc = tidy_place(txn, 0, &place, &counts);
+    return rc < 0 ? rc : 0;
 }
 
 int hf__lmdb_pending_next(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_pending_row *ret_row)
 {
-    struct hf_pending_row row;
-    struct hf__lmdb_ref ref;
-    struct hf_slice order;
-    struct hf_slice stored;
-    uint8_t from[8];
-    int rc;
+    struct place place;
+    int rc = next_place(snap, from_lsn, &place);
 
-    hf__put64be(from, from_lsn);
-    rc = settle_places(snap);
-    if (rc == 0)
-        rc = hf__lmdb_seek(snap, HF__LMDB_PENDING_ORDER, hf__slice(from, sizeof(from)), &order, &stored);
-    if (rc == 0)
-        rc = hf__lmdb_ref_parse(stored, &ref);
-    if (rc != 0)
-        return rc;
-    rc = row_at(snap, &ref, &row);
-    if (rc < 0)
-        return rc;
-    if (rc == HF_NOT_FOUND || order.len != 8 || hf__get64be(order.data) != row.first_lsn)
-        return hf__fail(HF_ECORRUPT, "the order of the local tier's pending table names a row that is not there");
-    *ret_row = row;
-    return 0;
+    while (rc == 0) {
+        rc = row_of_place(snap, &place, ret_row);
+        if (rc != HF_NOT_FOUND)
+            return rc;
+        rc = next_place(snap, hf__get64be(place.bytes) + 1, &place);
+    }
+    return rc;
 }
 
 static_assert(HF__LMDB_REF_MAX + 1 <= sizeof(((struct hf_local_cursor *)0)->at),
@@ -155,29 +200,35 @@ static int check_row(const struct hf_pending_row *row)
     return hf__lmdb_check_key(row->key);
 }
 
-/* A new row takes a place in the order that nobody has. */
+/* Two rows never begin with the same LSN. */
+static int check_place(struct hf_local_snap *snap, uint64_t first_lsn)
+{
+    struct hf_pending_row row;
+    int rc = hf__lmdb_pending_next(snap, first_lsn, &row);
+
+    if (rc == 0 && row.first_lsn == first_lsn)
+        return hf__fail(HF_EINVAL, "local tier: another pending row already begins with LSN %llu",
+                        (unsigned long long)first_lsn);
+    return rc < 0 ? rc : 0;
+}
+
+/* A new row takes a place in the order that no other has. */
 static int insert(struct hf_local_txn *txn, const struct hf_pending_row *row, struct hf__lmdb_ref *ret_ref)
 {
-    uint8_t order[8];
-    struct hf_slice place;
-    struct hf_slice taken;
-    int rc;
+    struct place place;
+    int rc = check_place(&txn->snap, row->first_lsn);
 
-    hf__put64be(order, row->first_lsn);
-    place = hf__slice(order, sizeof(order));
-    rc = hf__lmdb_pending_clear_places(txn);
     if (rc == 0)
-        rc = hf__lmdb_get(&txn->snap, HF__LMDB_PENDING_ORDER, place, &taken);
+        rc = tidy_some(txn);
     if (rc == 0)
-        return hf__fail(HF_EINVAL, "local tier: another pending row already begins with LSN %llu",
-                        (unsigned long long)row->first_lsn);
-    if (rc == HF_NOT_FOUND)
         rc = hf__lmdb_room_check(txn, HF__LMDB_KEEP_HALF, hf__lmdb_row_size(row));
     if (rc == 0)
         rc = hf__lmdb_ref_hold(txn, row->key, HF__LMDB_USE_PENDING, ret_ref);
-    if (rc == 0)
-        rc = hf__lmdb_put(txn, HF__LMDB_PENDING_ORDER, place, hf__lmdb_ref_slice(ret_ref));
-    return rc;
+    if (rc != 0)
+        return rc;
+    hf__put64be(place.bytes, row->first_lsn);
+    place.ref = *ret_ref;
+    return put_place(txn, &place);
 }
 
 /* A row that is there may grow only by a base value, and only that needs room. */
@@ -231,7 +282,7 @@ int hf__lmdb_pending_put(struct hf_local_txn *txn, const struct hf_pending_row *
     return rc;
 }
 
-int hf__lmdb_pending_remove(struct hf_local_txn *txn, struct hf_slice key)
+int hf__lmdb_pending_remove(struct hf_local_txn *txn, struct hf_slice key, uint64_t upto_lsn)
 {
     struct hf_pending_row row;
     struct hf__lmdb_ref ref;
@@ -239,12 +290,12 @@ int hf__lmdb_pending_remove(struct hf_local_txn *txn, struct hf_slice key)
     int rc = get(&txn->snap, key, &ref, &row);
 
     if (rc != 0)
-        return rc < 0 ? rc : 0;
+        return rc;
+    if (row.last_lsn > upto_lsn)
+        return HF_NOT_FOUND;
     bytes = bytes_of(&row);
-    rc = leave_place(txn, row.first_lsn);
+    rc = hf__lmdb_del(txn, HF__LMDB_PENDING, hf__lmdb_ref_slice(&ref)); /* its place stays behind */
     if (rc == 0)
-        rc = hf__lmdb_del(txn, HF__LMDB_PENDING, hf__lmdb_ref_slice(&ref));
-    if (rc >= 0)
         rc = hf__lmdb_ref_drop(txn, key, HF__LMDB_USE_PENDING);
     if (rc == 0)
         txn->snap.state.pending_bytes -= bytes;

@@ -119,6 +119,13 @@ int hf__lmdb_del(struct hf_local_txn *txn, enum hf__lmdb_table table, struct hf_
     return 0;
 }
 
+int hf__lmdb_empty(struct hf_local_txn *txn, enum hf__lmdb_table table)
+{
+    int rc = mdb_drop(txn->snap.mdb, txn->snap.tier->env.dbi[table], 0);
+
+    return rc == 0 ? 0 : condemn(txn, rc, "removing");
+}
+
 int hf__lmdb_cursor_open(struct hf_local_snap *snap, enum hf__lmdb_table table, MDB_cursor **ret_cursor)
 {
     int rc = mdb_cursor_open(snap->mdb, snap->tier->env.dbi[table], ret_cursor);

@@ -22,6 +22,9 @@ int hf__lmdb_put(struct hf_local_txn *txn, enum hf__lmdb_table table, struct hf_
 /* 0, or HF_NOT_FOUND when there was nothing to remove. */
 int hf__lmdb_del(struct hf_local_txn *txn, enum hf__lmdb_table table, struct hf_slice key);
 
+/* Remove all. */
+int hf__lmdb_empty(struct hf_local_txn *txn, enum hf__lmdb_table table);
+
 /* Cursors, for walks. `cursor` is closed by mdb_cursor_close. */
 int hf__lmdb_cursor_open(struct hf_local_snap *snap, enum hf__lmdb_table table, MDB_cursor **ret_cursor);
 /* Move and read: MDB_NEXT, or MDB_SET_RANGE with `from` (empty: MDB_FIRST). Returns as hf__lmdb_get does. */

@@ -73,7 +73,7 @@ static int commit(struct hf_local_txn *txn)
     if (txn->failed)
         return hf__fail(txn->failed, "local tier %s: not committed, because a change in it failed: %s",
                         tier->env.path, hf_code_text(txn->failed));
-    rc = hf__lmdb_pending_clear_places(txn);
+    rc = hf__lmdb_pending_tidy(txn);
     if (rc == 0)
         rc = hf__lmdb_state_store(txn);
     if (rc != 0)
@@ -103,7 +103,6 @@ void hf__lmdb_txn_abort(struct hf_local_txn *txn)
         return;
     if (txn->snap.mdb)
         mdb_txn_abort(txn->snap.mdb);
-    free(txn->left_places.lsns);
     free(txn);
 }
 

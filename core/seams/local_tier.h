@@ -263,7 +263,8 @@ struct hf_local_ops {
                         size_t *ret_key_len);
     /* Insert or replace the row of row->key. first_lsn of an existing row never changes. */
     int (*pending_put)(struct hf_local_txn *txn, const struct hf_pending_row *row);
-    int (*pending_remove)(struct hf_local_txn *txn, struct hf_slice key); /* 0 also when absent */
+    /* HF_NOT_FOUND, and nothing is done: there is no row, or its last_lsn is higher than `upto_lsn`. */
+    int (*pending_remove)(struct hf_local_txn *txn, struct hf_slice key, uint64_t upto_lsn);
     int (*lane_put)(struct hf_local_txn *txn, const struct hf_lane_entry *entry);
     int (*lane_remove)(struct hf_local_txn *txn, uint64_t lsn); /* 0 also when absent */
     int (*parked_put)(struct hf_local_txn *txn, const struct hf_parked_row *row);
