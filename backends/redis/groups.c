@@ -307,9 +307,6 @@ static bool is_fresh(const struct hf_shared_item *item)
 static void write_guarded_item(struct hf__command_writer *w, const struct hf_shared_item *item, uint64_t last,
                                bool guarded)
 {
-    char op[2] = {is_fresh(item) ? 'n' : op_letters[item->op]};
-
-    hf__arg_str(w, op);
     if (last > 0)
         write_name(w, item, last);
     else
@@ -319,6 +316,22 @@ static void write_guarded_item(struct hf__command_writer *w, const struct hf_sha
         return;
     hf__arg_i64(w, item->deadline_ms);
     write_guards(w, item, guarded ? "*" : "");
+}
+
+/* A letter for each item. */
+static void write_guarded_ops(struct hf__command_writer *w, const struct hf_shared_group *group, size_t n)
+{
+    struct hf_bytes letters = {0};
+
+    if (hf__bytes_reserve(&letters, n) != 0)
+        w->rc = HF_ENOMEM;
+    for (size_t i = 0; i < group->n_items && w->rc == 0; i++) {
+        if (in(&group->items[i]))
+            letters.bytes[letters.len++] =
+                (uint8_t)(is_fresh(&group->items[i]) ? 'n' : op_letters[group->items[i].op]);
+    }
+    hf__arg(w, hf__slice(letters.bytes, letters.len));
+    hf__bytes_release(&letters);
 }
 
 /* The logs' runs of items follow each other; what no log has may stand between them. */
@@ -374,7 +387,7 @@ static size_t count_item_args(const struct hf_shared_group *group)
 
     for (size_t i = 0; i < group->n_items; i++) {
         if (in(&group->items[i]))
-            n += is_fresh(&group->items[i]) ? 3 : 5;
+            n += is_fresh(&group->items[i]) ? 2 : 4;
     }
     return n;
 }
@@ -401,7 +414,7 @@ static int send_guarded(struct hf__redis *tier)
 
     run->n_logs_sent = n_logs;
     hf__script_begin(&w, &tier->settings.scripts, HF__SCRIPT_GUARDED, run->whole_script, 1 + n + n_logs,
-                     5 + count_item_args(group) + 5 * n_logs);
+                     6 + count_item_args(group) + 5 * n_logs);
     hf__arg_str(&w, tier->conn.session_key);
     write_guarded_keys(&w, group);
     hf__arg_str(&w, tier->conn.token);
@@ -409,6 +422,7 @@ static int send_guarded(struct hf__redis *tier)
     hf__arg_u64(&w, n);
     hf__arg_u64(&w, n_logs);
     hf__arg_u64(&w, longest_guard(group));
+    write_guarded_ops(&w, group, n);
     write_guarded_items(&w, group);
     for (size_t i = 0; i < group->n_logs; i++) {
         if (log_count(group, &group->logs[i]) > 0)
