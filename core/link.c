@@ -62,7 +62,9 @@ void hf__link_out(struct hf_link *link, bool out)
     pthread_mutex_lock(&link->mutex);
     link->out = out;
     link->busy = out;
-    tell_moved(link);
+    /* Rows end with the checkpoint that clears them; it tells. Waking those who wait for each group would slow it down. */
+    if (!out && !(link->state == HF_LINK_REPLAYING && link->rows_from_cursor))
+        tell_moved(link);
     pthread_mutex_unlock(&link->mutex);
 }
 
@@ -312,7 +314,7 @@ static void set_picking(struct hf_link *link, bool picking)
 {
     pthread_mutex_lock(&link->mutex);
     link->picking = picking;
-    if (!picking)
+    if (!picking && link->state == HF_LINK_ONLINE)
         tell_moved(link);
     pthread_mutex_unlock(&link->mutex);
 }

@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ROWS_MAX 512u /* of one group: bounds the time that Redis is held up */
+#define ROWS_MAX 1024u /* of one group: bounds the time that Redis is held up */
 #define ROWS_MIN 16u
 #define SLOW_MS 100      /* an answer that takes longer says that Redis has enough to do */
 #define LEFT_MAX 100000u /* what is left for the next checkpoint, before the replay waits for it */

@@ -9,7 +9,9 @@ struct hf_turn {
     int64_t now_ms;                    /* timeline */
     bool known;                        /* Redis's clock is: */
     int64_t offset_ms, uncertainty_ms; /* it minus the timeline, and how far that may be off */
-    int64_t memo_made_ms, memo_ms;     /* the uncertainty of a past time, which those near it share */
+    struct hf_turn_memo {
+        int64_t span, ms; /* 0 ms: a free place */
+    } memo[4];            /* the uncertainty of past times: those of one span share it */
 };
 
 void hf__turn_begin(struct hf *store, struct hf_turn *ret_turn);
