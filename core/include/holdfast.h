@@ -383,6 +383,9 @@ HF_API int hf_batch_set(struct hf_batch *batch, struct hf_slice key, struct hf_s
                         const struct hf_set_options *opts);
 HF_API int hf_batch_delete(struct hf_batch *batch, struct hf_slice key);
 HF_API int hf_batch_incr(struct hf_batch *batch, struct hf_slice key, int64_t delta);
+/* A key that is not there when the batch is applied stays away. */
+HF_API int hf_batch_expire_at(struct hf_batch *batch, struct hf_slice key, int64_t deadline_ms);
+HF_API int hf_batch_persist(struct hf_batch *batch, struct hf_slice key);
 /* Apply: atomically here, and as one unit on the shared tier. If a key has a conflict there that this change does not win,
  * the whole batch is parked; merge-json and callback decide as newest does. The batch is empty afterwards, also on failure. */
 HF_API int hf_batch_commit(struct hf_batch *batch, struct hf_result *ret_result);
@@ -460,6 +463,28 @@ typedef void hf_done_fn(void *ctx, const struct hf_result *result);
 /* Submit a write. Key and value are copied. Visible to this store's readers as soon as it is durable.
  * If it returns an error (or HF_NOT_FOUND: nothing to do), `done` is never called. */
 HF_API int hf_submit(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx);
+
+/* ---- for event loops ------------------------------------------------------------------------------------------- */
+
+/* As hf_get_into, but never waits. A value whose sync is under way is shown with `durable` false: who is told of it must be
+ * told after hf_when_durable(ret_result->lsn) (promise 1). HF_NOT_DONE: it cannot be told without waiting, because Redis is to be
+ * asked or a decision about the key is under way, and nothing was read: call hf_get on a thread that may wait. */
+HF_API int hf_try_get_into(struct hf *store, struct hf_slice key, void *buffer, size_t capacity, size_t *ret_len,
+                           struct hf_result *ret_result);
+
+/* Whether everything up to `lsn` is durable, or need not be (durability interval and none). Costs one atomic load. */
+HF_API bool hf_is_durable(struct hf *store, uint64_t lsn);
+
+/* Call `done` on the completion thread when everything up to `lsn` is durable: `result->code` 0, or HF_ESTOPPED when that sync
+ * failed. Sees to it that a sync is under way. If it returns an error, `done` is never called. */
+HF_API int hf_when_durable(struct hf *store, uint64_t lsn, hf_done_fn *done, void *ctx);
+
+/* As hf_batch_commit, without waiting: `done` is called once, as for hf_submit. The batch is empty afterwards, also on failure. */
+HF_API int hf_batch_submit(struct hf_batch *batch, hf_done_fn *done, void *ctx);
+
+/* Wait until what Redis had to say of changed keys before this call has been heard: afterwards no copy here counts as verified that
+ * somebody had replaced there before. At most timeout_ms. HF_ETIMEOUT; HF_EOFFLINE; 0 at once without a shared tier. */
+HF_API int hf_hear(struct hf *store, int timeout_ms);
 
 /* ---- scanning ------------------------------------------------------------------------------------------------- */
 
