@@ -194,7 +194,8 @@ static void wait_shared(struct call *call)
         return;
     if (call->argc > 3 && !holdfast_number(call, "LSN", call->argv[3], UINT64_MAX, &lsn))
         return;
-    rc = call->argc > 3 ? hf_wait_shared(call->server->store, lsn, (int)ms) : hf_drain(call->server->store, (int)ms);
+    rc =
+        call->argc > 3 ? hf_wait_shared(call->server->store, lsn, (int)ms) : hf_drain(call->server->store, (int)ms);
     if (rc == 0 || rc == HF_ETIMEOUT)
         reply_integer(call->reply, rc == 0);
     else
@@ -228,8 +229,9 @@ static void throttle(struct call *call)
     size_t at = 2;
     int rc = hf_status(call->server->store, &s);
 
-    while (rc == 0 && at < call->argc && (holdfast_option(call, &at, "ops", UINT64_MAX, &s.replay_ops_per_s) ||
-                                          holdfast_option(call, &at, "bytes", UINT64_MAX, &s.replay_bytes_per_s)))
+    while (rc == 0 && at < call->argc &&
+           (holdfast_option(call, &at, "ops", UINT64_MAX, &s.replay_ops_per_s) ||
+            holdfast_option(call, &at, "bytes", UINT64_MAX, &s.replay_bytes_per_s)))
         ;
     if (rc == 0 && at > call->argc)
         return;
@@ -357,12 +359,12 @@ static bool is_permitted(struct call *call, const struct verb *verb)
     enum right right = verb->right == SEES_ALL && is_change(call) ? OPERATES : verb->right;
 
     if (right == KEY && call->argc > 2 && !user_may_touch(user, call->argv[2])) {
-        reply_error(call->reply,
-                    "NOPERM this user has no permissions to access one of the keys used as arguments");
+        reply_error(call->reply, "NOPERM this user has no permissions to access one of the keys used as arguments");
         return false;
     }
     if ((right == OPERATES && !user->is_operator) || (right == SEES_ALL && user->n_prefixes > 0)) {
-        reply_error(call->reply, "NOPERM this user has no permissions to run the 'holdfast|%s' command", verb->name);
+        reply_error(call->reply, "NOPERM this user has no permissions to run the 'holdfast|%s' command",
+                    verb->name);
         return false;
     }
     return true;
@@ -387,6 +389,11 @@ static void holdfast(struct call *call)
 }
 
 const struct command holdfast_commands[] = {
-    {.name = "holdfast", .run = holdfast, .arity = -2, .flags = COMMAND_NOT_IN_MULTI, .group = "server", .since = "0.1.0"},
+    {.name = "holdfast",
+     .run = holdfast,
+     .arity = -2,
+     .flags = COMMAND_NOT_IN_MULTI,
+     .group = "server",
+     .since = "0.1.0"},
     {0},
 };

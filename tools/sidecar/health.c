@@ -92,6 +92,8 @@ int health_start(const struct health_options *options, struct health **ret_healt
     h->options = *options;
     if (h->options.hear_every_ms == 0)
         h->options.hear_every_ms = HEALTH_HEAR_EVERY_MS;
+    if (h->options.silence_max_ms == 0)
+        h->options.silence_max_ms = HEALTH_SILENCE_MAX_MS;
     atomic_store(&h->beat_us, now_us());
     atomic_store(&h->latency_us, -1);
     init_lock(h);
@@ -206,7 +208,7 @@ static void check_loop(struct report *r)
     cJSON *entry = begin(r, "self");
 
     add_number(r, entry, "loop.silence_ms", (double)silence_ms);
-    if (silence_ms > HEALTH_SILENCE_MAX_MS)
+    if (silence_ms > r->health->options.silence_max_ms)
         end(r, entry, UNHEALTHY, "The loop has not turned for too long");
     else
         end(r, entry, HEALTHY, "The loop turns");
@@ -226,7 +228,8 @@ static void check_phase(struct report *r)
 
 static bool is_connected(enum hf_link_state link)
 {
-    return link == HF_LINK_ONLINE || link == HF_LINK_REPLAYING || link == HF_LINK_CATCHING_UP || link == HF_LINK_HELD;
+    return link == HF_LINK_ONLINE || link == HF_LINK_REPLAYING || link == HF_LINK_CATCHING_UP ||
+           link == HF_LINK_HELD;
 }
 
 static const char *mode_text(enum hf_link_state link)

@@ -8,8 +8,8 @@
 
 struct health;
 
-#define HEALTH_SLOW_MS 100         /* the latency from which Redis counts as slow: degraded */
-#define HEALTH_VERY_SLOW_MS 1000   /* ... and as very slow: degraded, and said so */
+#define HEALTH_SLOW_MS 100          /* the latency from which Redis counts as slow: degraded */
+#define HEALTH_VERY_SLOW_MS 1000    /* ... and as very slow: degraded, and said so */
 #define HEALTH_SILENCE_MAX_MS 10000 /* a loop that has not turned for longer is stuck: not alive */
 #define HEALTH_HEAR_EVERY_MS 1000
 #define HEALTH_HEAR_MAX_MS 1500 /* for a sign of life; more than HEALTH_VERY_SLOW_MS */
@@ -17,9 +17,10 @@ struct health;
 
 struct health_options {
     struct hf *store; /* stays until health_stop() */
-    /* Wait for a sign of life of Redis: hf_hear. NULL: the latency is not measured. */
+    /* Wait for a sign of life of Redis: hf_hear. NULL: there is no Redis. */
     int (*hear)(struct hf *store, int timeout_ms);
-    int hear_every_ms; /* 0: HEALTH_HEAR_EVERY_MS */
+    int hear_every_ms;      /* 0: HEALTH_HEAR_EVERY_MS */
+    int64_t silence_max_ms; /* 0: HEALTH_SILENCE_MAX_MS */
 };
 
 int health_start(const struct health_options *options, struct health **ret_health);

@@ -229,7 +229,8 @@ void holdfast_reconcile(struct call *call)
         preview(call);
     else if (call->argc == 5 && holdfast_is(call->argv[2], "decide"))
         decide(call);
-    else if (call->argc == 2 || (call->argc == 4 && holdfast_option(call, &at, "timeout", TIMEOUT_MAX_MS, &timeout_ms))) {
+    else if (call->argc == 2 ||
+             (call->argc == 4 && holdfast_option(call, &at, "timeout", TIMEOUT_MAX_MS, &timeout_ms))) {
         if (at <= call->argc)
             wait_for_all(call, (int)timeout_ms);
     } else

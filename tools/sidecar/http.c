@@ -97,8 +97,8 @@ static bool may_look(const struct http *http, struct MHD_Connection *connection)
     if (!http->options.may_look)
         return true;
     user = MHD_basic_auth_get_username_password(connection, &password);
-    may = user && password &&
-          http->options.may_look(http->options.ctx, hf__slice_str(user), hf__slice_str(password));
+    may =
+        user && password && http->options.may_look(http->options.ctx, hf__slice_str(user), hf__slice_str(password));
     MHD_free(user);
     MHD_free(password);
     return may;
@@ -200,17 +200,18 @@ static int find_address(const struct http_options *options, struct addrinfo **re
     if (options->may_look || is_loopback((*ret_found)->ai_addr))
         return 0;
     freeaddrinfo(*ret_found);
-    return hf__fail(HF_ECONFIG, "HTTP address \"%s\" is beyond this machine: expected a password to be set", address);
+    return hf__fail(HF_ECONFIG, "HTTP address \"%s\" is beyond this machine: expected a password to be set",
+                    address);
 }
 
 static int listen_on(struct http *http, const struct addrinfo *found)
 {
     unsigned flags = MHD_USE_AUTO_INTERNAL_THREAD | (found->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
 
-    http->daemon = MHD_start_daemon(flags, (uint16_t)http->options.port, NULL, NULL, on_request, http,
-                                    MHD_OPTION_SOCK_ADDR, found->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
-                                    (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                                    (unsigned)HTTP_TIMEOUT_S, MHD_OPTION_END);
+    http->daemon =
+        MHD_start_daemon(flags, (uint16_t)http->options.port, NULL, NULL, on_request, http, MHD_OPTION_SOCK_ADDR,
+                         found->ai_addr, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_TIMEOUT_S, MHD_OPTION_END);
     if (http->daemon)
         return 0;
     return hf__fail_errno(HF_EIO, errno, "HTTP: cannot listen on port %d", http->options.port);

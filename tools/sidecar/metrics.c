@@ -15,10 +15,10 @@ static const struct {
     uint64_t ns;
     const char *le; /* the same in seconds */
 } bounds[] = {
-    {50000, "0.00005"}, {100000, "0.0001"}, {250000, "0.00025"}, {500000, "0.0005"},  {1000000, "0.001"},
-    {2500000, "0.0025"}, {5000000, "0.005"}, {10000000, "0.01"},  {25000000, "0.025"}, {50000000, "0.05"},
-    {100000000, "0.1"},  {250000000, "0.25"}, {500000000, "0.5"},  {1000000000, "1"},   {2500000000, "2.5"},
-    {5000000000, "5"},
+    {50000, "0.00005"},  {100000, "0.0001"},  {250000, "0.00025"}, {500000, "0.0005"},
+    {1000000, "0.001"},  {2500000, "0.0025"}, {5000000, "0.005"},  {10000000, "0.01"},
+    {25000000, "0.025"}, {50000000, "0.05"},  {100000000, "0.1"},  {250000000, "0.25"},
+    {500000000, "0.5"},  {1000000000, "1"},   {2500000000, "2.5"}, {5000000000, "5"},
 };
 #define N_BOUNDS (sizeof(bounds) / sizeof(bounds[0]))
 #define N_ORIGINS (HF_ORIGIN_PENDING + 1)
@@ -49,14 +49,19 @@ struct metrics {
     uint16_t places[4 * METRICS_COMMANDS_MAX]; /* the loop's own: slots by the address of their command; 0: free */
 };
 
-static void count(counter *counter, uint64_t n)
+static void count(counter *counted, uint64_t n)
 {
-    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+    atomic_fetch_add_explicit(counted, n, memory_order_relaxed);
 }
 
-static uint64_t told(counter *counter)
+static uint64_t told(counter *counted)
 {
-    return atomic_load_explicit(counter, memory_order_relaxed);
+    return atomic_load_explicit(counted, memory_order_relaxed);
+}
+
+static struct hf_slice prefix_of(const struct reads *reads)
+{
+    return hf__slice(reads->prefix.data, reads->prefix.len);
 }
 
 /* ---- making ---- */
@@ -160,12 +165,17 @@ void metrics_count_command(struct metrics *m, const struct command *command, uin
         count(&slot->errors, 1);
 }
 
+void metrics_observe(struct server *server, const struct command *command, uint64_t ns, bool failed)
+{
+    metrics_count_command(server->metrics, command, ns, failed);
+}
+
 void metrics_count_read(struct metrics *m, struct hf_slice key, bool hit, enum hf_origin origin)
 {
     struct reads *reads = m->reads;
 
-    while (!hf__slice_starts_with(key, hf__slice(reads->prefix.data, reads->prefix.len)))
-        reads++;
+    while (!hf__slice_starts_with(key, prefix_of(reads)))
+        reads++; /* "" is a prefix of every key */
     count(hit ? &reads->hits[origin] : &reads->misses, 1);
 }
 
@@ -248,11 +258,6 @@ static void write_commands(struct metrics *m, struct exposition *e)
 }
 
 /* ---- telling: reads ---- */
-
-static struct hf_slice prefix_of(const struct reads *reads)
-{
-    return hf__slice(reads->prefix.data, reads->prefix.len);
-}
 
 static void write_hits(struct reads *reads, struct exposition *e)
 {

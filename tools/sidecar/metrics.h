@@ -10,6 +10,7 @@
 struct command;
 struct health;
 struct metrics;
+struct server;
 struct server_counts;
 
 /* More commands than there are; what does not fit is counted as "other". */
@@ -24,6 +25,9 @@ void metrics_free(struct metrics *metrics); /* accepts NULL */
 
 /* A command was answered, `ns` after it was read. `command` NULL: one that is not known here. */
 void metrics_count_command(struct metrics *metrics, const struct command *command, uint64_t ns, bool failed);
+
+/* The same as struct server has it (server->observe). */
+void metrics_observe(struct server *server, const struct command *command, uint64_t ns, bool failed);
 
 /* A value was looked for: `origin` is where it came from. A miss has been found nowhere. */
 void metrics_count_read(struct metrics *metrics, struct hf_slice key, bool hit, enum hf_origin origin);

@@ -12,10 +12,22 @@ static const struct {
     enum unit unit;
     size_t at;
 } fields[] = {
-#define COUNTER(name, member, help) {name, "counter", help, COUNT, offsetof(struct hf_status, member)}
-#define GAUGE(name, member, help) {name, "gauge", help, COUNT, offsetof(struct hf_status, member)}
-#define AGE(name, member, help) {name, "gauge", help, MS, offsetof(struct hf_status, member)}
-#define FLAG(name, member, help) {name, "gauge", help, YES, offsetof(struct hf_status, member)}
+#define COUNTER(name, member, help)                                                                                \
+    {                                                                                                              \
+        name, "counter", help, COUNT, offsetof(struct hf_status, member)                                           \
+    }
+#define GAUGE(name, member, help)                                                                                  \
+    {                                                                                                              \
+        name, "gauge", help, COUNT, offsetof(struct hf_status, member)                                             \
+    }
+#define AGE(name, member, help)                                                                                    \
+    {                                                                                                              \
+        name, "gauge", help, MS, offsetof(struct hf_status, member)                                                \
+    }
+#define FLAG(name, member, help)                                                                                   \
+    {                                                                                                              \
+        name, "gauge", help, YES, offsetof(struct hf_status, member)                                               \
+    }
     GAUGE("holdfast_keys", keys, "Live keys held here."),
     GAUGE("holdfast_pending_keys", pending_keys, "Keys with a change that Redis has not acknowledged."),
     GAUGE("holdfast_pending_bytes", pending_bytes, "Bytes of their keys and values."),
@@ -31,7 +43,8 @@ static const struct {
     COUNTER("holdfast_shared_total", shared_ops, "Changes that Redis has acknowledged."),
     COUNTER("holdfast_replayed_total", replayed_ops, "Of them: replayed after an outage."),
     COUNTER("holdfast_settled_by_log_total", settled_by_log, "Changes found applied by Redis's own evidence."),
-    COUNTER("holdfast_expired_in_queue_total", expired_in_queue, "Changes whose deadline passed while they waited."),
+    COUNTER("holdfast_expired_in_queue_total", expired_in_queue,
+            "Changes whose deadline passed while they waited."),
     COUNTER("holdfast_dropped_total", dropped, "Pending changes dropped at a bound."),
     COUNTER("holdfast_refreshed_total", refreshed, "Copies fetched again from Redis."),
     COUNTER("holdfast_revalidated_total", revalidated, "Copies compared with Redis."),
@@ -48,7 +61,8 @@ static const struct {
     GAUGE("holdfast_journal_quarantined", quarantined, "Damaged journal files set aside at open."),
     GAUGE("holdfast_disk_used_bytes", disk_used_bytes, "Used bytes of the local tier."),
     GAUGE("holdfast_disk_limit_bytes", max_disk_bytes, "Their bound."),
-    GAUGE("holdfast_replay_limit_operations", replay_ops_per_s, "Bound of the replay, in operations a second; 0: none."),
+    GAUGE("holdfast_replay_limit_operations", replay_ops_per_s,
+          "Bound of the replay, in operations a second; 0: none."),
     GAUGE("holdfast_replay_limit_bytes", replay_bytes_per_s, "The same in bytes a second."),
 #undef COUNTER
 #undef GAUGE
@@ -104,8 +118,10 @@ static void write_clock(const struct hf_status *s, struct exposition *e)
         const char *name, *help;
         int64_t ms;
     } clocks[] = {
-        {"holdfast_clock_offset_seconds", "Redis's clock minus ours; NaN while it is not known.", s->clock_offset_ms},
-        {"holdfast_clock_uncertainty_seconds", "Of the offset; NaN while it is not known.", s->clock_uncertainty_ms},
+        {"holdfast_clock_offset_seconds", "Redis's clock minus ours; NaN while it is not known.",
+         s->clock_offset_ms},
+        {"holdfast_clock_uncertainty_seconds", "Of the offset; NaN while it is not known.",
+         s->clock_uncertainty_ms},
     };
 
     for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++) {
