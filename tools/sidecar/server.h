@@ -27,6 +27,7 @@ struct post {
     void (*run)(struct post *post); /* may free it */
 };
 
+#define SERVER_REDIS_VERSION "7.0.15" /* what clients decide by what they may use */
 #define SERVER_LISTENERS_MAX 16
 #define SERVER_READ_BYTES (64u * 1024) /* what is read at once; the buffer is shared by all clients */
 
@@ -38,6 +39,7 @@ struct listener {
         uv_pipe_t pipe;
     } as;
     struct server *server;
+    bool is_unix;
 };
 
 struct server_counts {
@@ -61,18 +63,23 @@ struct server {
     struct upstream *upstream;
     struct pubsub *pubsub;
     struct metrics *metrics;
+    void (*ended)(struct server *server); /* after server_stop(): the last client has gone */
 
     /* The loop's own. */
     struct claims claims;
     struct client *clients; /* all, newest first */
-    struct client *dirty;   /* with something to write, or to run */
+    struct client_queue {
+        struct client *first, *last;
+    } to_run, to_write;     /* clients that waited and may run on, and with something to write */
     struct client *holding; /* with held replies */
     uint64_t next_id;
     uint64_t hold_lsn;  /* the newest LSN that a reply waits for */
     uint64_t asked_lsn; /* the newest one that the store was asked to tell of */
     struct listener listeners[SERVER_LISTENERS_MAX];
     size_t n_listeners;
-    bool stopping; /* takes no more clients and reads no more commands */
+    char unix_path[108]; /* "": none */
+    bool deaf;           /* under the lock: the loop is told of posts no more */
+    bool stopping;       /* takes no more clients and reads no more commands */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_async_t posted;
@@ -89,11 +96,19 @@ int server_start(struct server *server);
 /* Close the listeners, read no more commands, and close each client when its replies are out. The loop then runs until
  * everything has ended; what is left after `grace_ms` is closed without its replies. */
 void server_stop(struct server *server, uint64_t grace_ms);
+/* Go on with other settings, which replace the old ones for good: users, and limits of clients. A client stays logged in as the
+ * user of the same name; one whose user is gone is closed. */
+void server_reconfigure(struct server *server, const struct settings *settings);
 /* After the loop has ended. */
 void server_release(struct server *server);
 
 /* Have `post` run on the loop thread, in the order of posting. From any thread. */
 void server_post(struct server *server, struct post *post);
+
+/* A reply of this client is held until `lsn` is durable: see to it that the store tells. */
+void server_hold(struct server *server, struct client *client, uint64_t lsn);
+/* A client has gone. */
+void server_gone(struct server *server);
 
 /* The client with this number; NULL: none. */
 struct client *server_client(struct server *server, uint64_t id);

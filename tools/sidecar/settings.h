@@ -50,8 +50,14 @@ struct settings {
 int settings_load(const char *path, struct settings **ret_settings);
 void settings_free(struct settings *settings); /* accepts NULL */
 
+/* The largest value that the store takes. */
+uint64_t settings_value_max(const struct settings *settings);
+
 /* HF_ECONFIG: it would listen beyond this machine without a password (protected mode). */
 int settings_check(const struct settings *settings);
+
+/* Who `user`, of other settings, is in these; NULL: nobody. */
+const struct user *settings_successor(const struct settings *settings, const struct user *user);
 
 /* The user of this name whose password this is; NULL: there is none. Takes as long for a name that does not exist. */
 const struct user *settings_login(const struct settings *settings, struct hf_slice name, struct hf_slice password);
