@@ -2,15 +2,8 @@
 
 #include "command.h"
 #include "number.h"
-
-#include <strings.h>
-
-#define NOT_AN_INTEGER "ERR value is not an integer or out of range"
-
-static bool is_word(struct hf_slice argument, const char *word)
-{
-    return argument.len == strlen(word) && strncasecmp(argument.data, word, argument.len) == 0;
-}
+#include "replies.h"
+#include "words.h"
 
 void expiry_invalid(const struct call *call, struct reply *reply)
 {
@@ -24,15 +17,15 @@ static bool take_flag(struct expiry_options *o, struct hf_slice word, bool is_se
 {
     bool *flag = NULL;
 
-    if (is_set && is_word(word, "nx") && !o->xx)
+    if (is_set && word_is(word, "nx") && !o->xx)
         flag = &o->nx;
-    else if (is_set && is_word(word, "xx") && !o->nx)
+    else if (is_set && word_is(word, "xx") && !o->nx)
         flag = &o->xx;
-    else if (is_set && is_word(word, "get"))
+    else if (is_set && word_is(word, "get"))
         flag = &o->get;
-    else if (is_set && is_word(word, "keepttl") && o->unit == EXPIRY_NONE)
+    else if (is_set && word_is(word, "keepttl") && o->unit == EXPIRY_NONE)
         flag = &o->keep_ttl;
-    else if (!is_set && is_word(word, "persist") && o->unit == EXPIRY_NONE)
+    else if (!is_set && word_is(word, "persist") && o->unit == EXPIRY_NONE)
         flag = &o->persist;
     if (flag)
         *flag = true;
@@ -47,7 +40,7 @@ static enum expiry_unit unit_of(struct hf_slice word)
                                         [EXPIRY_PXAT] = "pxat"};
 
     for (int unit = EXPIRY_EX; unit <= EXPIRY_PXAT; unit++) {
-        if (is_word(word, names[unit]))
+        if (word_is(word, names[unit]))
             return (enum expiry_unit)unit;
     }
     return EXPIRY_NONE;
@@ -65,7 +58,8 @@ static bool take_unit(struct expiry_options *o, struct hf_slice word, const stru
     return true;
 }
 
-bool expiry_parse_options(struct call *call, size_t from, bool is_set, struct expiry_options *ret_options)
+bool expiry_parse_options(const struct call *call, size_t from, bool is_set, struct reply *reply,
+                          struct expiry_options *ret_options)
 {
     struct expiry_options options = {0};
 
@@ -73,7 +67,7 @@ bool expiry_parse_options(struct call *call, size_t from, bool is_set, struct ex
         if (take_flag(&options, call->argv[i], is_set))
             continue;
         if (!take_unit(&options, call->argv[i], i + 1 < call->argc ? &call->argv[i + 1] : NULL)) {
-            reply_error(call->reply, "ERR syntax error");
+            reply_syntax_error(reply);
             return false;
         }
         i++;
@@ -114,7 +108,7 @@ bool expiry_deadline(const struct call *call, const struct expiry_options *optio
 
     if (options->unit != EXPIRY_NONE) {
         if (!number_parse(options->number, &number)) {
-            reply_error(reply, NOT_AN_INTEGER);
+            reply_not_an_integer(reply);
             return false;
         }
         if (number <= 0 || !to_deadline(call, number, options->unit, &when_ms) || when_ms <= 0) {
@@ -126,16 +120,17 @@ bool expiry_deadline(const struct call *call, const struct expiry_options *optio
     return true;
 }
 
-bool expiry_when(struct call *call, struct hf_slice number, enum expiry_unit unit, int64_t *ret_when_ms)
+bool expiry_when(const struct call *call, struct hf_slice number, enum expiry_unit unit, struct reply *reply,
+                 int64_t *ret_when_ms)
 {
     int64_t parsed;
 
     if (!number_parse(number, &parsed)) {
-        reply_error(call->reply, NOT_AN_INTEGER);
+        reply_not_an_integer(reply);
         return false;
     }
     if (!to_deadline(call, parsed, unit, ret_when_ms)) {
-        expiry_invalid(call, call->reply);
+        expiry_invalid(call, reply);
         return false;
     }
     return true;

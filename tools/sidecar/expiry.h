@@ -14,8 +14,9 @@ struct expiry_options {
     struct hf_slice number; /* of the unit */
 };
 
-/* The options of SET (`is_set`) or GETEX from argument `from` on. False: a syntax error was replied. */
-bool expiry_parse_options(struct call *call, size_t from, bool is_set, struct expiry_options *ret_options);
+/* The options of SET (`is_set`) or GETEX from argument `from` on. False: a syntax error is in `reply`. */
+bool expiry_parse_options(const struct call *call, size_t from, bool is_set, struct reply *reply,
+                          struct expiry_options *ret_options);
 
 /* The deadline that a unit and its number mean, on the store's timeline; 0 for EXPIRY_NONE. False: an error is in `reply`. */
 bool expiry_deadline(const struct call *call, const struct expiry_options *options, struct reply *reply,
@@ -23,8 +24,9 @@ bool expiry_deadline(const struct call *call, const struct expiry_options *optio
 
 /* ---- of EXPIRE and its like ---- */
 
-/* "100", in this unit, from now or from 1970 on; may lie in the past. False: an error was replied. */
-bool expiry_when(struct call *call, struct hf_slice number, enum expiry_unit unit, int64_t *ret_when_ms);
+/* "100", in this unit, from now or from 1970 on; may lie in the past. False: an error is in `reply`. */
+bool expiry_when(const struct call *call, struct hf_slice number, enum expiry_unit unit, struct reply *reply,
+                 int64_t *ret_when_ms);
 
 /* `reply` gets "ERR invalid expire time in 'set' command". */
 void expiry_invalid(const struct call *call, struct reply *reply);

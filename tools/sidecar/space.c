@@ -166,15 +166,29 @@ static int read_any(struct call *call, struct hf_slice key, size_t capacity_max,
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
-bool space_read(struct call *call, struct hf_slice key, struct value *ret_value)
+/* See to a call whose read did not end well. */
+static bool was_read(struct call *call, int rc)
 {
-    int rc = read_any(call, key, SIZE_MAX, ret_value);
-
     if (rc == HF_NOT_DONE)
         space_wait(call);
     else if (rc != 0)
         call_fail(call, rc);
     return rc == 0;
+}
+
+bool space_read(struct call *call, struct hf_slice key, struct value *ret_value)
+{
+    return was_read(call, read_any(call, key, SIZE_MAX, ret_value));
+}
+
+bool space_read_each(struct call *call, struct hf_slice key, struct value *ret_value)
+{
+    int rc = read_any(call, key, SIZE_MAX, ret_value);
+
+    if (rc != HF_EWRONGTYPE)
+        return was_read(call, rc);
+    *ret_value = (struct value){0};
+    return true;
 }
 
 /* Of another type: it is there, that is all. */
@@ -190,13 +204,7 @@ bool space_look(struct call *call, struct hf_slice key, struct value *ret_value)
 {
     int rc = read_any(call, key, 0, ret_value);
 
-    if (rc == 0 || is_other_type(rc, ret_value))
-        return true;
-    if (rc == HF_NOT_DONE)
-        space_wait(call);
-    else
-        call_fail(call, rc);
-    return false;
+    return is_other_type(rc, ret_value) || was_read(call, rc);
 }
 
 bool space_look_or_pass(struct call *call, struct hf_slice key, struct value *ret_value)

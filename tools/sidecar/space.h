@@ -50,6 +50,8 @@ struct value {
 /* ---- reading ---- */
 
 bool space_read(struct call *call, struct hf_slice key, struct value *ret_value);
+/* The same for MGET, to which another type is a key without value. */
+bool space_read_each(struct call *call, struct hf_slice key, struct value *ret_value);
 /* Length, deadline and whether it lives, without the bytes. */
 bool space_look(struct call *call, struct hf_slice key, struct value *ret_value);
 /* The same for a command that fits every type: where Redis has to be asked, the whole command is passed on to it. */
