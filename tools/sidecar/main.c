@@ -2,6 +2,7 @@
 #include "client.h"
 #include "fail.h"
 #include "log.h"
+#include "monitor.h"
 #include "notify.h"
 #include "server.h"
 #include "settings.h"
@@ -20,6 +21,7 @@
 
 #define WORKERS "64"
 #define FILES_BESIDE_CLIENTS 256u /* listeners, the store's files, connections to Redis */
+#define SECOND_MS 1000
 #define STOP_GRACE_MS 5000        /* for clients to get the replies to what they have sent */
 
 enum exit_status { EXIT_DONE = 0, EXIT_USAGE = 4, EXIT_STORE = 5 };
@@ -35,9 +37,11 @@ struct daemon {
     struct settings *settings;
     struct hf *store;
     struct server server;
+    struct monitor *monitor;
+    struct hf_options store_options; /* what the store was opened with; borrows from the first settings */
     uv_loop_t loop;
     uv_signal_t terminate, interrupt, hang_up;
-    uv_timer_t watchdog;
+    uv_timer_t watchdog, second;
     char socket_path[PATH_MAX];
 };
 
@@ -170,13 +174,15 @@ static int load_settings(struct daemon *d, struct settings **ret_settings)
 static int open_store(struct daemon *d)
 {
     const struct hf_config *config = d->settings->config;
-    struct hf_options options = config ? *hf_config_options(config) : (struct hf_options){0};
+    struct hf_options *options = &d->store_options;
 
+    if (config)
+        *options = *hf_config_options(config);
     if (!directory(d, d->settings))
         return usage("--dir", "", "the store's directory (or HOLDFAST_DIR, or \"dir\" in the configuration)");
     if (d->options.redis && *d->options.redis)
-        options.redis = d->options.redis;
-    return hf_open(directory(d, d->settings), &options, &d->store) == 0 ? EXIT_DONE : failed(EXIT_STORE);
+        options->redis = d->options.redis;
+    return hf_open(directory(d, d->settings), options, &d->store) == 0 ? EXIT_DONE : failed(EXIT_STORE);
 }
 
 /* What the last change needs to reach Redis is bounded; what does not get there is pending, and kept. */
@@ -198,6 +204,7 @@ static void on_stop(uv_signal_t *handle, int number)
 
     log_line(LOG_LEVEL_INFO, "stop", "stopping on %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
     notify_manager("STOPPING=1");
+    monitor_stopping(d->monitor);
     server_stop(&d->server, STOP_GRACE_MS);
 }
 
@@ -215,6 +222,7 @@ static void on_hang_up(uv_signal_t *handle, int number)
     }
     d->settings = fresh;
     server_reconfigure(&d->server, fresh);
+    monitor_reconfigure(d->monitor, fresh);
     settings_free(old);
     log_as_json(fresh->log_json);
     log_line(LOG_LEVEL_INFO, "config", "the configuration was read again");
@@ -226,6 +234,13 @@ static void on_watchdog(uv_timer_t *timer)
     notify_manager("WATCHDOG=1");
 }
 
+static void on_second(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+
+    monitor_second(d->monitor);
+}
+
 static void on_ended(struct server *server)
 {
     struct daemon *d = (struct daemon *)((char *)server - offsetof(struct daemon, server));
@@ -234,6 +249,7 @@ static void on_ended(struct server *server)
     uv_close((uv_handle_t *)&d->interrupt, NULL);
     uv_close((uv_handle_t *)&d->hang_up, NULL);
     uv_close((uv_handle_t *)&d->watchdog, NULL);
+    uv_close((uv_handle_t *)&d->second, NULL);
 }
 
 static void watch(struct daemon *d)
@@ -244,12 +260,14 @@ static void watch(struct daemon *d)
     uv_signal_init(&d->loop, &d->interrupt);
     uv_signal_init(&d->loop, &d->hang_up);
     uv_timer_init(&d->loop, &d->watchdog);
-    d->terminate.data = d->interrupt.data = d->hang_up.data = d;
+    uv_timer_init(&d->loop, &d->second);
+    d->terminate.data = d->interrupt.data = d->hang_up.data = d->second.data = d;
     uv_signal_start(&d->terminate, on_stop, SIGTERM);
     uv_signal_start(&d->interrupt, on_stop, SIGINT);
     uv_signal_start(&d->hang_up, on_hang_up, SIGHUP);
     if (watchdog_ms > 0)
         uv_timer_start(&d->watchdog, on_watchdog, watchdog_ms, watchdog_ms);
+    uv_timer_start(&d->second, on_second, SECOND_MS, SECOND_MS);
 }
 
 /* ---- serving ---- */
@@ -260,7 +278,8 @@ static int serve(struct daemon *d)
         return failed(EXIT_STORE);
     d->server.ended = on_ended;
     watch(d);
-    if (server_start(&d->server) != 0) {
+    if (monitor_start(&d->server, d->settings, &d->store_options, directory(d, d->settings), &d->monitor) != 0 ||
+        server_start(&d->server) != 0) {
         failed(EXIT_STORE);
         server_stop(&d->server, 0);
         uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -269,6 +288,7 @@ static int serve(struct daemon *d)
     log_line(LOG_LEVEL_INFO, "start", "holdfastd %s serves %s on port %d and %s", hf_version(),
              directory(d, d->settings), d->settings->port,
              *d->settings->unixsocket ? d->settings->unixsocket : "no unix socket");
+    monitor_started(d->monitor);
     notify_manager("READY=1");
     uv_run(&d->loop, UV_RUN_DEFAULT);
     return EXIT_DONE;
@@ -288,6 +308,8 @@ static int run(struct daemon *d)
         return status;
     uv_loop_init(&d->loop);
     status = serve(d);
+    monitor_stop(d->monitor);
+    d->monitor = NULL;
     close_store(d);
     server_release(&d->server);
     uv_run(&d->loop, UV_RUN_DEFAULT); /* what was posted at the end may have closed the last handles */

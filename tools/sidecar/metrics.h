@@ -29,7 +29,7 @@ void metrics_count_command(struct metrics *metrics, const struct command *comman
 /* The same as struct server has it (server->observe). */
 void metrics_observe(struct server *server, const struct command *command, uint64_t ns, bool failed);
 
-/* A value was looked for: `origin` is where it came from. A miss has been found nowhere. */
+/* A value was looked for: `origin` is where it came from. A miss has been found nowhere. From any thread. */
 void metrics_count_read(struct metrics *metrics, struct hf_slice key, bool hit, enum hf_origin origin);
 
 /* What the server counts without atomics, told once a second. */
