@@ -36,6 +36,8 @@ void call_hold(struct call *call, uint64_t lsn);
 /* A place in the order of the client's replies. It outlives the client, whose end drops what it holds. */
 struct later;
 struct later *call_later(struct call *call); /* NULL without memory: an error was replied */
+/* The same, and the client's next command waits for it, as for a worker: for what is passed on. */
+struct later *call_later_alone(struct call *call);
 struct reply *later_reply(struct later *later);
 /* The client that waits; NULL: it is gone. */
 struct client *later_client(const struct later *later);
@@ -46,6 +48,10 @@ void later_done(struct later *later);
  * must not touch client or server. Then `after` (may be NULL) runs on the loop thread, before the reply leaves. */
 typedef void work_fn(struct call *call);
 void call_work(struct call *call, work_fn *work, work_fn *after);
+
+/* For a command whose keys are not among its arguments (EXEC): false when somebody works on one of these keys. Then the handler
+ * returns without a reply, and is run again when they are free. */
+bool call_claim(struct call *call, const struct hf_slice *keys, size_t n);
 
 /* Reply with the error of a failed call into the library (hf_errmsg() on this thread), with its prefix. */
 void call_fail(struct call *call, int code);

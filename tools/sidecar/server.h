@@ -1,0 +1,101 @@
+/* The server: the loop, the listeners, the clients, and what one turn does.
+ *
+ * A turn of the loop reads what has arrived and runs its commands; then, once for all clients,
+ *  1. runs what other threads have posted (server_post),
+ *  2. runs the commands that waited for a key or a worker,
+ *  3. asks the store to tell when the newest LSN that a reply is held for is durable,
+ *  4. writes the replies that are ready, with one system call for each client.
+ *
+ * Everything here belongs to the loop thread, but for server_post(). */
+#ifndef SIDECAR_SERVER_H
+#define SIDECAR_SERVER_H
+
+#include "claims.h"
+
+#include <holdfast.h>
+#include <pthread.h>
+#include <uv.h>
+
+struct call;
+struct client;
+struct command;
+struct settings;
+
+/* Something for the loop thread to run, from another thread. */
+struct post {
+    struct post *next;
+    void (*run)(struct post *post); /* may free it */
+};
+
+#define SERVER_LISTENERS_MAX 16
+#define SERVER_READ_BYTES (64u * 1024) /* what is read at once; the buffer is shared by all clients */
+
+struct listener {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } as;
+    struct server *server;
+};
+
+struct server_counts {
+    uint64_t connections, rejected, commands, errors, bytes_in, bytes_out;
+};
+
+struct server {
+    uv_loop_t *loop;
+    struct hf *store;
+    const struct settings *settings;
+    char run_id[41];    /* random, new with every start */
+    int64_t started_ms; /* wall clock */
+    uint64_t value_max; /* of the store */
+    size_t n_clients;   /* that are connected */
+    struct server_counts counts;
+
+    /* What other files plug in before server_start(); NULL: not there. */
+    void (*pass_on)(struct call *call); /* a command that is not the local tier's; NULL: it fails with OFFLINE */
+    /* A command was answered, `ns` after it was read. `command` is NULL for one that is not known here. */
+    void (*observe)(struct server *server, const struct command *command, uint64_t ns, bool failed);
+    struct upstream *upstream;
+    struct pubsub *pubsub;
+    struct metrics *metrics;
+
+    /* The loop's own. */
+    struct claims claims;
+    struct client *clients; /* all, newest first */
+    struct client *dirty;   /* with something to write, or to run */
+    struct client *holding; /* with held replies */
+    uint64_t next_id;
+    uint64_t hold_lsn;  /* the newest LSN that a reply waits for */
+    uint64_t asked_lsn; /* the newest one that the store was asked to tell of */
+    struct listener listeners[SERVER_LISTENERS_MAX];
+    size_t n_listeners;
+    bool stopping; /* takes no more clients and reads no more commands */
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_async_t posted;
+    uv_timer_t second;
+    pthread_mutex_t lock;
+    struct post *posts, **posts_end; /* under the lock */
+    char *read_buffer;
+};
+
+/* Prepare a server on `loop`, which is the caller's. 0, or an error of the library. */
+int server_init(struct server *server, uv_loop_t *loop, struct hf *store, const struct settings *settings);
+/* Listen as the settings say, and serve from the loop's next turn on. */
+int server_start(struct server *server);
+/* Close the listeners, read no more commands, and close each client when its replies are out. The loop then runs until
+ * everything has ended; what is left after `grace_ms` is closed without its replies. */
+void server_stop(struct server *server, uint64_t grace_ms);
+/* After the loop has ended. */
+void server_release(struct server *server);
+
+/* Have `post` run on the loop thread, in the order of posting. From any thread. */
+void server_post(struct server *server, struct post *post);
+
+/* The client with this number; NULL: none. */
+struct client *server_client(struct server *server, uint64_t id);
+
+#endif

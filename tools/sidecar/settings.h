@@ -1,0 +1,62 @@
+/* What the sidecar was told: the object "sidecar" of the configuration file, and the options of the command line. */
+#ifndef SIDECAR_SETTINGS_H
+#define SIDECAR_SETTINGS_H
+
+#include "bytes.h"
+
+#define SETTINGS_PORT_DEFAULT 6380
+#define SETTINGS_CLIENTS_DEFAULT 10000u
+#define SETTINGS_OUTPUT_DEFAULT (64ull << 20)     /* unread replies of a client, at the most */
+#define SETTINGS_OUTPUT_SOFT_DEFAULT (8ull << 20) /* the same for longer than: */
+#define SETTINGS_OUTPUT_SOFT_MS 60000
+#define SETTINGS_AUTH_MS 10000 /* to authenticate in, where that is needed */
+#define SETTINGS_DRAIN_DEFAULT_MS 5000
+#define SETTINGS_USERS_MAX 256u
+#define SETTINGS_PREFIXES_MAX 64u /* of a user */
+#define SETTINGS_BINDS_MAX 8u
+#define SETTINGS_HTTP_PORT_DEFAULT 0 /* none */
+
+/* Who may do what. */
+struct user {
+    const char *name;   /* "default" is who gives no name */
+    uint8_t digest[32]; /* SHA-256 of the password */
+    bool has_password;
+    bool is_operator;                            /* may run what COMMAND_ADMIN marks */
+    const char *prefixes[SETTINGS_PREFIXES_MAX]; /* of the keys and channels it may touch */
+    size_t n_prefixes;                           /* 0: all */
+};
+
+struct settings {
+    const char *binds[SETTINGS_BINDS_MAX]; /* addresses */
+    size_t n_binds;
+    int port;               /* 0: no TCP */
+    const char *unixsocket; /* path; NULL: <store's directory>/holdfastd.sock; "": none */
+    struct user users[SETTINGS_USERS_MAX];
+    size_t n_users; /* 0: everybody is the default user, with all rights */
+    uint64_t max_clients;
+    uint64_t output_max, output_soft_max;
+    int idle_timeout_ms; /* of a client that sends nothing; 0: none */
+    int drain_ms;        /* to share what is pending in, when it stops */
+    const char *http_bind;
+    int http_port; /* 0: no HTTP */
+    bool log_json;
+
+    struct hf_config *config; /* the rest of the file; NULL: no file */
+    void *json;               /* the document that the strings point into */
+};
+
+/* The defaults, and what the file at `path` says (NULL: no file). HF_ECONFIG with the key's path, what was found and what was
+ * expected; HF_EIO, HF_ENOMEM. */
+int settings_load(const char *path, struct settings **ret_settings);
+void settings_free(struct settings *settings); /* accepts NULL */
+
+/* HF_ECONFIG: it would listen beyond this machine without a password (protected mode). */
+int settings_check(const struct settings *settings);
+
+/* The user of this name whose password this is; NULL: there is none. Takes as long for a name that does not exist. */
+const struct user *settings_login(const struct settings *settings, struct hf_slice name, struct hf_slice password);
+/* Who needs no password; NULL: nobody. */
+const struct user *settings_default_user(const struct settings *settings);
+bool user_may_touch(const struct user *user, struct hf_slice key);
+
+#endif
