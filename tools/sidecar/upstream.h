@@ -30,7 +30,7 @@ enum upstream_watch {
     UPSTREAM_WATCHES,
     UPSTREAM_WATCH_LOST, /* the connection broke since WATCH: what was watched may have changed */
 };
-enum upstream_watch upstream_watching(const struct client *client);
+enum upstream_watch upstream_watching(struct client *client);
 
 /* UNWATCH, DISCARD, and an EXEC that fails here: nothing is watched any more. Replies nothing, and does not wait. */
 void upstream_unwatch(struct client *client);
@@ -65,7 +65,8 @@ void upstream_close(struct upstream *upstream);
 struct upstream_request {
     struct hf_bytes bytes; /* taken over, also on failure */
     size_t n_replies;
-    bool waits; /* a blocking command: there is no telling when its answer comes */
+    bool waits;   /* a blocking command: there is no telling when its answer comes */
+    bool watched; /* only on the connection that watches: EXECABORT when that is gone */
 };
 
 /* Steps 1 to 4. `reply` gets one reply, an error if need be, and must stay until `done`, which is called once, never from
@@ -73,5 +74,11 @@ struct upstream_request {
 typedef void upstream_done_fn(void *ctx);
 void upstream_send(struct upstream *upstream, struct upstream_request *request, struct reply *reply, upstream_done_fn *done,
                    void *ctx);
+bool upstream_is_busy(const struct upstream *upstream);
+
+/* WATCH and EXEC tell what became of the watch; UNWATCH is sent by upstream_forget_watch(), which does not wait. */
+void upstream_set_watch(struct upstream *upstream, enum upstream_watch watch);
+enum upstream_watch upstream_watch_of(const struct upstream *upstream);
+void upstream_forget_watch(struct upstream *upstream);
 
 #endif
