@@ -60,13 +60,18 @@ int hf_expire(struct hf *store, struct hf_slice key, int64_t ttl_ms, struct hf_r
     return hf_expire_at(store, key, hf__now_ms(store) + ttl_ms, ret_result);
 }
 
+static int check_not_0(int64_t deadline_ms)
+{
+    return deadline_ms != 0 ? 0 : hf__fail(HF_EINVAL, "a deadline of 0 ms; expected milliseconds since 1970");
+}
+
 int hf_expire_at(struct hf *store, struct hf_slice key, int64_t deadline_ms, struct hf_result *ret_result)
 {
     struct hf_op op = {.kind = HF_OP_EXPIRE_AT, .key = key, .deadline_ms = deadline_ms};
     int rc = hold(store, key);
 
-    if (rc == 0 && deadline_ms == 0)
-        rc = hf__fail(HF_EINVAL, "a deadline of 0 ms; expected milliseconds since 1970");
+    if (rc == 0)
+        rc = check_not_0(deadline_ms);
     return rc == 0 ? hf__write(store, &op, 1, ret_result) : rc;
 }
 
@@ -93,13 +98,18 @@ int hf_incr(struct hf *store, struct hf_slice key, int64_t delta, int64_t *ret_v
     return rc;
 }
 
-int hf_submit(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx)
+static int submit(struct hf *store, const struct hf_op *ops, size_t n, hf_done_fn *done, void *ctx)
 {
     int rc = hf__check_handle(store, true);
 
     if (rc == 0 && !done)
         rc = hf__fail(HF_EINVAL, "a submission needs a callback");
-    return rc == 0 ? hf__write_async(store, op, done, ctx) : rc;
+    return rc == 0 ? hf__write_async(store, ops, n, done, ctx) : rc;
+}
+
+int hf_submit(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx)
+{
+    return submit(store, op, 1, done, ctx);
 }
 
 int hf_checkpoint(struct hf *store)
@@ -222,11 +232,41 @@ int hf_batch_incr(struct hf_batch *batch, struct hf_slice key, int64_t delta)
     return batch_add(batch, (struct hf_op){.kind = HF_OP_INCR, .key = key, .delta = delta});
 }
 
+int hf_batch_expire_at(struct hf_batch *batch, struct hf_slice key, int64_t deadline_ms)
+{
+    int rc = check_not_0(deadline_ms);
+
+    return rc == 0
+               ? batch_add(batch, (struct hf_op){.kind = HF_OP_EXPIRE_AT, .key = key, .deadline_ms = deadline_ms})
+               : rc;
+}
+
+int hf_batch_persist(struct hf_batch *batch, struct hf_slice key)
+{
+    return batch_add(batch, (struct hf_op){.kind = HF_OP_PERSIST, .key = key});
+}
+
+static int check_not_empty(const struct hf_batch *batch)
+{
+    return batch->n > 0 ? 0 : hf__fail(HF_EINVAL, "an empty batch; add at least one change");
+}
+
 int hf_batch_commit(struct hf_batch *batch, struct hf_result *ret_result)
 {
-    int rc = batch->n > 0 ? hf__write(batch->store, batch->ops, batch->n, ret_result)
-                          : hf__fail(HF_EINVAL, "an empty batch; add at least one change");
+    int rc = check_not_empty(batch);
 
+    if (rc == 0)
+        rc = hf__write(batch->store, batch->ops, batch->n, ret_result);
+    batch_clear(batch);
+    return rc;
+}
+
+int hf_batch_submit(struct hf_batch *batch, hf_done_fn *done, void *ctx)
+{
+    int rc = check_not_empty(batch);
+
+    if (rc == 0)
+        rc = submit(batch->store, batch->ops, batch->n, done, ctx);
     batch_clear(batch);
     return rc;
 }

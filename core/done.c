@@ -33,15 +33,17 @@ static bool complete(struct hf *store, struct hf_submission *s)
     if (hf__journal_safe_lsn(store->journal) < r->lsn) {
         if (!stopped)
             return false;
-        r->code = HF_EUNKNOWN;
+        r->code = s->only_durable ? HF_ESTOPPED : HF_EUNKNOWN;
         r->error = "the journal could not write or sync the entry, and has stopped";
         return true;
     }
+    r->durable = hf__journal_durable_lsn(store->journal) >= r->lsn;
+    if (s->only_durable)
+        return true;
     if (s->ticket && !s->alone)
         share = hf__ticket_share(store, s->ticket, hf__deadline_passed(&s->deadline));
     if (share == HF_SHARE_WAITING)
         return false;
-    r->durable = hf__journal_durable_lsn(store->journal) >= r->lsn;
     r->shared = (!s->may_share && !s->alone) || share == HF_SHARE_DONE;
     r->pending = s->may_share && share == HF_SHARE_PENDING;
     if (share == HF_SHARE_DONE && s->ticket->has_number) {

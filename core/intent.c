@@ -30,6 +30,16 @@ void hf__intents_release(struct hf *store)
     pthread_cond_destroy(&store->intents.answered);
 }
 
+static size_t place_of(struct hf_slice key)
+{
+    return hf__slice_hash(key) % HF_INTENT_PLACES;
+}
+
+static struct hf_slice key_of(const struct hf_intent *intent)
+{
+    return hf__slice(intent->key.data, intent->key.len);
+}
+
 static int intent_new(uint64_t lsn, struct hf_slice key, struct hf_intent **ret_intent)
 {
     struct hf_intent *intent = calloc(1, sizeof(*intent));
@@ -106,16 +116,22 @@ bool hf__intent_is_left(struct hf *store, struct hf_slice key)
         return false;
     pthread_mutex_lock(&store->write_mutex);
     intent = store->intents.first;
-    while (intent && !(intent->left && hf__slice_eq(key, hf__slice(intent->key.data, intent->key.len))))
+    while (intent && !(intent->left && hf__slice_eq(key, key_of(intent))))
         intent = intent->next;
     pthread_mutex_unlock(&store->write_mutex);
     return intent != NULL;
 }
 
+bool hf__intent_may_be_out(const struct hf *store, struct hf_slice key)
+{
+    return atomic_load(&store->intents.n_out) > 0 && atomic_load(&store->intents.out_at[place_of(key)]) > 0;
+}
+
 void hf__intent_go_out(struct hf *store, struct hf_intent *intent)
 {
     intent->out = true;
-    store->intents.n_out++;
+    atomic_fetch_add(&store->intents.out_at[place_of(key_of(intent))], 1);
+    atomic_fetch_add(&store->intents.n_out, 1);
 }
 
 void hf__intent_come_back(struct hf *store, struct hf_intent *intent)
@@ -123,7 +139,8 @@ void hf__intent_come_back(struct hf *store, struct hf_intent *intent)
     if (!intent->out)
         return;
     intent->out = false;
-    store->intents.n_out--;
+    atomic_fetch_sub(&store->intents.out_at[place_of(key_of(intent))], 1);
+    atomic_fetch_sub(&store->intents.n_out, 1);
     pthread_cond_broadcast(&store->intents.answered);
 }
 
@@ -140,11 +157,13 @@ void hf__intent_end(struct hf *store, struct hf_intent *intent)
     intent_free(intent);
 }
 
-static bool is_out(const struct hf *store, const struct hf_op *ops, size_t n)
+bool hf__intent_is_out(const struct hf *store, const struct hf_op *ops, size_t n)
 {
+    if (atomic_load(&store->intents.n_out) == 0)
+        return false;
     for (const struct hf_intent *intent = store->intents.first; intent; intent = intent->next) {
         for (size_t i = 0; i < n && intent->out; i++) {
-            if (hf__slice_eq(ops[i].key, hf__slice(intent->key.data, intent->key.len)))
+            if (hf__slice_eq(ops[i].key, key_of(intent)))
                 return true;
         }
     }
@@ -153,7 +172,7 @@ static bool is_out(const struct hf *store, const struct hf_op *ops, size_t n)
 
 void hf__intent_await(struct hf *store, const struct hf_op *ops, size_t n)
 {
-    while (store->intents.n_out > 0 && is_out(store, ops, n))
+    while (hf__intent_is_out(store, ops, n))
         pthread_cond_wait(&store->intents.answered, &store->write_mutex);
 }
 

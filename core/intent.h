@@ -7,7 +7,7 @@
  *
  * While one is out nobody writes its key here: what Redis decides comes before all that is written later, and behind
  * all that was sent before. The list is stored with each checkpoint, for the journal forgets. Everything here is
- * guarded by the store's write_mutex. */
+ * guarded by the store's write_mutex; what is atomic may be read without it. */
 #ifndef HF_INTENT_H
 #define HF_INTENT_H
 
@@ -28,9 +28,13 @@ struct hf_intent {
     bool noted; /* ... and the link is fetching the key */
 };
 
+/* Keys meet in one place by chance: then a reader that never waits gives way once too often. */
+#define HF_INTENT_PLACES 256u
+
 struct hf_intents {
     struct hf_intent *first;
-    size_t n_out;
+    _Atomic size_t n_out;
+    _Atomic unsigned out_at[HF_INTENT_PLACES]; /* of them, by the hash of their keys */
     _Atomic size_t n_left;
     pthread_cond_t answered; /* one is no longer out */
     struct hf_bytes saved;   /* the list as of the last freeze */
@@ -48,10 +52,15 @@ void hf__intent_leave(struct hf *store, struct hf_intent *intent);
 /* Whether a decision on this key was not heard, and the key not fetched since: what Redis holds is not known. */
 bool hf__intent_is_left(struct hf *store, struct hf_slice key);
 
+/* Whether Redis may be deciding on this key. Any thread, without the lock; now and then true of another key's decision. */
+bool hf__intent_may_be_out(const struct hf *store, struct hf_slice key);
+
 /* With the lock. */
 void hf__intent_go_out(struct hf *store, struct hf_intent *intent);
 void hf__intent_come_back(struct hf *store, struct hf_intent *intent);
 void hf__intent_end(struct hf *store, struct hf_intent *intent);
+/* Whether one of the keys of these operations has an intent out. */
+bool hf__intent_is_out(const struct hf *store, const struct hf_op *ops, size_t n);
 /* Wait, giving up the lock meanwhile, until none of the keys of these operations has an intent out. */
 void hf__intent_await(struct hf *store, const struct hf_op *ops, size_t n);
 

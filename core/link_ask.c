@@ -101,7 +101,7 @@ static bool enqueue(struct hf_link *link, struct hf_ask *ask)
     return asking;
 }
 
-int hf__link_ask(struct hf *store, struct hf_ask *ask)
+int hf__link_ask_within(struct hf *store, struct hf_ask *ask, int timeout_ms)
 {
     struct hf_link *link = store->link;
     struct timespec deadline;
@@ -110,7 +110,7 @@ int hf__link_ask(struct hf *store, struct hf_ask *ask)
         return hf__fail(HF_EOFFLINE, "the store was opened without a shared tier: there is nobody to ask");
     ask->link = link;
     ask->out = ask->done = false;
-    hf__deadline_in(&deadline, store->opts.redis_timeout_ms);
+    hf__deadline_in(&deadline, timeout_ms);
     if (!enqueue(link, ask))
         return HF_EOFFLINE;
     hf__link_wake(store);
@@ -118,6 +118,11 @@ int hf__link_ask(struct hf *store, struct hf_ask *ask)
     ask_wait(link, ask, &deadline);
     pthread_mutex_unlock(&link->mutex);
     return ask->rc == 0 ? 0 : hf__fail(ask->rc, "cannot ask the shared tier: %s", ask->reason);
+}
+
+int hf__link_ask(struct hf *store, struct hf_ask *ask)
+{
+    return hf__link_ask_within(store, ask, store->opts.redis_timeout_ms);
 }
 
 /* ---- examinations ---- */

@@ -29,6 +29,8 @@ struct hf_ask {
  * redis_timeout_ms (a request that is out is ended by the transport's own deadline); else by the class of the error given
  * to hf__ask_done: HF_EAUTH, HF_EREFUSED for HF_SHARED_ENTRY, HF_EOFFLINE for all others. */
 int hf__link_ask(struct hf *store, struct hf_ask *ask);
+/* The same, but the link must come to send it within timeout_ms. */
+int hf__link_ask_within(struct hf *store, struct hf_ask *ask, int timeout_ms);
 
 /* From the request's `done`; the ask may be gone when this returns. */
 void hf__ask_done(struct hf_ask *ask, const struct hf_shared_error *error);

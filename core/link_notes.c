@@ -7,14 +7,10 @@
 
 #include <stdlib.h>
 
-/* FNV-1a. */
 static size_t hash(struct hf_slice key)
 {
-    const uint8_t *bytes = key.data;
-    uint64_t h = 14695981039346656037u;
+    uint64_t h = hf__slice_hash(key);
 
-    for (size_t i = 0; i < key.len; i++)
-        h = (h ^ bytes[i]) * 1099511628211u;
     return (size_t)(h ^ h >> 32);
 }
 

@@ -274,7 +274,7 @@ struct hf_link {
     bool ended_out_of_turn; /* in this pass rows have ended that the cursor may still meet */
     bool log_behind;        /* an examination found more in a change log than it reads: catch up first */
     bool full_log;          /* in this pass the conflict log had no room */
-    bool tracking;          /* Redis tells what others change, this change log included */
+    _Atomic bool tracking;  /* Redis tells what others change, this change log included; any thread may read it */
     bool track_later;       /* it is to do so once the many rows that are owed have gone */
     struct hf_notes notes;
     bool out_of_memory; /* in this pass Redis has refused for want of memory */

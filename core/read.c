@@ -13,6 +13,7 @@ enum read_into { READ_NO_VALUE, READ_NEW_BUFFER, READ_CALLERS_BUFFER };
 /* What a read found, copied out of the look. */
 struct read {
     enum read_into into;
+    bool never_waits; /* ... and is told HF_NOT_DONE instead */
     struct hf_buf value;  /* READ_NEW_BUFFER */
     void *buffer;         /* READ_CALLERS_BUFFER ... */
     size_t capacity, len; /* ... and the value's whole length */
@@ -37,7 +38,15 @@ static void hide(struct hf_found *found, struct hf_result *r)
     *r = (struct hf_result){.lsn = found->lsn, .origin = HF_ORIGIN_NONE, .pending = r->pending};
 }
 
-/* What this store holds, with nothing shown that a crash could take back. */
+/* Nothing is shown that a crash could take back; who never waits is told instead that it is not durable yet. */
+static int wait_until_shown(struct hf *store, const struct read *r)
+{
+    if (r->never_waits && !hf__journal_stopped(store->journal))
+        return 0;
+    return hf__wait_readable(store, r->result.lsn);
+}
+
+/* What this store holds. */
 static int read_local(struct hf *store, struct hf_slice key, struct read *r)
 {
     struct hf_found found;
@@ -57,7 +66,7 @@ static int read_local(struct hf *store, struct hf_slice key, struct read *r)
         rc = take_value(r, found.value);
     hf__look_end(&look);
     if (rc == 0)
-        rc = hf__wait_readable(store, r->result.lsn);
+        rc = wait_until_shown(store, r);
     if (rc != 0) {
         hf_buf_release(&r->value);
         return rc;
@@ -104,6 +113,24 @@ static bool asks_shared(struct hf *store, struct hf_slice key, const struct read
     return ns->read_mode == HF_READ_SHARED || !r->result.existed;
 }
 
+/* Who never waits is turned away where the answer could be another's: a refusing namespace has Redis answer, what Redis
+ * decides changes the key, and a reader's look may wait for the disk. */
+static bool must_wait(const struct hf *store, const struct hf_ns *ns, struct hf_slice key)
+{
+    return store->read_only || hf__outage_refuses(store, ns) || hf__intent_may_be_out(store, key);
+}
+
+/* Where Redis cannot answer, what is held here holds. */
+static int ask_shared(struct hf *store, const struct hf_ns *ns, struct hf_slice key, struct read *r)
+{
+    int rc;
+
+    if (r->never_waits)
+        return hf__link_is_accepting(store) ? HF_NOT_DONE : 0;
+    rc = read_shared(store, key, r);
+    return rc == HF_EWRONGTYPE || rc == HF_ENOMEM || hf__outage_refuses(store, ns) ? rc : 0;
+}
+
 /* Read a key as `r->into` says. The result is given also for HF_NOT_FOUND. */
 static int read_key(struct hf *store, struct hf_slice key, struct read *r, struct hf_result *ret_result)
 {
@@ -114,15 +141,12 @@ static int read_key(struct hf *store, struct hf_slice key, struct read *r, struc
         rc = hf__check_key(key);
     if (rc == 0) {
         ns = hf__ns_of(&store->namespaces, key);
-        rc = hf__outage_check(store, ns, key, true);
+        rc = r->never_waits && must_wait(store, ns, key) ? HF_NOT_DONE : hf__outage_check(store, ns, key, true);
     }
     if (rc == 0)
         rc = read_local(store, key, r);
-    if (rc == 0 && asks_shared(store, key, r)) {
-        rc = read_shared(store, key, r);
-        if (rc != 0 && rc != HF_EWRONGTYPE && rc != HF_ENOMEM && !hf__outage_refuses(store, ns))
-            rc = 0; /* Redis cannot answer: what is held here holds */
-    }
+    if (rc == 0 && asks_shared(store, key, r))
+        rc = ask_shared(store, ns, key, r);
     if (rc != 0) {
         hf_buf_release(&r->value);
         return rc;
@@ -147,6 +171,17 @@ int hf_get_into(struct hf *store, struct hf_slice key, void *buffer, size_t capa
                 struct hf_result *ret_result)
 {
     struct read r = {.into = READ_CALLERS_BUFFER, .buffer = buffer, .capacity = capacity};
+    int rc = read_key(store, key, &r, ret_result);
+
+    if (rc == 0)
+        *ret_len = r.len;
+    return rc;
+}
+
+int hf_try_get_into(struct hf *store, struct hf_slice key, void *buffer, size_t capacity, size_t *ret_len,
+                    struct hf_result *ret_result)
+{
+    struct read r = {.into = READ_CALLERS_BUFFER, .never_waits = true, .buffer = buffer, .capacity = capacity};
     int rc = read_key(store, key, &r, ret_result);
 
     if (rc == 0)

@@ -86,11 +86,8 @@ struct hf_acked {
 
 static uint64_t hash_of(struct hf_slice key)
 {
-    const uint8_t *bytes = key.data;
-    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    uint64_t h = hf__slice_hash(key);
 
-    for (size_t i = 0; i < key.len; i++)
-        h = (h ^ bytes[i]) * 1099511628211u;
     return h ? h : 1;
 }
 

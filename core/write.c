@@ -170,18 +170,39 @@ bool hf__parse_counter(struct hf_slice text, int64_t *ret_number)
     return true;
 }
 
-/* The key as it is now, with what this batch has done to it so far. */
-static int look_up(struct change *c, struct hf_slice key, struct hf_found *ret_found)
+static bool changes_only_ttl(const struct hf_entry *e)
+{
+    return e->op == HF_ENTRY_EXPIRE || e->op == HF_ENTRY_PERSIST;
+}
+
+/* The newest entry of the batch that says what the key holds, and the newest that says how long it lives. */
+static const struct hf_entry *find_entry(const struct change *c, struct hf_slice key, const struct hf_entry **ret_ttl)
 {
     for (size_t i = c->n; i-- > c->n_promoted;) {
         const struct hf_entry *e = &c->entries[i];
         if (!hf__slice_eq(e->key, key))
             continue;
-        *ret_found = (struct hf_found){
-            .held = true, .live = e->op != HF_ENTRY_DELETE, .value = e->value, .deadline_ms = e->deadline_ms};
-        return 0;
+        if (!*ret_ttl)
+            *ret_ttl = e;
+        if (!changes_only_ttl(e))
+            return e;
     }
-    return hf__look_up(&c->look, key, ret_found);
+    return NULL;
+}
+
+/* The key as it is now, with what this batch has done to it so far. */
+static int look_up(struct change *c, struct hf_slice key, struct hf_found *ret_found)
+{
+    const struct hf_entry *ttl = NULL, *e = find_entry(c, key, &ttl);
+    int rc = 0;
+
+    if (e)
+        *ret_found = (struct hf_found){.held = true, .live = e->op != HF_ENTRY_DELETE, .value = e->value};
+    else
+        rc = hf__look_up(&c->look, key, ret_found);
+    if (rc == 0 && ttl)
+        ret_found->deadline_ms = ttl->deadline_ms;
+    return rc;
 }
 
 static struct hf_entry new_entry(const struct change *c, enum hf_entry_op op, struct hf_slice key)
@@ -297,6 +318,21 @@ static int prepare_op(struct change *c, size_t i, struct hf_entry *ret_entry)
     case HF_OP_INCR: return prepare_incr(c, &c->ops[i], c->numbers[i], ret_entry);
     }
     return hf__fail(HF_EINVAL, "an operation of kind %d; see enum hf_op_kind", (int)c->ops[i].kind);
+}
+
+/* A change of the life of a key that is not there is left out of its batch. HF_NOT_FOUND: nothing is left. */
+static int prepare_ops(struct change *c)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < c->n_ops && rc == 0; i++) {
+        rc = prepare_op(c, i, &c->entries[c->n]);
+        if (rc == 0)
+            c->n++;
+        else if (rc == HF_NOT_FOUND && c->n_ops > 1)
+            rc = 0;
+    }
+    return rc == 0 && c->n == 0 ? HF_NOT_FOUND : rc;
 }
 
 /* Without the shared tier, and with nothing of these keys owed to it, the change is for this node alone. What is owed goes
@@ -420,11 +456,8 @@ static int prepare(struct change *c)
     if (rc == 0)
         rc = go_alone(c);
 
-    for (size_t i = 0; i < c->n_ops && rc == 0; i++) {
-        rc = prepare_op(c, i, &c->entries[c->n]);
-        if (rc == 0)
-            c->n++;
-    }
+    if (rc == 0)
+        rc = prepare_ops(c);
     if (rc == 0 && c->n_ops == 1)
         rc = join_lane(c, c->ops[0].key);
     for (size_t i = 0; i < c->n_ops && rc == 0 && c->lane; i++)
@@ -561,15 +594,29 @@ static int check_room(struct change *c)
     return rc == 0 ? hf__checkpoint_throttle(c->store) : rc;
 }
 
+/* While Redis decides about a key nobody writes it here. Who submits is told so: nobody waits for Redis on his thread. */
+static int await_decision(struct change *c, bool waits)
+{
+    char shown[80];
+
+    if (waits)
+        hf__intent_await(c->store, c->ops, c->n_ops);
+    else if (hf__intent_is_out(c->store, c->ops, c->n_ops))
+        return hf__fail(HF_EBUSY, "the shared tier is deciding about '%s'%s",
+                        hf__printable(c->ops[0].key, shown, sizeof(shown)),
+                        c->n_ops > 1 ? " or another key of its batch" : "");
+    return 0;
+}
+
 /* Lock, apply, unlock. */
 static int run_once(struct change *c, struct hf_ticket *ticket, struct hf_submission *submission)
 {
     struct hf *store = c->store;
-    int rc = 0;
+    int rc;
 
     pthread_mutex_lock(&store->write_mutex);
-    hf__intent_await(store, c->ops, c->n_ops);
-    if (!is_no_op(c, &rc))
+    rc = await_decision(c, !submission);
+    if (rc == 0 && !is_no_op(c, &rc))
         rc = apply(c, ticket);
     hf__look_end(&c->look); /* nothing is pinned while the disk or Redis is waited for */
     if (rc == 0 && submission) {
@@ -603,7 +650,7 @@ static void tell_alone(const struct change *c)
                                                            .reason = ""});
 }
 
-/* Check, and do it; under policy `block` again, when there may be room. */
+/* Check, and do it; under policy `block` again, when there may be room, but for submissions. */
 static int run(struct change *c, struct hf_ticket *ticket, struct hf_submission *submission)
 {
     struct hf *store = c->store;
@@ -618,7 +665,7 @@ static int run(struct change *c, struct hf_ticket *ticket, struct hf_submission 
         return rc;
     hf__deadline_in(&deadline, store->opts.redis_timeout_ms);
     rc = run_once(c, ticket, submission);
-    while (rc == HF_EBUSY && c->claim.may_wait && hf__pending_await(store, &c->claim, &deadline)) {
+    while (rc == HF_EBUSY && !submission && c->claim.may_wait && hf__pending_await(store, &c->claim, &deadline)) {
         forget(c);
         rc = run_once(c, ticket, submission);
     }
@@ -714,34 +761,41 @@ int hf__write_unlisting(struct hf *store, const struct hf_op *op, const struct h
     return write_and_wait(store, op, 1, NULL, unlist, ret_result);
 }
 
-int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx)
+static int submit(struct change *c, struct hf_submission *s)
+{
+    struct hf *store = c->store;
+
+    s->must_share = hf__outage_refuses(store, c->ns);
+    hf__deadline_in(&s->deadline, store->opts.redis_timeout_ms);
+    if (waits_for_share(c)) {
+        s->ticket = hf__ticket_new(NULL);
+        if (!s->ticket)
+            return HF_ENOMEM;
+    }
+    return run(c, s->ticket, s);
+}
+
+int hf__write_async(struct hf *store, const struct hf_op *ops, size_t n, hf_done_fn *done, void *ctx)
 {
     struct hf_submission *s = calloc(1, sizeof(*s));
     struct change c;
-    int rc = s ? change_init(&c, store, op, 1) : hf__fail(HF_ENOMEM, "out of memory: a submission");
+    int rc;
 
-    if (rc != 0) {
-        free(s);
-        return rc;
-    }
+    if (!s)
+        return hf__fail(HF_ENOMEM, "out of memory: a submission");
     s->done = done;
     s->ctx = ctx;
-    s->must_share = hf__outage_refuses(store, c.ns);
-    hf__deadline_in(&s->deadline, store->opts.redis_timeout_ms);
-    if (waits_for_share(&c)) {
-        s->ticket = hf__ticket_new(NULL);
-        rc = s->ticket ? 0 : HF_ENOMEM;
-    }
+    rc = change_init(&c, store, ops, n);
     if (rc == 0)
-        rc = run(&c, s->ticket, s);
+        rc = submit(&c, s);
     change_release(&c);
-    if (rc != 0) {
+    if (rc == 0) {
+        hf__journal_push(store->journal);
+    } else {
         hf__ticket_release_ref(store, s->ticket);
         free(s);
-        return rc;
     }
-    hf__journal_push(store->journal);
-    return 0;
+    return rc;
 }
 
 /* ---- what Redis tells us ---- */

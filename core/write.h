@@ -26,8 +26,9 @@ int hf__write_if(struct hf *store, const struct hf_op *op, struct hf_condition *
 /* What hf__write checks of an operation before it takes the lock. */
 int hf__write_check(const struct hf *store, const struct hf_op *op);
 
-/* Apply one operation and have `done` called. */
-int hf__write_async(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx);
+/* Apply `n` operations, all or none, and have `done` called. Waits neither for Redis nor for room among what is pending:
+ * HF_EBUSY. */
+int hf__write_async(struct hf *store, const struct hf_op *ops, size_t n, hf_done_fn *done, void *ctx);
 
 /* Redis's answer to the increment `lsn`: becomes the counter's value, unless the key was written again since. */
 void hf__write_result(struct hf *store, struct hf_slice key, uint64_t lsn, int64_t number);

@@ -86,6 +86,17 @@ static inline bool hf__slice_eq(struct hf_slice a, struct hf_slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/* FNV-1a: for tables in memory, never on disk. */
+static inline uint64_t hf__slice_hash(struct hf_slice s)
+{
+    const uint8_t *bytes = s.data;
+    uint64_t h = 14695981039346656037u;
+
+    for (size_t i = 0; i < s.len; i++)
+        h = (h ^ bytes[i]) * 1099511628211u;
+    return h;
+}
+
 static inline bool hf__slice_starts_with(struct hf_slice s, struct hf_slice prefix)
 {
     return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);

@@ -383,11 +383,14 @@ HF_API int hf_batch_set(struct hf_batch *batch, struct hf_slice key, struct hf_s
                         const struct hf_set_options *opts);
 HF_API int hf_batch_delete(struct hf_batch *batch, struct hf_slice key);
 HF_API int hf_batch_incr(struct hf_batch *batch, struct hf_slice key, int64_t delta);
-/* A key that is not there when the batch is applied stays away. */
+/* As hf_expire_at and hf_persist, but Redis is not asked: a key that is not held here when its turn comes in the batch is left
+ * out of it, and the rest is applied. */
 HF_API int hf_batch_expire_at(struct hf_batch *batch, struct hf_slice key, int64_t deadline_ms);
 HF_API int hf_batch_persist(struct hf_batch *batch, struct hf_slice key);
-/* Apply: atomically here, and as one unit on the shared tier. If a key has a conflict there that this change does not win,
- * the whole batch is parked; merge-json and callback decide as newest does. The batch is empty afterwards, also on failure. */
+/* Apply, each change to what those before it have left: atomically here, and as one unit on the shared tier. If a key has a
+ * conflict there that this change does not win, the whole batch is parked; merge-json and callback decide as newest does. The
+ * batch is empty afterwards, also on failure. `ret_result->lsn` is the number of the last change, `existed` is told of the last
+ * delete, change of a TTL or increment, and `number` of the last increment. HF_NOT_FOUND: every change was left out. */
 HF_API int hf_batch_commit(struct hf_batch *batch, struct hf_result *ret_result);
 
 /* ---- what the shared tier decides ------------------------------------------------------------------------------ */
@@ -398,7 +401,7 @@ HF_API int hf_batch_commit(struct hf_batch *batch, struct hf_result *ret_result)
  * and the decision is checked at replay; if Redis does not confirm it, it is overturned: theirs holds, ours is in the
  * conflict log, and the settlement says so. In a store without a shared tier, and in a namespace that is never shared,
  * they are decided here for good. HF_EUNKNOWN: the connection broke before the answer came; the key is fetched again at
- * the next reconcile. While the answer is awaited, other writes of the key wait with it.
+ * the next reconcile. While the answer is awaited, other writes of the key wait with it; submissions fail with HF_EBUSY.
  * HF_NOT_DONE: the condition did not hold. */
 
 /* Set the key if it does not exist. */
@@ -461,29 +464,39 @@ struct hf_op {
 typedef void hf_done_fn(void *ctx, const struct hf_result *result);
 
 /* Submit a write. Key and value are copied. Visible to this store's readers as soon as it is durable.
- * If it returns an error (or HF_NOT_FOUND: nothing to do), `done` is never called. */
+ * If it returns an error (or HF_NOT_FOUND: nothing to do), `done` is never called. It never waits for Redis: HF_EBUSY while Redis
+ * decides about the key, and at a bound of what is pending, under the policy `block` too; a change of a key that is not held
+ * here is not made to the value that Redis may hold. It may wait for the disk: for the checkpoint under way when the overlay
+ * holds twice checkpoint_bytes, and for the journal when 4 MiB wait to be written or a segment is full. */
 HF_API int hf_submit(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx);
 
 /* ---- for event loops ------------------------------------------------------------------------------------------- */
 
-/* As hf_get_into, but never waits. A value whose sync is under way is shown with `durable` false: who is told of it must be
- * told after hf_when_durable(ret_result->lsn) (promise 1). HF_NOT_DONE: it cannot be told without waiting, because Redis is to be
- * asked or a decision about the key is under way, and nothing was read: call hf_get on a thread that may wait. */
+/* As hf_get_into, but waits neither for Redis nor for a sync. What is found is shown also while its sync is under way, an absence
+ * by a delete included: unless hf_is_durable(ret_result->lsn), who is told of it must be told after hf_when_durable (promise 1).
+ * HF_NOT_DONE: nothing was read, because hf_get might wait: Redis can be asked and is to be (the key is not held here, or the
+ * namespace reads from Redis), Redis is deciding about the key (or, now and then, about another one), the namespace refuses
+ * what Redis does not answer, or the handle only reads. Call hf_get on a thread that may wait. */
 HF_API int hf_try_get_into(struct hf *store, struct hf_slice key, void *buffer, size_t capacity, size_t *ret_len,
                            struct hf_result *ret_result);
 
-/* Whether everything up to `lsn` is durable, or need not be (durability interval and none). Costs one atomic load. */
+/* Whether everything up to `lsn` has the durability of the store: synced, or written for interval and none. Costs one atomic
+ * load. */
 HF_API bool hf_is_durable(struct hf *store, uint64_t lsn);
 
-/* Call `done` on the completion thread when everything up to `lsn` is durable: `result->code` 0, or HF_ESTOPPED when that sync
- * failed. Sees to it that a sync is under way. If it returns an error, `done` is never called. */
+/* Call `done` on the completion thread when hf_is_durable(lsn), in the order of submissions: behind those that are still to be
+ * completed, which in a write-through namespace is redis_timeout_ms later at the most. `result->code` is 0, or HF_ESTOPPED when
+ * the sync failed; besides it, only `lsn` and `durable` say something. Sees to it that a sync is under way. HF_EINVAL: no
+ * change has that number yet. If it returns an error, `done` is never called. */
 HF_API int hf_when_durable(struct hf *store, uint64_t lsn, hf_done_fn *done, void *ctx);
 
-/* As hf_batch_commit, without waiting: `done` is called once, as for hf_submit. The batch is empty afterwards, also on failure. */
+/* As hf_batch_commit, with `done`, errors and waits as for hf_submit. The batch is empty afterwards, also on failure. */
 HF_API int hf_batch_submit(struct hf_batch *batch, hf_done_fn *done, void *ctx);
 
 /* Wait until what Redis had to say of changed keys before this call has been heard: afterwards no copy here counts as verified that
- * somebody had replaced there before. At most timeout_ms. HF_ETIMEOUT; HF_EOFFLINE; 0 at once without a shared tier. */
+ * somebody had replaced there before. The link must come to ask within timeout_ms, and is answered within redis_timeout_ms or
+ * lost. HF_ETIMEOUT; HF_EOFFLINE; 0 at once without a shared tier, and where Redis tells nothing: then no copy counts as
+ * verified that others may write. */
 HF_API int hf_hear(struct hf *store, int timeout_ms);
 
 /* ---- scanning ------------------------------------------------------------------------------------------------- */

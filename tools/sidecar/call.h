@@ -11,6 +11,7 @@
 #define SIDECAR_CALL_H
 
 #include "reply.h"
+#include "resp.h"
 
 #include <holdfast.h>
 
@@ -28,6 +29,11 @@ struct call {
     struct reply *reply;         /* write one reply into it, unless call_later() or call_work() was called */
     struct transaction *inside;  /* an EXEC under way: reads and writes go through it (space.h) */
     uint64_t hold_lsn;           /* see call_hold() */
+    struct later *later; /* call.c's own: its place, when something before it is not answered, or it is not */
+    size_t mark;         /* and where its reply begins otherwise */
+    uint64_t began_ns;
+    bool is_open;    /* call_later() or call_work() was called */
+    bool is_refused; /* call_claim() was false: it is run again */
 };
 
 /* The reply must not leave before `lsn` is durable. */
@@ -57,6 +63,9 @@ bool call_claim(struct call *call, const struct hf_slice *keys, size_t n);
 void call_fail(struct call *call, int code);
 /* The same for a result that came with a completion. */
 void reply_failure(struct reply *reply, int code, const char *sentence);
+/* Run a command that a client has sent. False: its keys are another's; it is to be run again when they are free. */
+bool call_run(struct client *client, const struct resp_command *words);
+
 /* "ERR wrong number of arguments for 'get' command" */
 void call_wrong_arity(struct call *call);
 

@@ -51,12 +51,13 @@ struct client {
     enum client_reply_mode reply_mode;
     bool waits_worker; /* or for what was passed on */
     bool waits_claims;
-    bool waits_reader; /* the peer does not read */
-    bool reading;      /* uv_read_start() is in force */
-    bool ended;        /* the peer has sent its last byte */
-    bool closes;       /* after the replies that are there */
-    bool closed;       /* uv_close() was called */
-    bool is_dirty, is_holding;
+    bool waits_reader;                       /* the peer does not read */
+    bool reading;                            /* uv_read_start() is in force */
+    bool ended;                              /* the peer has sent its last byte */
+    bool closes;                             /* after the replies that are there */
+    bool closed;                             /* uv_close() was called */
+    bool in_to_run, in_to_write, is_holding; /* each counts in `refs` */
+    unsigned refs;                           /* the open socket, a worker, a queue it is in */
     unsigned wrong_passwords;
     int64_t slow_since_ms; /* since when more than the soft limit is unread; 0: it is not */
     union {
@@ -72,11 +73,11 @@ struct client {
     struct hf_bytes writing; /* under way, by uv_write() */
     size_t written;          /* of that, by uv_try_write() before */
     uv_write_t write;
-    struct later *first, **last_place; /* replies that are not ready, and those behind them */
+    struct later *first_later, *last_later; /* replies that are not ready, and those behind them */
     size_t n_later, later_bytes;
     struct claim_set claims;
     struct client *next, **previous; /* in server->clients */
-    struct client *next_dirty, *next_holding;
+    struct client *next_to_run, *next_to_write, *next_holding;
 };
 
 /* A message that no command asked for (RESP3 push; RESP2: as a subscriber gets it). It comes behind the replies of the commands
@@ -97,13 +98,18 @@ void client_reset(struct client *client);
 /* ---- for server.c and call.c ---- */
 
 void client_accept(struct server *server, uv_stream_t *listener, bool is_unix);
-/* Let the turn look at it: write what is ready, run what it waited with. */
+void client_ref(struct client *client);
+void client_unref(struct client *client); /* frees it with the last one */
+/* Let this turn run what it waited with, and write what is ready. */
+void client_wake(struct client *client);
 void client_dirty(struct client *client);
-/* The turn's phases 2 and 4. */
+/* The turn's phases 2 and 4, for one client. */
 void client_run(struct client *client);
 void client_flush(struct client *client);
 /* Move the replies that are ready to `out`. */
 void client_settle(struct client *client);
+/* The sync of what its replies are held for has failed: they become errors. */
+void client_fail_held(struct client *client);
 /* Once a second: timeouts and limits. */
 void client_tick(struct client *client, int64_t now_ms);
 

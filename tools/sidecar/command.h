@@ -36,6 +36,10 @@ const struct command *command_find(struct hf_slice name);
 /* Call `each` for every command of the table. */
 void command_each(void (*each)(void *ctx, const struct command *command), void *ctx);
 
+/* The keys among the arguments, the first `capacity` of them into `keys`. Returns how many there are. */
+size_t command_keys(const struct command *command, size_t argc, const struct hf_slice *argv, struct hf_slice *keys,
+                    size_t capacity);
+
 /* The tables, one of each file that has handlers; ended by a row without name. */
 extern const struct command connection_commands[];
 extern const struct command string_commands[];

@@ -38,6 +38,7 @@ struct listener {
         uv_pipe_t pipe;
     } as;
     struct server *server;
+    bool is_unix;
 };
 
 struct server_counts {
@@ -61,18 +62,23 @@ struct server {
     struct upstream *upstream;
     struct pubsub *pubsub;
     struct metrics *metrics;
+    void (*ended)(struct server *server); /* after server_stop(): the last client has gone */
 
     /* The loop's own. */
     struct claims claims;
     struct client *clients; /* all, newest first */
-    struct client *dirty;   /* with something to write, or to run */
+    struct client_queue {
+        struct client *first, *last;
+    } to_run, to_write;     /* clients that waited and may run on, and with something to write */
     struct client *holding; /* with held replies */
     uint64_t next_id;
     uint64_t hold_lsn;  /* the newest LSN that a reply waits for */
     uint64_t asked_lsn; /* the newest one that the store was asked to tell of */
     struct listener listeners[SERVER_LISTENERS_MAX];
     size_t n_listeners;
-    bool stopping; /* takes no more clients and reads no more commands */
+    const char *unix_path; /* "": none */
+    bool deaf;             /* under the lock: the loop is told of posts no more */
+    bool stopping;         /* takes no more clients and reads no more commands */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_async_t posted;
@@ -94,6 +100,11 @@ void server_release(struct server *server);
 
 /* Have `post` run on the loop thread, in the order of posting. From any thread. */
 void server_post(struct server *server, struct post *post);
+
+/* A reply of this client is held until `lsn` is durable: see to it that the store tells. */
+void server_hold(struct server *server, struct client *client, uint64_t lsn);
+/* A client has gone. */
+void server_gone(struct server *server);
 
 /* The client with this number; NULL: none. */
 struct client *server_client(struct server *server, uint64_t id);

@@ -50,6 +50,9 @@ struct settings {
 int settings_load(const char *path, struct settings **ret_settings);
 void settings_free(struct settings *settings); /* accepts NULL */
 
+/* The largest value that the store takes. */
+uint64_t settings_value_max(const struct settings *settings);
+
 /* HF_ECONFIG: it would listen beyond this machine without a password (protected mode). */
 int settings_check(const struct settings *settings);
 
