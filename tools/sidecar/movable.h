@@ -4,9 +4,6 @@
 
 #include "command.h"
 
-/* What they return when the keys cannot be told: the command is malformed, or names keys by a pattern. */
-#define KEYS_UNKNOWN SIZE_MAX
-
 keys_fn keys_counted_first;      /* numkeys key ... */
 keys_fn keys_counted_second;     /* timeout numkeys key ... */
 keys_fn keys_of_script;          /* script numkeys key ... */

@@ -7,6 +7,7 @@
 
 #define ON COMMAND_PASSED_ON
 #define ON_READ (COMMAND_PASSED_ON | COMMAND_READ)
+#define NEVER COMMAND_NEVER_PASSED
 #define ON_WRITE (COMMAND_PASSED_ON | COMMAND_WRITE)
 
 /* ---- what is never passed on ---- */
@@ -73,8 +74,8 @@ static void script(struct call *call)
 const struct command passed_on_commands[] = {
     /* generic */
     {"dump", NULL, 2, ON_READ, 1, 1, 1, "generic", "2.6.0", NULL},
-    {"migrate", refuse_operator, -6, COMMAND_WRITE, 3, 3, 1, "generic", "2.6.0", NULL},
-    {"move", refuse_database, 3, COMMAND_WRITE, 1, 1, 1, "generic", "1.0.0", NULL},
+    {"migrate", refuse_operator, -6, NEVER | COMMAND_WRITE, 3, 3, 1, "generic", "2.6.0", NULL},
+    {"move", refuse_database, 3, NEVER | COMMAND_WRITE, 1, 1, 1, "generic", "1.0.0", NULL},
     {"renamenx", NULL, 3, ON_WRITE, 1, 2, 1, "generic", "1.0.0", NULL},
     {"restore", NULL, -4, ON_WRITE, 1, 1, 1, "generic", "2.6.0", NULL},
     {"sort", NULL, -2, ON_WRITE, 1, 1, 1, "generic", "1.0.0", keys_of_sort},
@@ -199,9 +200,9 @@ const struct command passed_on_commands[] = {
     /* hyperloglog */
     {"pfadd", NULL, -2, ON_WRITE, 1, 1, 1, "hyperloglog", "2.8.9", NULL},
     {"pfcount", NULL, -2, ON_READ, 1, -1, 1, "hyperloglog", "2.8.9", NULL},
-    {"pfdebug", refuse_operator, 3, COMMAND_WRITE, 2, 2, 1, "hyperloglog", "2.8.9", NULL},
+    {"pfdebug", refuse_operator, 3, NEVER | COMMAND_WRITE, 2, 2, 1, "hyperloglog", "2.8.9", NULL},
     {"pfmerge", NULL, -2, ON_WRITE, 1, -1, 1, "hyperloglog", "2.8.9", NULL},
-    {"pfselftest", refuse_operator, 1, 0, 0, 0, 0, "hyperloglog", "2.8.9", NULL},
+    {"pfselftest", refuse_operator, 1, NEVER, 0, 0, 0, "hyperloglog", "2.8.9", NULL},
     /* stream */
     {"xack", NULL, -4, ON_WRITE, 1, 1, 1, "stream", "5.0.0", NULL},
     {"xadd", NULL, -5, ON_WRITE, 1, 1, 1, "stream", "5.0.0", NULL},
@@ -229,34 +230,34 @@ const struct command passed_on_commands[] = {
     {"script", script, -2, ON, 0, 0, 0, "scripting", "2.6.0", NULL},
     /* pubsub */
     {"spublish", NULL, 3, ON, 1, 1, 1, "pubsub", "7.0.0", NULL},
-    {"ssubscribe", refuse_sharded, -2, 0, 1, -1, 1, "pubsub", "7.0.0", NULL},
-    {"sunsubscribe", refuse_sharded, -1, 0, 1, -1, 1, "pubsub", "7.0.0", NULL},
+    {"ssubscribe", refuse_sharded, -2, NEVER, 1, -1, 1, "pubsub", "7.0.0", NULL},
+    {"sunsubscribe", refuse_sharded, -1, NEVER, 1, -1, 1, "pubsub", "7.0.0", NULL},
     /* server */
     {"acl", acl, -2, ON | COMMAND_ADMIN, 0, 0, 0, "server", "6.0.0", NULL},
-    {"bgrewriteaof", refuse_operator, 1, 0, 0, 0, 0, "server", "1.0.0", NULL},
-    {"bgsave", refuse_operator, -1, 0, 0, 0, 0, "server", "1.0.0", NULL},
-    {"debug", refuse_operator, -2, 0, 0, 0, 0, "server", "1.0.0", NULL},
-    {"failover", refuse_operator, -1, 0, 0, 0, 0, "server", "6.2.0", NULL},
-    {"flushall", refuse_flushall, -1, COMMAND_WRITE, 0, 0, 0, "server", "1.0.0", NULL},
+    {"bgrewriteaof", refuse_operator, 1, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
+    {"bgsave", refuse_operator, -1, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
+    {"debug", refuse_operator, -2, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
+    {"failover", refuse_operator, -1, NEVER, 0, 0, 0, "server", "6.2.0", NULL},
+    {"flushall", refuse_flushall, -1, NEVER | COMMAND_WRITE, 0, 0, 0, "server", "1.0.0", NULL},
     {"lastsave", NULL, 1, ON, 0, 0, 0, "server", "1.0.0", NULL},
     {"latency", NULL, -2, ON | COMMAND_ADMIN, 0, 0, 0, "server", "2.8.13", NULL},
-    {"module", refuse_operator, -2, 0, 0, 0, 0, "server", "4.0.0", NULL},
-    {"monitor", refuse_operator, 1, 0, 0, 0, 0, "server", "1.0.0", NULL},
-    {"psync", refuse_operator, -3, 0, 0, 0, 0, "server", "2.8.0", NULL},
-    {"replconf", refuse_operator, -1, 0, 0, 0, 0, "server", "3.0.0", NULL},
-    {"replicaof", refuse_operator, 3, 0, 0, 0, 0, "server", "5.0.0", NULL},
-    {"restore-asking", refuse_operator, -4, COMMAND_WRITE, 1, 1, 1, "server", "3.0.0", NULL},
+    {"module", refuse_operator, -2, NEVER, 0, 0, 0, "server", "4.0.0", NULL},
+    {"monitor", refuse_operator, 1, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
+    {"psync", refuse_operator, -3, NEVER, 0, 0, 0, "server", "2.8.0", NULL},
+    {"replconf", refuse_operator, -1, NEVER, 0, 0, 0, "server", "3.0.0", NULL},
+    {"replicaof", refuse_operator, 3, NEVER, 0, 0, 0, "server", "5.0.0", NULL},
+    {"restore-asking", refuse_operator, -4, NEVER | COMMAND_WRITE, 1, 1, 1, "server", "3.0.0", NULL},
     {"role", NULL, 1, ON, 0, 0, 0, "server", "2.8.12", NULL},
-    {"save", refuse_operator, 1, 0, 0, 0, 0, "server", "1.0.0", NULL},
-    {"shutdown", refuse_operator, -1, 0, 0, 0, 0, "server", "1.0.0", NULL},
-    {"slaveof", refuse_operator, 3, 0, 0, 0, 0, "server", "1.0.0", NULL},
+    {"save", refuse_operator, 1, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
+    {"shutdown", refuse_operator, -1, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
+    {"slaveof", refuse_operator, 3, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
     {"slowlog", NULL, -2, ON | COMMAND_ADMIN, 0, 0, 0, "server", "2.2.12", NULL},
-    {"swapdb", refuse_database, 3, COMMAND_WRITE, 0, 0, 0, "server", "4.0.0", NULL},
-    {"sync", refuse_operator, 1, 0, 0, 0, 0, "server", "1.0.0", NULL},
+    {"swapdb", refuse_database, 3, NEVER | COMMAND_WRITE, 0, 0, 0, "server", "4.0.0", NULL},
+    {"sync", refuse_operator, 1, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
     /* cluster */
-    {"asking", refuse_cluster, 1, 0, 0, 0, 0, "cluster", "3.0.0", NULL},
-    {"cluster", refuse_cluster, -2, 0, 0, 0, 0, "cluster", "3.0.0", NULL},
-    {"readonly", refuse_cluster, 1, 0, 0, 0, 0, "cluster", "3.0.0", NULL},
-    {"readwrite", refuse_cluster, 1, 0, 0, 0, 0, "cluster", "3.0.0", NULL},
+    {"asking", refuse_cluster, 1, NEVER, 0, 0, 0, "cluster", "3.0.0", NULL},
+    {"cluster", refuse_cluster, -2, NEVER, 0, 0, 0, "cluster", "3.0.0", NULL},
+    {"readonly", refuse_cluster, 1, NEVER, 0, 0, 0, "cluster", "3.0.0", NULL},
+    {"readwrite", refuse_cluster, 1, NEVER, 0, 0, 0, "cluster", "3.0.0", NULL},
     {NULL, NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL},
 };

@@ -15,7 +15,7 @@
 
 struct upstreams {
     uv_loop_t *loop;
-    bool has_redis;
+    const struct hf_options *options;
     struct remote_settings settings;
     struct rounds sharing, hearing;
     bool closed;
@@ -106,8 +106,8 @@ int upstreams_new(const struct upstreams_setup *setup, struct upstreams **ret_up
     if (!all)
         return hf__fail(HF_ENOMEM, "out of memory: connections to Redis");
     all->loop = setup->loop;
-    all->has_redis = setup->options->redis && setup->options->redis[0];
-    if (all->has_redis)
+    all->options = setup->options;
+    if (setup->options->redis && setup->options->redis[0])
         rc = remote_settings_init(setup->options, &all->settings);
     if (rc != 0) {
         free(all);
@@ -121,6 +121,23 @@ int upstreams_new(const struct upstreams_setup *setup, struct upstreams **ret_up
     rounds_init(&all->hearing);
     *ret_upstreams = all;
     return 0;
+}
+
+/* The longest prefix rules, as in the store. */
+bool upstreams_share(const struct upstreams *upstreams, struct hf_slice key)
+{
+    const struct hf_options *options = upstreams->options;
+    const struct hf_namespace *rules = NULL;
+    struct hf_slice longest = {0}, prefix;
+
+    for (size_t i = 0; i < options->n_namespaces; i++) {
+        prefix = hf__slice_str(options->namespaces[i].prefix);
+        if (prefix.len >= longest.len && hf__slice_starts_with(key, prefix)) {
+            rules = &options->namespaces[i];
+            longest = prefix;
+        }
+    }
+    return !rules || rules->write_mode != HF_WRITE_LOCAL;
 }
 
 void upstreams_close(struct upstreams *upstreams)
@@ -189,7 +206,7 @@ static void on_gone(void *ctx, const char *why)
     if (up->step == CONNECTING)
         finish_with(up, "OFFLINE", why);
     else if (up->step == ASKING)
-        finish_with(up, "INDOUBT", why);
+        finish_with(up, "INDOUBT the connection to Redis broke before it answered:", why);
 }
 
 static void disconnect(struct upstream *up)

@@ -37,7 +37,7 @@ void upstream_unwatch(struct client *client);
 
 /* EXEC: pass MULTI, these `n` commands and EXEC on as one piece, and reply with what EXEC answers. The commands are borrowed until
  * this returns. When a watch was lost, or one of the commands may not be passed on, nothing is sent and the reply is
- * EXECABORT. Nothing is watched afterwards. */
+ * an error. Nothing is watched afterwards. */
 void upstream_transaction(struct call *call, const struct resp_command *commands, size_t n);
 
 /* ---- connections ---- */
@@ -53,6 +53,8 @@ struct upstreams_setup {
 
 /* Without an address in the options whatever is passed on is answered with OFFLINE. Returns 0, HF_ECONFIG or HF_ENOMEM. */
 int upstreams_new(const struct upstreams_setup *setup, struct upstreams **ret_upstreams);
+/* Whether a key is shared at all: its namespace may be this node's alone. */
+bool upstreams_share(const struct upstreams *upstreams, struct hf_slice key);
 /* Every client's connection must be closed by now. The loop must run on until nothing is left of it. Accepts NULL. */
 void upstreams_close(struct upstreams *upstreams);
 
