@@ -735,6 +735,14 @@ static int read_namespaces(struct reader *r, const cJSON *value, const struct fi
 
 /* ---- the document ---- */
 
+/* What is in it is for the program `holdfastd`, which reads it itself. */
+static int read_sidecar(struct reader *r, const cJSON *value, const struct field *field, void *target)
+{
+    (void)field;
+    (void)target;
+    return cJSON_IsObject(value) ? 0 : bad_value(r, value, "an object");
+}
+
 static int read_document(struct reader *r, struct hf_config *config)
 {
     static const struct field fields[] = {
@@ -747,6 +755,7 @@ static int read_document(struct reader *r, struct hf_config *config)
         {.name = "parked", .read = read_parked},
         {.name = "replay", .read = read_replay},
         {.name = "namespaces", .read = read_namespaces},
+        {.name = "sidecar", .read = read_sidecar},
         {0},
     };
 

@@ -139,6 +139,21 @@ void client_close_soon(struct client *client)
     client_dirty(client);
 }
 
+bool client_set_name(char *place, struct hf_slice name)
+{
+    const char *text = name.data;
+    size_t len = name.len < CLIENT_NAME_MAX ? name.len : CLIENT_NAME_MAX - 1;
+
+    for (size_t i = 0; i < name.len; i++) {
+        if (text[i] < '!' || text[i] > '~')
+            return false;
+    }
+    if (len > 0)
+        memcpy(place, text, len);
+    place[len] = '\0';
+    return true;
+}
+
 void client_reset(struct client *client)
 {
     release_parts(client);

@@ -15,6 +15,7 @@
 #include <uv.h>
 
 struct call;
+struct client;
 struct command;
 struct later;
 struct server;
@@ -37,7 +38,7 @@ struct client {
     int proto;               /* 2 or 3 */
     const struct user *user; /* NULL: not authenticated */
     char name[CLIENT_NAME_MAX], lib_name[CLIENT_NAME_MAX], lib_version[CLIENT_NAME_MAX];
-    char address[108];               /* of the peer: "127.0.0.1:50412", or the path of the unix socket with ":0" */
+    char address[112];               /* of the peer: "127.0.0.1:50412", or the path of the unix socket with ":0" */
     int64_t connected_ms, active_ms; /* the loop's clock */
     const struct command *last;      /* command; NULL: none yet */
     struct client_state parts[CLIENT_N_PARTS];
@@ -91,6 +92,10 @@ size_t client_unread(const struct client *client);
 void client_close_soon(struct client *client);
 /* Close it at once; its held replies are dropped. It is gone when the loop comes to it: do not use it afterwards. */
 void client_close(struct client *client);
+
+#define CLIENT_BAD_NAME "ERR Client names cannot contain spaces, newlines or special characters."
+/* Set a name of CLIENT_NAME_MAX bytes; what is longer is cut. False: it has characters that would break a line of CLIENT LIST. */
+bool client_set_name(char *place, struct hf_slice name);
 
 /* As it was when it connected (RESET). */
 void client_reset(struct client *client);

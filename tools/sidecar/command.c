@@ -1,7 +1,6 @@
 /* Finding a command by its name. */
 #include "command.h"
 
-
 #define SLOTS 1024u /* a power of two, more than twice the number of commands */
 #define NAME_MAX_BYTES 32u
 

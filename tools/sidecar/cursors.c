@@ -28,7 +28,8 @@ struct cursors *cursors_new(uint64_t seed)
     if (!cursors)
         return NULL;
     pthread_mutex_init(&cursors->mutex, NULL);
-    cursors->serial = seed & 0xffffffff; /* numbers stay below 2^53 for a long time: some clients keep them in doubles */
+    cursors->serial =
+        seed & 0xffffffff; /* numbers stay below 2^53 for a long time: some clients keep them in doubles */
     return cursors;
 }
 

@@ -5,6 +5,7 @@
 #include "fail.h"
 #include "settings.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -272,10 +273,6 @@ static int listen_unix(struct server *server)
     struct listener *listener = next_listener(server);
     int rc;
 
-    if (strlen(server->unix_path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-        return hf__fail(HF_ECONFIG, "unix socket %s: found %zu bytes, expected a path of at most %zu",
-                        server->unix_path, strlen(server->unix_path),
-                        sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
     rc = remove_old_socket(server->unix_path);
     if (rc != 0)
         return rc;
@@ -291,6 +288,17 @@ static int listen_unix(struct server *server)
     return rc == 0 ? 0 : hf__fail(HF_EIO, "cannot listen on %s: %s", server->unix_path, uv_strerror(rc));
 }
 
+static int take_unix_path(struct server *server, const char *path)
+{
+    static_assert(sizeof(server->unix_path) == sizeof(((struct sockaddr_un *)0)->sun_path), "a path that binds");
+
+    if (strlen(path) >= sizeof(server->unix_path))
+        return hf__fail(HF_ECONFIG, "unix socket %s: found %zu bytes, expected a path of at most %zu", path,
+                        strlen(path), sizeof(server->unix_path) - 1);
+    memcpy(server->unix_path, path, strlen(path) + 1);
+    return 0;
+}
+
 int server_start(struct server *server)
 {
     const struct settings *settings = server->settings;
@@ -298,6 +306,8 @@ int server_start(struct server *server)
 
     for (size_t i = 0; rc == 0 && settings->port > 0 && i < settings->n_binds; i++)
         rc = listen_tcp(server, settings->binds[i], settings->port);
+    if (rc == 0 && settings->unixsocket && *settings->unixsocket)
+        rc = take_unix_path(server, settings->unixsocket);
     if (rc == 0 && *server->unix_path)
         rc = listen_unix(server);
     return rc;
@@ -343,13 +353,27 @@ int server_init(struct server *server, uv_loop_t *loop, struct hf *store, const 
     *server = (struct server){.loop = loop, .store = store, .settings = settings, .started_ms = wall_ms()};
     server->posts_end = &server->posts;
     server->value_max = settings_value_max(settings);
-    server->unix_path = settings->unixsocket ? settings->unixsocket : "";
     server->read_buffer = malloc(SERVER_READ_BYTES);
     if (!server->read_buffer)
         return hf__fail(HF_ENOMEM, "out of memory: the read buffer");
     pthread_mutex_init(&server->lock, NULL);
     make_run_id(server->run_id);
     return start_handles(server);
+}
+
+void server_reconfigure(struct server *server, const struct settings *settings)
+{
+    struct client *next;
+
+    server->settings = settings;
+    for (struct client *client = server->clients; client; client = next) {
+        next = client->next;
+        if (!client->user)
+            continue;
+        client->user = settings_successor(settings, client->user);
+        if (!client->user)
+            client_close(client);
+    }
 }
 
 static void close_listeners(struct server *server)

@@ -27,6 +27,7 @@ struct post {
     void (*run)(struct post *post); /* may free it */
 };
 
+#define SERVER_REDIS_VERSION "7.0.15" /* what clients decide by what they may use */
 #define SERVER_LISTENERS_MAX 16
 #define SERVER_READ_BYTES (64u * 1024) /* what is read at once; the buffer is shared by all clients */
 
@@ -76,9 +77,9 @@ struct server {
     uint64_t asked_lsn; /* the newest one that the store was asked to tell of */
     struct listener listeners[SERVER_LISTENERS_MAX];
     size_t n_listeners;
-    const char *unix_path; /* "": none */
-    bool deaf;             /* under the lock: the loop is told of posts no more */
-    bool stopping;         /* takes no more clients and reads no more commands */
+    char unix_path[108]; /* "": none */
+    bool deaf;           /* under the lock: the loop is told of posts no more */
+    bool stopping;       /* takes no more clients and reads no more commands */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_async_t posted;
@@ -95,6 +96,9 @@ int server_start(struct server *server);
 /* Close the listeners, read no more commands, and close each client when its replies are out. The loop then runs until
  * everything has ended; what is left after `grace_ms` is closed without its replies. */
 void server_stop(struct server *server, uint64_t grace_ms);
+/* Go on with other settings, which replace the old ones for good: users, and limits of clients. A client stays logged in as the
+ * user of the same name; one whose user is gone is closed. */
+void server_reconfigure(struct server *server, const struct settings *settings);
 /* After the loop has ended. */
 void server_release(struct server *server);
 

@@ -56,6 +56,9 @@ uint64_t settings_value_max(const struct settings *settings);
 /* HF_ECONFIG: it would listen beyond this machine without a password (protected mode). */
 int settings_check(const struct settings *settings);
 
+/* Who `user`, of other settings, is in these; NULL: nobody. */
+const struct user *settings_successor(const struct settings *settings, const struct user *user);
+
 /* The user of this name whose password this is; NULL: there is none. Takes as long for a name that does not exist. */
 const struct user *settings_login(const struct settings *settings, struct hf_slice name, struct hf_slice password);
 /* Who needs no password; NULL: nobody. */

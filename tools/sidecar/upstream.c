@@ -13,9 +13,16 @@
 /* The link tells nobody when it comes up: it is looked at again after so long. */
 #define LINK_LOOK_MS 10
 
+/* Whether the keys of a namespace are shared. */
+struct rule {
+    struct hf_buf prefix;
+    bool shared;
+};
+
 struct upstreams {
     uv_loop_t *loop;
-    const struct hf_options *options;
+    struct rule *rules;
+    size_t n_rules;
     struct remote_settings settings;
     struct rounds sharing, hearing;
     bool closed;
@@ -83,8 +90,27 @@ static void free_if_idle(struct upstreams *all)
 {
     if (!all->closed || all->sharing.running || all->hearing.running)
         return;
+    for (size_t i = 0; i < all->n_rules; i++)
+        hf_buf_release(&all->rules[i].prefix);
+    free(all->rules);
     remote_settings_release(&all->settings);
     free(all);
+}
+
+static int copy_rules(struct upstreams *all, const struct hf_options *options)
+{
+    int rc = 0;
+
+    all->rules = calloc(options->n_namespaces + 1, sizeof(*all->rules));
+    if (!all->rules)
+        return hf__fail(HF_ENOMEM, "out of memory: connections to Redis");
+    for (size_t i = 0; i < options->n_namespaces && rc == 0; i++) {
+        const struct hf_namespace *ns = &options->namespaces[i];
+        all->rules[i].shared = ns->write_mode != HF_WRITE_LOCAL;
+        rc = hf__buf_copy(hf__slice_str(ns->prefix), &all->rules[i].prefix);
+        all->n_rules += rc == 0;
+    }
+    return rc;
 }
 
 static void sharing_idle(struct rounds *rounds)
@@ -101,16 +127,16 @@ int upstreams_new(const struct upstreams_setup *setup, struct upstreams **ret_up
 {
     struct upstreams *all = calloc(1, sizeof(*all));
     int timeout_ms = setup->options->redis_timeout_ms ? setup->options->redis_timeout_ms : HF_REDIS_TIMEOUT_DEFAULT_MS;
-    int rc = 0;
+    int rc;
 
     if (!all)
         return hf__fail(HF_ENOMEM, "out of memory: connections to Redis");
     all->loop = setup->loop;
-    all->options = setup->options;
-    if (setup->options->redis && setup->options->redis[0])
+    rc = copy_rules(all, setup->options);
+    if (rc == 0 && setup->options->redis && setup->options->redis[0])
         rc = remote_settings_init(setup->options, &all->settings);
     if (rc != 0) {
-        free(all);
+        upstreams_close(all);
         return rc;
     }
     all->sharing = (struct rounds){
@@ -126,18 +152,15 @@ int upstreams_new(const struct upstreams_setup *setup, struct upstreams **ret_up
 /* The longest prefix rules, as in the store. */
 bool upstreams_share(const struct upstreams *upstreams, struct hf_slice key)
 {
-    const struct hf_options *options = upstreams->options;
-    const struct hf_namespace *rules = NULL;
-    struct hf_slice longest = {0}, prefix;
+    const struct rule *found = NULL;
 
-    for (size_t i = 0; i < options->n_namespaces; i++) {
-        prefix = hf__slice_str(options->namespaces[i].prefix);
-        if (prefix.len >= longest.len && hf__slice_starts_with(key, prefix)) {
-            rules = &options->namespaces[i];
-            longest = prefix;
-        }
+    for (size_t i = 0; i < upstreams->n_rules; i++) {
+        const struct rule *rule = &upstreams->rules[i];
+        if ((!found || rule->prefix.len >= found->prefix.len) &&
+            hf__slice_starts_with(key, hf__slice(rule->prefix.data, rule->prefix.len)))
+            found = rule;
     }
-    return !rules || rules->write_mode != HF_WRITE_LOCAL;
+    return !found || found->shared;
 }
 
 void upstreams_close(struct upstreams *upstreams)
@@ -308,11 +331,6 @@ void upstream_send(struct upstream *upstream, struct upstream_request *request, 
     upstream->step = SHARING;
     upstream->member.done = shared;
     rounds_join(&upstream->all->sharing, &upstream->member);
-}
-
-bool upstream_is_busy(const struct upstream *upstream)
-{
-    return upstream->step != NOTHING;
 }
 
 /* ---- watching ---- */

@@ -48,7 +48,7 @@ struct upstream;  /* one client's */
 struct upstreams_setup {
     uv_loop_t *loop;
     struct hf *store;
-    const struct hf_options *options; /* address, credentials, timeouts, namespaces; borrowed until upstreams_close */
+    const struct hf_options *options; /* address, credentials, timeouts, namespaces; they need not stay */
 };
 
 /* Without an address in the options whatever is passed on is answered with OFFLINE. Returns 0, HF_ECONFIG or HF_ENOMEM. */
@@ -74,9 +74,8 @@ struct upstream_request {
 /* Steps 1 to 4. `reply` gets one reply, an error if need be, and must stay until `done`, which is called once, never from
  * within this call. Its `proto` is the protocol in which the connection speaks. */
 typedef void upstream_done_fn(void *ctx);
-void upstream_send(struct upstream *upstream, struct upstream_request *request, struct reply *reply, upstream_done_fn *done,
-                   void *ctx);
-bool upstream_is_busy(const struct upstream *upstream);
+void upstream_send(struct upstream *upstream, struct upstream_request *request, struct reply *reply,
+                   upstream_done_fn *done, void *ctx);
 
 /* WATCH and EXEC tell what became of the watch; UNWATCH is sent by upstream_forget_watch(), which does not wait. */
 void upstream_set_watch(struct upstream *upstream, enum upstream_watch watch);
