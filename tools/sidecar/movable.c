@@ -1,6 +1,7 @@
 /* Finds keys that stand behind their number, or behind a word. */
 #include "movable.h"
 
+#include "number.h"
 #include "words.h"
 
 /* Keys found so far. */
@@ -21,7 +22,7 @@ static bool add_counted(struct found *found, size_t argc, const struct hf_slice 
 {
     int64_t n;
 
-    if (count >= argc || !word_number(argv[count], &n) || n < 0 || first > argc || (uint64_t)n > argc - first)
+    if (count >= argc || !number_parse(argv[count], &n) || n < 0 || first > argc || (uint64_t)n > argc - first)
         return false;
     for (size_t i = 0; i < (size_t)n; i++)
         add(found, argv[first + i]);
