@@ -6,6 +6,7 @@
 #include "notify.h"
 #include "server.h"
 #include "settings.h"
+#include "upstream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,7 @@
 #define WORKERS "64"
 #define FILES_BESIDE_CLIENTS 256u /* listeners, the store's files, connections to Redis */
 #define SECOND_MS 1000
-#define STOP_GRACE_MS 5000        /* for clients to get the replies to what they have sent */
+#define STOP_GRACE_MS 5000 /* for clients to get the replies to what they have sent */
 
 enum exit_status { EXIT_DONE = 0, EXIT_USAGE = 4, EXIT_STORE = 5 };
 
@@ -35,10 +36,10 @@ struct options {
 struct daemon {
     struct options options;
     struct settings *settings;
+    struct hf_options store_options; /* what they point to is the first settings' */
     struct hf *store;
     struct server server;
     struct monitor *monitor;
-    struct hf_options store_options; /* what the store was opened with; borrows from the first settings */
     uv_loop_t loop;
     uv_signal_t terminate, interrupt, hang_up;
     uv_timer_t watchdog, second;
@@ -174,15 +175,14 @@ static int load_settings(struct daemon *d, struct settings **ret_settings)
 static int open_store(struct daemon *d)
 {
     const struct hf_config *config = d->settings->config;
-    struct hf_options *options = &d->store_options;
 
     if (config)
-        *options = *hf_config_options(config);
+        d->store_options = *hf_config_options(config);
     if (!directory(d, d->settings))
         return usage("--dir", "", "the store's directory (or HOLDFAST_DIR, or \"dir\" in the configuration)");
     if (d->options.redis && *d->options.redis)
-        options->redis = d->options.redis;
-    return hf_open(directory(d, d->settings), options, &d->store) == 0 ? EXIT_DONE : failed(EXIT_STORE);
+        d->store_options.redis = d->options.redis;
+    return hf_open(directory(d, d->settings), &d->store_options, &d->store) == 0 ? EXIT_DONE : failed(EXIT_STORE);
 }
 
 /* What the last change needs to reach Redis is bounded; what does not get there is pending, and kept. */
@@ -204,7 +204,8 @@ static void on_stop(uv_signal_t *handle, int number)
 
     log_line(LOG_LEVEL_INFO, "stop", "stopping on %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
     notify_manager("STOPPING=1");
-    monitor_stopping(d->monitor);
+    if (d->monitor)
+        monitor_stopping(d->monitor);
     server_stop(&d->server, STOP_GRACE_MS);
 }
 
@@ -222,7 +223,8 @@ static void on_hang_up(uv_signal_t *handle, int number)
     }
     d->settings = fresh;
     server_reconfigure(&d->server, fresh);
-    monitor_reconfigure(d->monitor, fresh);
+    if (d->monitor)
+        monitor_reconfigure(d->monitor, fresh);
     settings_free(old);
     log_as_json(fresh->log_json);
     log_line(LOG_LEVEL_INFO, "config", "the configuration was read again");
@@ -250,6 +252,16 @@ static void on_ended(struct server *server)
     uv_close((uv_handle_t *)&d->hang_up, NULL);
     uv_close((uv_handle_t *)&d->watchdog, NULL);
     uv_close((uv_handle_t *)&d->second, NULL);
+    upstreams_close(server->upstreams);
+}
+
+/* What the server does with the help of Redis. */
+static int plug_in(struct daemon *d)
+{
+    struct upstreams_setup setup = {.loop = &d->loop, .store = d->store, .options = &d->store_options};
+
+    d->server.pass_on = upstream_pass;
+    return upstreams_new(&setup, &d->server.upstreams);
 }
 
 static void watch(struct daemon *d)
@@ -267,7 +279,6 @@ static void watch(struct daemon *d)
     uv_signal_start(&d->hang_up, on_hang_up, SIGHUP);
     if (watchdog_ms > 0)
         uv_timer_start(&d->watchdog, on_watchdog, watchdog_ms, watchdog_ms);
-    uv_timer_start(&d->second, on_second, SECOND_MS, SECOND_MS);
 }
 
 /* ---- serving ---- */
@@ -278,7 +289,8 @@ static int serve(struct daemon *d)
         return failed(EXIT_STORE);
     d->server.ended = on_ended;
     watch(d);
-    if (monitor_start(&d->server, d->settings, &d->store_options, directory(d, d->settings), &d->monitor) != 0 ||
+    if (plug_in(d) != 0 ||
+        monitor_start(&d->server, d->settings, &d->store_options, directory(d, d->settings), &d->monitor) != 0 ||
         server_start(&d->server) != 0) {
         failed(EXIT_STORE);
         server_stop(&d->server, 0);
@@ -289,6 +301,7 @@ static int serve(struct daemon *d)
              directory(d, d->settings), d->settings->port,
              *d->settings->unixsocket ? d->settings->unixsocket : "no unix socket");
     monitor_started(d->monitor);
+    uv_timer_start(&d->second, on_second, SECOND_MS, SECOND_MS);
     notify_manager("READY=1");
     uv_run(&d->loop, UV_RUN_DEFAULT);
     return EXIT_DONE;
