@@ -6,6 +6,7 @@
 #include "notify.h"
 #include "server.h"
 #include "settings.h"
+#include "space.h"
 #include "upstream.h"
 
 #include <errno.h>
@@ -40,6 +41,7 @@ struct daemon {
     struct hf *store;
     struct server server;
     struct monitor *monitor;
+    struct space *space;
     uv_loop_t loop;
     uv_signal_t terminate, interrupt, hang_up;
     uv_timer_t watchdog, second;
@@ -182,7 +184,10 @@ static int open_store(struct daemon *d)
         return usage("--dir", "", "the store's directory (or HOLDFAST_DIR, or \"dir\" in the configuration)");
     if (d->options.redis && *d->options.redis)
         d->store_options.redis = d->options.redis;
-    return hf_open(directory(d, d->settings), &d->store_options, &d->store) == 0 ? EXIT_DONE : failed(EXIT_STORE);
+    if (hf_open(directory(d, d->settings), &d->store_options, &d->store) != 0)
+        return failed(EXIT_STORE);
+    return space_open(&d->store_options, (uint64_t)hf_now_ms(d->store), &d->space) == 0 ? EXIT_DONE
+                                                                                        : failed(EXIT_STORE);
 }
 
 /* What the last change needs to reach Redis is bounded; what does not get there is pending, and kept. */
@@ -288,6 +293,7 @@ static int serve(struct daemon *d)
     if (server_init(&d->server, &d->loop, d->store, d->settings) != 0)
         return failed(EXIT_STORE);
     d->server.ended = on_ended;
+    d->server.space = d->space;
     watch(d);
     if (plug_in(d) != 0 ||
         monitor_start(&d->server, d->settings, &d->store_options, directory(d, d->settings), &d->monitor) != 0 ||
@@ -327,6 +333,7 @@ static int run(struct daemon *d)
     server_release(&d->server);
     uv_run(&d->loop, UV_RUN_DEFAULT); /* what was posted at the end may have closed the last handles */
     uv_loop_close(&d->loop);
+    space_close(d->space);
     return status;
 }
 
