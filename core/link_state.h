@@ -28,6 +28,7 @@ struct hf_live_queue {
 struct hf_fetch_wait {
     struct hf_fetch_wait *next;
     struct hf_slice key;
+    const struct hf_seen *seen;
     struct hf_shared_fetch request;
     struct hf *store;
     int64_t asked_ms;
