@@ -324,6 +324,7 @@ static void test_no_wait__who_waits_for_durability_brings_the_sync_about(void **
     struct hf_result r;
     char text[64];
 
+    f->opts.checkpoint_interval_ms = SOON_MS + 2000; /* which syncs, too late */
     open_online(f);
     fake_redis_foreign_set("n", "10", 0);
     submit(f, 'a', (struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
