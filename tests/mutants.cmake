@@ -240,3 +240,5 @@ hf_mutant(no_wait_a_new_life_hides_the_value_in_a_batch unit/test_no_wait.c *cha
           "        if (!changes_only_ttl(e))\n            return e;" "        if (true || !changes_only_ttl(e))\n            return e;")
 hf_mutant(no_wait_an_absent_key_ends_its_batch unit/test_no_wait.c *reaches_redis_as_one_unit* core/write.c
           "        else if (rc == HF_NOT_FOUND && c->n_ops > 1)" "        else if (false)")
+hf_mutant(no_wait_an_older_copy_is_verified_by_a_newer unit/test_no_wait.c *is_not_verified_by_the_newer* core/lookup.c
+          "atomic_load(&store->trusted) == look->trusted;" "true;")
