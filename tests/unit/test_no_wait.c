@@ -7,6 +7,7 @@
 #include "lookup.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -777,6 +778,55 @@ static void test_no_wait__a_look_at_an_older_copy_is_not_verified_by_the_newer_o
     assert_int_equal(r.origin, HF_ORIGIN_LOCAL_UNVERIFIED);
 }
 
+static void *read_through(void *arg)
+{
+    struct hf_buf value;
+
+    assert_ok(hf_get(arg, s_("k"), &value, NULL));
+    hf_buf_release(&value);
+    return NULL;
+}
+
+struct asked {
+    enum fake_request kind;
+    unsigned n;
+};
+
+static bool is_asked(void *ctx)
+{
+    const struct asked *asked = ctx;
+
+    return fake_redis_asked(asked->kind) >= asked->n;
+}
+
+/* The answer to a read comes before the push that it is overtaken by, and its copy while nobody may write here. */
+static void test_no_wait__a_copy_is_made_before_what_is_told_behind_its_answer(void **state)
+{
+    struct fixture *f = *state;
+    struct asked asked = {FAKE_FETCH, 0};
+    struct hf_result r;
+    pthread_t reader;
+    char text[64];
+
+    open_online(f);
+    fake_redis_foreign_set("k", "old", 0);
+    fake_redis_freeze(FAKE_FETCH);
+    asked.n = fake_redis_asked(FAKE_FETCH) + 1;
+    assert_int_equal(pthread_create(&reader, NULL, read_through, f->store), 0);
+    assert_true(wait_until(is_asked, &asked, SOON_MS));
+    pthread_mutex_lock(&f->store->write_mutex);
+    fake_redis_let(FAKE_FETCH, 1);
+    (void)poll(NULL, 0, 50); /* it is answered; if not, the test sees less */
+    fake_redis_foreign_set("k", "new", 0);
+    (void)poll(NULL, 0, 50);
+    pthread_mutex_unlock(&f->store->write_mutex);
+    pthread_join(reader, NULL);
+    fake_redis_thaw(FAKE_FETCH);
+    assert_ok(hf_hear(f->store, SOON_MS));
+    assert_ok(try_get(f, "k", text, &r));
+    assert_true(r.origin != HF_ORIGIN_LOCAL_VERIFIED || strcmp(text, "new") == 0);
+}
+
 static void test_no_wait__there_is_nothing_to_hear_without_redis_or_tracking(void **state)
 {
     struct fixture *f = *state;
@@ -828,6 +878,7 @@ int main(void)
         T(a_batch_of_which_nothing_is_left_is_not_done),
         T(what_was_said_before_is_heard),
         T(a_look_at_an_older_copy_is_not_verified_by_the_newer_one),
+        T(a_copy_is_made_before_what_is_told_behind_its_answer),
         T(there_is_nothing_to_hear_without_redis_or_tracking),
         T(nothing_is_heard_while_redis_is_away),
     };
