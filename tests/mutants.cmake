@@ -242,3 +242,5 @@ hf_mutant(no_wait_an_absent_key_ends_its_batch unit/test_no_wait.c *reaches_redi
           "        else if (rc == HF_NOT_FOUND && c->n_ops > 1)" "        else if (false)")
 hf_mutant(no_wait_an_older_copy_is_verified_by_a_newer unit/test_no_wait.c *is_not_verified_by_the_newer* core/lookup.c
           "atomic_load(&store->trusted) == look->trusted;" "true;")
+hf_mutant(a_lane_takes_no_life_away integration/test_outage.c *batch_of_lives* backends/redis/scripts.c
+          "  elseif op == 'p' then redis.call('PERSIST', key)" "  elseif op == 'p' then")
