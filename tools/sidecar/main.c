@@ -5,6 +5,7 @@
 #include "notify.h"
 #include "server.h"
 #include "settings.h"
+#include "space.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -254,13 +255,26 @@ static void watch(struct daemon *d)
 
 /* ---- serving ---- */
 
+/* What the server is made of beside clients. */
+static int open_parts(struct daemon *d)
+{
+    const struct hf_config *config = d->settings->config;
+
+    return space_open(&d->server, config ? hf_config_options(config) : NULL, &d->server.space);
+}
+
+static void close_parts(struct daemon *d)
+{
+    space_close(d->server.space);
+}
+
 static int serve(struct daemon *d)
 {
     if (server_init(&d->server, &d->loop, d->store, d->settings) != 0)
         return failed(EXIT_STORE);
     d->server.ended = on_ended;
     watch(d);
-    if (server_start(&d->server) != 0) {
+    if (open_parts(d) != 0 || server_start(&d->server) != 0) {
         failed(EXIT_STORE);
         server_stop(&d->server, 0);
         uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -290,6 +304,7 @@ static int run(struct daemon *d)
     status = serve(d);
     close_store(d);
     server_release(&d->server);
+    close_parts(d);
     uv_run(&d->loop, UV_RUN_DEFAULT); /* what was posted at the end may have closed the last handles */
     uv_loop_close(&d->loop);
     return status;
