@@ -36,6 +36,7 @@ struct daemon {
     struct settings *settings;
     struct hf *store;
     struct server server;
+    struct space *space;
     uv_loop_t loop;
     uv_signal_t terminate, interrupt, hang_up;
     uv_timer_t watchdog;
@@ -177,7 +178,9 @@ static int open_store(struct daemon *d)
         return usage("--dir", "", "the store's directory (or HOLDFAST_DIR, or \"dir\" in the configuration)");
     if (d->options.redis && *d->options.redis)
         options.redis = d->options.redis;
-    return hf_open(directory(d, d->settings), &options, &d->store) == 0 ? EXIT_DONE : failed(EXIT_STORE);
+    if (hf_open(directory(d, d->settings), &options, &d->store) != 0)
+        return failed(EXIT_STORE);
+    return space_open(&options, (uint64_t)hf_now_ms(d->store), &d->space) == 0 ? EXIT_DONE : failed(EXIT_STORE);
 }
 
 /* What the last change needs to reach Redis is bounded; what does not get there is pending, and kept. */
@@ -273,6 +276,7 @@ static int serve(struct daemon *d)
     if (server_init(&d->server, &d->loop, d->store, d->settings) != 0)
         return failed(EXIT_STORE);
     d->server.ended = on_ended;
+    d->server.space = d->space;
     watch(d);
     if (open_parts(d) != 0 || server_start(&d->server) != 0) {
         failed(EXIT_STORE);
@@ -307,6 +311,7 @@ static int run(struct daemon *d)
     close_parts(d);
     uv_run(&d->loop, UV_RUN_DEFAULT); /* what was posted at the end may have closed the last handles */
     uv_loop_close(&d->loop);
+    space_close(d->space);
     return status;
 }
 

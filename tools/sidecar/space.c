@@ -11,18 +11,32 @@
 #define SCRATCH_BYTES 4096         /* to begin with */
 #define SCRATCH_KEEP (1024 * 1024) /* what is larger is given back with the next read */
 
-int space_open(struct server *server, const struct hf_options *options, struct space **ret_space)
+static int copy_rules(struct space *space, const struct hf_options *options)
 {
-    static const struct hf_options defaults;
+    space->rules = calloc(options->n_namespaces + 1, sizeof(*space->rules));
+    if (!space->rules)
+        return HF_ENOMEM;
+    for (size_t i = 0; i < options->n_namespaces; i++) {
+        const struct hf_namespace *ns = &options->namespaces[i];
+        struct space_rules *rules = &space->rules[i];
+        rules->ours = ns->write_mode == HF_WRITE_LOCAL;
+        rules->default_ttl_ms = ns->default_ttl_ms;
+        if (hf__buf_copy(hf__slice_str(ns->prefix), &rules->prefix) != 0)
+            return HF_ENOMEM;
+        space->n_rules++;
+    }
+    return 0;
+}
+
+int space_open(const struct hf_options *options, uint64_t seed, struct space **ret_space)
+{
     struct space *space = calloc(1, sizeof(*space));
-    uint64_t seed;
 
     if (!space)
         return HF_ENOMEM;
-    memcpy(&seed, server->run_id, sizeof(seed));
-    space->options = options ? options : &defaults;
+    space->has_redis = options->redis && *options->redis;
     space->cursors = cursors_new(seed);
-    if (!space->cursors) {
+    if (!space->cursors || copy_rules(space, options) != 0) {
         space_close(space);
         return HF_ENOMEM;
     }
@@ -34,9 +48,25 @@ void space_close(struct space *space)
 {
     if (!space)
         return;
+    for (size_t i = 0; i < space->n_rules; i++)
+        hf_buf_release(&space->rules[i].prefix);
+    free(space->rules);
     cursors_free(space->cursors);
     hf__bytes_release(&space->scratch);
     free(space);
+}
+
+const struct space_rules *space_rules_of(const struct space *space, struct hf_slice key)
+{
+    const struct space_rules *longest = NULL;
+
+    for (size_t i = 0; i < space->n_rules; i++) {
+        const struct space_rules *rules = &space->rules[i];
+        if (hf__slice_starts_with(key, hf__slice(rules->prefix.data, rules->prefix.len)) &&
+            (!longest || rules->prefix.len > longest->prefix.len))
+            longest = rules;
+    }
+    return longest;
 }
 
 int64_t space_now_ms(const struct call *call)
@@ -53,10 +83,10 @@ struct reply space_answer(const struct call *call)
 
 bool space_is_ours(const struct call *call, struct hf_slice key)
 {
-    const struct hf_options *options = call->server->space->options;
-    const struct hf_namespace *ns = writing_namespace(options, key);
+    const struct space *space = call->server->space;
+    const struct space_rules *rules = space->has_redis ? space_rules_of(space, key) : NULL;
 
-    return !options->redis || !options->redis[0] || (ns && ns->write_mode == HF_WRITE_LOCAL);
+    return !space->has_redis || (rules && rules->ours);
 }
 
 /* The command as a worker runs it. */

@@ -27,16 +27,28 @@
 
 struct cursors;
 
+/* What commands must know of a namespace. */
+struct space_rules {
+    struct hf_buf prefix;
+    bool ours; /* never shared */
+    int64_t default_ttl_ms;
+};
+
 /* Plugged into the server. */
 struct space {
-    const struct hf_options *options; /* of the store; borrowed */
+    bool has_redis;
+    struct space_rules *rules;
+    size_t n_rules;
     struct cursors *cursors;
     struct hf_bytes scratch; /* of the loop thread: the value that was read last */
 };
 
-/* `options` may be NULL: the defaults. Returns 0 or HF_ENOMEM. */
-int space_open(struct server *server, const struct hf_options *options, struct space **ret_space);
+/* `options` are the store's. `seed` differs with every start. Returns 0 or HF_ENOMEM. */
+int space_open(const struct hf_options *options, uint64_t seed, struct space **ret_space);
 void space_close(struct space *space); /* accepts NULL */
+
+/* The rules of a key; NULL where no namespace was configured for it. */
+const struct space_rules *space_rules_of(const struct space *space, struct hf_slice key);
 
 struct value {
     bool live;

@@ -4,7 +4,6 @@
 #include "number.h"
 #include "server.h"
 #include "transaction_state.h"
-#include "writing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,13 +175,13 @@ void transaction_adjusts(const struct transaction *t, struct hf_slice key, struc
 /* When a value that is set will die, as the store will reckon it. */
 static int64_t deadline_of(const struct call *call, const struct hf_op *op, const struct value *old)
 {
-    const struct hf_namespace *ns = writing_namespace(call->server->space->options, op->key);
+    const struct space_rules *rules = space_rules_of(call->server->space, op->key);
 
     if (op->set.keep_ttl)
         return old->live ? old->deadline_ms : 0;
     if (op->set.deadline_ms != 0)
         return op->set.deadline_ms;
-    return op->set.no_ttl || !ns || ns->default_ttl_ms == 0 ? 0 : space_now_ms(call) + ns->default_ttl_ms;
+    return op->set.no_ttl || !rules || rules->default_ttl_ms == 0 ? 0 : space_now_ms(call) + rules->default_ttl_ms;
 }
 
 /* What the key is after the operation. `text` holds a counter's sum. */

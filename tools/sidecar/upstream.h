@@ -30,7 +30,7 @@ enum upstream_watch {
     UPSTREAM_WATCHES,
     UPSTREAM_WATCH_LOST, /* the connection broke since WATCH: what was watched may have changed */
 };
-enum upstream_watch upstream_watching(const struct client *client);
+enum upstream_watch upstream_watching(struct client *client);
 
 /* UNWATCH, DISCARD, and an EXEC that fails here: nothing is watched any more. Replies nothing, and does not wait. */
 void upstream_unwatch(struct client *client);

@@ -28,21 +28,6 @@ struct writing {
     struct failure completed; /* the first part that ended badly; the completion thread's until all have ended */
 };
 
-const struct hf_namespace *writing_namespace(const struct hf_options *options, struct hf_slice key)
-{
-    const struct hf_namespace *longest = NULL;
-    size_t longest_len = 0;
-
-    for (size_t i = 0; i < options->n_namespaces; i++) {
-        struct hf_slice prefix = hf__slice_str(options->namespaces[i].prefix);
-        if (hf__slice_starts_with(key, prefix) && (!longest || prefix.len > longest_len)) {
-            longest = &options->namespaces[i];
-            longest_len = prefix.len;
-        }
-    }
-    return longest;
-}
-
 static void note_failure(struct failure *failure, int code, const char *sentence)
 {
     if (failure->code != 0)
@@ -134,14 +119,14 @@ static int batch_add(struct hf_batch *batch, const struct hf_op *op)
 
 /* The operations of one namespace, of which there are `n_here`. */
 struct share {
-    const struct hf_namespace *ns;
+    const struct space_rules *rules;
     const struct hf_op *ops;
     size_t n, n_here;
 };
 
 static bool is_in(const struct writing *w, const struct share *share, const struct hf_op *op)
 {
-    return writing_namespace(w->server->space->options, op->key) == share->ns;
+    return space_rules_of(w->server->space, op->key) == share->rules;
 }
 
 static void submit_batch(struct writing *w, const struct share *share)
@@ -177,10 +162,10 @@ static void submit_share(struct writing *w, struct share *share)
 
 static void submit_together(struct writing *w, const struct hf_op *ops, size_t n)
 {
-    const struct hf_options *options = w->server->space->options;
+    const struct space *space = w->server->space;
 
-    for (size_t i = 0; i <= options->n_namespaces; i++) {
-        struct share share = {.ns = i < options->n_namespaces ? &options->namespaces[i] : NULL, .ops = ops, .n = n};
+    for (size_t i = 0; i <= space->n_rules; i++) {
+        struct share share = {.rules = i < space->n_rules ? &space->rules[i] : NULL, .ops = ops, .n = n};
         submit_share(w, &share);
     }
 }

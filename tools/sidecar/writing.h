@@ -5,9 +5,6 @@
 
 #include "space.h"
 
-/* The rules of a key: its namespace, or NULL where none was configured for it. */
-const struct hf_namespace *writing_namespace(const struct hf_options *options, struct hf_slice key);
-
 /* On the loop: submit, and reply when the store has told the end. In a worker: wait for it. Takes over the bytes of `answer`. */
 void writing_begin(struct call *call, const struct hf_op *ops, size_t n, enum space_unity unity,
                    struct reply *answer);
