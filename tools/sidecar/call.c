@@ -92,6 +92,8 @@ size_t command_keys(const struct command *command, size_t argc, const struct hf_
 {
     size_t step = command->key_step > 0 ? (size_t)command->key_step : 1, n = 0;
 
+    if (command->keys)
+        return command->keys(argc, argv, keys, capacity);
     if (command->first_key <= 0)
         return 0;
     for (size_t i = (size_t)command->first_key; i <= last_key(command, argc); i += step) {
@@ -114,6 +116,10 @@ static bool keys_of(const struct call *call, struct keys *ret_keys)
         call->command ? command_keys(call->command, call->argc, call->argv, ret_keys->few, KEYS_AT_ONCE) : 0;
     if (ret_keys->n <= KEYS_AT_ONCE)
         return true;
+    if (ret_keys->n == KEYS_UNKNOWN) {
+        ret_keys->n = 0;
+        return false;
+    }
     ret_keys->all = malloc(ret_keys->n * sizeof(struct hf_slice));
     if (!ret_keys->all)
         return false;
@@ -398,7 +404,9 @@ static bool may_run(const struct call *call)
         return user->n_prefixes == 0;
     if ((command->flags & COMMAND_ADMIN) && !user->is_operator)
         return false;
-    return !(command->flags & COMMAND_PASSED_ON) || command->first_key > 0 || user->n_prefixes == 0;
+    if (user->n_prefixes == 0 || !(command->flags & COMMAND_PASSED_ON))
+        return true;
+    return (command->first_key > 0 || command->keys) && !(command->flags & COMMAND_ANY_KEYS);
 }
 
 static bool refuse_rights(struct call *call)

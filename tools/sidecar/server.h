@@ -61,7 +61,7 @@ struct server {
     /* A command was answered, `ns` after it was read. `command` is NULL for one that is not known here. */
     void (*observe)(struct server *server, const struct command *command, uint64_t ns, bool failed);
     struct space *space; /* the local tier, as commands see it */
-    struct upstream *upstream;
+    struct upstreams *upstreams;
     struct pubsub *pubsub;
     struct metrics *metrics;
     void (*ended)(struct server *server); /* after server_stop(): the last client has gone */

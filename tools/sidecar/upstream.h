@@ -37,7 +37,7 @@ void upstream_unwatch(struct client *client);
 
 /* EXEC: pass MULTI, these `n` commands and EXEC on as one piece, and reply with what EXEC answers. The commands are borrowed until
  * this returns. When a watch was lost, or one of the commands may not be passed on, nothing is sent and the reply is
- * EXECABORT. Nothing is watched afterwards. */
+ * an error. Nothing is watched afterwards. */
 void upstream_transaction(struct call *call, const struct resp_command *commands, size_t n);
 
 /* ---- connections ---- */
@@ -48,12 +48,13 @@ struct upstream;  /* one client's */
 struct upstreams_setup {
     uv_loop_t *loop;
     struct hf *store;
-    const struct hf_options
-        *options; /* address, credentials, timeouts, namespaces; borrowed until upstreams_close */
+    const struct hf_options *options; /* address, credentials, timeouts, namespaces; they need not stay */
 };
 
 /* Without an address in the options whatever is passed on is answered with OFFLINE. Returns 0, HF_ECONFIG or HF_ENOMEM. */
 int upstreams_new(const struct upstreams_setup *setup, struct upstreams **ret_upstreams);
+/* Whether a key is shared at all: its namespace may be this node's alone. */
+bool upstreams_share(const struct upstreams *upstreams, struct hf_slice key);
 /* Every client's connection must be closed by now. The loop must run on until nothing is left of it. Accepts NULL. */
 void upstreams_close(struct upstreams *upstreams);
 
@@ -66,7 +67,8 @@ void upstream_close(struct upstream *upstream);
 struct upstream_request {
     struct hf_bytes bytes; /* taken over, also on failure */
     size_t n_replies;
-    bool waits; /* a blocking command: there is no telling when its answer comes */
+    bool waits;   /* a blocking command: there is no telling when its answer comes */
+    bool watched; /* only on the connection that watches: EXECABORT when that is gone */
 };
 
 /* Steps 1 to 4. `reply` gets one reply, an error if need be, and must stay until `done`, which is called once, never from
@@ -74,5 +76,10 @@ struct upstream_request {
 typedef void upstream_done_fn(void *ctx);
 void upstream_send(struct upstream *upstream, struct upstream_request *request, struct reply *reply,
                    upstream_done_fn *done, void *ctx);
+
+/* WATCH and EXEC tell what became of the watch; UNWATCH is sent by upstream_forget_watch(), which does not wait. */
+void upstream_set_watch(struct upstream *upstream, enum upstream_watch watch);
+enum upstream_watch upstream_watch_of(const struct upstream *upstream);
+void upstream_forget_watch(struct upstream *upstream);
 
 #endif

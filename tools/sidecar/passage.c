@@ -1,0 +1,268 @@
+/* Passing commands of clients on: who may have what passed on, and what becomes of the answer. */
+#include "upstream.h"
+
+#include "client.h"
+#include "command.h"
+#include "movable.h"
+#include "server.h"
+#include "words.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define KEYS_AT_ONCE 16u   /* keys of a command that need no allocation to be looked at */
+#define OWN_PREFIX "_hf:"  /* of Holdfast's own keys in Redis */
+#define SHOWN_NAME 64
+
+/* A command on its way. */
+struct passage {
+    struct later *later;
+    struct upstream *upstream;
+    bool watches, ends_watch; /* WATCH, EXEC */
+};
+
+/* ---- a client's connection ---- */
+
+static void release_upstream(struct client *client, void *state)
+{
+    (void)client;
+    upstream_close(state);
+}
+
+/* NULL: it has none, or there is no memory for one. */
+static struct upstream *upstream_of(struct client *client, bool make)
+{
+    struct client_state *part = &client->parts[CLIENT_UPSTREAM];
+
+    if (!part->state && make)
+        *part = (struct client_state){upstream_new(client->server->upstreams), release_upstream};
+    return part->state;
+}
+
+/* ---- what may be passed on ---- */
+
+static bool key_is_refused(struct call *call, struct hf_slice key)
+{
+    if (hf__slice_starts_with(key, hf__slice_str(OWN_PREFIX)))
+        reply_error(call->reply, "ERR keys that begin with '" OWN_PREFIX "' are Holdfast's own");
+    else if (!upstreams_share(call->server->upstreams, key))
+        reply_error(call->reply, "OFFLINE the namespace of one of the keys is never shared, and only Redis runs this command");
+    else
+        return false;
+    return true;
+}
+
+static bool one_is_refused(struct call *call, const struct hf_slice *keys, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (key_is_refused(call, keys[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Whether one of the command's keys is not to be passed on; then it is answered. Keys that cannot be told are Redis's to
+ * complain about: users who may not touch all keys do not come here with them. */
+static bool keys_are_refused(struct call *call, const struct command *command, const struct resp_command *words)
+{
+    struct hf_slice few[KEYS_AT_ONCE], *all = few;
+    size_t n = command ? command_keys(command, words->argc, words->argv, few, KEYS_AT_ONCE) : 0;
+    bool refused;
+
+    if (n == KEYS_UNKNOWN)
+        return false;
+    if (n > KEYS_AT_ONCE) {
+        all = malloc(n * sizeof(*all));
+        if (!all) {
+            reply_error(call->reply, "ERR out of memory: the keys of a command");
+            return true;
+        }
+        (void)command_keys(command, words->argc, words->argv, all, n);
+    }
+    refused = one_is_refused(call, all, n);
+    if (all != few)
+        free(all);
+    return refused;
+}
+
+/* ---- as bytes ---- */
+
+static int put_head(struct hf_bytes *bytes, char sign, size_t n)
+{
+    char text[24];
+
+    return hf__bytes_append(bytes, text, (size_t)snprintf(text, sizeof(text), "%c%zu\r\n", sign, n));
+}
+
+static int put_argument(struct hf_bytes *bytes, struct hf_slice argument)
+{
+    int rc = put_head(bytes, '$', argument.len);
+
+    if (rc == 0)
+        rc = hf__bytes_append(bytes, argument.data, argument.len);
+    return rc == 0 ? hf__bytes_append(bytes, "\r\n", 2) : rc;
+}
+
+static int put_command(struct hf_bytes *bytes, size_t argc, const struct hf_slice *argv)
+{
+    int rc = put_head(bytes, '*', argc);
+
+    for (size_t i = 0; i < argc && rc == 0; i++)
+        rc = put_argument(bytes, argv[i]);
+    return rc;
+}
+
+static int put_word(struct hf_bytes *bytes, const char *word)
+{
+    struct hf_slice name = hf__slice_str(word);
+
+    return put_command(bytes, 1, &name);
+}
+
+/* ---- passing on ---- */
+
+/* What Redis watches from now on: EXEC has ended it, and WATCH has begun it unless it was refused. */
+static void passed(void *ctx)
+{
+    struct passage *passage = ctx;
+    const struct hf_bytes *reply = &later_reply(passage->later)->bytes;
+
+    if (passage->watches && reply->len > 0 && reply->bytes[0] == '+' &&
+        upstream_watch_of(passage->upstream) == UPSTREAM_WATCHES_NOTHING)
+        upstream_set_watch(passage->upstream, UPSTREAM_WATCHES);
+    if (passage->ends_watch)
+        upstream_set_watch(passage->upstream, UPSTREAM_WATCHES_NOTHING);
+    later_done(passage->later);
+    free(passage);
+}
+
+static void send_on(struct call *call, struct upstream_request *request, const struct passage *what)
+{
+    struct passage *passage = malloc(sizeof(*passage));
+
+    if (passage) {
+        *passage = *what;
+        passage->upstream = upstream_of(call->client, true);
+        passage->later = passage->upstream ? call_later_alone(call) : NULL;
+    }
+    if (passage && passage->later) {
+        upstream_send(passage->upstream, request, later_reply(passage->later), passed, passage);
+        return;
+    }
+    hf__bytes_release(&request->bytes);
+    if (!passage || !passage->upstream)
+        reply_error(call->reply, "ERR out of memory: a command that is passed on");
+    free(passage);
+}
+
+/* XREAD waits only when it is told to. */
+static bool may_wait(const struct call *call)
+{
+    if (!call->command || !(call->command->flags & COMMAND_BLOCKING))
+        return false;
+    if (call->command->keys != keys_of_streams)
+        return true;
+    for (size_t i = 1; i < call->argc; i++) {
+        if (word_is(call->argv[i], "BLOCK"))
+            return true;
+    }
+    return false;
+}
+
+static void pass(struct call *call, const struct passage *what)
+{
+    struct upstream_request request = {.n_replies = 1, .waits = may_wait(call)};
+    struct resp_command words = {call->argc, call->argv};
+
+    if (keys_are_refused(call, call->command, &words))
+        return;
+    if (put_command(&request.bytes, call->argc, call->argv) == 0) {
+        send_on(call, &request, what);
+        return;
+    }
+    hf__bytes_release(&request.bytes);
+    reply_error(call->reply, "ERR out of memory: a command that is passed on");
+}
+
+void upstream_pass(struct call *call)
+{
+    pass(call, &(struct passage){0});
+}
+
+/* ---- transactions ---- */
+
+void upstream_watch(struct call *call)
+{
+    pass(call, &(struct passage){.watches = true});
+}
+
+enum upstream_watch upstream_watching(struct client *client)
+{
+    struct upstream *upstream = upstream_of(client, false);
+
+    return upstream ? upstream_watch_of(upstream) : UPSTREAM_WATCHES_NOTHING;
+}
+
+void upstream_unwatch(struct client *client)
+{
+    struct upstream *upstream = upstream_of(client, false);
+
+    if (upstream)
+        upstream_forget_watch(upstream);
+}
+
+/* What works on keys, here or there, Redis does as well, and what needs none. The rest is about this server. */
+static bool fits_in(const struct command *command)
+{
+    static const char *const others[] = {"publish", "echo", "ping", "time", NULL};
+    const char *const *name = others;
+
+    if (!command)
+        return true;
+    if (command->flags & COMMAND_NEVER_PASSED)
+        return false;
+    if (command->flags & COMMAND_PASSED_ON)
+        return !command->run;
+    while (*name && strcmp(command->name, *name) != 0)
+        name++;
+    return *name || command->first_key > 0;
+}
+
+static bool is_refused(struct call *call, const struct resp_command *words)
+{
+    const struct command *command = command_find(words->argv[0]);
+    int shown = words->argv[0].len < SHOWN_NAME ? (int)words->argv[0].len : SHOWN_NAME;
+
+    if (fits_in(command))
+        return keys_are_refused(call, command, words);
+    reply_error(call->reply, "EXECABORT Transaction discarded because '%.*s' cannot be part of one that Redis runs", shown,
+                (const char *)words->argv[0].data);
+    return true;
+}
+
+static int put_transaction(struct hf_bytes *bytes, const struct resp_command *commands, size_t n)
+{
+    int rc = put_word(bytes, "MULTI");
+
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = put_command(bytes, commands[i].argc, commands[i].argv);
+    return rc == 0 ? put_word(bytes, "EXEC") : rc;
+}
+
+void upstream_transaction(struct call *call, const struct resp_command *commands, size_t n)
+{
+    struct upstream_request request = {.n_replies = n + 2,
+                                       .watched = upstream_watching(call->client) != UPSTREAM_WATCHES_NOTHING};
+    bool refused = false;
+
+    for (size_t i = 0; i < n && !refused; i++)
+        refused = is_refused(call, &commands[i]);
+    if (!refused && put_transaction(&request.bytes, commands, n) == 0) {
+        send_on(call, &request, &(struct passage){.ends_watch = true});
+        return;
+    }
+    hf__bytes_release(&request.bytes);
+    upstream_unwatch(call->client);
+    if (!refused)
+        reply_error(call->reply, "ERR out of memory: a transaction that is passed on");
+}
