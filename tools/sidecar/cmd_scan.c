@@ -142,7 +142,8 @@ static bool take_count(struct call *call, struct hf_slice text, struct scan_opti
 }
 
 /* One option with its value. False: an error was replied. */
-static bool take_option(struct call *call, struct hf_slice word, const struct hf_slice *value, struct scan_options *o)
+static bool take_option(struct call *call, struct hf_slice word, const struct hf_slice *value,
+                        struct scan_options *o)
 {
     if (value && word_is(word, "count"))
         return take_count(call, *value, o);

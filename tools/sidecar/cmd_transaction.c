@@ -228,14 +228,16 @@ static bool claim_keys(struct call *call, const struct transaction *t)
     bool may_go;
 
     for (size_t i = 0; i < t->n_queued; i++)
-        n += t->queued[i].command ? command_keys(t->queued[i].command, t->queued[i].argc, t->queued[i].words, NULL, 0) : 0;
+        n += t->queued[i].command
+                 ? command_keys(t->queued[i].command, t->queued[i].argc, t->queued[i].words, NULL, 0)
+                 : 0;
     keys = n > 0 ? calloc(n, sizeof(*keys)) : NULL;
     if (!keys)
         return true;
     for (size_t i = 0; i < t->n_queued; i++)
-        at += t->queued[i].command ? command_keys(t->queued[i].command, t->queued[i].argc, t->queued[i].words,
-                                                  keys + at, n - at)
-                                   : 0;
+        at += t->queued[i].command
+                  ? command_keys(t->queued[i].command, t->queued[i].argc, t->queued[i].words, keys + at, n - at)
+                  : 0;
     may_go = call_claim(call, keys, n);
     free(keys);
     return may_go;
