@@ -107,6 +107,13 @@ static int submit(struct hf *store, const struct hf_op *ops, size_t n, hf_done_f
     return rc == 0 ? hf__write_async(store, ops, n, done, ctx) : rc;
 }
 
+int hf_try_write(struct hf *store, const struct hf_op *op, struct hf_result *ret_result)
+{
+    int rc = hf__check_handle(store, true);
+
+    return rc == 0 ? hf__write_try(store, op, ret_result) : rc;
+}
+
 int hf_submit(struct hf *store, const struct hf_op *op, hf_done_fn *done, void *ctx)
 {
     return submit(store, op, 1, done, ctx);

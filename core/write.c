@@ -42,6 +42,7 @@ struct change {
     bool shares; /* the namespace is owed to the shared tier */
     bool lane;   /* all of it goes through the lane */
     bool alone;  /* taken for this node alone: outage policy `local` */
+    bool never_waits;
     struct hf_pending_claim claim;
     struct hf_entry *entries;
     struct hf_staged *staged;
@@ -596,11 +597,11 @@ static int check_room(struct change *c)
 }
 
 /* While Redis decides about a key nobody writes it here. Who submits is told so: nobody waits for Redis on his thread. */
-static int await_decision(struct change *c, bool waits)
+static int await_decision(struct change *c)
 {
     char shown[80];
 
-    if (waits)
+    if (!c->never_waits)
         hf__intent_await(c->store, c->ops, c->n_ops);
     else if (hf__intent_is_out(c->store, c->ops, c->n_ops))
         return hf__fail(HF_EBUSY, "the shared tier is deciding about '%s'%s",
@@ -616,7 +617,7 @@ static int run_once(struct change *c, struct hf_ticket *ticket, struct hf_submis
     int rc;
 
     pthread_mutex_lock(&store->write_mutex);
-    rc = await_decision(c, !submission);
+    rc = await_decision(c);
     if (rc == 0 && !is_no_op(c, &rc))
         rc = apply(c, ticket);
     hf__look_end(&c->look); /* nothing is pinned while the disk or Redis is waited for */
@@ -659,14 +660,15 @@ static int run(struct change *c, struct hf_ticket *ticket, struct hf_submission 
     int rc = check_ops(c);
 
     if (rc == 0)
-        rc = hf__outage_check(store, c->ns, c->ops[0].key, !submission);
+        rc = hf__outage_check(store, c->ns, c->ops[0].key, !c->never_waits);
     if (rc == 0)
         rc = check_room(c);
     if (rc != 0)
         return rc;
     hf__deadline_in(&deadline, store->opts.redis_timeout_ms);
     rc = run_once(c, ticket, submission);
-    while (rc == HF_EBUSY && !submission && c->claim.may_wait && hf__pending_await(store, &c->claim, &deadline)) {
+    while (rc == HF_EBUSY && !c->never_waits && c->claim.may_wait &&
+           hf__pending_await(store, &c->claim, &deadline)) {
         forget(c);
         rc = run_once(c, ticket, submission);
     }
@@ -766,6 +768,7 @@ static int submit(struct change *c, struct hf_submission *s)
 {
     struct hf *store = c->store;
 
+    c->never_waits = true;
     s->must_share = hf__outage_refuses(store, c->ns);
     hf__deadline_in(&s->deadline, store->opts.redis_timeout_ms);
     if (waits_for_share(c)) {
@@ -774,6 +777,26 @@ static int submit(struct change *c, struct hf_submission *s)
             return HF_ENOMEM;
     }
     return run(c, s->ticket, s);
+}
+
+int hf__write_try(struct hf *store, const struct hf_op *op, struct hf_result *ret_result)
+{
+    struct change c;
+    int rc = change_init(&c, store, op, 1);
+
+    c.never_waits = true;
+    if (rc == 0 && (hf__outage_refuses(store, c.ns) || (waits_for_share(&c) && hf__link_is_accepting(store))))
+        rc = HF_NOT_DONE;
+    if (rc == 0)
+        rc = run(&c, NULL, NULL);
+    change_release(&c);
+    if (rc != 0)
+        return rc;
+    c.result.durable = hf__journal_durable_lsn(store->journal) >= c.result.lsn;
+    c.result.shared = !c.shares && !c.alone;
+    c.result.pending = c.shares;
+    *ret_result = c.result;
+    return 0;
 }
 
 int hf__write_async(struct hf *store, const struct hf_op *ops, size_t n, hf_done_fn *done, void *ctx)

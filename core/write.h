@@ -26,6 +26,8 @@ int hf__write_if(struct hf *store, const struct hf_op *op, struct hf_condition *
 /* What hf__write checks of an operation before it takes the lock. */
 int hf__write_check(const struct hf *store, const struct hf_op *op);
 
+/* Apply one operation, and wait for nothing: hf_try_write. */
+int hf__write_try(struct hf *store, const struct hf_op *op, struct hf_result *ret_result);
 /* Apply `n` operations, all or none, and have `done` called. Waits neither for Redis nor for room among what is pending:
  * HF_EBUSY. */
 int hf__write_async(struct hf *store, const struct hf_op *ops, size_t n, hf_done_fn *done, void *ctx);

@@ -235,7 +235,7 @@ hf_mutant(no_wait_what_is_not_held_is_absent unit/test_no_wait.c *redis_is_never
 hf_mutant(no_wait_decisions_do_not_matter unit/test_no_wait.c *that_redis_decides_about* core/read.c
           " || hf__intent_may_be_out(store, key);" " || (false && hf__intent_may_be_out(store, key));")
 hf_mutant(no_wait_a_submission_waits_for_room unit/test_no_wait.c *wait_for_room* core/write.c
-          "rc == HF_EBUSY && !submission && c->claim" "rc == HF_EBUSY && c->claim")
+          "rc == HF_EBUSY && !c->never_waits && c->claim" "rc == HF_EBUSY && c->claim")
 hf_mutant(no_wait_a_new_life_hides_the_value_in_a_batch unit/test_no_wait.c *changes_lives_in_the_order* core/write.c
           "        if (!changes_only_ttl(e))\n            return e;" "        if (true || !changes_only_ttl(e))\n            return e;")
 hf_mutant(no_wait_an_absent_key_ends_its_batch unit/test_no_wait.c *reaches_redis_as_one_unit* core/write.c

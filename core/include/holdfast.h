@@ -480,6 +480,12 @@ HF_API int hf_submit(struct hf *store, const struct hf_op *op, hf_done_fn *done,
 HF_API int hf_try_get_into(struct hf *store, struct hf_slice key, void *buffer, size_t capacity, size_t *ret_len,
                            struct hf_result *ret_result);
 
+/* As hf_submit, for a caller who needs no completion: the change is made, and its sync need not have begun. Who is told that it was
+ * done must be told after hf_when_durable(ret_result->lsn), which begins one. What Redis makes of the change is told by hf_outcome
+ * and the `settled` callback. HF_NOT_DONE: nothing was changed, because what may be told depends on Redis, which can be asked
+ * (write-through, and the link is online) or must be (the namespace refuses what Redis does not answer): use hf_submit. */
+HF_API int hf_try_write(struct hf *store, const struct hf_op *op, struct hf_result *ret_result);
+
 /* Whether everything up to `lsn` has the durability of the store: synced, or written for interval and none. Costs one atomic
  * load. */
 HF_API bool hf_is_durable(struct hf *store, uint64_t lsn);
