@@ -3,9 +3,9 @@
 #include "fail.h"
 #include "log.h"
 #include "notify.h"
+#include "pubsub.h"
 #include "server.h"
 #include "settings.h"
-#include "upstream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -237,6 +237,7 @@ static void on_ended(struct server *server)
     uv_close((uv_handle_t *)&d->interrupt, NULL);
     uv_close((uv_handle_t *)&d->hang_up, NULL);
     uv_close((uv_handle_t *)&d->watchdog, NULL);
+    pubsub_close(server->pubsub);
     upstreams_close(server->upstreams);
 }
 
@@ -244,9 +245,10 @@ static void on_ended(struct server *server)
 static int plug_in(struct daemon *d)
 {
     struct upstreams_setup setup = {.loop = &d->loop, .store = d->store, .options = &d->store_options};
+    int rc = upstreams_new(&setup, &d->server.upstreams);
 
     d->server.pass_on = upstream_pass;
-    return upstreams_new(&setup, &d->server.upstreams);
+    return rc == 0 ? pubsub_new(&d->loop, d->server.upstreams, &d->server.pubsub) : rc;
 }
 
 static void watch(struct daemon *d)
