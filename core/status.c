@@ -217,3 +217,13 @@ int hf_status(struct hf *store, struct hf_status *ret_status)
     *ret_status = s;
     return 0;
 }
+
+int64_t hf_now_ms(const struct hf *store)
+{
+    return hf__now_ms(store);
+}
+
+bool hf_is_online(struct hf *store)
+{
+    return hf__link_is_accepting(store);
+}

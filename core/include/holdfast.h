@@ -499,6 +499,12 @@ HF_API int hf_batch_submit(struct hf_batch *batch, hf_done_fn *done, void *ctx);
  * verified that others may write. */
 HF_API int hf_hear(struct hf *store, int timeout_ms);
 
+/* The time on the store's timeline, on which deadlines are told. */
+HF_API int64_t hf_now_ms(const struct hf *store);
+
+/* Whether what is written now goes to Redis at once: the link is online, or about to be. Never waits for anything. */
+HF_API bool hf_is_online(struct hf *store);
+
 /* ---- scanning ------------------------------------------------------------------------------------------------- */
 
 struct hf_scan; /* a walk over the live keys with a prefix, in ascending order of their bytes; for one thread */

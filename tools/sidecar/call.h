@@ -28,6 +28,7 @@ struct call {
     const struct hf_slice *argv; /* borrowed until the handler returns; a worker has copies */
     struct reply *reply;         /* write one reply into it, unless call_later() or call_work() was called */
     struct transaction *inside;  /* an EXEC under way: reads and writes go through it (space.h) */
+    struct hf_bytes *scratch;    /* space.c's: NULL on the loop thread, where nothing may wait */
     uint64_t hold_lsn;           /* see call_hold() */
     struct later *later; /* call.c's own: its place, when something before it is not answered, or it is not */
     size_t mark;         /* and where its reply begins otherwise */
@@ -68,5 +69,7 @@ bool call_run(struct client *client, const struct resp_command *words);
 
 /* "ERR wrong number of arguments for 'get' command" */
 void call_wrong_arity(struct call *call);
+/* "ERR unknown command 'foo', with args beginning with: 'bar' " */
+void call_unknown(struct call *call);
 
 #endif

@@ -7,6 +7,7 @@
 #include "server.h"
 #include "settings.h"
 #include "subcommand.h"
+#include "transaction_state.h"
 
 #include <stdlib.h>
 
@@ -169,6 +170,7 @@ static void punsubscribe(struct call *call)
 
 /* ---- PUBLISH channel message ---- */
 
+/* A transaction that publishes is passed on whole, while Redis is there. */
 static void publish(struct call *call)
 {
     struct pubsub *pubsub = call->server->pubsub;
@@ -178,6 +180,10 @@ static void publish(struct call *call)
         return;
     if (!pubsub_reaches_redis(pubsub)) {
         reply_integer(call->reply, (int64_t)pubsub_deliver(pubsub, call->argv[1], call->argv[2]));
+        return;
+    }
+    if (call->inside) {
+        transaction_leave_to_redis(call->inside);
         return;
     }
     later = call_later(call);

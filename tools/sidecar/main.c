@@ -2,10 +2,13 @@
 #include "client.h"
 #include "fail.h"
 #include "log.h"
+#include "monitor.h"
 #include "notify.h"
 #include "pubsub.h"
 #include "server.h"
 #include "settings.h"
+#include "space.h"
+#include "upstream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +24,8 @@
 
 #define WORKERS "64"
 #define FILES_BESIDE_CLIENTS 256u /* listeners, the store's files, connections to Redis */
-#define STOP_GRACE_MS 5000        /* for clients to get the replies to what they have sent */
+#define SECOND_MS 1000
+#define STOP_GRACE_MS 5000 /* for clients to get the replies to what they have sent */
 
 enum exit_status { EXIT_DONE = 0, EXIT_USAGE = 4, EXIT_STORE = 5 };
 
@@ -34,12 +38,14 @@ struct options {
 struct daemon {
     struct options options;
     struct settings *settings;
-    struct hf_options store_options; /* what they point to is the first settings' */
+    struct hf_options store_options; /* what they point to is settings->config's, which stays */
     struct hf *store;
     struct server server;
+    struct monitor *monitor;
+    struct space *space;
     uv_loop_t loop;
     uv_signal_t terminate, interrupt, hang_up;
-    uv_timer_t watchdog;
+    uv_timer_t watchdog, second;
     char socket_path[PATH_MAX];
 };
 
@@ -179,7 +185,10 @@ static int open_store(struct daemon *d)
         return usage("--dir", "", "the store's directory (or HOLDFAST_DIR, or \"dir\" in the configuration)");
     if (d->options.redis && *d->options.redis)
         d->store_options.redis = d->options.redis;
-    return hf_open(directory(d, d->settings), &d->store_options, &d->store) == 0 ? EXIT_DONE : failed(EXIT_STORE);
+    if (hf_open(directory(d, d->settings), &d->store_options, &d->store) != 0)
+        return failed(EXIT_STORE);
+    return space_open(&d->store_options, (uint64_t)hf_now_ms(d->store), &d->space) == 0 ? EXIT_DONE
+                                                                                        : failed(EXIT_STORE);
 }
 
 /* What the last change needs to reach Redis is bounded; what does not get there is pending, and kept. */
@@ -201,6 +210,8 @@ static void on_stop(uv_signal_t *handle, int number)
 
     log_line(LOG_LEVEL_INFO, "stop", "stopping on %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
     notify_manager("STOPPING=1");
+    if (d->monitor)
+        monitor_stopping(d->monitor);
     server_stop(&d->server, STOP_GRACE_MS);
 }
 
@@ -216,8 +227,11 @@ static void on_hang_up(uv_signal_t *handle, int number)
         log_line(LOG_LEVEL_ERROR, "config", "the configuration was not read again: %s", hf_errmsg());
         return;
     }
+    settings_keep_store(fresh, old);
     d->settings = fresh;
     server_reconfigure(&d->server, fresh);
+    if (d->monitor)
+        monitor_reconfigure(d->monitor, fresh);
     settings_free(old);
     log_as_json(fresh->log_json);
     log_line(LOG_LEVEL_INFO, "config", "the configuration was read again");
@@ -229,6 +243,13 @@ static void on_watchdog(uv_timer_t *timer)
     notify_manager("WATCHDOG=1");
 }
 
+static void on_second(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+
+    monitor_second(d->monitor);
+}
+
 static void on_ended(struct server *server)
 {
     struct daemon *d = (struct daemon *)((char *)server - offsetof(struct daemon, server));
@@ -237,6 +258,7 @@ static void on_ended(struct server *server)
     uv_close((uv_handle_t *)&d->interrupt, NULL);
     uv_close((uv_handle_t *)&d->hang_up, NULL);
     uv_close((uv_handle_t *)&d->watchdog, NULL);
+    uv_close((uv_handle_t *)&d->second, NULL);
     pubsub_close(server->pubsub);
     upstreams_close(server->upstreams);
 }
@@ -259,7 +281,8 @@ static void watch(struct daemon *d)
     uv_signal_init(&d->loop, &d->interrupt);
     uv_signal_init(&d->loop, &d->hang_up);
     uv_timer_init(&d->loop, &d->watchdog);
-    d->terminate.data = d->interrupt.data = d->hang_up.data = d;
+    uv_timer_init(&d->loop, &d->second);
+    d->terminate.data = d->interrupt.data = d->hang_up.data = d->second.data = d;
     uv_signal_start(&d->terminate, on_stop, SIGTERM);
     uv_signal_start(&d->interrupt, on_stop, SIGINT);
     uv_signal_start(&d->hang_up, on_hang_up, SIGHUP);
@@ -274,8 +297,11 @@ static int serve(struct daemon *d)
     if (server_init(&d->server, &d->loop, d->store, d->settings) != 0)
         return failed(EXIT_STORE);
     d->server.ended = on_ended;
+    d->server.space = d->space;
     watch(d);
-    if (plug_in(d) != 0 || server_start(&d->server) != 0) {
+    if (plug_in(d) != 0 ||
+        monitor_start(&d->server, d->settings, &d->store_options, directory(d, d->settings), &d->monitor) != 0 ||
+        server_start(&d->server) != 0) {
         failed(EXIT_STORE);
         server_stop(&d->server, 0);
         uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -284,6 +310,8 @@ static int serve(struct daemon *d)
     log_line(LOG_LEVEL_INFO, "start", "holdfastd %s serves %s on port %d and %s", hf_version(),
              directory(d, d->settings), d->settings->port,
              *d->settings->unixsocket ? d->settings->unixsocket : "no unix socket");
+    monitor_started(d->monitor);
+    uv_timer_start(&d->second, on_second, SECOND_MS, SECOND_MS);
     notify_manager("READY=1");
     uv_run(&d->loop, UV_RUN_DEFAULT);
     return EXIT_DONE;
@@ -303,10 +331,13 @@ static int run(struct daemon *d)
         return status;
     uv_loop_init(&d->loop);
     status = serve(d);
+    monitor_stop(d->monitor);
+    d->monitor = NULL;
     close_store(d);
     server_release(&d->server);
     uv_run(&d->loop, UV_RUN_DEFAULT); /* what was posted at the end may have closed the last handles */
     uv_loop_close(&d->loop);
+    space_close(d->space);
     return status;
 }
 

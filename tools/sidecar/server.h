@@ -60,6 +60,7 @@ struct server {
     void (*pass_on)(struct call *call); /* a command that is not the local tier's; NULL: it fails with OFFLINE */
     /* A command was answered, `ns` after it was read. `command` is NULL for one that is not known here. */
     void (*observe)(struct server *server, const struct command *command, uint64_t ns, bool failed);
+    struct space *space; /* the local tier, as commands see it */
     struct upstreams *upstreams;
     struct pubsub *pubsub;
     struct metrics *metrics;

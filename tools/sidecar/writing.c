@@ -1,0 +1,250 @@
+#include "writing.h"
+
+#include "server.h"
+
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* How something failed: code and sentence. */
+struct failure {
+    int code; /* 0: it did not */
+    char sentence[256];
+};
+
+/* One call's writes. Its parts are what the store was given: single operations, and a batch for each namespace. */
+struct writing {
+    struct post post; /* to the loop, when all parts have ended */
+    struct server *server;
+    struct later *later; /* on the loop */
+    struct call *call;   /* in a worker, which waits for: */
+    sem_t ended;
+    struct reply answer;
+    bool tells_sum;           /* instead of `answer` */
+    int64_t sum;              /* by the completion */
+    atomic_size_t parts;      /* under way, and one while they are still being submitted */
+    struct failure submitted; /* the first part that was not taken */
+    struct failure completed; /* the first part that ended badly; the completion thread's until all have ended */
+};
+
+static void note_failure(struct failure *failure, int code, const char *sentence)
+{
+    if (failure->code != 0)
+        return;
+    failure->code = code;
+    snprintf(failure->sentence, sizeof(failure->sentence), "%s", sentence ? sentence : hf_code_text(code));
+}
+
+/* ---- the end ---- */
+
+static void write_reply(struct writing *w, struct reply *reply)
+{
+    const struct failure *failure = w->submitted.code != 0 ? &w->submitted : &w->completed;
+
+    if (failure->code != 0)
+        reply_failure(reply, failure->code, failure->sentence);
+    else if (w->tells_sum)
+        reply_integer(reply, w->sum);
+    else
+        reply_raw(reply, w->answer.bytes.bytes, w->answer.bytes.len);
+    reply->failed |= w->answer.failed;
+}
+
+static void release(struct writing *w)
+{
+    reply_release(&w->answer);
+    sem_destroy(&w->ended);
+    free(w);
+}
+
+/* On the loop thread. */
+static void leave(struct post *post)
+{
+    struct writing *w = (struct writing *)post;
+
+    write_reply(w, later_reply(w->later));
+    later_done(w->later);
+    release(w);
+}
+
+static bool was_last(struct writing *w)
+{
+    return atomic_fetch_sub_explicit(&w->parts, 1, memory_order_acq_rel) == 1;
+}
+
+/* On the completion thread: a part has ended. */
+static void part_done(void *ctx, const struct hf_result *result)
+{
+    struct writing *w = ctx;
+
+    if (result->code < 0)
+        note_failure(&w->completed, result->code, result->error);
+    w->sum = result->number;
+    if (!was_last(w))
+        return;
+    if (w->later)
+        server_post(w->server, &w->post);
+    else
+        sem_post(&w->ended);
+}
+
+/* ---- submitting ---- */
+
+static void part_taken(struct writing *w, int rc)
+{
+    if (rc < 0)
+        note_failure(&w->submitted, rc, hf_errmsg());
+    if (rc != 0)
+        (void)atomic_fetch_sub(&w->parts, 1); /* its completion will not come; ours still counts */
+}
+
+static void submit_one(struct writing *w, const struct hf_op *op)
+{
+    atomic_fetch_add(&w->parts, 1);
+    part_taken(w, hf_submit(w->server->store, op, part_done, w));
+}
+
+static int batch_add(struct hf_batch *batch, const struct hf_op *op)
+{
+    switch (op->kind) {
+    case HF_OP_SET: return hf_batch_set(batch, op->key, op->value, &op->set);
+    case HF_OP_DELETE: return hf_batch_delete(batch, op->key);
+    case HF_OP_INCR: return hf_batch_incr(batch, op->key, op->delta);
+    case HF_OP_EXPIRE_AT: return hf_batch_expire_at(batch, op->key, op->deadline_ms);
+    case HF_OP_PERSIST: return hf_batch_persist(batch, op->key);
+    }
+    return HF_EINVAL;
+}
+
+/* The operations of one namespace, of which there are `n_here`. */
+struct share {
+    const struct space_rules *rules;
+    const struct hf_op *ops;
+    size_t n, n_here;
+};
+
+static bool is_in(const struct writing *w, const struct share *share, const struct hf_op *op)
+{
+    return space_rules_of(w->server->space, op->key) == share->rules;
+}
+
+static void submit_batch(struct writing *w, const struct share *share)
+{
+    struct hf_batch *batch = NULL;
+    int rc = hf_batch_new(w->server->store, &batch);
+
+    for (size_t i = 0; i < share->n && rc == 0; i++) {
+        if (is_in(w, share, &share->ops[i]))
+            rc = batch_add(batch, &share->ops[i]);
+    }
+    atomic_fetch_add(&w->parts, 1);
+    part_taken(w, rc == 0 ? hf_batch_submit(batch, part_done, w) : rc);
+    hf_batch_free(batch);
+}
+
+/* One operation needs no batch: it is cheaper to share. */
+static void submit_share(struct writing *w, struct share *share)
+{
+    const struct hf_op *last = NULL;
+
+    for (size_t i = 0; i < share->n; i++) {
+        if (is_in(w, share, &share->ops[i])) {
+            last = &share->ops[i];
+            share->n_here++;
+        }
+    }
+    if (share->n_here == 1)
+        submit_one(w, last);
+    else if (share->n_here > 1)
+        submit_batch(w, share);
+}
+
+static void submit_together(struct writing *w, const struct hf_op *ops, size_t n)
+{
+    const struct space *space = w->server->space;
+
+    for (size_t i = 0; i <= space->n_rules; i++) {
+        struct share share = {.rules = i < space->n_rules ? &space->rules[i] : NULL, .ops = ops, .n = n};
+        submit_share(w, &share);
+    }
+}
+
+static void submit(struct writing *w, const struct hf_op *ops, size_t n, enum space_unity unity)
+{
+    if (unity == SPACE_TOGETHER && n > 1) {
+        submit_together(w, ops, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        submit_one(w, &ops[i]);
+}
+
+/* ---- the beginning ---- */
+
+/* NULL: there is no memory, and the call is answered. */
+static struct writing *new_writing(struct call *call)
+{
+    struct writing *w = calloc(1, sizeof(*w));
+
+    if (!w) {
+        reply_error(call->reply, "ERR out of memory: a write");
+        return NULL;
+    }
+    w->server = call->server;
+    w->post.run = leave;
+    sem_init(&w->ended, 0, 0);
+    atomic_init(&w->parts, 1);
+    if (call->scratch) {
+        w->call = call;
+        return w;
+    }
+    w->later = call_later(call);
+    if (!w->later) {
+        release(w);
+        return NULL;
+    }
+    return w;
+}
+
+/* Everything is submitted. */
+static void submitted(struct writing *w)
+{
+    bool last = was_last(w);
+
+    if (w->later) {
+        if (last)
+            leave(&w->post);
+        return;
+    }
+    while (!last && sem_wait(&w->ended) != 0) /* a signal came between */
+        continue;
+    write_reply(w, w->call->reply);
+    release(w);
+}
+
+void writing_begin(struct call *call, const struct hf_op *ops, size_t n, enum space_unity unity,
+                   struct reply *answer)
+{
+    struct writing *w = new_writing(call);
+
+    if (!w) {
+        reply_release(answer);
+        return;
+    }
+    w->answer = *answer;
+    *answer = (struct reply){0};
+    submit(w, ops, n, unity);
+    submitted(w);
+}
+
+void writing_begin_add(struct call *call, const struct hf_op *op)
+{
+    struct writing *w = new_writing(call);
+
+    if (!w)
+        return;
+    w->tells_sum = true;
+    submit_one(w, op);
+    submitted(w);
+}
