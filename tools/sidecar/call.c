@@ -5,7 +5,6 @@
 #include "client.h"
 #include "command.h"
 #include "later.h"
-#include "movable.h"
 #include "server.h"
 #include "settings.h"
 
@@ -93,8 +92,8 @@ size_t command_keys(const struct command *command, size_t argc, const struct hf_
 {
     size_t step = command->key_step > 0 ? (size_t)command->key_step : 1, n = 0;
 
-    if (command->flags & COMMAND_MOVABLE_KEYS)
-        return movable_keys(command, argc, argv, keys, capacity);
+    if (command->keys)
+        return command->keys(argc, argv, keys, capacity);
     if (command->first_key <= 0)
         return 0;
     for (size_t i = (size_t)command->first_key; i <= last_key(command, argc); i += step) {
@@ -407,7 +406,7 @@ static bool may_run(const struct call *call)
         return false;
     if (user->n_prefixes == 0 || !(command->flags & COMMAND_PASSED_ON))
         return true;
-    return (command->first_key > 0 || (command->flags & COMMAND_MOVABLE_KEYS)) && !(command->flags & COMMAND_ANY_KEYS);
+    return (command->first_key > 0 || command->keys) && !(command->flags & COMMAND_ANY_KEYS);
 }
 
 static bool refuse_rights(struct call *call)

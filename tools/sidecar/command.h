@@ -16,7 +16,6 @@ enum command_flags {
     COMMAND_ANY_KEYS = 1 << 8,  /* a script: it may touch keys that it does not name, so not for users with prefixes */
     COMMAND_BLOCKING = 1 << 9,  /* Redis may take as long for it as it likes */
     COMMAND_NEVER_PASSED = 1 << 10, /* Redis has it, and no client gets it */
-    COMMAND_MOVABLE_KEYS = 1 << 11, /* its keys are not, or not only, at fixed places (movable.h) */
 };
 
 /* What it returns when the keys cannot be told: the command is malformed, or names keys by a pattern. */
@@ -35,6 +34,7 @@ struct command {
     int first_key, last_key, key_step; /* of the arguments; first_key 0: none; last_key negative: from the end */
     const char *group;                 /* as COMMAND DOCS has it: "string" */
     const char *since;
+    keys_fn *keys; /* of one whose keys are not, or not only, at fixed places (movable.h); NULL: they are */
 };
 
 /* By name, in any case; NULL: not known. */
@@ -42,9 +42,7 @@ const struct command *command_find(struct hf_slice name);
 /* Call `each` for every command of the table. */
 void command_each(void (*each)(void *ctx, const struct command *command), void *ctx);
 
-/* The keys among the arguments, the first `capacity` of them into `keys`. Returns how many there are, or KEYS_UNKNOWN when that
- * cannot be told: the command is malformed, or names keys by a pattern. */
-#define KEYS_UNKNOWN SIZE_MAX
+/* The same for any command, KEYS_UNKNOWN included. */
 size_t command_keys(const struct command *command, size_t argc, const struct hf_slice *argv, struct hf_slice *keys,
                     size_t capacity);
 

@@ -4,8 +4,13 @@
 
 #include "command.h"
 
-/* As command_keys(), for a command with COMMAND_MOVABLE_KEYS. */
-size_t movable_keys(const struct command *command, size_t argc, const struct hf_slice *argv, struct hf_slice *keys,
-                    size_t capacity);
+keys_fn keys_counted_first;      /* numkeys key ... */
+keys_fn keys_counted_second;     /* timeout numkeys key ... */
+keys_fn keys_of_script;          /* script numkeys key ... */
+keys_fn keys_stored_and_counted; /* destination numkeys key ... */
+keys_fn keys_of_streams;         /* ... STREAMS key ... id ... */
+keys_fn keys_of_sort;            /* key ... [STORE destination] */
+keys_fn keys_of_radius;          /* key ... [STORE key | STOREDIST key] */
+keys_fn key_of_subcommand;       /* subcommand key ... */
 
 #endif

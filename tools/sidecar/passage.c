@@ -3,6 +3,7 @@
 
 #include "client.h"
 #include "command.h"
+#include "movable.h"
 #include "request.h"
 #include "server.h"
 #include "words.h"
@@ -125,7 +126,7 @@ static bool may_wait(const struct call *call)
 {
     if (!call->command || !(call->command->flags & COMMAND_BLOCKING))
         return false;
-    if (call->command->name[0] != 'x')
+    if (call->command->keys != keys_of_streams)
         return true;
     for (size_t i = 1; i < call->argc; i++) {
         if (word_is(call->argv[i], "BLOCK"))
