@@ -269,7 +269,8 @@ static int plug_in(struct daemon *d)
     struct upstreams_setup setup = {.loop = &d->loop, .store = d->store, .options = &d->store_options};
     int rc = upstreams_new(&setup, &d->server.upstreams);
 
-    d->server.pass_on = upstream_pass;
+    if (d->store_options.redis && *d->store_options.redis) /* else a command that nobody knows is told from one of Redis */
+        d->server.pass_on = upstream_pass;
     return rc == 0 ? pubsub_new(&d->loop, d->server.upstreams, &d->server.pubsub) : rc;
 }
 
