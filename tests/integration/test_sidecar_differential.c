@@ -516,7 +516,7 @@ static void compare_behind(struct world *w)
 {
     struct side ours = w->ours;
 
-    assert_string_equal(talk_ask(&w->ours.talks[0], "HOLDFAST WAIT 10000"), "+OK|");
+    assert_string_equal(talk_ask(&w->ours.talks[0], "HOLDFAST WAIT 10000"), ":1|");
     talk_open(&w->ours.talks[0], w->behind.socket);
     compare_contents(w);
     talk_close(&w->ours.talks[0]);
