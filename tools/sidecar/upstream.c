@@ -23,6 +23,7 @@ struct upstreams {
     uv_loop_t *loop;
     struct rule *rules;
     size_t n_rules;
+    bool has_redis;
     struct remote_settings settings;
     struct rounds sharing, hearing;
     bool closed;
@@ -132,8 +133,9 @@ int upstreams_new(const struct upstreams_setup *setup, struct upstreams **ret_up
     if (!all)
         return hf__fail(HF_ENOMEM, "out of memory: connections to Redis");
     all->loop = setup->loop;
+    all->has_redis = setup->options->redis && setup->options->redis[0];
     rc = copy_rules(all, setup->options);
-    if (rc == 0 && setup->options->redis && setup->options->redis[0])
+    if (rc == 0 && all->has_redis)
         rc = remote_settings_init(setup->options, &all->settings);
     if (rc != 0) {
         upstreams_close(all);
@@ -161,6 +163,16 @@ bool upstreams_share(const struct upstreams *upstreams, struct hf_slice key)
             found = rule;
     }
     return !found || found->shared;
+}
+
+void upstreams_when_shared(struct upstreams *upstreams, struct round_member *member)
+{
+    rounds_join(&upstreams->sharing, member);
+}
+
+const struct remote_settings *upstreams_remote(const struct upstreams *upstreams)
+{
+    return upstreams->has_redis ? &upstreams->settings : NULL;
 }
 
 void upstreams_close(struct upstreams *upstreams)
@@ -238,11 +250,17 @@ static void disconnect(struct upstream *up)
     lost(up);
 }
 
+/* Where the next answer goes: to the client only the last one, behind those that are owed to nobody. */
+static void aim(struct upstream *up)
+{
+    up->relay.to = up->n_owed == 0 && up->request.n_replies == 1 ? up->reply : NULL;
+}
+
 static void ask(struct upstream *up)
 {
     struct hf_bytes *bytes = &up->request.bytes;
 
-    up->relay.to = up->request.n_replies == 1 ? up->reply : NULL;
+    aim(up);
     if (remote_send(up->remote, bytes->bytes, bytes->len) != 0) {
         finish_with(up, "ERR", "out of memory: a command that is passed on");
         return;
@@ -267,8 +285,16 @@ static void take(struct upstream *up)
 {
     if (--up->request.n_replies == 0)
         answered(up);
-    else if (up->request.n_replies == 1)
-        up->relay.to = up->reply;
+    else
+        aim(up);
+}
+
+/* One to what nobody waits for. */
+static void take_owed(struct upstream *up)
+{
+    up->n_owed--;
+    if (up->step == ASKING)
+        aim(up);
 }
 
 /* An attribute stands in front of its reply; a push was asked for by nobody. */
@@ -280,7 +306,7 @@ static void on_reply(void *ctx, void *reply)
     if (up->relay.type == REDIS_REPLY_PUSH || up->relay.type == REDIS_REPLY_ATTR)
         return;
     if (up->n_owed > 0)
-        up->n_owed--;
+        take_owed(up);
     else if (up->step == ASKING)
         take(up);
     else
