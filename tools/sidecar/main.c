@@ -266,7 +266,8 @@ static int plug_in(struct daemon *d)
 {
     struct upstreams_setup setup = {.loop = &d->loop, .store = d->store, .options = &d->store_options};
 
-    d->server.pass_on = upstream_pass;
+    if (d->store_options.redis && *d->store_options.redis) /* else a command that nobody knows is told from one of Redis */
+        d->server.pass_on = upstream_pass;
     return upstreams_new(&setup, &d->server.upstreams);
 }
 
