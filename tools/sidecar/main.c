@@ -162,15 +162,19 @@ static void apply_options(struct daemon *d, struct settings *settings)
 /* As the file and the command line say together. */
 static int load_settings(struct daemon *d, struct settings **ret_settings)
 {
-    int rc = settings_load(d->options.config, ret_settings);
+    struct settings *settings;
+    int rc = settings_load(d->options.config, &settings);
 
     if (rc != 0)
         return rc;
-    apply_options(d, *ret_settings);
-    rc = settings_check(*ret_settings);
-    if (rc != 0)
-        settings_free(*ret_settings);
-    return rc;
+    apply_options(d, settings);
+    rc = settings_check(settings);
+    if (rc != 0) {
+        settings_free(settings);
+        return rc;
+    }
+    *ret_settings = settings;
+    return 0;
 }
 
 /* ---- the store ---- */
