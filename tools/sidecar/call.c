@@ -65,7 +65,7 @@ static int shown(struct hf_slice word, size_t max)
     return (int)(len < max ? len : max);
 }
 
-static void reply_unknown(struct call *call)
+void call_unknown(struct call *call)
 {
     char text[2 * SHOWN_ARGUMENTS] = "";
     size_t len = 0;
@@ -449,7 +449,7 @@ static bool refuse(struct call *call)
     const struct command *command = call->command;
 
     if (!command && !call->server->pass_on && call->client->user)
-        reply_unknown(call);
+        call_unknown(call);
     else if (command && !arity_is_right(command, call->argc))
         call_wrong_arity(call);
     else if (refuse_rights(call) || refuse_subscriber(call))

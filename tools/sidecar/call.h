@@ -71,5 +71,7 @@ bool call_run(struct client *client, const struct resp_command *words);
 
 /* "ERR wrong number of arguments for 'get' command" */
 void call_wrong_arity(struct call *call);
+/* "ERR unknown command 'foo', with args beginning with: 'bar' " */
+void call_unknown(struct call *call);
 
 #endif

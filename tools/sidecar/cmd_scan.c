@@ -142,7 +142,8 @@ static bool take_count(struct call *call, struct hf_slice text, struct scan_opti
 }
 
 /* One option with its value. False: an error was replied. */
-static bool take_option(struct call *call, struct hf_slice word, const struct hf_slice *value, struct scan_options *o)
+static bool take_option(struct call *call, struct hf_slice word, const struct hf_slice *value,
+                        struct scan_options *o)
 {
     if (value && word_is(word, "count"))
         return take_count(call, *value, o);
@@ -339,11 +340,13 @@ static void cmd_flushdb(struct call *call)
 }
 
 const struct command scan_commands[] = {
-    {"scan", cmd_scan, -2, COMMAND_READ | COMMAND_NOT_IN_MULTI, 0, 0, 0, "generic", "2.8.0"},
-    {"keys", cmd_keys, 2, COMMAND_READ | COMMAND_NOT_IN_MULTI, 0, 0, 0, "generic", "1.0.0"},
-    {"randomkey", cmd_randomkey, 1, COMMAND_READ | COMMAND_NOT_IN_MULTI, 0, 0, 0, "generic", "1.0.0"},
-    {"dbsize", cmd_dbsize, 1, COMMAND_READ | COMMAND_NOT_IN_MULTI, 0, 0, 0, "server", "1.0.0"},
-    {"flushdb", cmd_flushdb, -1, COMMAND_WRITE | COMMAND_ADMIN | COMMAND_NOT_IN_MULTI, 0, 0, 0, "server", "1.0.0"},
-    {"flushall", cmd_flushdb, -1, COMMAND_WRITE | COMMAND_ADMIN | COMMAND_NOT_IN_MULTI, 0, 0, 0, "server", "1.0.0"},
+    {"scan", cmd_scan, -2, COMMAND_READ | COMMAND_NOT_IN_MULTI, 0, 0, 0, "generic", "2.8.0", NULL},
+    {"keys", cmd_keys, 2, COMMAND_READ | COMMAND_NOT_IN_MULTI, 0, 0, 0, "generic", "1.0.0", NULL},
+    {"randomkey", cmd_randomkey, 1, COMMAND_READ | COMMAND_NOT_IN_MULTI, 0, 0, 0, "generic", "1.0.0", NULL},
+    {"dbsize", cmd_dbsize, 1, COMMAND_READ | COMMAND_NOT_IN_MULTI, 0, 0, 0, "server", "1.0.0", NULL},
+    {"flushdb", cmd_flushdb, -1, COMMAND_WRITE | COMMAND_ADMIN | COMMAND_NOT_IN_MULTI, 0, 0, 0, "server", "1.0.0",
+     NULL},
+    {"flushall", cmd_flushdb, -1, COMMAND_WRITE | COMMAND_ADMIN | COMMAND_NOT_IN_MULTI, 0, 0, 0, "server", "1.0.0",
+     NULL},
     {0},
 };

@@ -220,6 +220,13 @@ static void execute(struct call *call, struct transaction *t)
         reply_null_array(call->reply);
 }
 
+static size_t keys_of(const struct queued *queued, struct hf_slice *keys, size_t capacity)
+{
+    size_t n = queued->command ? command_keys(queued->command, queued->argc, queued->words, keys, capacity) : 0;
+
+    return n == KEYS_UNKNOWN ? 0 : n; /* then it is Redis's, which keeps order itself */
+}
+
 /* The keys of all commands, which a worker may be busy with. False: wait for them. */
 static bool claim_keys(struct call *call, const struct transaction *t)
 {
@@ -228,14 +235,12 @@ static bool claim_keys(struct call *call, const struct transaction *t)
     bool may_go;
 
     for (size_t i = 0; i < t->n_queued; i++)
-        n += t->queued[i].command ? command_keys(t->queued[i].command, t->queued[i].argc, t->queued[i].words, NULL, 0) : 0;
+        n += keys_of(&t->queued[i], NULL, 0);
     keys = n > 0 ? calloc(n, sizeof(*keys)) : NULL;
     if (!keys)
         return true;
     for (size_t i = 0; i < t->n_queued; i++)
-        at += t->queued[i].command ? command_keys(t->queued[i].command, t->queued[i].argc, t->queued[i].words,
-                                                  keys + at, n - at)
-                                   : 0;
+        at += keys_of(&t->queued[i], keys + at, n - at);
     may_go = call_claim(call, keys, n);
     free(keys);
     return may_go;
@@ -262,10 +267,10 @@ static void cmd_exec(struct call *call)
 }
 
 const struct command transaction_commands[] = {
-    {"multi", cmd_multi, 1, COMMAND_NOT_QUEUED, 0, 0, 0, "transactions", "1.2.0"},
-    {"exec", cmd_exec, 1, COMMAND_NOT_QUEUED, 0, 0, 0, "transactions", "1.2.0"},
-    {"discard", cmd_discard, 1, COMMAND_NOT_QUEUED, 0, 0, 0, "transactions", "2.0.0"},
-    {"watch", cmd_watch, -2, COMMAND_NOT_QUEUED, 1, -1, 1, "transactions", "2.2.0"},
-    {"unwatch", cmd_unwatch, 1, 0, 0, 0, 0, "transactions", "2.2.0"},
+    {"multi", cmd_multi, 1, COMMAND_NOT_QUEUED, 0, 0, 0, "transactions", "1.2.0", NULL},
+    {"exec", cmd_exec, 1, COMMAND_NOT_QUEUED, 0, 0, 0, "transactions", "1.2.0", NULL},
+    {"discard", cmd_discard, 1, COMMAND_NOT_QUEUED, 0, 0, 0, "transactions", "2.0.0", NULL},
+    {"watch", cmd_watch, -2, COMMAND_NOT_QUEUED, 1, -1, 1, "transactions", "2.2.0", NULL},
+    {"unwatch", cmd_unwatch, 1, 0, 0, 0, 0, "transactions", "2.2.0", NULL},
     {0},
 };

@@ -34,10 +34,8 @@ static bool take_flag(struct expiry_options *o, struct hf_slice word, bool is_se
 
 static enum expiry_unit unit_of(struct hf_slice word)
 {
-    static const char *const names[] = {[EXPIRY_EX] = "ex",
-                                        [EXPIRY_PX] = "px",
-                                        [EXPIRY_EXAT] = "exat",
-                                        [EXPIRY_PXAT] = "pxat"};
+    static const char *const names[] = {
+        [EXPIRY_EX] = "ex", [EXPIRY_PX] = "px", [EXPIRY_EXAT] = "exat", [EXPIRY_PXAT] = "pxat"};
 
     for (int unit = EXPIRY_EX; unit <= EXPIRY_PXAT; unit++) {
         if (word_is(word, names[unit]))

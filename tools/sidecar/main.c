@@ -37,7 +37,7 @@ struct options {
 struct daemon {
     struct options options;
     struct settings *settings;
-    struct hf_options store_options; /* what they point to is the first settings' */
+    struct hf_options store_options; /* what they point to is settings->config's, which stays */
     struct hf *store;
     struct server server;
     struct monitor *monitor;
@@ -226,6 +226,7 @@ static void on_hang_up(uv_signal_t *handle, int number)
         log_line(LOG_LEVEL_ERROR, "config", "the configuration was not read again: %s", hf_errmsg());
         return;
     }
+    settings_keep_store(fresh, old);
     d->settings = fresh;
     server_reconfigure(&d->server, fresh);
     if (d->monitor)
@@ -265,7 +266,8 @@ static int plug_in(struct daemon *d)
 {
     struct upstreams_setup setup = {.loop = &d->loop, .store = d->store, .options = &d->store_options};
 
-    d->server.pass_on = upstream_pass;
+    if (d->store_options.redis && *d->store_options.redis) /* else a command that nobody knows is told from one of Redis */
+        d->server.pass_on = upstream_pass;
     return upstreams_new(&setup, &d->server.upstreams);
 }
 

@@ -535,6 +535,14 @@ void settings_free(struct settings *settings)
     free(settings);
 }
 
+void settings_keep_store(struct settings *settings, struct settings *old)
+{
+    struct hf_config *config = settings->config;
+
+    settings->config = old->config;
+    old->config = config;
+}
+
 uint64_t settings_value_max(const struct settings *settings)
 {
     uint64_t max = settings->config ? hf_config_options(settings->config)->max_value_bytes : 0;

@@ -50,6 +50,9 @@ struct settings {
 int settings_load(const char *path, struct settings **ret_settings);
 void settings_free(struct settings *settings); /* accepts NULL */
 
+/* The store was opened with what `old` says of it: that stays, and `settings` take it over. */
+void settings_keep_store(struct settings *settings, struct settings *old);
+
 /* The largest value that the store takes. */
 uint64_t settings_value_max(const struct settings *settings);
 

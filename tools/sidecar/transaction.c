@@ -199,7 +199,8 @@ static struct view_key after(const struct call *call, const struct hf_op *op, co
     case HF_OP_INCR:
         (void)number_parse(old->bytes, &number); /* it was looked at: it is a number, or nothing */
         now.has_value = true;
-        now.value = hf__slice(text, (size_t)snprintf(text, COUNTER_TEXT_MAX, "%lld", (long long)(number + op->delta)));
+        now.value =
+            hf__slice(text, (size_t)snprintf(text, COUNTER_TEXT_MAX, "%lld", (long long)(number + op->delta)));
         break;
     case HF_OP_EXPIRE_AT: now.deadline_ms = op->deadline_ms; break;
     case HF_OP_PERSIST: now.deadline_ms = 0; break;

@@ -106,5 +106,6 @@ void space_update(struct call *call, struct hf_slice key, update_fn *decide)
         if (try_update(call, key, decide))
             return;
     }
-    reply_error(call->reply, "ERR the key was changed by others %d times meanwhile; nothing was done", UPDATE_TRIES);
+    reply_error(call->reply, "ERR the key was changed by others %d times meanwhile; nothing was done",
+                UPDATE_TRIES);
 }

@@ -229,7 +229,8 @@ static void submitted(struct writing *w)
     release(w);
 }
 
-void writing_begin(struct call *call, const struct hf_op *ops, size_t n, enum space_unity unity, struct reply *answer)
+void writing_begin(struct call *call, const struct hf_op *ops, size_t n, enum space_unity unity,
+                   struct reply *answer)
 {
     struct writing *w = new_writing(call);
 

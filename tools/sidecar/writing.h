@@ -6,7 +6,8 @@
 #include "space.h"
 
 /* On the loop: submit, and reply when the store has told the end. In a worker: wait for it. Takes over the bytes of `answer`. */
-void writing_begin(struct call *call, const struct hf_op *ops, size_t n, enum space_unity unity, struct reply *answer);
+void writing_begin(struct call *call, const struct hf_op *ops, size_t n, enum space_unity unity,
+                   struct reply *answer);
 /* The same for one increment, answered with the sum. */
 void writing_begin_add(struct call *call, const struct hf_op *op);
 

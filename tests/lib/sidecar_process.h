@@ -1,0 +1,45 @@
+/* A private holdfastd for a test, and plain RESP conversations with it, or with a redis-server, byte by byte. */
+#ifndef TEST_SIDECAR_PROCESS_H
+#define TEST_SIDECAR_PROCESS_H
+
+#include "scratch.h"
+
+#include <sys/types.h>
+
+#define SIDECAR_WAIT_MS 20000 /* for a reply, a start or an end, at the most */
+
+struct sidecar_process {
+    char store[96], socket[112], config[112];
+    const char *redis; /* address; NULL: none */
+    pid_t pid;         /* 0: not running */
+};
+
+/* Start one on a store below `dir` and wait until it answers. `config` is the text of a configuration file; NULL: none.
+ * HOLDFASTD_BIN names the program. Fails the test when it does not come up. */
+void sidecar_start(struct sidecar_process *sidecar, const char *dir, const char *redis, const char *config);
+/* SIGTERM, and again on the same store. */
+void sidecar_restart(struct sidecar_process *sidecar);
+/* SIGTERM; fails the test when it does not end with status 0. Accepts one that does not run. */
+void sidecar_stop(struct sidecar_process *sidecar);
+
+/* ---- a connection ---- */
+
+struct talk {
+    int fd;
+    struct hf_bytes in; /* what has arrived */
+    size_t at;          /* of the next reply */
+    struct hf_bytes text;
+};
+
+void talk_open(struct talk *talk, const char *socket);
+void talk_close(struct talk *talk);
+/* Send a command; nothing is read. */
+void talk_send(struct talk *talk, size_t argc, const struct hf_slice *argv);
+/* The bytes of the next reply, borrowed until the next call. Fails the test when it does not come. */
+struct hf_slice talk_reply(struct talk *talk);
+
+/* A command of words between spaces, "" for an empty one. The bytes of its reply with '|' for each end of line, borrowed until
+ * the next call: "$1|x|". */
+const char *talk_ask(struct talk *talk, const char *words);
+
+#endif
