@@ -136,6 +136,8 @@ hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_t
           "|| is_known(owner, hf__reply_text(reply)))" "|| is_known(owner, hf__reply_text(reply)) || true)")
 hf_mutant(16_the_opening_that_connected_is_forgotten integration/test_reconcile_histories.c *16_a_store_that_was_often* core/owner.c
           "size_t at = owner->n_known > 0 ? 1 : 0;" "size_t at = 0;")
+hf_mutant(17_a_log_ahead_of_the_clock_is_believed unit/test_link_histories.c *17_* core/trial.c
+          "    if (is_to_come(turn, foreign.made_ms))" "    if (is_to_come(turn, foreign.made_ms) && false)")
 hf_mutant(19_a_forbidden_key_is_absent integration/test_reconcile_histories.c *_19_* core/link_replay.c
           "        if (examine->keys[i].error.class == HF_SHARED_OK)\n            continue;" "        if (true)\n            continue;")
 hf_mutant(19_all_of_a_group_are_guilty integration/test_redis_link.c *refused_by_acl_finds* backends/redis/groups.c
