@@ -158,6 +158,9 @@ hf_mutant(A3_an_increment_is_not_tentative unit/test_link_histories.c *A3_* core
           ".tentative = owed == HF_OWED_LANE && found->top && found->top->op == HF_ENTRY_INCR" ".tentative = false")
 hf_mutant(A3_the_answer_is_not_installed unit/test_link_histories.c *A3_* core/write.c
           "            !hf__slice_eq(found.value, entry.value)) {" "            false) {")
+hf_mutant(A4_an_intent_without_outcome_is_nothing integration/test_decide.c *by_the_intent_alone* core/intent.c
+          "    atomic_fetch_add(&store->intents.n_left, 1);\n    add(store, intent);\n    return 0;"
+          "    intent_free(intent);\n    return 0;")
 hf_mutant(A5_what_was_refused_is_shared unit/test_link.c *what_was_refused* core/lookup.c
           "atomic_load(&found->top->state) == HF_VERSION_SETTLED" "true")
 hf_mutant(A5_a_scan_verifies_nothing unit/test_link.c *a_scan_says* core/scan.c
