@@ -78,6 +78,8 @@ hf_mutant(10_a_dead_base_is_a_change integration/test_reconcile_histories.c *10_
           "return SAME; /* it has died of itself */" "return DIFFERENT;")
 hf_mutant(11_the_longest_life_wins_always integration/test_reconcile_histories.c *11_a_life_made_shorter* core/judge.c
           "    return theirs_changed ? longer" "    return theirs_changed || true ? longer")
+hf_mutant(no_ttl_is_not_the_longest_life integration/test_reconcile.c *lives_changed_while_away* core/judge.c
+          "    if (a == 0 || b == 0)\n        return 0;\n    return a > b ? a : b;" "    return a > b ? a : b;")
 hf_mutant(11_increments_carry_no_deadline integration/test_reconcile_histories.c *11_an_increment* core/link_lane.c
           ".deadline_ms = hf__turn_to_redis_ms(&link->turn, e->deadline_ms)" ".deadline_ms = 0")
 hf_mutant(12_copies_that_others_had_changed_are_given_back unit/test_link_histories.c *others_had_changed* core/link_resend.c
