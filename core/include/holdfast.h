@@ -104,6 +104,9 @@ HF_API void hf_buf_release(struct hf_buf *buf);
 
 struct hf; /* a store handle */
 
+/* When a write is acknowledged, and when a reader of this store sees it: nothing before that point is shown here. Where there
+ * is a change log, Redis may be sent a write while it is synced, so that another node may read what a power cut here then
+ * takes; it was never acknowledged, and comes back through the change log. */
 enum hf_durability {
     HF_DURABILITY_ALWAYS = 0, /* acknowledged after fdatasync: survives kill -9 and power loss */
     HF_DURABILITY_INTERVAL,   /* acknowledged after write(); synced every sync_interval_ms: survives kill -9,
