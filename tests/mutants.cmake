@@ -96,6 +96,8 @@ hf_mutant(12_counters_begin_again unit/test_link_histories.c *12_increments_that
           "if (r->why == HF_ENTRY_RESEED && !r->lanes_done)" "if (false)")
 hf_mutant(13_no_increment_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/settle.c
           "        settled.what |= HF_LEFT_RETAIN;" "        settled.what |= 0;")
+hf_mutant(13_no_increment_is_retained_for_a_failover integration/test_reconcile_histories.c *13_a_lagging* core/settle.c
+          "        settled.what |= HF_LEFT_RETAIN;" "        settled.what |= 0;")
 hf_mutant(13_no_delete_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/link_send.c
           "if (s->op == HF_SHARED_DELETE && outcome != HF_OUTCOME_PARKED)" "if (false)")
 hf_mutant(13_what_is_no_longer_retained_is_not_told unit/test_link_histories.c *13_what_is_no_longer* core/link_resend.c
