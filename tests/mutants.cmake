@@ -206,6 +206,10 @@ hf_mutant(A14_a_refused_log_entry_is_nothing integration/test_redis_link.c *miss
           "hf__reply_is_nil(reply) || hf__reply_is_error(reply)" "hf__reply_is_nil(reply)")
 hf_mutant(A14_a_lanes_refused_log_entry_is_nothing unit/test_link_histories.c *A14_* core/link_lane.c
           "outcome == HF_LANE_APPLIED && lane->log.missing" "false")
+hf_mutant(conflicts_a_full_log_takes_more unit/test_conflicts.c *no_room_for_its_conflict* core/link_replay.c
+          "    *verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PENDING};\n" "")
+hf_mutant(conflicts_what_makes_room_is_not_counted unit/test_conflicts.c *makes_room_and_is_counted* core/checkpoint.c
+          "            atomic_fetch_add(&run->store->lost_conflicts, 1);" "            (void)0;")
 hf_mutant(conflicts_requeue_is_not_recovered unit/test_conflicts.c *kill_9_at_any_point_of_a_requeue* core/unlist.c
           "store->read_only || hf__settle_unlist" "true || hf__settle_unlist")
 hf_mutant(conflicts_unlisted_by_any_commit unit/test_conflicts.c *a_commit_takes_nothing_off_before* core/settle.c
