@@ -341,6 +341,51 @@ static void test_operator__a_dry_run_tells_why_a_change_would_be_parked(void **s
     reconcile(f, 2);
 }
 
+/* What a dry run says of a loss, to people and to programs. */
+static void assert_tells_loss(struct tool *f, const char *sentence, const char *then)
+{
+    const cJSON *losses;
+    cJSON *json;
+
+    run(f, "reconcile", "--dry-run", NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->out, sentence));
+    run(f, "reconcile", "--dry-run", "--json", NULL);
+    json = json_of(f);
+    losses = member(json, "losses");
+    assert_int_equal(cJSON_GetArraySize(losses), 1);
+    assert_string_equal(member(cJSON_GetArrayItem(losses, 0), "namespace")->valuestring, "");
+    assert_string_equal(member(cJSON_GetArrayItem(losses, 0), "then")->valuestring, then);
+    cJSON_Delete(json);
+}
+
+static void test_operator__a_dry_run_tells_of_losses_that_the_replay_would_meet(void **state)
+{
+    struct tool *f = *state;
+    char node[48];
+    cJSON *json;
+
+    start(f);
+    set_online(f, "k", "v");
+    run(f, "incr", "n", NULL);
+    run(f, "incr", "n", NULL);
+    run(f, "reconcile", "--dry-run", "--json", NULL);
+    assert_non_null(strstr(f->out, "\"losses\":[]"));
+    run(f, "status", "--json", NULL);
+    json = json_of(f);
+    snprintf(node, sizeof(node), "%s", member(json, "node")->valuestring);
+    cJSON_Delete(json);
+    freeReplyObject(redis_server_command(&f->server, "SET _hf::mark:%s 1", node));
+    assert_tells_loss(f, "Redis was rolled back to an older copy, namespace '': what came after", "resend");
+    freeReplyObject(redis_server_command(&f->server, "FLUSHALL"));
+    assert_tells_loss(f, "Redis was flushed, namespace '': nothing is sent before", "hold");
+    redis_server_kill(&f->server);
+    assert_int_equal(redis_server_restart(&f->server), 0);
+    assert_tells_loss(f, "Redis was restarted empty, namespace '': the copies held here are given back", "reseed");
+    reconcile(f, 0);
+    assert_string_equal(in_redis(f, "n"), "2");
+}
+
 static void test_operator__a_dry_run_without_redis_is_offline(void **state)
 {
     struct tool *f = *state;
@@ -706,6 +751,7 @@ int main(void)
         CASE(test_operator__a_dry_run_tells_and_changes_nothing),
         CASE(test_operator__a_dry_run_leaves_both_tiers_as_they_are),
         CASE(test_operator__a_dry_run_tells_why_a_change_would_be_parked),
+        CASE(test_operator__a_dry_run_tells_of_losses_that_the_replay_would_meet),
         CASE(test_operator__a_dry_run_without_redis_is_offline),
         CASE(test_operator__a_requeued_entry_is_sent_again),
         CASE(test_operator__all_that_is_parked_is_requeued_or_dropped),
