@@ -44,6 +44,8 @@ hf_mutant(bounds_a_key_counts_twice unit/test_bounds.c *counted_as_in_a_model* c
           "    else if (!counted)" "    else")
 hf_mutant(bounds_drop_without_a_gap unit/test_bounds.c *exactly_the_oldest* core/pending_drop.c
           "        rc = leave_gap(t, row->key, row->last_lsn, row->made_ms);" "        rc = 0;")
+hf_mutant(bounds_a_gap_is_compared_never unit/test_bounds.c *compared_at_the_next_reconcile* core/link_sweep.c
+          "        if (!sweep->gaps_done) {" "        if (!sweep->gaps_done && false) {")
 hf_mutant(outage_local_without_a_gap unit/test_outage_policy.c *survive_a_kill* core/drain.c
           "    return store->local->ops->gap_put(txn, &gap);" "    return 0;")
 hf_mutant(outage_local_value_as_base unit/test_outage_policy.c *knows_no_base* core/drain.c
