@@ -12,33 +12,12 @@
 
 /* ---- the server ---- */
 
-struct facts_ask {
-    struct hf_ask ask; /* first */
-    struct hf_shared_facts facts;
-};
-
-static void facts_done(void *ctx, struct hf_shared_facts *facts)
-{
-    hf__ask_done(ctx, &facts->error);
-}
-
-static int send_facts(struct hf_ask *ask, struct hf_shared_tier *tier)
-{
-    struct facts_ask *a = (struct facts_ask *)ask;
-
-    return tier->ops->send_facts(tier, &a->facts);
-}
-
 static void ask_server(struct hf *store, struct hf_doctor_facts *facts)
 {
-    struct facts_ask a = {.ask = {.send = send_facts}, .facts = {.done = facts_done}};
-
-    a.facts.ctx = &a.ask;
     facts->has_shared_tier = store->link != NULL;
     if (!facts->has_shared_tier)
         return;
-    facts->asked = hf__link_ask(store, &a.ask) == 0;
-    facts->shared = a.facts;
+    facts->asked = hf__ask_facts(store, &facts->shared) == 0;
     if (!facts->asked)
         snprintf(facts->why_not, sizeof(facts->why_not), "%s", hf_errmsg());
 }

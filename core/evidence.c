@@ -47,6 +47,12 @@ enum hf_evidence hf__evidence(const struct hf_history *known, const struct hf_hi
     return HF_EVIDENCE_AS_KNOWN;
 }
 
+bool hf__evidence_is_loss(enum hf_evidence evidence)
+{
+    return evidence == HF_EVIDENCE_EMPTIED || evidence == HF_EVIDENCE_FLUSHED ||
+           evidence == HF_EVIDENCE_ROLLED_BACK;
+}
+
 enum hf_loss_policy hf__evidence_policy(enum hf_evidence evidence, enum hf_loss_policy policy)
 {
     if (policy != HF_LOSS_BY_EVIDENCE)

@@ -4,6 +4,7 @@
 #define HF_EVIDENCE_H
 
 #include <holdfast.h>
+#include <stdbool.h>
 
 enum hf_evidence {
     HF_EVIDENCE_AS_KNOWN = 0, /* or never seen before: there is nothing to compare with */
@@ -25,6 +26,9 @@ enum hf_server_life { HF_SERVER_UNKNOWN = 0, HF_SERVER_SAME, HF_SERVER_RESTARTED
 /* Judge by epoch, mark and the log's newest id. */
 enum hf_evidence hf__evidence(const struct hf_history *known, const struct hf_history *found, bool log_missing,
                               enum hf_server_life life);
+
+/* Something that Redis had is gone. */
+bool hf__evidence_is_loss(enum hf_evidence evidence);
 
 /* A namespace's policy for a loss, or what the evidence asks for. */
 enum hf_loss_policy hf__evidence_policy(enum hf_evidence evidence, enum hf_loss_policy policy);

@@ -153,3 +153,33 @@ int hf__ask_examine(struct hf *store, struct hf_ask_examine *ask)
     ask->examine.ctx = ask;
     return hf__link_ask(store, &ask->ask);
 }
+
+/* ---- facts ---- */
+
+struct facts_ask {
+    struct hf_ask ask; /* first */
+    struct hf_shared_facts facts;
+};
+
+static void facts_done(void *ctx, struct hf_shared_facts *facts)
+{
+    hf__ask_done(ctx, &facts->error);
+}
+
+static int send_facts(struct hf_ask *ask, struct hf_shared_tier *tier)
+{
+    struct facts_ask *a = (struct facts_ask *)ask;
+
+    return tier->ops->send_facts(tier, &a->facts);
+}
+
+int hf__ask_facts(struct hf *store, struct hf_shared_facts *ret_facts)
+{
+    struct facts_ask a = {.ask = {.send = send_facts}, .facts = {.done = facts_done}};
+    int rc;
+
+    a.facts.ctx = &a.ask;
+    rc = hf__link_ask(store, &a.ask);
+    *ret_facts = a.facts;
+    return rc;
+}

@@ -47,6 +47,9 @@ struct hf_ask_examine {
 };
 int hf__ask_examine(struct hf *store, struct hf_ask_examine *ask);
 
+/* What the server says of itself. Its error says what was not answered, also when this succeeds. */
+int hf__ask_facts(struct hf *store, struct hf_shared_facts *ret_facts);
+
 /* ---- the link's part ---- */
 
 /* The connection stands: take questions, and send those that wait. */

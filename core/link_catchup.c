@@ -78,7 +78,7 @@ static void no_memory(struct hf_link *link)
 
 /* ---- the server ---- */
 
-static enum hf_server_life life_of(const struct hf_link *link, const struct hf_shared_facts *facts)
+enum hf_server_life hf__link_life_of(const struct hf_link *link, const struct hf_shared_facts *facts)
 {
     if (facts->error.class != HF_SHARED_OK || !facts->has_info || !link->run_id[0])
         return HF_SERVER_UNKNOWN;
@@ -95,7 +95,7 @@ static void facts_done(void *ctx, struct hf_shared_facts *facts)
         return;
     if (facts->track != HF_TRACK_AS_IS)
         link->tracking = facts->tracking;
-    link->life = life_of(link, facts); /* what this user may not read only makes it unknown */
+    link->life = hf__link_life_of(link, facts); /* what this user may not read only makes it unknown */
     link->catch_up = HF_CATCH_UP_EPOCH;
     hf__link_pump(link);
 }
@@ -310,12 +310,6 @@ static int know_as_before(struct hf_link *link, struct hf_ns *ns)
     return hf__ns_set_epoch(ns, cursor->epoch);
 }
 
-static bool is_loss(enum hf_evidence evidence)
-{
-    return evidence == HF_EVIDENCE_EMPTIED || evidence == HF_EVIDENCE_FLUSHED ||
-           evidence == HF_EVIDENCE_ROLLED_BACK;
-}
-
 static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoch)
 {
     struct hf_ns *ns = current_ns(link);
@@ -325,7 +319,7 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     struct hf_history found = {.epoch = epoch->epoch, .log_id = epoch->log_last_id, .mark = epoch->mark};
 
     link->evidence = hf__evidence(&known, &found, epoch->log_missing, link->life);
-    ns->losing = is_loss(link->evidence);
+    ns->losing = hf__evidence_is_loss(link->evidence);
     if (link->evidence == HF_EVIDENCE_EMPTIED || link->evidence == HF_EVIDENCE_FLUSHED) {
         take_loss(link);
         return;

@@ -507,5 +507,7 @@ void hf__link_restart_catch_up(struct hf_link *link);
 void hf__link_catch_up(struct hf_link *link);
 /* An entry could not be appended: look what is there instead. */
 void hf__link_log_is_gone(struct hf_link *link);
+/* Whether the server is the one that the cursors speak of. With the mutex held, or on the link thread. */
+enum hf_server_life hf__link_life_of(const struct hf_link *link, const struct hf_shared_facts *facts);
 
 #endif

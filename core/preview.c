@@ -74,6 +74,7 @@ static void copy_cursors(void *ctx, struct hf_link *link)
         memcpy(p->epoch, p->ns->epoch, sizeof(p->epoch));
         memcpy(p->log_id, p->ns->log_id, sizeof(p->log_id));
         p->mark = p->ns->mark;
+        p->known_mark = p->mark > p->ns->recovered_mark ? p->mark : p->ns->recovered_mark;
         p->fresh = p->ns->fresh;
     }
     copy_notes(b->run, &link->notes);
@@ -92,6 +93,16 @@ static uint64_t number_of(const struct hf_shared_seen *seen)
                : 0;
 }
 
+/* By epoch and mark; the logs are read later, and only for what they name. */
+static enum hf_evidence evidence_of(const struct hf_preview_run *run, const struct hf_preview_ns *p,
+                                    const char *found_epoch)
+{
+    struct hf_history known = {.epoch = p->epoch, .log_id = "", .mark = p->known_mark};
+    struct hf_history found = {.epoch = found_epoch, .log_id = "", .mark = p->found_mark};
+
+    return hf__evidence(&known, &found, false, run->life);
+}
+
 /* As at catch-up: Redis's own word on the mark holds, but for one that is gone while its history is there. */
 static void take_bookkeeping(struct hf_preview_run *run, struct hf_preview_ns *p,
                              const struct hf_shared_seen *epoch, const struct hf_shared_seen *mark)
@@ -102,6 +113,7 @@ static void take_bookkeeping(struct hf_preview_run *run, struct hf_preview_ns *p
     if (epoch->kind == HF_SHARED_STRING && epoch->value.len < sizeof(found))
         memcpy(found, epoch->value.data, epoch->value.len);
     p->found_mark = number_of(mark);
+    p->evidence = evidence_of(run, p, found);
     same = found[0] && strcmp(found, p->epoch) == 0;
     if (run->caught_up && same)
         return;
@@ -546,6 +558,51 @@ int hf_preview(struct hf *store, int (*each)(void *ctx, const struct hf_preview 
         rc = preview_rows(&run);
     if (rc == 0)
         rc = hf__preview_lanes(&run);
+    release(&run);
+    return rc;
+}
+
+/* ---- losses ---- */
+
+/* Without the right to ask it stays unknown, as at catch-up. */
+static int ask_life(struct hf_preview_run *run)
+{
+    struct hf_link *link = run->store->link;
+    struct hf_shared_facts facts;
+    int rc = hf__ask_facts(run->store, &facts);
+
+    if (rc != 0 && facts.error.class == HF_SHARED_LINK)
+        return rc;
+    pthread_mutex_lock(&link->mutex);
+    run->life = hf__link_life_of(link, &facts);
+    pthread_mutex_unlock(&link->mutex);
+    return 0;
+}
+
+static int tell_loss(const struct hf_preview_ns *p, int (*each)(void *ctx, const struct hf_loss *loss), void *ctx)
+{
+    struct hf_loss loss = {.prefix = hf__slice(p->ns->prefix.data, p->ns->prefix.len),
+                           .found = hf__evidence_text(p->evidence),
+                           .policy = p->evidence == HF_EVIDENCE_ROLLED_BACK
+                                         ? HF_LOSS_BY_EVIDENCE
+                                         : hf__evidence_policy(p->evidence, p->ns->on_loss)};
+
+    return hf__evidence_is_loss(p->evidence) ? each(ctx, &loss) : 0;
+}
+
+int hf_preview_losses(struct hf *store, int (*each)(void *ctx, const struct hf_loss *loss), void *ctx)
+{
+    struct hf_preview_run run = {.store = store};
+    int rc = hf__check_handle(store, false);
+
+    if (rc == 0 && !store->link)
+        rc = hf__fail(HF_EOFFLINE, "the store was opened without a shared tier: there is nothing to be lost");
+    if (rc == 0)
+        rc = ask_life(&run);
+    if (rc == 0)
+        rc = begin(&run);
+    for (size_t i = 0; rc == 0 && i < store->namespaces.n; i++)
+        rc = tell_loss(&run.namespaces[i], each, ctx);
     release(&run);
     return rc;
 }

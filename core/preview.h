@@ -15,7 +15,9 @@ struct hf_preview_ns {
     struct hf_buf log_key;
     uint64_t mark;       /* that the lane goes on from */
     uint64_t found_mark; /* that Redis holds */
+    uint64_t known_mark; /* that Redis had, as we know */
     bool fresh;          /* this epoch began without us */
+    enum hf_evidence evidence;
 };
 
 struct hf_preview_run {
@@ -26,6 +28,7 @@ struct hf_preview_run {
     struct hf_preview_ns *namespaces; /* as those of the store */
     bool caught_up;                   /* the link has believed these marks and epochs already */
     bool no_scripts;
+    enum hf_server_life life;
     uint64_t sent_lsn, maybe_sent_lsn;
     struct hf_notes foreign;            /* what other nodes did, by the link's notes and the logs */
     struct hf_notes own;                /* what Redis has of ours, by the logs */

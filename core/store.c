@@ -543,9 +543,9 @@ static int open_owner(struct hf *store, const struct remembered *was)
     if (rc == 0)
         rc = hf__checkpoint_count(store);
     if (rc == 0)
-        rc = hf__checkpoint_start(store);
-    if (rc == 0)
         rc = start_link(store);
+    if (rc == 0)
+        rc = hf__checkpoint_start(store); /* whose thread looks at the link */
     return rc;
 }
 

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define AHEAD_MS 1000 /* a turn may have begun so long before what is read in it was written */
+
 void hf__trial_free(struct hf_trial *trial)
 {
     if (!trial)
@@ -50,6 +52,12 @@ int hf__trial_fill(struct hf *store, struct hf_send *s, const struct hf_pending_
     return rc;
 }
 
+/* A time still to come is none: Redis's clock was set back since, and goes on giving ids of the old time to its log. */
+static bool is_to_come(const struct hf_turn *turn, int64_t made_ms)
+{
+    return made_ms - turn->now_ms > AHEAD_MS + turn->uncertainty_ms;
+}
+
 /* The later of what the row and this pass know. */
 static struct hf_foreign known_foreign(const struct hf_turn *turn, const struct hf_notes *notes,
                                        const struct hf_trial *trial)
@@ -60,6 +68,8 @@ static struct hf_foreign known_foreign(const struct hf_turn *turn, const struct 
     if (note && hf__foreign_replaces(&note->foreign, &foreign))
         foreign = note->foreign;
     foreign.made_ms = hf__turn_from_redis_ms(turn, foreign.made_ms);
+    if (is_to_come(turn, foreign.made_ms))
+        foreign.uncertainty_ms = HF_TIME_UNCERTAIN_MS;
     return foreign;
 }
 

@@ -44,6 +44,8 @@ hf_mutant(bounds_a_key_counts_twice unit/test_bounds.c *counted_as_in_a_model* c
           "    else if (!counted)" "    else")
 hf_mutant(bounds_drop_without_a_gap unit/test_bounds.c *exactly_the_oldest* core/pending_drop.c
           "        rc = leave_gap(t, row->key, row->last_lsn, row->made_ms);" "        rc = 0;")
+hf_mutant(bounds_a_gap_is_compared_never unit/test_bounds.c *compared_at_the_next_reconcile* core/link_sweep.c
+          "        if (!sweep->gaps_done) {" "        if (!sweep->gaps_done && false) {")
 hf_mutant(outage_local_without_a_gap unit/test_outage_policy.c *survive_a_kill* core/drain.c
           "    return store->local->ops->gap_put(txn, &gap);" "    return 0;")
 hf_mutant(outage_local_value_as_base unit/test_outage_policy.c *knows_no_base* core/drain.c
@@ -78,6 +80,8 @@ hf_mutant(10_a_dead_base_is_a_change integration/test_reconcile_histories.c *10_
           "return SAME; /* it has died of itself */" "return DIFFERENT;")
 hf_mutant(11_the_longest_life_wins_always integration/test_reconcile_histories.c *11_a_life_made_shorter* core/judge.c
           "    return theirs_changed ? longer" "    return theirs_changed || true ? longer")
+hf_mutant(no_ttl_is_not_the_longest_life integration/test_reconcile.c *lives_changed_while_away* core/judge.c
+          "    if (a == 0 || b == 0)\n        return 0;\n    return a > b ? a : b;" "    return a > b ? a : b;")
 hf_mutant(11_increments_carry_no_deadline integration/test_reconcile_histories.c *11_an_increment* core/link_lane.c
           ".deadline_ms = hf__turn_to_redis_ms(&link->turn, e->deadline_ms)" ".deadline_ms = 0")
 hf_mutant(12_copies_that_others_had_changed_are_given_back unit/test_link_histories.c *others_had_changed* core/link_resend.c
@@ -93,6 +97,8 @@ hf_mutant(12_a_gap_in_the_log_is_nothing integration/test_reconcile_histories.c 
 hf_mutant(12_counters_begin_again unit/test_link_histories.c *12_increments_that_wait* core/link_resend.c
           "if (r->why == HF_ENTRY_RESEED && !r->lanes_done)" "if (false)")
 hf_mutant(13_no_increment_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/settle.c
+          "        settled.what |= HF_LEFT_RETAIN;" "        settled.what |= 0;")
+hf_mutant(13_no_increment_is_retained_for_a_failover integration/test_reconcile_histories.c *13_a_lagging* core/settle.c
           "        settled.what |= HF_LEFT_RETAIN;" "        settled.what |= 0;")
 hf_mutant(13_no_delete_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/link_send.c
           "if (s->op == HF_SHARED_DELETE && outcome != HF_OUTCOME_PARKED)" "if (false)")
@@ -136,6 +142,8 @@ hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_t
           "|| is_known(owner, hf__reply_text(reply)))" "|| is_known(owner, hf__reply_text(reply)) || true)")
 hf_mutant(16_the_opening_that_connected_is_forgotten integration/test_reconcile_histories.c *16_a_store_that_was_often* core/owner.c
           "size_t at = owner->n_known > 0 ? 1 : 0;" "size_t at = 0;")
+hf_mutant(17_a_log_ahead_of_the_clock_is_believed unit/test_link_histories.c *17_* core/trial.c
+          "    if (is_to_come(turn, foreign.made_ms))" "    if (is_to_come(turn, foreign.made_ms) && false)")
 hf_mutant(19_a_forbidden_key_is_absent integration/test_reconcile_histories.c *_19_* core/link_replay.c
           "        if (examine->keys[i].error.class == HF_SHARED_OK)\n            continue;" "        if (true)\n            continue;")
 hf_mutant(19_all_of_a_group_are_guilty integration/test_redis_link.c *refused_by_acl_finds* backends/redis/groups.c
@@ -156,6 +164,9 @@ hf_mutant(A3_an_increment_is_not_tentative unit/test_link_histories.c *A3_* core
           ".tentative = owed == HF_OWED_LANE && found->top && found->top->op == HF_ENTRY_INCR" ".tentative = false")
 hf_mutant(A3_the_answer_is_not_installed unit/test_link_histories.c *A3_* core/write.c
           "            !hf__slice_eq(found.value, entry.value)) {" "            false) {")
+hf_mutant(A4_an_intent_without_outcome_is_nothing integration/test_decide.c *by_the_intent_alone* core/intent.c
+          "    atomic_fetch_add(&store->intents.n_left, 1);\n    add(store, intent);\n    return 0;"
+          "    intent_free(intent);\n    return 0;")
 hf_mutant(A5_what_was_refused_is_shared unit/test_link.c *what_was_refused* core/lookup.c
           "atomic_load(&found->top->state) == HF_VERSION_SETTLED" "true")
 hf_mutant(A5_a_scan_verifies_nothing unit/test_link.c *a_scan_says* core/scan.c
@@ -197,6 +208,10 @@ hf_mutant(A14_a_refused_log_entry_is_nothing integration/test_redis_link.c *miss
           "hf__reply_is_nil(reply) || hf__reply_is_error(reply)" "hf__reply_is_nil(reply)")
 hf_mutant(A14_a_lanes_refused_log_entry_is_nothing unit/test_link_histories.c *A14_* core/link_lane.c
           "outcome == HF_LANE_APPLIED && lane->log.missing" "false")
+hf_mutant(conflicts_a_full_log_takes_more unit/test_conflicts.c *no_room_for_its_conflict* core/link_replay.c
+          "    *verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PENDING};\n" "")
+hf_mutant(conflicts_what_makes_room_is_not_counted unit/test_conflicts.c *makes_room_and_is_counted* core/checkpoint.c
+          "            atomic_fetch_add(&run->store->lost_conflicts, 1);" "            (void)0;")
 hf_mutant(conflicts_requeue_is_not_recovered unit/test_conflicts.c *kill_9_at_any_point_of_a_requeue* core/unlist.c
           "store->read_only || hf__settle_unlist" "true || hf__settle_unlist")
 hf_mutant(conflicts_unlisted_by_any_commit unit/test_conflicts.c *a_commit_takes_nothing_off_before* core/settle.c

@@ -104,6 +104,9 @@ HF_API void hf_buf_release(struct hf_buf *buf);
 
 struct hf; /* a store handle */
 
+/* When a write is acknowledged, and when a reader of this store sees it: nothing before that point is shown here. Where there
+ * is a change log, Redis may be sent a write while it is synced, so that another node may read what a power cut here then
+ * takes; it was never acknowledged, and comes back through the change log. */
 enum hf_durability {
     HF_DURABILITY_ALWAYS = 0, /* acknowledged after fdatasync: survives kill -9 and power loss */
     HF_DURABILITY_INTERVAL,   /* acknowledged after write(); synced every sync_interval_ms: survives kill -9,
@@ -725,6 +728,16 @@ struct hf_preview {
 };
 /* Look at the live data and tell, changing nothing there or here. Until `each` returns non-zero. HF_EOFFLINE. */
 HF_API int hf_preview(struct hf *store, int (*each)(void *ctx, const struct hf_preview *preview), void *ctx);
+
+/* A loss of Redis's data that the replay would meet first. */
+struct hf_loss {
+    struct hf_slice prefix; /* of the namespace; borrowed from the store */
+    const char *found;      /* "Redis was flushed", ...; a constant */
+    enum hf_loss_policy
+        policy; /* what would be done; HF_LOSS_BY_EVIDENCE: send again what came after the older copy */
+};
+/* Look at epochs and marks, and tell each loss. What the change logs alone would tell is not told. As hf_preview. */
+HF_API int hf_preview_losses(struct hf *store, int (*each)(void *ctx, const struct hf_loss *loss), void *ctx);
 
 /* What each tier holds of a key, since when, and why. */
 struct hf_explanation {

@@ -2,9 +2,11 @@
  * outage. An outage is a run with an empty address: nothing is sent, and the server stays as it is. */
 #include "tool.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LINK_MS 10000
 
@@ -82,6 +84,47 @@ static size_t lines_of(const struct tool *f)
     for (const char *p = f->out; (p = strchr(p, '\n')) != NULL; p++)
         n++;
     return n;
+}
+
+/* ---- progress ---- */
+
+/* Both ends of a terminal; *ret_screen is what the tool writes to. */
+static int open_terminal(int *ret_screen)
+{
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+
+    assert_true(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+    *ret_screen = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+    assert_true(*ret_screen >= 0);
+    return terminal;
+}
+
+/* A replay that is held back is seen on its way. */
+static void test_operator__a_terminal_shows_how_fast_and_how_long_yet(void **state)
+{
+    struct tool *f = *state;
+    char records[8192] = "", text[8192];
+    int terminal = open_terminal(&f->err_fd);
+    ssize_t n;
+
+    start(f);
+    for (int i = 0; i < 200; i++)
+        snprintf(records + strlen(records), 64, "{\"key\":\"k%d\",\"value\":\"v\"}\n", i);
+    put_file("records", records, strlen(records));
+    run(f, "--redis", "", "import", "records", NULL);
+    run(f, "throttle", "--ops", "100", NULL);
+    while (read(terminal, text, sizeof(text)) > 0)
+        ; /* what was said so far */
+    reconcile(f, 0);
+    n = read(terminal, text, sizeof(text) - 1);
+    assert_in_range(n, 1, sizeof(text) - 1);
+    text[n] = '\0';
+    assert_non_null(strstr(text, "reconcile ["));
+    assert_non_null(strstr(text, " of 200, "));
+    assert_non_null(strstr(text, " a second, "));
+    assert_non_null(strstr(text, " s left"));
+    close(f->err_fd);
+    close(terminal);
 }
 
 /* ---- conflicts ---- */
@@ -218,6 +261,66 @@ static void test_operator__a_dry_run_tells_and_changes_nothing(void **state)
     reconcile(f, 1);
 }
 
+/* All that Redis holds, bookkeeping too, but for the token of the connection that asks; and all that is held and listed here. */
+static void note_both_tiers(struct tool *f, char *ret_text, size_t size)
+{
+    static const char script[] =
+        "local all, keys = '', redis.call('KEYS', '*') table.sort(keys) for _, key in ipairs(keys) do "
+        "if string.sub(key, 1, 12) ~= '_hf:session:' then "
+        "all = all .. key .. redis.call('DUMP', key) .. redis.call('PEXPIRETIME', key) end end return "
+        "redis.sha1hex(all)";
+    static const char *const verbs[][2] = {{"export", NULL}, {"conflicts", "list"}, {"parked", "list"}};
+    size_t len;
+
+    redis_server_text(&f->server, ret_text, size, "EVAL %s 0", script);
+    len = strlen(ret_text);
+    assert_int_equal(len, 40);
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        run(f, verbs[i][0], verbs[i][1], NULL);
+        assert_status(f, 0);
+        len += (size_t)snprintf(ret_text + len, len < size ? size - len : 0, "\n%s", f->out);
+    }
+    run(f, "status", "--json", NULL);
+    len +=
+        (size_t)snprintf(ret_text + len, len < size ? size - len : 0, "%s pending", number_in(f, "pending_keys"));
+    assert_true(len < size);
+}
+
+/* A change of each kind waits; one of them will lose, and one will be parked. */
+static void make_all_kinds(struct tool *f)
+{
+    set_online(f, "gone", "v");
+    set_online(f, "life", "v");
+    set_online(f, "n", "5");
+    make_conflicts(f, "k");
+    set_offline(f, "new", "v");
+    set_offline(f, "hash", "v");
+    run(f, "--redis", "", "set", "brief", "v", "--ttl", "1ms", NULL);
+    run(f, "--redis", "", "del", "gone", NULL);
+    run(f, "--redis", "", "expire", "life", "1h", NULL);
+    run(f, "--redis", "", "incr", "n", NULL);
+    freeReplyObject(redis_server_command(&f->server, "HSET hash field value"));
+}
+
+static void test_operator__a_dry_run_leaves_both_tiers_as_they_are(void **state)
+{
+    struct tool *f = *state;
+    char before[4096], after[4096];
+
+    start(f);
+    make_all_kinds(f);
+    note_both_tiers(f, before, sizeof(before));
+    for (int i = 0; i < 2; i++) {
+        run(f, "reconcile", "--dry-run", i ? "--json" : NULL, NULL);
+        assert_status(f, 0);
+        note_both_tiers(f, after, sizeof(after));
+        assert_string_equal(before, after);
+    }
+    reconcile(f, 2);
+    note_both_tiers(f, after, sizeof(after));
+    assert_string_not_equal(before, after); /* or nothing was compared */
+}
+
 static void test_operator__a_dry_run_tells_why_a_change_would_be_parked(void **state)
 {
     struct tool *f = *state;
@@ -236,6 +339,51 @@ static void test_operator__a_dry_run_tells_why_a_change_would_be_parked(void **s
         strstr(member(cJSON_GetArrayItem(member(json, "keys"), 0), "reason")->valuestring, "another type"));
     cJSON_Delete(json);
     reconcile(f, 2);
+}
+
+/* What a dry run says of a loss, to people and to programs. */
+static void assert_tells_loss(struct tool *f, const char *sentence, const char *then)
+{
+    const cJSON *losses;
+    cJSON *json;
+
+    run(f, "reconcile", "--dry-run", NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->out, sentence));
+    run(f, "reconcile", "--dry-run", "--json", NULL);
+    json = json_of(f);
+    losses = member(json, "losses");
+    assert_int_equal(cJSON_GetArraySize(losses), 1);
+    assert_string_equal(member(cJSON_GetArrayItem(losses, 0), "namespace")->valuestring, "");
+    assert_string_equal(member(cJSON_GetArrayItem(losses, 0), "then")->valuestring, then);
+    cJSON_Delete(json);
+}
+
+static void test_operator__a_dry_run_tells_of_losses_that_the_replay_would_meet(void **state)
+{
+    struct tool *f = *state;
+    char node[48];
+    cJSON *json;
+
+    start(f);
+    set_online(f, "k", "v");
+    run(f, "incr", "n", NULL);
+    run(f, "incr", "n", NULL);
+    run(f, "reconcile", "--dry-run", "--json", NULL);
+    assert_non_null(strstr(f->out, "\"losses\":[]"));
+    run(f, "status", "--json", NULL);
+    json = json_of(f);
+    snprintf(node, sizeof(node), "%s", member(json, "node")->valuestring);
+    cJSON_Delete(json);
+    freeReplyObject(redis_server_command(&f->server, "SET _hf::mark:%s 1", node));
+    assert_tells_loss(f, "Redis was rolled back to an older copy, namespace '': what came after", "resend");
+    freeReplyObject(redis_server_command(&f->server, "FLUSHALL"));
+    assert_tells_loss(f, "Redis was flushed, namespace '': nothing is sent before", "hold");
+    redis_server_kill(&f->server);
+    assert_int_equal(redis_server_restart(&f->server), 0);
+    assert_tells_loss(f, "Redis was restarted empty, namespace '': the copies held here are given back", "reseed");
+    reconcile(f, 0);
+    assert_string_equal(in_redis(f, "n"), "2");
 }
 
 static void test_operator__a_dry_run_without_redis_is_offline(void **state)
@@ -595,12 +743,15 @@ static void test_operator__what_destroys_leaves_a_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(test_operator__a_terminal_shows_how_fast_and_how_long_yet),
         CASE(test_operator__a_conflict_is_recorded_listed_and_shown),
         CASE(test_operator__conflicts_are_picked_by_key_and_number),
         CASE(test_operator__a_restored_loser_is_written_again),
         CASE(test_operator__resolving_takes_conflicts_off_the_list),
         CASE(test_operator__a_dry_run_tells_and_changes_nothing),
+        CASE(test_operator__a_dry_run_leaves_both_tiers_as_they_are),
         CASE(test_operator__a_dry_run_tells_why_a_change_would_be_parked),
+        CASE(test_operator__a_dry_run_tells_of_losses_that_the_replay_would_meet),
         CASE(test_operator__a_dry_run_without_redis_is_offline),
         CASE(test_operator__a_requeued_entry_is_sent_again),
         CASE(test_operator__all_that_is_parked_is_requeued_or_dropped),

@@ -30,7 +30,7 @@ struct fixture {
     struct redis_server redis;
     struct proxy *proxy;
     struct hf_options opts;
-    struct hf_namespace namespaces[4];
+    struct hf_namespace namespaces[5];
     char dirs[N_STORES][96];
     char proxy_path[96], proxy_address[128];
     struct hf *stores[N_STORES];
@@ -72,8 +72,9 @@ static int set_up_closed(void **state)
     f->namespaces[0] = (struct hf_namespace){.prefix = "tent:", .tentative = true};
     f->namespaces[1] = (struct hf_namespace){.prefix = "local:", .write_mode = HF_WRITE_LOCAL};
     f->namespaces[2] = (struct hf_namespace){.prefix = "nolog:", .change_log_off = true};
-    f->namespaces[3] = (struct hf_namespace){.prefix = ""};
-    for (int i = 0; i < 4; i++)
+    f->namespaces[3] = (struct hf_namespace){.prefix = "mine:", .writers = HF_WRITERS_THIS_NODE};
+    f->namespaces[4] = (struct hf_namespace){.prefix = ""};
+    for (int i = 0; i < 5; i++)
         f->namespaces[i].on_loss = HF_LOSS_ADOPT; /* a flush is none of what is tested here */
     f->opts = (struct hf_options){
         .redis = f->redis.address,
@@ -82,7 +83,7 @@ static int set_up_closed(void **state)
         .redis_timeout_ms = 400,
         .redis_backoff_max_ms = 60,
         .namespaces = f->namespaces,
-        .n_namespaces = 4,
+        .n_namespaces = 5,
     };
     for (int i = 0; i < N_STORES; i++)
         snprintf(f->dirs[i], sizeof(f->dirs[i]), "%s%d", f->scratch.store, i);
@@ -1032,14 +1033,15 @@ static void decide_without_answer(struct fixture *f, int go, int told)
     char c;
 
     if (hf_set(store, s_("swap"), s_("old"), NULL, NULL) != 0 ||
+        hf_set(store, s_("mine:swap"), s_("old"), NULL, NULL) != 0 ||
         hf_set(store, s_("take"), s_("old"), NULL, NULL) != 0 ||
         hf_compare_and_delete(store, s_("warm"), s_("up"), NULL) != HF_NOT_DONE)
         _exit(3);
     child_tell(told, 'r');
     if (read(go, &c, 1) != 1)
         _exit(4);
-    if (strcmp(f->undecided, "swap") == 0)
-        (void)hf_compare_and_set(store, s_("swap"), s_("old"), s_("new"), NULL, NULL);
+    if (strstr(f->undecided, "swap"))
+        (void)hf_compare_and_set(store, s_(f->undecided), s_("old"), s_("new"), NULL, NULL);
     else if (strcmp(f->undecided, "take") == 0)
         (void)hf_get_and_delete(store, s_("take"), &value, NULL);
     else
@@ -1111,6 +1113,12 @@ static void test_decide__kill_9_before_the_outcome_shows_nothing_and_is_made_goo
 static void test_decide__kill_9_before_the_outcome_is_made_good_when_the_journal_has_forgotten(void **state)
 {
     die_undecided(*state, "swap", true, "old", "new");
+}
+
+/* No log names it, and no copies are compared: only the intent is left to tell of it. */
+static void test_decide__kill_9_before_the_outcome_is_made_good_by_the_intent_alone(void **state)
+{
+    die_undecided(*state, "mine:swap", false, "old", "new");
 }
 
 static void test_decide__kill_9_before_a_taken_value_was_seen_takes_the_copy_away(void **state)
@@ -1384,6 +1392,7 @@ int main(void)
         T_CLOSED(decide__what_was_decided_tentatively_says_so_after_kill_9),
         T_CLOSED(decide__kill_9_before_the_outcome_shows_nothing_and_is_made_good),
         T_CLOSED(decide__kill_9_before_the_outcome_is_made_good_when_the_journal_has_forgotten),
+        T_CLOSED(decide__kill_9_before_the_outcome_is_made_good_by_the_intent_alone),
         T_CLOSED(decide__kill_9_before_a_taken_value_was_seen_takes_the_copy_away),
         T_CLOSED(decide__kill_9_before_the_outcome_makes_no_value_visible),
         T(locks__a_lock_has_one_holder_who_alone_extends_and_releases_it),

@@ -12,7 +12,7 @@ struct fixture {
     struct scratch scratch;
     struct redis_server redis;
     struct hf_options opts;
-    struct hf_namespace namespaces[5];
+    struct hf_namespace namespaces[6];
     struct hf *store;
 };
 
@@ -41,6 +41,7 @@ static int set_up(void **state)
     f->namespaces[2] = (struct hf_namespace){.prefix = "nolog:", .change_log_off = true};
     f->namespaces[3] = (struct hf_namespace){.prefix = "nodes:", .writers = HF_WRITERS_HOLDFAST};
     f->namespaces[4] = (struct hf_namespace){.prefix = "alone:", .writers = HF_WRITERS_THIS_NODE};
+    f->namespaces[5] = (struct hf_namespace){.prefix = "short:", .change_log_max = 50};
     f->opts = (struct hf_options){
         .redis = f->redis.address,
         .segment_bytes = 1 << 20,
@@ -48,7 +49,7 @@ static int set_up(void **state)
         .redis_timeout_ms = 400,
         .redis_backoff_max_ms = 60,
         .namespaces = f->namespaces,
-        .n_namespaces = 5,
+        .n_namespaces = 6,
     };
     open_store(f);
     assert_true(wait_link(f->store, HF_LINK_ONLINE, BOUND_MS));
@@ -702,6 +703,25 @@ static bool is_deleted_there(void *ctx)
     return redis_server_number(&f->redis, "EXISTS k") == 0;
 }
 
+/* Redis trims whole nodes of a stream, of 100 entries unless it is told otherwise. */
+static void test_outage__a_change_log_is_trimmed_to_about_what_the_namespace_says(void **state)
+{
+    static const char length[] =
+        "EVAL return(redis.call('XLEN',KEYS[1]..redis.call('GET',KEYS[2]))) 2 %s:log: %s:epoch";
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 400; i++) {
+        put(f->store, "short:k", "v");
+        put(f->store, "nodes:k", "v");
+    }
+    put(f->store, "alone:k", "v");
+    put(f->store, "nolog:k", "v");
+    assert_in_range(redis_server_number(&f->redis, length, "_hf:short:", "_hf:short:"), 50, 200);
+    assert_true(redis_server_number(&f->redis, length, "_hf:nodes:", "_hf:nodes:") >= 400);
+    assert_int_equal(redis_server_number(&f->redis, "EVAL return(#redis.call('KEYS','_hf:alone::log:*')) 0"), 0);
+    assert_int_equal(redis_server_number(&f->redis, "EVAL return(#redis.call('KEYS','_hf:nolog::log:*')) 0"), 0);
+}
+
 static void test_outage__with_redis_out_of_memory_deletes_still_go_and_the_rest_waits(void **state)
 {
     struct fixture *f = *state;
@@ -744,6 +764,7 @@ int main(void)
         T(an_embedded_store_shares_all_it_has_when_it_gets_an_address),
         T(a_long_queue_of_submissions_is_shared_whatever_redis_does),
         T(what_other_nodes_and_our_own_lost_tail_changed_is_fetched_at_catch_up),
+        T(a_change_log_is_trimmed_to_about_what_the_namespace_says),
         T(with_redis_out_of_memory_deletes_still_go_and_the_rest_waits),
         T(a_wrong_password_holds_the_link_and_loses_nothing),
     };

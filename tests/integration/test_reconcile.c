@@ -1145,6 +1145,47 @@ static void test_reconcile__8_a_life_goes_on_during_the_outage(void **state)
     assert_redis(f, "newest:brief", NULL);
 }
 
+/* Only the life is changed, on either side or on both; -1 is none, 0 no change. */
+static void test_reconcile__lives_changed_while_away_end_by_the_rule(void **state)
+{
+    static const struct {
+        int base_s, ours_s, theirs_s, expected_s;
+    } cases[] = {
+        {300, -1, 0, -1},     {-1, 600, 0, 600},    {300, 600, 0, 600},  {900, 300, 0, 300}, /* ours alone holds */
+        {300, 600, 900, 900}, {300, 900, 600, 900}, {-1, 600, 900, 900}, /* both: the longer one */
+        {300, -1, 900, -1},   {300, 900, -1, -1},                        /* none is the longest */
+    };
+    enum { N = sizeof(cases) / sizeof(cases[0]) };
+    struct fixture *f = *state;
+    char keys[N][24];
+
+    open_online(&f->a);
+    for (int i = 0; i < N; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "newest:life%d", i);
+        set_for(f->a.store, keys[i], "v", cases[i].base_s > 0 ? cases[i].base_s * 1000LL : 0, NULL);
+    }
+    go_away(&f->a);
+    for (int i = 0; i < N; i++) {
+        if (cases[i].ours_s < 0)
+            assert_ok(hf_persist(f->a.store, s_(keys[i]), NULL));
+        else
+            assert_ok(hf_expire(f->a.store, s_(keys[i]), cases[i].ours_s * 1000LL, NULL));
+        if (cases[i].theirs_s < 0)
+            plain(f, "PERSIST %s", keys[i]);
+        else if (cases[i].theirs_s > 0)
+            plain(f, "EXPIRE %s %d", keys[i], cases[i].theirs_s);
+    }
+    come_back(&f->a);
+    for (int i = 0; i < N; i++) {
+        long long life_ms = redis_server_number(&f->redis, "PTTL %s", keys[i]);
+        if (cases[i].expected_s < 0
+                ? life_ms != -1
+                : life_ms > cases[i].expected_s * 1000LL + 50 || life_ms < cases[i].expected_s * 1000LL - BOUND_MS)
+            fail_msg("case %d: a life of %lld ms; expected %d s", i, life_ms, cases[i].expected_s);
+    }
+    assert_int_equal(status_of(&f->a).conflicts, 0);
+}
+
 /* ---- what Redis or a resolver refuses ---- */
 
 /* One change of this key waits, with others around it, and comes to what it comes to. */
@@ -1189,6 +1230,64 @@ static void test_reconcile__a_resolver_that_fails_is_asked_again(void **state)
     play_refused(f, "callback:k");
     assert_redis(f, "callback:k", "decided");
     assert_int_equal(times_asked(f), 4);
+    assert_int_equal(status_of(&f->a).conflicts, 1);
+    assert_int_equal(status_of(&f->a).parked, 0);
+}
+
+static int die(void *ctx, const struct hf_conflict *conflict, enum hf_winner *ret_winner, struct hf_buf *ret_value)
+{
+    (void)ctx;
+    (void)conflict;
+    (void)ret_winner;
+    (void)ret_value;
+    (void)kill(getpid(), SIGKILL);
+    return -1;
+}
+
+/* A process whose resolver brings it down. Before this one has threads. */
+static void reconcile_and_die(struct node *node)
+{
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        node->opts.resolve = die;
+        if (hf_open(node->scratch.store, &node->opts, &node->store) == 0)
+            (void)hf_drain(node->store, BOUND_MS);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* Written by a process that has ended before the next one is begun. */
+static void put_and_close(struct node *node, const char *redis, const char *key, const char *value)
+{
+    node->opts.redis = redis;
+    open_node(node);
+    if (redis == node->address)
+        assert_true(wait_link(node->store, HF_LINK_ONLINE, BOUND_MS));
+    put(node->store, key, value);
+    close_node(node);
+    node->opts.redis = node->address;
+}
+
+static void test_reconcile__a_resolver_that_brings_the_process_down_is_asked_by_the_next(void **state)
+{
+    struct fixture *f = *state;
+
+    put_and_close(&f->a, f->a.address, "callback:k", "base");
+    put_and_close(&f->a, NULL, "callback:k", "ours");
+    plain(f, "SET callback:k theirs");
+    for (int i = 0; i < 2; i++)
+        reconcile_and_die(&f->a);
+    assert_redis(f, "callback:k", "theirs");
+    open_online(&f->a);
+    assert_ok(hf_drain(f->a.store, BOUND_MS));
+    assert_redis(f, "callback:k", "decided");
+    assert_int_equal(times_asked(f), 1);
     assert_int_equal(status_of(&f->a).conflicts, 1);
     assert_int_equal(status_of(&f->a).parked, 0);
 }
@@ -1505,7 +1604,11 @@ int main(void)
                                         set_up_without_threads, tear_down),
         T(7_a_server_restarted_empty_is_given_back_what_the_local_tier_holds),
         T(8_a_life_goes_on_during_the_outage),
+        T(lives_changed_while_away_end_by_the_rule),
         T(a_resolver_that_fails_is_asked_again),
+        cmocka_unit_test_setup_teardown(
+            test_reconcile__a_resolver_that_brings_the_process_down_is_asked_by_the_next, set_up_without_threads,
+            tear_down),
         T(a_resolver_that_always_fails_leaves_its_change_parked),
         T(a_key_of_another_type_is_parked_with_the_reason),
         T(a_value_that_is_too_long_for_redis_is_parked_with_the_limit),

@@ -418,6 +418,66 @@ static void test_reconcile__13_acknowledged_changes_come_back_after_a_rollback(v
     close_store(f);
 }
 
+static bool has_caught_up(void *ctx)
+{
+    char text[16];
+
+    return strcmp(redis_server_text(ctx, text, sizeof(text), "GET last"), "v") == 0;
+}
+
+/* A replica of the server, which has all that was written so far and gets no more. */
+static void start_lagging_replica(struct fixture *f, struct redis_server *ret_replica)
+{
+    int port = redis_server_free_port();
+    char text[64];
+
+    plain(f, "SET last v");
+    plain(f, "CONFIG SET repl-diskless-sync-delay 0");
+    redis_server_text(&f->redis, text, sizeof(text), "CONFIG SET port %d", port);
+    assert_string_equal(text, "OK");
+    assert_int_equal(redis_server_start(ret_replica, NULL), 0);
+    redis_server_text(ret_replica, text, sizeof(text), "REPLICAOF 127.0.0.1 %d", port);
+    assert_true(wait_until(has_caught_up, ret_replica, BOUND_MS));
+    redis_server_text(ret_replica, text, sizeof(text), "REPLICAOF 127.0.0.1 1");
+    assert_string_equal(text, "OK");
+}
+
+static void test_reconcile__13_a_lagging_replica_that_takes_over_gets_what_it_missed(void **state)
+{
+    struct fixture *f = *state;
+    struct redis_server replica;
+    int64_t number;
+
+    open_online(f, f->scratch.store);
+    for (int i = 0; i < 2; i++)
+        assert_ok(hf_incr(f->store, s_("n"), 1, &number, NULL));
+    put(f->store, "k", "older");
+    put(f->store, "gone", "v");
+    start_lagging_replica(f, &replica);
+    for (int i = 0; i < 3; i++)
+        assert_ok(hf_incr(f->store, s_("n"), 1, &number, NULL));
+    put(f->store, "k", "newer");
+    assert_ok(hf_delete(f->store, s_("gone"), NULL));
+    close_store(f);
+    redis_server_stop(&f->redis);
+    f->redis = replica; /* which is stopped with the test */
+    put_away(f, f->scratch.store, "pending", "v");
+    open_away(f, f->scratch.store);
+    assert_ok(hf_incr(f->store, s_("n"), 1, &number, NULL));
+    close_store(f);
+    plain(f, "REPLICAOF NO ONE");
+    plain(f, "INCRBY n 100");
+    assert_redis(f, "k", "older");
+    assert_redis(f, "n", "102");
+    come_home(f, f->scratch.store);
+    assert_redis(f, "n", "106");
+    assert_redis(f, "k", "newer");
+    assert_redis(f, "gone", NULL);
+    assert_redis(f, "pending", "v");
+    assert_int_equal(status_of(f).parked, 0);
+    close_store(f);
+}
+
 static void test_reconcile__13_nothing_is_replayed_to_a_replica(void **state)
 {
     struct fixture *f = *state;
@@ -828,6 +888,7 @@ int main(void)
         T(12_an_empty_restart_gets_back_only_what_is_not_there),
         T(12_a_trimmed_log_is_no_wipe),
         T(13_acknowledged_changes_come_back_after_a_rollback),
+        T(13_a_lagging_replica_that_takes_over_gets_what_it_missed),
         T(13_nothing_is_replayed_to_a_replica),
         T(16_a_copy_does_not_apply_again_what_it_inherited),
         T(16_what_two_copies_add_is_not_taken_for_one),

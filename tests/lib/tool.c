@@ -20,7 +20,7 @@ int tool_set_up(void **state)
 
     assert_non_null(f);
     scratch_make(&f->scratch);
-    f->out_fd = -1;
+    f->out_fd = f->err_fd = -1;
     snprintf(f->in, sizeof(f->in), "%s/in", f->scratch.dir);
     snprintf(f->out_path, sizeof(f->out_path), "%s/out", f->scratch.dir);
     snprintf(f->err_path, sizeof(f->err_path), "%s/err", f->scratch.dir);
@@ -94,10 +94,10 @@ static void become_tool(const struct tool *f, char *const argv[])
 {
     int in = open(f->in, O_RDONLY | O_CREAT, 0600);
     int out = f->out_fd != -1 ? f->out_fd : open(f->out_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    int err = open(f->err_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int err = open(f->err_path, O_WRONLY | O_CREAT | O_TRUNC, 0600); /* made anyway, as it is read afterwards */
 
     dup2(in, STDIN_FILENO);
-    dup2(err, STDERR_FILENO);
+    dup2(f->err_fd != -1 ? f->err_fd : err, STDERR_FILENO);
     if (out == -2)
         close(STDOUT_FILENO);
     else

@@ -16,6 +16,7 @@ struct tool {
     char in[96], out_path[96], err_path[96];
     bool read_only_disk; /* the tool sees the directory mounted read-only */
     int out_fd;          /* instead of a file; -1: a file; -2: closed */
+    int err_fd;          /* instead of a file; -1: a file */
     int status;
     char *out, *err; /* of the last run, with a NUL behind them */
     size_t out_len;

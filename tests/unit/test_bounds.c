@@ -494,6 +494,42 @@ static void test_bounds__drop_oldest_gives_up_exactly_the_oldest(void **state)
     }
 }
 
+static bool gaps_are_closed(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    assert_ok(hf_checkpoint(f->store));
+    return status_of(f->store).gaps == 0;
+}
+
+/* Where nobody else writes no copies are compared: the gap alone tells which ones are to be repaired. */
+static void test_bounds__what_was_given_up_is_compared_at_the_next_reconcile(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_namespace alone = {.prefix = "", .writers = HF_WRITERS_THIS_NODE};
+
+    f->opts.pending_policy = HF_PENDING_DROP_OLDEST;
+    f->opts.pending_max = 1;
+    f->opts.namespaces = &alone;
+    f->opts.n_namespaces = 1;
+    open_away(f);
+    fake_redis_foreign_set(name(0), "theirs", 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_ok(set(f, i, "v"));
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(status_of(f->store).gaps, 2);
+    assert_value(f->store, name(0), "v");
+    close_store(f); /* and the gaps are still known */
+    open_away(f);
+    come_online(f);
+    assert_true(wait_until(gaps_are_closed, f, SOON_MS));
+    fake_redis_set_away(true);
+    assert_value(f->store, name(0), "theirs");
+    assert_value(f->store, name(1), NULL);
+    assert_value(f->store, name(2), "v");
+    close_store(f);
+}
+
 static void test_bounds__drop_oldest_keeps_bytes_and_age_as_well(void **state)
 {
     struct fixture *f = *state;
@@ -944,6 +980,7 @@ int main(void)
         TEST(block_waits_until_rows_are_cleared),
         TEST(block_ends_with_the_timeout),
         TEST(drop_oldest_gives_up_exactly_the_oldest),
+        TEST(what_was_given_up_is_compared_at_the_next_reconcile),
         TEST(drop_oldest_keeps_bytes_and_age_as_well),
         TEST(drop_oldest_parks_increments_and_units),
         TEST(an_increment_given_up_after_it_was_sent_is_in_doubt),

@@ -476,6 +476,67 @@ static void test_conflicts__a_blind_write_is_kept_for_information(void **state)
     close_store(f);
 }
 
+static bool says_log_is_full(void *ctx)
+{
+    struct hf_status status = status_of(ctx);
+
+    return strstr(status.link_reason, "conflict log is full") != NULL;
+}
+
+static void test_conflicts__a_change_waits_while_the_log_has_no_room_for_its_conflict(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t first, second;
+
+    f->opts.conflict_log_max = 1;
+    open_online(f);
+    first = make_conflict(f, "a", "ours", "theirs");
+    set(f, "b", "base");
+    go_away(f);
+    second = set(f, "b", "ours");
+    set(f, "c", "v");
+    fake_redis_foreign_set("b", "theirs", 0);
+    fake_redis_set_away(false);
+    assert_true(wait_until(says_log_is_full, f, SOON_MS));
+    assert_true(fake_redis_holds("c", "v")); /* which needs no room */
+    assert_true(fake_redis_holds("b", "theirs"));
+    assert_outcome(f, "b", second, HF_OUTCOME_PENDING);
+    assert_int_equal(conflicts_of(f).n, 1);
+    assert_ok(hf_conflict_resolve(f->store, first));
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_int_equal(conflicts_of(f).ids[0], second);
+    assert_told_once(f, "b", second, HF_OUTCOME_LOST);
+    assert_int_equal(status_of(f).lost_conflicts, 0);
+    close_store(f);
+}
+
+/* What is kept for information alone makes room, and holds nothing up; what goes is counted. */
+static void test_conflicts__what_is_kept_for_information_makes_room_and_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t lsn;
+
+    f->opts.conflict_log_max = 2;
+    open_online(f);
+    set(f, "k", "base");
+    go_away(f);
+    for (int i = 0; i < 4; i++) {
+        set(f, (const char *[]){"a", "b", "c", "d"}[i], "ours");
+        fake_redis_foreign_set((const char *[]){"a", "b", "c", "d"}[i], "theirs", 0);
+    }
+    come_back(f);
+    assert_int_equal(conflicts_of(f).n, 1); /* there is room for one more */
+    assert_int_equal(status_of(f).blind_conflicts, 1);
+    assert_int_equal(status_of(f).lost_conflicts, 3);
+    lsn = make_conflict(f, "k", "ours", "theirs");
+    assert_outcome(f, "k", lsn, HF_OUTCOME_LOST);
+    assert_ok(hf_checkpoint(f->store));
+    assert_in_range(conflicts_of(f).n, 1, 2);
+    assert_int_equal(status_of(f).conflicts, 1);
+    assert_int_equal(status_of(f).lost_conflicts, 4 - status_of(f).blind_conflicts);
+    close_store(f);
+}
+
 static void test_conflicts__a_resolved_one_is_gone_for_good_and_audited(void **state)
 {
     struct fixture *f = *state;
@@ -1523,6 +1584,8 @@ int main(void)
         TEST(a_lost_change_is_listed_with_both_sides),
         TEST(a_conflict_that_no_checkpoint_has_stored_is_listed),
         TEST(a_blind_write_is_kept_for_information),
+        TEST(a_change_waits_while_the_log_has_no_room_for_its_conflict),
+        TEST(what_is_kept_for_information_makes_room_and_is_counted),
         TEST(a_resolved_one_is_gone_for_good_and_audited),
         TEST(one_stays_listed_when_the_checkpoint_fails),
         TEST(the_losers_value_is_restored_as_a_new_change),

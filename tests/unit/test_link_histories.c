@@ -832,6 +832,44 @@ static void test_link__15_a_fetch_that_another_read_has_overtaken_is_asked_again
     close_store(f);
 }
 
+/* ---- 17: a clock that was set back ---- */
+
+static int see_whether_ambiguous(void *ctx, const struct hf_conflict *conflict)
+{
+    unsigned *n_ambiguous = ctx;
+
+    *n_ambiguous += conflict->ambiguous;
+    return 0;
+}
+
+/* Redis's clock was set back by an hour: its log gives ids of the old time until the new one has passed it. Such an id is no
+ * reason for theirs to be the later one: both ways round the same value wins, and is flagged. */
+static void test_link__17_a_log_ahead_of_redis_clock_tells_no_time(void **state)
+{
+    struct fixture *f = *state;
+    int64_t ahead_ms;
+    unsigned n_ambiguous = 0;
+
+    open_online(f);
+    put(f->store, "k", "base");
+    put(f->store, "l", "base");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    ahead_ms = hf__now_ms(f->store) + 3600 * 1000; /* this Redis's clock is the machine's */
+    go_away(f);
+    put(f->store, "k", "one");
+    put(f->store, "l", "another");
+    fake_redis_other_node("k", "another", ahead_ms, 0);
+    fake_redis_other_node("l", "one", ahead_ms, 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_true(fake_redis_holds("k", "one") == fake_redis_holds("l", "one"));
+    assert_true(fake_redis_holds("k", "another") == fake_redis_holds("l", "another"));
+    assert_ok(hf_checkpoint(f->store));
+    assert_ok(hf_conflict_list(f->store, 0, see_whether_ambiguous, &n_ambiguous));
+    assert_int_equal(n_ambiguous, 2);
+    close_store(f);
+}
+
 /* ---- A2: a live write to a key that is owed ---- */
 
 static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
@@ -1253,6 +1291,7 @@ int main(void)
         TEST(15_what_a_commit_has_cleared_is_owed_to_no_older_look),
         TEST(15_what_a_plain_client_writes_before_a_lost_row_ends_is_read),
         TEST(15_what_a_plain_client_writes_before_a_decision_is_overturned_is_read),
+        TEST(17_a_log_ahead_of_redis_clock_tells_no_time),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
         TEST(A2_a_live_write_that_has_ended_with_its_row_is_not_sent),
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),

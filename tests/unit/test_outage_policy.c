@@ -40,7 +40,8 @@ static void tell(void *ctx, const struct hf_settlement *settlement)
 struct fixture {
     struct scratch scratch;
     struct hf_options opts;
-    struct hf *store; /* NULL while closed */
+    struct hf *store;     /* NULL while closed */
+    uint64_t link_losses; /* that a test knows of */
 };
 
 static int setup(void **state)
@@ -337,6 +338,13 @@ static bool has_heard(void *ctx)
 
 /* The answer is late, or lost before or after Redis has seen the write: the caller is told that nobody knows, and the
  * reconcile judges it. */
+static bool has_lost_the_link(void *arg)
+{
+    struct fixture *f = arg;
+
+    return status_of(f->store).link_losses > f->link_losses;
+}
+
 static void test_outage_policy__refuse_without_an_answer_to_a_write_is_unknown_and_judged_later(void **state)
 {
     static const enum fake_outcome outcomes[] = {FAKE_APPLY, FAKE_LOSE, FAKE_LOSE_ANSWER};
@@ -356,6 +364,10 @@ static void test_outage_policy__refuse_without_an_answer_to_a_write_is_unknown_a
         assert_true(result.pending);
         assert_false(result.shared);
         fake_redis_thaw(FAKE_GROUP);
+        if (outcomes[i] != FAKE_APPLY)
+            assert_true(
+                wait_until(has_lost_the_link, f, SOON_MS)); /* the caller hears of it before the state changes */
+        f->link_losses = status_of(f->store).link_losses;
         come_online(f);
         assert_ok(hf_drain(f->store, SOON_MS));
         assert_value(f->store, key, "new");

@@ -23,6 +23,8 @@ struct dry_run {
     uint64_t total;
     uint64_t counts[HF_N_OUTCOMES];
     struct kept kept[HF_N_OUTCOMES];
+    struct hf_loss *losses;
+    size_t n_losses;
 };
 
 /* ---- collecting ---- */
@@ -72,8 +74,21 @@ static int take_one(void *ctx, const struct hf_preview *preview)
     return kept->n >= dry->limit || keep(kept, *preview) ? 0 : HF_ENOMEM;
 }
 
+static int take_loss(void *ctx, const struct hf_loss *loss)
+{
+    struct dry_run *dry = ctx;
+    struct hf_loss *grown = realloc(dry->losses, (dry->n_losses + 1) * sizeof(*grown));
+
+    if (!grown)
+        return HF_ENOMEM;
+    dry->losses = grown;
+    dry->losses[dry->n_losses++] = *loss;
+    return 0;
+}
+
 static void release(struct dry_run *dry)
 {
+    free(dry->losses);
     for (int i = 0; i < HF_N_OUTCOMES; i++) {
         for (size_t k = 0; k < dry->kept[i].n; k++)
             free((void *)dry->kept[i].previews[k].key.data);
@@ -147,8 +162,27 @@ static void print_outcome(const struct dry_run *dry, enum hf_outcome outcome)
         printf("  ... and %" PRIu64 " more\n", dry->counts[outcome] - kept->n);
 }
 
+static const char *measure(enum hf_loss_policy policy)
+{
+    switch (policy) {
+    case HF_LOSS_RESEED: return "the copies held here are given back first";
+    case HF_LOSS_ADOPT: return "what Redis has is taken, and what differs is a conflict";
+    case HF_LOSS_HOLD: return "nothing is sent before 'holdfast reconcile --on-loss reseed' or 'adopt' decides";
+    default: return "what came after the older copy is sent again first";
+    }
+}
+
+static void print_loss(const struct hf_loss *loss)
+{
+    printf("%s, namespace '", loss->found);
+    cli_put_visible(stdout, loss->prefix);
+    printf("': %s\n", measure(loss->policy));
+}
+
 static void report_plain(const struct dry_run *dry)
 {
+    for (size_t i = 0; i < dry->n_losses; i++)
+        print_loss(&dry->losses[i]);
     printf("%" PRIu64 " %s pending; nothing was changed\n", dry->total,
            cli_plural(dry->total, "change is", "changes are"));
     for (int i = 0; i < HF_N_OUTCOMES; i++)
@@ -170,6 +204,17 @@ static void preview_json(struct cli_json *json, const struct hf_preview *preview
     cli_json_end(json);
 }
 
+static void loss_json(struct cli_json *json, const struct hf_loss *loss)
+{
+    static const char *const words[] = {"resend", "reseed", "adopt", "hold"};
+
+    cli_json_begin(json, NULL);
+    cli_json_bytes(json, "namespace", loss->prefix);
+    cli_json_text(json, "found", loss->found);
+    cli_json_text(json, "then", words[loss->policy]);
+    cli_json_end(json);
+}
+
 static void report_json(const struct dry_run *dry)
 {
     struct cli_json json = {.file = stdout};
@@ -179,6 +224,10 @@ static void report_json(const struct dry_run *dry)
     cli_json_uint(&json, "changes", dry->total);
     cli_json_uint(&json, "undecided", dry->counts[HF_OUTCOME_PENDING]);
     cli_json_outcomes(&json, "outcomes", dry->counts);
+    cli_json_begin_array(&json, "losses");
+    for (size_t i = 0; i < dry->n_losses; i++)
+        loss_json(&json, &dry->losses[i]);
+    cli_json_end_array(&json);
     cli_json_begin_array(&json, "keys");
     for (int i = 0; i < HF_N_OUTCOMES; i++) {
         for (size_t k = 0; k < dry->kept[i].n; k++)
@@ -193,6 +242,8 @@ static int run(struct dry_run *dry, int64_t timeout_ms)
     struct hf_status s;
     int rc = look(dry, timeout_ms, &s);
 
+    if (rc == 0)
+        rc = hf_preview_losses(dry->cli->store, take_loss, dry);
     if (rc == HF_EOFFLINE)
         return cli_fail(CLI_OFFLINE, "the shared tier was not reached, or does not serve us: %s",
                         *s.link_reason ? s.link_reason : hf_link_text(s.link));
