@@ -221,3 +221,11 @@ hf_mutant(look_of_a_unit_only_what_lost_is_left_out unit/test_look.c *a_batch_th
           "        why = hf__unit_why_not(batch->items[i].trial, to - from == 1);" "        why = batch ? NULL : \"\";")
 hf_mutant(look_what_the_link_has_heard_is_not_known unit/test_look.c *knows_what_the_link_has_heard* core/preview.c
           "    copy_notes(b->run, &link->notes);" "    (void)copy_notes;")
+hf_mutant(10_a_group_looks_at_no_log integration/test_redis_link.c *before_others_entries* backends/redis/scripts.c
+          "    if j == 100 or entries[j][2][2] ~= ARGV[2] then return {'L'} end" "")
+hf_mutant(10_a_guarded_group_knows_no_id unit/test_link_histories.c *before_a_guarded_group* core/link_send.c
+          ".after_id = group->guarded ? ns->log_id : NULL" ".after_id = NULL")
+hf_mutant(10_an_examination_waits_for_a_push unit/test_link_histories.c *where_the_log_decides* core/link_replay.c
+          "if (!used || !ns->with_log)" "if (!used || !ns->with_log || !ns->log_unread)")
+hf_mutant(A6_a_unit_waits_for_a_push unit/test_link_histories.c *A6_a_batch_is_judged* core/link_unit.c
+          "    if (!ns->with_log)" "    if (!ns->with_log || !ns->log_unread)")

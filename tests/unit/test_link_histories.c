@@ -854,12 +854,102 @@ static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
     close_store(f);
 }
 
+/* The log's name is told to those who track, as Redis does when others have written to it. */
+static void tell_log(void)
+{
+    char log_name[64];
+
+    snprintf(log_name, sizeof(log_name), "_hf::log:%s", fake_server.data.epoch);
+    fake_redis_foreign_delete(log_name); /* nothing is there */
+    wait_told();
+}
+
+/* When another node's delete of a key that is owed gets there, and is told. */
+enum moment { AT_CATCH_UP, OUT_AND_TOLD, OUT_AND_UNTOLD };
+
+/* Come back, as far as the first request about rows: a group in the guarded way, an examination where the log decides. It
+ * is carried out behind the delete. */
+static void come_back_before(struct fixture *f, int64_t made_ms, enum moment moment)
+{
+    unsigned groups = fake_redis_asked(FAKE_GROUP), looks = fake_redis_asked(FAKE_EXAMINE);
+
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_freeze(FAKE_GROUP);
+    fake_redis_freeze(FAKE_EXAMINE);
+    fake_redis_set_away(false);
+    if (f->ns.writers == HF_WRITERS_ANY)
+        wait_asked(FAKE_GROUP, groups + 1);
+    else
+        wait_asked(FAKE_EXAMINE, looks + 1);
+    fake_redis_other_node("k", NULL, made_ms, 0);
+    if (moment == OUT_AND_TOLD)
+        tell_log();
+    fake_redis_thaw(FAKE_GROUP);
+    fake_redis_thaw(FAKE_EXAMINE);
+}
+
+struct late_delete {
+    enum hf_conflict_policy policy;
+    int made; /* so many ms after ours, by far */
+    bool wins;
+};
+
+static void play_late_delete(struct fixture *f, const struct late_delete *late, enum moment moment)
+{
+    int64_t made_ms;
+
+    f->ns.conflict = late->policy;
+    open_online(f);
+    put(f->store, "k", "base");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    go_away(f);
+    put(f->store, "k", "ours");
+    made_ms = wall_ms() + late->made;
+    if (moment == AT_CATCH_UP) {
+        fake_redis_other_node("k", NULL, made_ms, 0);
+        fake_redis_set_away(false);
+    } else {
+        come_back_before(f, made_ms, moment);
+    }
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", late->wins ? NULL : "ours");
+    assert_value(f->store, "k", late->wins ? NULL : "ours");
+    assert_conflict_over(f, "ours");
+    close_store(f);
+}
+
+static void play_late_deletes(void **state, enum hf_writers writers)
+{
+    static const struct late_delete all[] = {
+        {HF_CONFLICT_NEWEST, NEVER_MS, true}, {HF_CONFLICT_NEWEST, -NEVER_MS, false},
+        {HF_CONFLICT_REMOTE, NEVER_MS, true}, {HF_CONFLICT_REMOTE, -NEVER_MS, true},
+        {HF_CONFLICT_LOCAL, NEVER_MS, false}, {HF_CONFLICT_LOCAL, -NEVER_MS, false},
+    };
+
+    for (size_t i = 0; i < 3 * sizeof(all) / sizeof(all[0]); i++) {
+        struct fixture *f = *state;
+        f->ns.writers = writers;
+        play_late_delete(f, &all[i / 3], (enum moment)(i % 3));
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(setup(state), 0);
+    }
+}
+
+static void test_link__10_a_delete_behind_the_catch_up_is_judged_before_a_guarded_group_is_applied(void **state)
+{
+    play_late_deletes(state, HF_WRITERS_ANY);
+}
+
+static void test_link__10_a_delete_behind_the_catch_up_is_judged_where_the_log_decides(void **state)
+{
+    play_late_deletes(state, HF_WRITERS_HOLDFAST);
+}
+
 /* Another node, which is there, deletes keys while rows before theirs are on their way: later than we wrote them. Only nodes
  * write, so nothing is compared but what the log names. */
 static void test_link__10_a_delete_named_during_the_replay_counts_among_nodes(void **state)
 {
     struct fixture *f = *state;
-    char log_name[64];
 
     f->ns.writers = HF_WRITERS_HOLDFAST;
     fake_redis_foreign_set("blind", "v", 0);
@@ -876,9 +966,7 @@ static void test_link__10_a_delete_named_during_the_replay_counts_among_nodes(vo
     fake_redis_other_node("known", NULL, 0, 0);
     fake_redis_other_node("blind", NULL, 0, 0);
     fake_redis_foreign_delete("evicted"); /* which no log explains */
-    snprintf(log_name, sizeof(log_name), "_hf::log:%s", fake_server.data.epoch);
-    fake_redis_foreign_delete(log_name); /* nothing is there; but the name is told, as Redis does */
-    wait_told();
+    tell_log();
     fake_redis_thaw(FAKE_GROUP);
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("known", NULL);
@@ -1021,6 +1109,27 @@ static void test_link__A6_a_batch_that_wins_is_applied_and_keeps_theirs(void **s
     assert_redis_holds("b", "ours b");
     assert_redis_holds("n", "1");
     assert_conflict_over(f, "ours b");
+    assert_int_equal(status_of(f->store).parked, 0);
+    close_store(f);
+}
+
+/* Another node's earlier write arrives behind the catch-up, and no push has told of it when the batch is judged. */
+static void test_link__A6_a_batch_is_judged_by_what_the_log_names_behind_the_catch_up(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    begin_batch(f, HF_CONFLICT_NEWEST);
+    assert_ok(hf_checkpoint(f->store));
+    asked = fake_redis_asked(FAKE_LANE);
+    fake_redis_freeze(FAKE_LANE);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_LANE, asked + 1);
+    fake_redis_other_node("b", "theirs", wall_ms() - NEVER_MS, 0);
+    fake_redis_thaw(FAKE_LANE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("a", "ours a");
+    assert_redis_holds("b", "ours b");
     assert_int_equal(status_of(f->store).parked, 0);
     close_store(f);
 }
@@ -1236,6 +1345,8 @@ int main(void)
         TEST(2_live_increments_do_not_overtake_stored_ones),
         TEST(9_an_own_version_that_was_sent_is_no_conflict),
         TEST(9_a_write_behind_one_that_loses_is_judged_by_the_same_base),
+        TEST(10_a_delete_behind_the_catch_up_is_judged_before_a_guarded_group_is_applied),
+        TEST(10_a_delete_behind_the_catch_up_is_judged_where_the_log_decides),
         TEST(10_a_delete_named_during_the_replay_counts_among_nodes),
         TEST(12_increments_that_wait_are_added_to_what_was_acknowledged),
         TEST(12_what_is_given_up_is_told_by_the_next_opening_too),
@@ -1258,6 +1369,7 @@ int main(void)
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
         TEST(A6_a_batch_that_loses_one_key_is_parked_whole),
         TEST(A6_a_batch_that_wins_is_applied_and_keeps_theirs),
+        TEST(A6_a_batch_is_judged_by_what_the_log_names_behind_the_catch_up),
         TEST(A6_a_batch_over_what_it_knows_is_no_conflict),
         TEST(A6_a_value_that_loses_leaves_the_lane_and_increments_go_on),
         TEST(A6_a_batch_whose_keys_others_always_change_is_parked),
