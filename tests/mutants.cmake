@@ -89,7 +89,7 @@ hf_mutant(12_another_epoch_is_ours integration/test_reconcile_histories.c *12_a_
 hf_mutant(12_reseed_over_what_is_there integration/test_reconcile_histories.c *12_an_empty_restart* core/judge.c
           "    else if (c->kind != HF_SHARED_ABSENT && !(theirs_time" "    else if (false && !(theirs_time")
 hf_mutant(12_a_gap_in_the_log_is_nothing integration/test_reconcile_histories.c *12_a_trimmed_log* core/link_catchup.c
-          "    if (page->gap)\n        ns->sweep = true;" "")
+          "    if (page->gap)\n        hf__link_distrust_namespace(ns);" "")
 hf_mutant(12_counters_begin_again unit/test_link_histories.c *12_increments_that_wait* core/link_resend.c
           "if (r->why == HF_ENTRY_RESEED && !r->lanes_done)" "if (false)")
 hf_mutant(13_no_increment_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/settle.c
@@ -229,3 +229,9 @@ hf_mutant(10_an_examination_waits_for_a_push unit/test_link_histories.c *where_t
           "if (!used || !ns->with_log)" "if (!used || !ns->with_log || !ns->log_unread)")
 hf_mutant(A6_a_unit_waits_for_a_push unit/test_link_histories.c *A6_a_batch_is_judged* core/link_unit.c
           "    if (!ns->with_log)" "    if (!ns->with_log || !ns->log_unread)")
+hf_mutant(15_behind_very_many_rows_nobody_tells integration/test_reconcile.c *very_many_rows* core/link.c
+          "} else if (!left && link->track_later) {" "} else if (false) {")
+hf_mutant(15_copies_are_trusted_without_pushes unit/test_link_histories.c *copies_are_trusted core/link_catchup.c
+          " && !trusts_pushes(link);" ";\n    (void)trusts_pushes;")
+hf_mutant(15_what_is_to_be_compared_stays_verified unit/test_link_histories.c *since_the_log_was_lost* core/link_copies.c
+          "    atomic_store(&ns->verified, false);\n    ns->sweep = true;" "    ns->sweep = true;")

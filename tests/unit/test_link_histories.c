@@ -10,6 +10,7 @@
 #include "write.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -832,6 +833,89 @@ static void test_link__15_a_fetch_that_another_read_has_overtaken_is_asked_again
     close_store(f);
 }
 
+/* ---- 15: copies that are trusted, and very many rows ---- */
+
+#define VERY_MANY 10000 /* from so many rows on a replay goes without tracking */
+
+static bool is_verified(void *ctx)
+{
+    return read_of(ctx, "k").origin == HF_ORIGIN_LOCAL_VERIFIED;
+}
+
+static bool lacks_memory(void *ctx)
+{
+    return status_of(ctx).link != HF_LINK_ONLINE;
+}
+
+/* Live writes that Redis has no memory for: they are left pending, on this connection. */
+static void leave_very_many(struct fixture *f)
+{
+    char key[32];
+
+    fake_redis_freeze(FAKE_GROUP);
+    fake_redis_script(FAKE_GROUP, FAKE_OOM, UINT_MAX);
+    for (int i = 0; i < VERY_MANY + 100; i++) {
+        snprintf(key, sizeof(key), "row%05d", i);
+        submit_set(f->store, key, s_("v"));
+    }
+    assert_true(wait_until(is_durable, f->store, SOON_MS));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_true(wait_until(lacks_memory, f->store, SOON_MS));
+    fake_redis_freeze(FAKE_GROUP);
+    assert_ok(hf_checkpoint(f->store));
+}
+
+/* In the midst of them more is found in the log than an examination reads: it is read as after a connect, on the same
+ * connection. */
+static void test_link__15_what_others_change_is_told_while_very_many_rows_go_and_copies_are_trusted(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked = fake_redis_asked(FAKE_FACTS);
+
+    open_online(f);
+    put(f->store, "k", "old");
+    assert_true(wait_until(is_verified, f->store, SOON_MS));
+    leave_very_many(f);
+    fake_redis_script(FAKE_GROUP, FAKE_APPLY, 0);
+    for (int i = 0; i < 100; i++)
+        fake_redis_other_node("other", "v", 0, 0);
+    fake_redis_let(FAKE_GROUP, 2); /* nothing is applied, and the watch ends */
+    wait_asked(FAKE_FACTS, asked + 2);
+    fake_redis_freeze(FAKE_FETCH);
+    fake_redis_foreign_set("k", "theirs", 0);
+    wait_told();
+    assert_false(is_verified(f->store));
+    fake_redis_thaw(FAKE_FETCH);
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_value(f->store, "k", "theirs");
+    close_store(f);
+}
+
+/* Copies are to be compared, because nobody can tell what others have changed; until then none is believed. */
+static void test_link__15_what_is_to_be_compared_since_the_log_was_lost_is_not_verified(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    open_online(f);
+    put(f->store, "k", "old");
+    assert_true(wait_until(is_verified, f->store, SOON_MS));
+    asked = fake_redis_asked(FAKE_LOG_PAGE);
+    fake_redis_lose_log();
+    submit_set(f->store, "other", s_("v"));
+    fake_local_hold_commits(true); /* rows are waited for */
+    wait_asked(FAKE_LOG_PAGE, asked + 1);
+    fake_redis_foreign_set("k", "theirs", 0);
+    wait_told();
+    assert_false(is_verified(f->store));
+    fake_local_hold_commits(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_true(wait_until(is_verified, f->store, SOON_MS));
+    assert_value(f->store, "k", "theirs");
+    close_store(f);
+}
+
 /* ---- A2: a live write to a key that is owed ---- */
 
 static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
@@ -1364,6 +1448,8 @@ int main(void)
         TEST(15_what_a_commit_has_cleared_is_owed_to_no_older_look),
         TEST(15_what_a_plain_client_writes_before_a_lost_row_ends_is_read),
         TEST(15_what_a_plain_client_writes_before_a_decision_is_overturned_is_read),
+        TEST(15_what_is_to_be_compared_since_the_log_was_lost_is_not_verified),
+        TEST(15_what_others_change_is_told_while_very_many_rows_go_and_copies_are_trusted),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
         TEST(A2_a_live_write_that_has_ended_with_its_row_is_not_sent),
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
