@@ -235,3 +235,5 @@ hf_mutant(15_copies_are_trusted_without_pushes unit/test_link_histories.c *copie
           " && !trusts_pushes(link);" ";\n    (void)trusts_pushes;")
 hf_mutant(15_what_is_to_be_compared_stays_verified unit/test_link_histories.c *since_the_log_was_lost* core/link_copies.c
           "    atomic_store(&ns->verified, false);\n    ns->sweep = true;" "    ns->sweep = true;")
+hf_mutant(15_copies_are_walked_over_once unit/test_link_histories.c *behind_the_walk* core/link_sweep.c
+          "    if (through && next_ns(link)) {" "    if (through && next_ns(link) && false) {")

@@ -842,6 +842,11 @@ static bool is_verified(void *ctx)
     return read_of(ctx, "k").origin == HF_ORIGIN_LOCAL_VERIFIED;
 }
 
+static bool a_is_verified(void *ctx)
+{
+    return read_of(ctx, "a").origin == HF_ORIGIN_LOCAL_VERIFIED;
+}
+
 static bool lacks_memory(void *ctx)
 {
     return status_of(ctx).link != HF_LINK_ONLINE;
@@ -863,6 +868,35 @@ static void leave_very_many(struct fixture *f)
     assert_true(wait_until(lacks_memory, f->store, SOON_MS));
     fake_redis_freeze(FAKE_GROUP);
     assert_ok(hf_checkpoint(f->store));
+}
+
+/* The first namespace has been compared, the second is being so. */
+static void test_link__15_what_is_distrusted_behind_the_walk_is_compared_again(void **state)
+{
+    struct hf_namespace both[] = {{.prefix = "a"}, {.prefix = "k"}};
+    struct fixture *f = *state;
+    unsigned asked = fake_redis_asked(FAKE_EXAMINE);
+
+    f->opts.namespaces = both;
+    f->opts.n_namespaces = 2;
+    open_online(f);
+    put(f->store, "a", "old");
+    put(f->store, "k", "old");
+    close_store(f);
+    fake_redis_freeze(FAKE_EXAMINE);
+    open_online(f);
+    wait_asked(FAKE_EXAMINE, asked + 1);
+    fake_redis_let(FAKE_EXAMINE, 1);
+    wait_asked(FAKE_EXAMINE, asked + 2);
+    fake_redis_foreign_set("a", "theirs", 0);
+    fake_redis_lose_log(); /* which is found out in the first namespace */
+    submit_set(f->store, "ab", s_("v"));
+    assert_ok(hf_drain(f->store, SOON_MS));
+    fake_redis_thaw(FAKE_EXAMINE);
+    assert_true(wait_until(is_verified, f->store, SOON_MS));
+    assert_true(wait_until(a_is_verified, f->store, SOON_MS));
+    assert_value(f->store, "a", "theirs");
+    close_store(f);
 }
 
 /* In the midst of them more is found in the log than an examination reads: it is read as after a connect, on the same
@@ -1449,6 +1483,7 @@ int main(void)
         TEST(15_what_a_plain_client_writes_before_a_lost_row_ends_is_read),
         TEST(15_what_a_plain_client_writes_before_a_decision_is_overturned_is_read),
         TEST(15_what_is_to_be_compared_since_the_log_was_lost_is_not_verified),
+        TEST(15_what_is_distrusted_behind_the_walk_is_compared_again),
         TEST(15_what_others_change_is_told_while_very_many_rows_go_and_copies_are_trusted),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
         TEST(A2_a_live_write_that_has_ended_with_its_row_is_not_sent),
