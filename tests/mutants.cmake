@@ -237,3 +237,8 @@ hf_mutant(15_what_is_to_be_compared_stays_verified unit/test_link_histories.c *s
           "    atomic_store(&ns->verified, false);\n    ns->sweep = true;" "    ns->sweep = true;")
 hf_mutant(15_copies_are_walked_over_once unit/test_link_histories.c *behind_the_walk* core/link_sweep.c
           "    if (through && next_ns(link)) {" "    if (through && next_ns(link) && false) {")
+hf_mutant(waits_hear_of_no_checkpoint unit/test_link_histories.c *a_wait_for_a_row* core/link.c
+          "    tell_moved(link);\n    pthread_mutex_unlock(&link->mutex);\n    hf__link_wake(store);"
+          "    pthread_mutex_unlock(&link->mutex);\n    hf__link_wake(store);")
+hf_mutant(waits_for_the_next_checkpoint_at_a_pass_end unit/test_link_histories.c *waits_that_begin* core/link.c
+          "        link->checkpoint_ticket = hf__checkpoint_ticket(link->store);" "        link->checkpoint_ticket = UINT64_MAX;")

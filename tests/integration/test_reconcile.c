@@ -857,8 +857,8 @@ static void submit_many(struct node *node, int n)
 
     for (int i = 0; i < n; i++) {
         snprintf(key, sizeof(key), "newest:%05d", i);
-        assert_ok(
-            hf_submit(node->store, &(struct hf_op){.kind = HF_OP_SET, .key = s_(key), .value = s_("v")}, ignore, NULL));
+        assert_ok(hf_submit(node->store, &(struct hf_op){.kind = HF_OP_SET, .key = s_(key), .value = s_("v")},
+                            ignore, NULL));
     }
     assert_ok(hf_checkpoint(node->store));
 }

@@ -153,7 +153,8 @@ static bool has_unread(const struct fake_tier *tier, const struct hf_shared_grou
         size_t behind = 0;
         for (size_t k = 0; fake_is_log(log->key) && k < data->n_log; k++) {
             behind += data->log[k].id > after;
-            if (data->log[k].id > after && (behind == OWN_ENTRIES_MAX || strcmp(data->log[k].node, tier->node) != 0))
+            if (data->log[k].id > after &&
+                (behind == OWN_ENTRIES_MAX || strcmp(data->log[k].node, tier->node) != 0))
                 return true;
         }
     }

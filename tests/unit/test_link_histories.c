@@ -950,6 +950,98 @@ static void test_link__15_what_is_to_be_compared_since_the_log_was_lost_is_not_v
     close_store(f);
 }
 
+/* ---- waiting in the midst of a replay: no checkpoint comes by itself ---- */
+
+struct waiting {
+    struct hf *store;
+    uint64_t lsn; /* 0: for everything */
+    int rc;
+    atomic_bool ended;
+    pthread_t thread;
+};
+
+static void *wait_in_thread(void *arg)
+{
+    struct waiting *w = arg;
+
+    w->rc = w->lsn ? hf_wait_shared(w->store, w->lsn, 2 * SOON_MS) : hf_drain(w->store, 2 * SOON_MS);
+    atomic_store(&w->ended, true);
+    return NULL;
+}
+
+static void begin_waiting(struct waiting *w, struct hf *store, uint64_t lsn)
+{
+    w->store = store;
+    w->lsn = lsn;
+    atomic_init(&w->ended, false);
+    assert_int_equal(pthread_create(&w->thread, NULL, wait_in_thread, w), 0);
+}
+
+static bool has_waited(void *ctx)
+{
+    return atomic_load(&((struct waiting *)ctx)->ended);
+}
+
+/* Long before its time runs out, when it would look for itself. */
+static void assert_waited(struct waiting *w)
+{
+    if (!wait_until(has_waited, w, SOON_MS))
+        fail_msg("the wait for %llu goes on", (unsigned long long)w->lsn);
+    pthread_join(w->thread, NULL);
+    assert_ok(w->rc);
+}
+
+/* From each group on: for an older row, for a newer one, for what is written meanwhile, and for all. */
+static void test_link__waits_that_begin_in_a_replay_end_with_it(void **state)
+{
+    struct fixture *f = *state;
+    struct waiting waits[3][5];
+
+    open_online(f);
+    go_away(f);
+    put(f->store, "first", "v");
+    put_two_big(f->store);
+    incr(f->store, "n");
+    come_back_to_the_first_group(f);
+    for (unsigned group = 0; group < 3; group++) {
+        uint64_t row = status_of(f->store).last_lsn;
+        submit(f->store, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
+        submit_set(f->store, "live", s_("v"));
+        for (unsigned i = 0; i < 4; i++)
+            begin_waiting(&waits[group][i], f->store, row - 1 + i);
+        begin_waiting(&waits[group][4], f->store, 0);
+        fake_redis_let(FAKE_GROUP, 1);
+    }
+    fake_redis_thaw(FAKE_GROUP);
+    for (unsigned i = 0; i < 15; i++)
+        assert_waited(&waits[i / 5][i % 5]);
+    assert_int_equal(status_of(f->store).link, HF_LINK_ONLINE);
+    assert_redis_holds("n", "4");
+    close_store(f);
+}
+
+/* It is stored with the first of two groups; the second one is never answered. */
+static void test_link__a_wait_for_a_row_ends_with_the_checkpoint_that_clears_it(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked = fake_redis_asked(FAKE_GROUP);
+    struct waiting w;
+
+    open_online(f);
+    go_away(f);
+    put(f->store, "a", "v"); /* goes with the first of those that follow it */
+    begin_waiting(&w, f->store, status_of(f->store).last_lsn);
+    put_two_big(f->store);
+    come_back_to_the_first_group(f);
+    fake_redis_let(FAKE_GROUP, 1);
+    wait_asked(FAKE_GROUP, asked + 2);
+    wait_told(); /* behind the first answer: its rows have ended */
+    assert_ok(hf_checkpoint(f->store));
+    assert_waited(&w);
+    assert_int_equal(status_of(f->store).link, HF_LINK_REPLAYING);
+    close_store(f);
+}
+
 /* ---- A2: a live write to a key that is owed ---- */
 
 static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
@@ -1485,6 +1577,8 @@ int main(void)
         TEST(15_what_is_to_be_compared_since_the_log_was_lost_is_not_verified),
         TEST(15_what_is_distrusted_behind_the_walk_is_compared_again),
         TEST(15_what_others_change_is_told_while_very_many_rows_go_and_copies_are_trusted),
+        TEST(waits_that_begin_in_a_replay_end_with_it),
+        TEST(a_wait_for_a_row_ends_with_the_checkpoint_that_clears_it),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
         TEST(A2_a_live_write_that_has_ended_with_its_row_is_not_sent),
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
