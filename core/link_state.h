@@ -491,6 +491,9 @@ bool hf__lane_send(struct hf_link *link);
 void hf__lane_leave_all(struct hf_link *link);
 size_t hf__lane_unit_end(const struct hf_lane_list *list, size_t i);
 bool hf__lane_park(struct hf_link *link, size_t from, size_t to, const char *reason); /* false: it stays */
+/* A unit of the stored part, which the link has not taken up. False: it stays. */
+bool hf__lane_park_in_doubt(struct hf_link *link, const struct hf_lane_entry *entries, size_t n,
+                            const char *reason);
 void hf__lane_tell(struct hf_link *link, const struct hf_lane_entry *entry, enum hf_outcome outcome);
 void hf__lane_drop_gone(struct hf_link *link);
 

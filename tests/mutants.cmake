@@ -242,3 +242,9 @@ hf_mutant(waits_hear_of_no_checkpoint unit/test_link_histories.c *a_wait_for_a_r
           "    pthread_mutex_unlock(&link->mutex);\n    hf__link_wake(store);")
 hf_mutant(waits_for_the_next_checkpoint_at_a_pass_end unit/test_link_histories.c *waits_that_begin* core/link.c
           "        link->checkpoint_ticket = hf__checkpoint_ticket(link->store);" "        link->checkpoint_ticket = UINT64_MAX;")
+hf_mutant(12_what_may_count_twice_is_sent unit/test_link_histories.c *12_what_may_count* core/link_before.c
+          "    if (rc == 0 && b->any_theirs)" "    if (rc == 0 && b->any_theirs && false)")
+hf_mutant(12_what_was_not_there_before_is_not_looked_for unit/test_link_histories.c *12_what_may_count* core/link_before.c
+          " || before->sent);" ");")
+hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may_count* core/link_before.c
+          "before->sent ? 2 : 1" "1")

@@ -340,12 +340,18 @@ static void test_link__9_a_write_behind_one_that_loses_is_judged_by_the_same_bas
 
 /* ---- 12: Redis is empty, and increments wait ---- */
 
-/* A server that restarts without data. */
+/* A server that restarts, with what is there by now. */
+static void lose_none(void)
+{
+    fake_redis_restart();
+    fake_redis_set_away(false);
+}
+
+/* ... without data. */
 static void lose_all(void)
 {
     fake_redis_wipe();
-    fake_redis_restart();
-    fake_redis_set_away(false);
+    lose_none();
 }
 
 /* The first attempt to give it back ends in a lost answer; then, with everything there, others add to it. */
@@ -384,6 +390,61 @@ static void test_link__12_increments_that_wait_are_added_to_what_was_acknowledge
     assert_redis_holds("text", "base");
     assert_true(fake_redis_deadline_ms("text") != 0);
     close_store(f);
+}
+
+/* An increment whose answer was lost stands in a history that is lost, too. */
+struct sent_twice {
+    int before;           /* increments that were acknowledged */
+    const char *theirs;   /* what another has put there since, or NULL */
+    bool attempt_is_lost; /* our first one to give back what was acknowledged */
+    const char *after;
+    unsigned in_doubt;
+};
+
+static void play_sent_twice(struct fixture *f, const struct sent_twice *twice)
+{
+    open_online(f);
+    for (int i = 0; i < twice->before; i++)
+        incr(f->store, "n");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    fake_redis_script(FAKE_LANE, FAKE_LOSE_ANSWER, 1);
+    submit(f->store, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
+    wait_state(f->store, HF_LINK_OFFLINE);
+    fake_redis_wipe();
+    if (twice->theirs)
+        fake_redis_foreign_set("n", twice->theirs, 0);
+    if (twice->attempt_is_lost)
+        fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    lose_none();
+    if (twice->attempt_is_lost)
+        assert_true(wait_until(was_lost_again, f->store, SOON_MS));
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    assert_redis_holds("n", twice->after);
+    assert_int_equal(status_of(f->store).in_doubt, twice->in_doubt);
+    assert_int_equal(status_of(f->store).pending_keys, 0);
+    close_store(f);
+}
+
+/* Another node had read the counter behind the increment: what it gives back counts it. */
+static void test_link__12_what_may_count_twice_is_in_doubt(void **state)
+{
+    static const struct sent_twice all[] = {
+        {.before = 10, .theirs = "11", .after = "11", .in_doubt = 1},
+        {.before = 0, .theirs = "1", .after = "1", .in_doubt = 1},
+        {.before = 10, .theirs = "10", .after = "11"}, /* another had read it before */
+        {.before = 10, .after = "11"},
+        {.before = 0, .after = "1"},
+        {.before = 10, .attempt_is_lost = true, .after = "11"},
+        {.before = 0, .attempt_is_lost = true, .after = "1"},
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        play_sent_twice(*state, &all[i]);
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(setup(state), 0);
+    }
 }
 
 static bool has_adopted(void *ctx)
@@ -1559,6 +1620,7 @@ int main(void)
         TEST(10_a_delete_behind_the_catch_up_is_judged_where_the_log_decides),
         TEST(10_a_delete_named_during_the_replay_counts_among_nodes),
         TEST(12_increments_that_wait_are_added_to_what_was_acknowledged),
+        TEST(12_what_may_count_twice_is_in_doubt),
         TEST(12_what_is_given_up_is_told_by_the_next_opening_too),
         TEST(12_a_decision_is_for_one_loss),
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),
