@@ -248,3 +248,5 @@ hf_mutant(12_what_was_not_there_before_is_not_looked_for unit/test_link_historie
           " || before->sent);" ");")
 hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may_count* core/link_before.c
           "before->sent ? 2 : 1" "1")
+hf_mutant(13_an_answer_is_a_write_of_ours unit/test_link_histories.c *13_an_answer* core/link_resend.c
+          "(record->flags & HF_RECORD_ANSWER) || " "")

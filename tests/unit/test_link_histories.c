@@ -647,6 +647,29 @@ static void test_link__13_a_rollback_to_before_our_first_increment_is_found_by_t
     close_store(f);
 }
 
+/* The counter's copy is the answer to our increment, noted behind it; both are there still, and others have added to it. */
+static void test_link__13_an_answer_to_an_increment_that_has_survived_is_not_sent_again(void **state)
+{
+    struct fixture *f = *state;
+
+    fake_redis_refuse_tracking(true); /* the answer alone brings what others have added */
+    open_online(f);
+    incr(f->store, "n");
+    fake_redis_foreign_set("n", "10", 0);
+    incr(f->store, "n");
+    assert_value(f->store, "n", "11");
+    fake_redis_snapshot();
+    incr(f->store, "lost");
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_foreign_set("n", "100", 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "100");
+    assert_redis_holds("lost", "1");
+    close_store(f);
+}
+
 /* What was given back as a value after a loss of all is not added to it after a rollback. */
 static void test_link__13_what_an_earlier_epoch_acknowledged_is_not_sent_again(void **state)
 {
@@ -1627,6 +1650,7 @@ int main(void)
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
         TEST(13_a_rollback_is_found_again_after_another_loss),
         TEST(13_a_rollback_to_before_our_first_increment_is_found_by_the_log),
+        TEST(13_an_answer_to_an_increment_that_has_survived_is_not_sent_again),
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
