@@ -15,6 +15,12 @@ void hf__link_distrust_copies(struct hf_link *link)
     }
 }
 
+void hf__link_distrust_namespace(struct hf_ns *ns)
+{
+    atomic_store(&ns->verified, false);
+    ns->sweep = true;
+}
+
 /* Who else writes is told by the log, or there is nobody. */
 static void trust_by_log(struct hf_link *link)
 {

@@ -348,7 +348,9 @@ void hf__sweep_release(struct hf_link *link);
 
 /* link_copies.c */
 void hf__link_distrust_copies(struct hf_link *link); /* the link is lost, or all may have been changed */
-void hf__link_swept(struct hf_link *link);           /* all copies are compared */
+void hf__link_distrust_namespace(
+    struct hf_ns *ns);                     /* its copies are to be compared before they are believed again */
+void hf__link_swept(struct hf_link *link); /* all copies are compared */
 void hf__link_invalidated(void *ctx, const struct hf_slice *keys, size_t n); /* of the transport's handler */
 bool hf__link_read_log(struct hf_link *link); /* while online, if it is time: true when a request went out */
 
@@ -489,6 +491,9 @@ bool hf__lane_send(struct hf_link *link);
 void hf__lane_leave_all(struct hf_link *link);
 size_t hf__lane_unit_end(const struct hf_lane_list *list, size_t i);
 bool hf__lane_park(struct hf_link *link, size_t from, size_t to, const char *reason); /* false: it stays */
+/* A unit of the stored part, which the link has not taken up. False: it stays. */
+bool hf__lane_park_in_doubt(struct hf_link *link, const struct hf_lane_entry *entries, size_t n,
+                            const char *reason);
 void hf__lane_tell(struct hf_link *link, const struct hf_lane_entry *entry, enum hf_outcome outcome);
 void hf__lane_drop_gone(struct hf_link *link);
 
