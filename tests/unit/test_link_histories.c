@@ -1220,9 +1220,12 @@ static void come_back_before(struct fixture *f, int64_t made_ms, enum moment mom
     fake_redis_thaw(FAKE_EXAMINE);
 }
 
+/* More than the clocks may be off, and less than would be a clock that was set back. */
+#define LATER_MS 500
+
 struct late_delete {
     enum hf_conflict_policy policy;
-    int made; /* so many ms after ours, by far */
+    int made; /* so many ms after ours */
     bool wins;
 };
 
@@ -1253,9 +1256,9 @@ static void play_late_delete(struct fixture *f, const struct late_delete *late, 
 static void play_late_deletes(void **state, enum hf_writers writers)
 {
     static const struct late_delete all[] = {
-        {HF_CONFLICT_NEWEST, NEVER_MS, true}, {HF_CONFLICT_NEWEST, -NEVER_MS, false},
-        {HF_CONFLICT_REMOTE, NEVER_MS, true}, {HF_CONFLICT_REMOTE, -NEVER_MS, true},
-        {HF_CONFLICT_LOCAL, NEVER_MS, false}, {HF_CONFLICT_LOCAL, -NEVER_MS, false},
+        {HF_CONFLICT_NEWEST, LATER_MS, true}, {HF_CONFLICT_NEWEST, -LATER_MS, false},
+        {HF_CONFLICT_REMOTE, LATER_MS, true}, {HF_CONFLICT_REMOTE, -LATER_MS, true},
+        {HF_CONFLICT_LOCAL, LATER_MS, false}, {HF_CONFLICT_LOCAL, -LATER_MS, false},
     };
 
     for (size_t i = 0; i < 3 * sizeof(all) / sizeof(all[0]); i++) {
