@@ -76,18 +76,24 @@ static bool old_is_acknowledged(const struct drained *d)
     return d->has_old && !(d->old.flags & HF_RECORD_UNSHARED);
 }
 
+static uint8_t record_flags(const struct hf_version *v)
+{
+    if (is_unshared(v))
+        return HF_RECORD_UNSHARED;
+    if (atomic_load(&v->state) != HF_VERSION_SETTLED)
+        return 0;
+    return v->op == HF_ENTRY_RESULT ? HF_RECORD_SHARED | HF_RECORD_ANSWER : HF_RECORD_SHARED;
+}
+
 static int write_record(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d)
 {
-    bool settled = atomic_load(&d->head->state) == HF_VERSION_SETTLED;
     struct hf_record record = {
         .value = d->state.value,
         .deadline_ms = d->state.deadline_ms,
         .made_ms = d->head->made_ms,
         .lsn = d->head->lsn,
         .type = d->state.type ? d->state.type : HF_TYPE_STRING,
-        .flags = is_unshared(d->head) ? HF_RECORD_UNSHARED
-                 : settled            ? HF_RECORD_SHARED
-                                      : 0,
+        .flags = record_flags(d->head),
     };
 
     if (!d->state.live)

@@ -2,11 +2,17 @@
  * Redis had acknowledged, not to nothing (docs/reconcile.md, "Evidence of loss").
  *
  *   one walk over the lane ──► per key: what is held here less the increments that wait ──► groups of SET NX ──► the lane
+ *                                                                                               │
+ *                  something else is there: increments that may have been sent are in doubt ◄───┘
+ *
+ * Redis may have applied such an increment before it lost it, and another node have read the counter meanwhile and given
+ * that value back.
  *
  * Nothing of it is stored. Until the namespace's cursor says that the loss is made good, it is worked out again after
  * each loss of the connection and each crash, and what is there by then stays. */
 #include "link_state.h"
 
+#include "digest.h"
 #include "drain.h"
 #include "fail.h"
 #include "write.h"
@@ -26,12 +32,16 @@ struct before {
     int64_t deadline_ms;
     int64_t number; /* the sum of the increments, then what was there before them */
     bool by_increment, counts, needless;
+    bool sent;   /* one of the increments may have been sent */
+    bool theirs; /* what is there now is not what it was before them */
+    struct hf_shared_guard guards[2];
 };
 
 struct hf_before {
     struct before *all;
     size_t n, capacity, next;
     struct hf_notes places; /* per key, from 1 */
+    bool any_theirs;
     struct hf_shared_item items[KEYS_A_GROUP];
     struct hf_buf values[KEYS_A_GROUP];
     struct hf_shared_log log;
@@ -105,6 +115,7 @@ static int sum_up(struct hf_before *b, const struct hf_lane_entry *entry)
     before->needless |= entry->op == HF_LANE_SET || entry->op == HF_LANE_DELETE ||
                         __builtin_add_overflow(before->number, entry->delta, &before->number);
     before->counts |= entry->op == HF_LANE_INCR;
+    before->sent |= entry->op == HF_LANE_INCR && (entry->flags & HF_LANE_SENT);
     if (entry->lsn > before->first_lsn)
         return 0;
     before->first_lsn = entry->lsn;
@@ -129,9 +140,12 @@ static int sum_up_stored(struct hf_link *link, struct hf_local_snap *snap)
 
     while (rc == 0) {
         rc = ops->lane_next(snap, from, &entry);
-        if (rc == 0)
-            from = entry.lsn + 1;
-        if (rc == 0 && is_of(link, entry.key))
+        if (rc != 0)
+            break;
+        from = entry.lsn + 1;
+        if (entry.lsn <= link->maybe_sent_lsn)
+            entry.flags |= HF_LANE_SENT;
+        if (is_of(link, entry.key))
             rc = sum_up(link->resend.before, &entry);
     }
     return rc == HF_NOT_FOUND ? 0 : rc;
@@ -174,7 +188,8 @@ static int sum_up_overlay(struct hf_link *link, const struct hf_look *look, stru
 
 /* ---- what was there before ---- */
 
-/* A counter that was not there before needs nothing: an increment begins with 0 by itself. */
+/* A counter that was not there before needs nothing, because an increment begins with 0 by itself; unless it is to be seen
+ * whether others have given it back. */
 static bool subtract(const struct hf_found *found, struct before *before)
 {
     int64_t now;
@@ -182,7 +197,7 @@ static bool subtract(const struct hf_found *found, struct before *before)
     if (!before->counts)
         return true;
     return hf__parse_counter(found->value, &now) && !__builtin_sub_overflow(now, before->number, &before->number) &&
-           (before->number != 0 || !before->by_increment);
+           (before->number != 0 || !before->by_increment || before->sent);
 }
 
 /* What cannot be read says nothing, and is left out. */
@@ -238,15 +253,25 @@ static int copy_value(struct hf_look *look, const struct before *before, struct 
     return rc == 0 ? hf__buf_copy(found.value, ret_value) : rc;
 }
 
-static int add_item(struct hf_link *link, struct hf_look *look, const struct before *before)
+/* Nothing; or, so that our own attempt before a loss of the connection is no surprise, the same value. */
+static void make_guards(struct before *before, struct hf_slice value)
 {
-    static const struct hf_shared_guard nothing = {.absent = true};
+    struct hf_version_id id = hf__version_id(value, 0);
+
+    before->guards[0] = (struct hf_shared_guard){.absent = true};
+    before->guards[1] = (struct hf_shared_guard){.len = value.len};
+    memcpy(before->guards[1].digest, id.digest, sizeof(id.digest));
+}
+
+static int add_item(struct hf_link *link, struct hf_look *look, struct before *before)
+{
     struct hf_before *b = link->resend.before;
     size_t i = b->group.n_items;
     int rc = copy_value(look, before, &b->values[i]);
 
     if (rc != 0)
         return rc == HF_NOT_FOUND ? 0 : rc;
+    make_guards(before, hf__slice(b->values[i].data, b->values[i].len));
     b->items[i] = (struct hf_shared_item){
         .op = HF_SHARED_SET,
         .key = key_of(before),
@@ -255,8 +280,9 @@ static int add_item(struct hf_link *link, struct hf_look *look, const struct bef
         .lsn = before->first_lsn - 1,
         .made_ms = hf__turn_to_redis_ms(&link->turn, before->made_ms),
         .uncertainty_ms = hf__turn_uncertainty_ms(&link->turn, before->made_ms),
-        .guards = &nothing,
-        .n_guards = 1,
+        .guards = before->guards,
+        .n_guards = before->sent ? 2 : 1,
+        .owner = before,
     };
     hf__link_note_sent(link, b->items[i].lsn);
     b->group.n_items++;
@@ -271,7 +297,7 @@ static int fill_group(struct hf_link *link)
     int rc = hf__look_begin(link->store, &look);
 
     while (rc == 0 && b->next < b->n && b->group.n_items < KEYS_A_GROUP && bytes < BYTES_A_GROUP) {
-        const struct before *before = &b->all[b->next++];
+        struct before *before = &b->all[b->next++];
         if (before->needless)
             continue;
         rc = add_item(link, &look, before);
@@ -279,6 +305,15 @@ static int fill_group(struct hf_link *link)
     }
     hf__look_end(&look);
     return rc;
+}
+
+static void note_theirs(struct hf_before *b)
+{
+    for (size_t i = 0; i < b->group.n_items; i++) {
+        struct before *before = b->items[i].owner;
+        before->theirs = before->sent && b->items[i].error.class != HF_SHARED_OK;
+        b->any_theirs |= before->theirs;
+    }
 }
 
 /* One key that may not be written is met again by its lane. */
@@ -289,6 +324,7 @@ static void group_done(void *ctx, struct hf_shared_group *group)
 
     hf__turn_begin(link->store, &link->turn);
     hf__link_out(link, false);
+    note_theirs(link->resend.before);
     release_values(link->resend.before);
     if (error.class == HF_SHARED_LINK)
         return; /* `lost` follows, and the next connection begins anew */
@@ -322,6 +358,74 @@ static int send_group(struct hf_link *link)
     return HF_ENOMEM;
 }
 
+/* ---- increments that may count twice ---- */
+
+/* Entries that go as a whole; borrowed from the snapshot. */
+struct unit {
+    struct hf_lane_entry *entries;
+    size_t n, capacity;
+    bool in_doubt;
+};
+
+static int add_to_unit(struct hf_link *link, struct unit *unit, const struct hf_lane_entry *entry)
+{
+    struct hf_before *b = link->resend.before;
+    const struct hf_note *note = hf__notes_find(&b->places, entry->key);
+    bool sent = (entry->flags & HF_LANE_SENT) || entry->lsn <= link->maybe_sent_lsn;
+    size_t capacity = unit->capacity ? 2 * unit->capacity : 16;
+    struct hf_lane_entry *grown = unit->entries;
+
+    if (unit->n == unit->capacity)
+        grown = realloc(unit->entries, capacity * sizeof(*grown));
+    if (!grown)
+        return hf__fail(HF_ENOMEM, "out of memory: %zu entries of a lane", capacity);
+    if (unit->n == unit->capacity)
+        unit->capacity = capacity;
+    unit->entries = grown;
+    unit->entries[unit->n++] = *entry;
+    unit->in_doubt |= sent && entry->op == HF_LANE_INCR && note && b->all[note->number - 1].theirs;
+    return 0;
+}
+
+static int end_unit(struct hf_link *link, struct unit *unit)
+{
+    bool done =
+        !unit->in_doubt ||
+        hf__lane_park_in_doubt(link, unit->entries, unit->n,
+                               "Redis has lost it, and what another has put there since may count it already");
+
+    unit->n = 0;
+    unit->in_doubt = false;
+    return done ? 0 : hf__fail(HF_EFULL, "the parked list is full: requeue or drop entries, or raise parked_max");
+}
+
+/* They leave the lane with the checkpoint behind which it is sent. */
+static int park_what_may_count_twice(struct hf_link *link)
+{
+    const struct hf_local_ops *ops = link->store->local->ops;
+    uint64_t from = link->resend.ns->mark + 1;
+    struct unit unit = {0};
+    struct hf_lane_entry entry;
+    struct hf_local_snap *snap;
+    int rc = ops->snap_begin(link->store->local, &snap);
+
+    if (rc != 0)
+        return rc;
+    while (rc == 0) {
+        rc = ops->lane_next(snap, from, &entry);
+        if (rc != 0)
+            break;
+        from = entry.lsn + 1;
+        if (is_of(link, entry.key))
+            rc = add_to_unit(link, &unit, &entry);
+        if (rc == 0 && !(entry.flags & HF_LANE_MORE))
+            rc = end_unit(link, &unit);
+    }
+    ops->snap_end(snap);
+    free(unit.entries);
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
 int hf__before_step(struct hf_link *link, bool *ret_done)
 {
     struct hf_before *b = link->resend.before;
@@ -336,6 +440,8 @@ int hf__before_step(struct hf_link *link, bool *ret_done)
         rc = fill_group(link);
     if (rc == 0 && b->group.n_items > 0)
         return send_group(link);
+    if (rc == 0 && b->any_theirs)
+        rc = park_what_may_count_twice(link);
     *ret_done = rc == 0;
     return rc;
 }

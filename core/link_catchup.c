@@ -102,14 +102,24 @@ static void facts_done(void *ctx, struct hf_shared_facts *facts)
 
 #define TRACK_LATER_ROWS 10000u
 
+/* Copies that are trusted, or being compared, are so only as long as pushes tell of changes. */
+static bool trusts_pushes(const struct hf_link *link)
+{
+    bool trusts = link->sweep.active;
+
+    for (size_t i = 0; i < link->store->namespaces.n; i++)
+        trusts |= atomic_load(&link->store->namespaces.all[i].verified);
+    return trusts;
+}
+
 /* What scripts write is told to their own caller, up to Redis 7.0 at least: of each row of a long replay Redis would make
- * a name, and we would read it. Until the last one is gone nobody needs to be told: the logs are read then, and
- * the copies compared. */
+ * a name, and we would read it. Until the last one is gone nobody needs to be told, unless copies are trusted by then: the
+ * logs are read afterwards, and the copies compared. */
 static enum hf_shared_track wanted_tracking(struct hf_link *link)
 {
     bool was_later = link->track_later;
 
-    link->track_later = atomic_load(&link->store->pending_rows) >= TRACK_LATER_ROWS;
+    link->track_later = atomic_load(&link->store->pending_rows) >= TRACK_LATER_ROWS && !trusts_pushes(link);
     if (link->track_later)
         return HF_TRACK_OFF;
     return was_later ? HF_TRACK_ON : HF_TRACK_AS_IS;
@@ -221,7 +231,7 @@ static void page_done(void *ctx, struct hf_shared_log_page *page)
         return;
     }
     if (page->gap)
-        ns->sweep = true;
+        hf__link_distrust_namespace(ns);
     snprintf(ns->log_id, HF_STREAM_ID_MAX, "%s", page->after_id);
     if (page->n_entries < PAGE_ENTRIES)
         log_read(link);
@@ -286,7 +296,7 @@ static void take_loss(struct hf_link *link)
         return;
     }
     atomic_fetch_add(&link->store->losses, 1);
-    ns->sweep = true;
+    hf__link_distrust_namespace(ns);
     atomic_store(&ns->adopt, policy == HF_LOSS_ADOPT);
     if (policy == HF_LOSS_ADOPT) {
         read_log(link);
@@ -333,7 +343,7 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     } else {
         if (link->evidence == HF_EVIDENCE_LOG_LOST) {
             ns->log_id[0] = '\0';
-            ns->sweep = true;
+            hf__link_distrust_namespace(ns);
         }
         read_log(link);
     }

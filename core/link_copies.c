@@ -23,6 +23,12 @@ void hf__link_trust_copies(struct hf_link *link, struct hf_ns *ns, bool trusted)
     atomic_store(&ns->verified, trusted);
 }
 
+void hf__link_distrust_namespace(struct hf_ns *ns)
+{
+    atomic_store(&ns->verified, false);
+    ns->sweep = true;
+}
+
 /* Who else writes is told by the log, or there is nobody. */
 static void trust_by_log(struct hf_link *link)
 {

@@ -286,6 +286,17 @@ bool hf__lane_park(struct hf_link *link, size_t from, size_t to, const char *rea
     return park_range(link, from, to, false, reason);
 }
 
+bool hf__lane_park_in_doubt(struct hf_link *link, const struct hf_lane_entry *entries, size_t n, const char *reason)
+{
+    struct hf_parking how = {.in_doubt = true, .from_lane = true, .reason = reason};
+
+    if (!hf__link_may_park(link, n) || !hf__settle_park(link->store, entries, n, &how))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        tell(link, &entries[i], HF_OUTCOME_IN_DOUBT, NULL, reason);
+    return true;
+}
+
 void hf__lane_tell(struct hf_link *link, const struct hf_lane_entry *entry, enum hf_outcome outcome)
 {
     if (outcome == HF_OUTCOME_EXPIRED)
@@ -506,7 +517,7 @@ static int add_stored(struct hf_link *link, const struct hf_lane_entry *entry)
     if (entry->lsn <= link->maybe_sent_lsn)
         s->entry.flags |= HF_LANE_SENT;
     if (hf__ns_of(&link->store->namespaces, entry->key)->fresh)
-        s->entry.flags &= (uint8_t)~HF_LANE_SENT; /* whatever was sent is gone with the old epoch */
+        s->entry.flags &= (uint8_t)~HF_LANE_SENT; /* whatever was sent is gone with the old epoch, or was parked */
     s->entry.key = hf__slice(s->key.data, s->key.len);
     s->entry.value = hf__slice(s->value.data, s->value.len);
     link->lane_sends.bytes += s->key.len + s->value.len;

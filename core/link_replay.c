@@ -142,7 +142,8 @@ static void on_change(void *ctx, const struct hf_shared_change *change)
 
 #define LOG_ENTRIES 100u /* of a change log in one examination; more are read as at catch-up */
 
-/* Read on the logs of the namespaces whose keys are examined. */
+/* Read on the logs of the namespaces whose keys are examined: what was written since this request was made is named there,
+ * and a push that tells of it may still come behind the answer. */
 static void add_logs(struct hf_link *link)
 {
     struct hf_ns_table *table = &link->store->namespaces;
@@ -153,7 +154,7 @@ static void add_logs(struct hf_link *link)
         bool used = false;
         for (size_t i = 0; i < link->examine.n_keys && !used; i++)
             used = ((struct hf_send *)link->examine.keys[i].owner)->ns == ns;
-        if (!used || !ns->with_log || !ns->log_unread)
+        if (!used || !ns->with_log)
             continue;
         link->log_namespaces[link->examine.n_logs] = ns;
         link->log_pages[link->examine.n_logs] =

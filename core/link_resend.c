@@ -193,8 +193,8 @@ static bool is_wanted(const struct hf_link *link, struct hf_slice key, const str
         return false;
     if (r->why == HF_ENTRY_RESEED)
         return !hf__notes_find(&r->changed, key);
-    if (record->lsn == 0 || hf__notes_find(&r->in_lane, key))
-        return false; /* another node's, or its lane brings it */
+    if (record->lsn == 0 || (record->flags & HF_RECORD_ANSWER) || hf__notes_find(&r->in_lane, key))
+        return false; /* another node's, or its lane brings it, if it was lost at all */
     return is_above(r, record->lsn, record->made_ms);
 }
 

@@ -349,6 +349,8 @@ void hf__sweep_release(struct hf_link *link);
 
 /* link_copies.c */
 void hf__link_distrust_copies(struct hf_link *link); /* the link is lost, or all may have been changed */
+/* Its copies are to be compared before they are believed again. */
+void hf__link_distrust_namespace(struct hf_ns *ns);
 /* From now on the copies of the namespace count as verified, or do not. */
 void hf__link_trust_copies(struct hf_link *link, struct hf_ns *ns, bool trusted);
 void hf__link_swept(struct hf_link *link);                                   /* all copies are compared */
@@ -492,6 +494,9 @@ bool hf__lane_send(struct hf_link *link);
 void hf__lane_leave_all(struct hf_link *link);
 size_t hf__lane_unit_end(const struct hf_lane_list *list, size_t i);
 bool hf__lane_park(struct hf_link *link, size_t from, size_t to, const char *reason); /* false: it stays */
+/* A unit of the stored part, which the link has not taken up. False: it stays. */
+bool hf__lane_park_in_doubt(struct hf_link *link, const struct hf_lane_entry *entries, size_t n,
+                            const char *reason);
 void hf__lane_tell(struct hf_link *link, const struct hf_lane_entry *entry, enum hf_outcome outcome);
 void hf__lane_drop_gone(struct hf_link *link);
 

@@ -316,6 +316,19 @@ static void fill_request(struct hf_link *link)
     }
 }
 
+/* What came to be distrusted behind the walk is walked over once more. When the local tier cannot be read, its errors are
+ * told elsewhere. */
+static void end(struct hf_link *link, bool through)
+{
+    link->sweep.ns_index = 0;
+    if (through && next_ns(link)) {
+        hf__sweep_begin(link);
+        return;
+    }
+    hf__sweep_release(link);
+    hf__link_swept(link);
+}
+
 /* True when this turn has nothing more to do. */
 static bool turn(struct hf_link *link)
 {
@@ -334,9 +347,8 @@ static bool turn(struct hf_link *link)
     }
     if (sweep->request.n_keys == 0 || sweep->n == 0) {
         rc = collect(link);
-        if (rc != 0) { /* through, or the local tier cannot be read: its errors are told elsewhere */
-            hf__sweep_release(link);
-            hf__link_swept(link);
+        if (rc != 0) {
+            end(link, rc == HF_NOT_FOUND);
             return true;
         }
         fill_request(link);

@@ -40,9 +40,10 @@ static void on_change(void *ctx, const struct hf_shared_change *change)
         hf__link_foreign_change(link, change);
 }
 
+/* Whether anybody has told of it or not: a push may come behind the answer. */
 static void add_log(struct hf_link *link, const struct hf_ns *ns)
 {
-    if (!ns->with_log || !ns->log_unread)
+    if (!ns->with_log)
         return;
     link->page = (struct hf_shared_log_page){.log_key = hf__slice(ns->log_key.data, ns->log_key.len),
                                              .count = LOG_ENTRIES,

@@ -93,7 +93,7 @@ hf_mutant(12_another_epoch_is_ours integration/test_reconcile_histories.c *12_a_
 hf_mutant(12_reseed_over_what_is_there integration/test_reconcile_histories.c *12_an_empty_restart* core/judge.c
           "    else if (c->kind != HF_SHARED_ABSENT && !(theirs_time" "    else if (false && !(theirs_time")
 hf_mutant(12_a_gap_in_the_log_is_nothing integration/test_reconcile_histories.c *12_a_trimmed_log* core/link_catchup.c
-          "    if (page->gap)\n        ns->sweep = true;" "")
+          "    if (page->gap)\n        hf__link_distrust_namespace(ns);" "")
 hf_mutant(12_counters_begin_again unit/test_link_histories.c *12_increments_that_wait* core/link_resend.c
           "if (r->why == HF_ENTRY_RESEED && !r->lanes_done)" "if (false)")
 hf_mutant(13_no_increment_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/settle.c
@@ -259,3 +259,32 @@ hf_mutant(no_wait_an_older_copy_is_verified_by_a_newer unit/test_no_wait.c *is_n
           "atomic_load(&store->trusted) == look->trusted;" "true;")
 hf_mutant(a_lane_takes_no_life_away integration/test_outage.c *batch_of_lives* backends/redis/scripts.c
           "  elseif op == 'p' then redis.call('PERSIST', key)" "  elseif op == 'p' then")
+hf_mutant(10_a_group_looks_at_no_log integration/test_redis_link.c *before_others_entries* backends/redis/scripts.c
+          "    if j == 100 or entries[j][2][2] ~= ARGV[2] then return {'L'} end" "")
+hf_mutant(10_a_guarded_group_knows_no_id unit/test_link_histories.c *before_a_guarded_group* core/link_send.c
+          ".after_id = group->guarded ? ns->log_id : NULL" ".after_id = NULL")
+hf_mutant(10_an_examination_waits_for_a_push unit/test_link_histories.c *where_the_log_decides* core/link_replay.c
+          "if (!used || !ns->with_log)" "if (!used || !ns->with_log || !ns->log_unread)")
+hf_mutant(A6_a_unit_waits_for_a_push unit/test_link_histories.c *A6_a_batch_is_judged* core/link_unit.c
+          "    if (!ns->with_log)" "    if (!ns->with_log || !ns->log_unread)")
+hf_mutant(15_behind_very_many_rows_nobody_tells integration/test_reconcile.c *very_many_rows* core/link.c
+          "} else if (!left && link->track_later) {" "} else if (false) {")
+hf_mutant(15_copies_are_trusted_without_pushes unit/test_link_histories.c *copies_are_trusted core/link_catchup.c
+          " && !trusts_pushes(link);" ";\n    (void)trusts_pushes;")
+hf_mutant(15_what_is_to_be_compared_stays_verified unit/test_link_histories.c *since_the_log_was_lost* core/link_copies.c
+          "    atomic_store(&ns->verified, false);\n    ns->sweep = true;" "    ns->sweep = true;")
+hf_mutant(15_copies_are_walked_over_once unit/test_link_histories.c *behind_the_walk* core/link_sweep.c
+          "    if (through && next_ns(link)) {" "    if (through && next_ns(link) && false) {")
+hf_mutant(waits_hear_of_no_checkpoint unit/test_link_histories.c *a_wait_for_a_row* core/link.c
+          "    tell_moved(link);\n    pthread_mutex_unlock(&link->mutex);\n    hf__link_wake(store);"
+          "    pthread_mutex_unlock(&link->mutex);\n    hf__link_wake(store);")
+hf_mutant(waits_for_the_next_checkpoint_at_a_pass_end unit/test_link_histories.c *waits_that_begin* core/link.c
+          "        link->checkpoint_ticket = hf__checkpoint_ticket(link->store);" "        link->checkpoint_ticket = UINT64_MAX;")
+hf_mutant(12_what_may_count_twice_is_sent unit/test_link_histories.c *12_what_may_count* core/link_before.c
+          "    if (rc == 0 && b->any_theirs)" "    if (rc == 0 && b->any_theirs && false)")
+hf_mutant(12_what_was_not_there_before_is_not_looked_for unit/test_link_histories.c *12_what_may_count* core/link_before.c
+          " || before->sent);" ");")
+hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may_count* core/link_before.c
+          "before->sent ? 2 : 1" "1")
+hf_mutant(13_an_answer_is_a_write_of_ours unit/test_link_histories.c *13_an_answer* core/link_resend.c
+          "(record->flags & HF_RECORD_ANSWER) || " "")

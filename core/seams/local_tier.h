@@ -17,8 +17,9 @@ enum hf_type { HF_TYPE_STRING = 1 }; /* room for hashes, sets, lists */
 enum {
     HF_RECORD_SHARED = 1, /* Redis acknowledged this very value, or it was fetched from there */
     HF_RECORD_UNSHARED =
-        4 /* written for this node alone, or refused there: Redis does not hold it; any other record that
+        4, /* written for this node alone, or refused there: Redis does not hold it; any other record that
                                  owes neither a row nor a lane entry is one that Redis has acknowledged */
+    HF_RECORD_ANSWER = 8 /* Redis's answer to an increment: its LSN is later than that of any change */
 };
 
 /* One key's value. Slices that a reader gets are borrowed until its snapshot ends (and, from an iterator, until

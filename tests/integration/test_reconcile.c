@@ -844,6 +844,94 @@ static void test_reconcile__every_copy_is_compared_once_after_the_store_was_clos
     assert_int_equal(status_of(&f->a).revalidated, N_COPIES);
 }
 
+static void ignore(void *ctx, const struct hf_result *result)
+{
+    (void)ctx;
+    (void)result;
+}
+
+/* Each owes a row of its own, which the local tier knows. */
+static void submit_many(struct node *node, int n)
+{
+    char key[32];
+
+    for (int i = 0; i < n; i++) {
+        snprintf(key, sizeof(key), "newest:%05d", i);
+        assert_ok(hf_submit(node->store, &(struct hf_op){.kind = HF_OP_SET, .key = s_(key), .value = s_("v")},
+                            ignore, NULL));
+    }
+    assert_ok(hf_checkpoint(node->store));
+}
+
+static bool is_tracked(struct fixture *f, bool tracked)
+{
+    redisReply *reply = redis_server_command(&f->redis, "INFO clients");
+    bool is = reply && strstr(reply->str, tracked ? "tracking_clients:1" : "tracking_clients:0");
+
+    freeReplyObject(reply);
+    return is;
+}
+
+static bool is_replaying(void *ctx)
+{
+    struct hf_status status = status_of(ctx);
+
+    return status.link == HF_LINK_REPLAYING && status.replayed_ops > 0;
+}
+
+/* What is verified is never an older one. */
+static bool holds_later(void *ctx)
+{
+    struct node *node = ctx;
+    struct hf_result r;
+    struct hf_buf value;
+    bool later;
+
+    assert_ok(hf_get(node->store, s_("newest:k"), &value, &r));
+    later = hf__slice_eq(hf__slice(value.data, value.len), s_("later"));
+    hf_buf_release(&value);
+    assert_true(later || r.origin != HF_ORIGIN_LOCAL_VERIFIED);
+    return later && r.origin == HF_ORIGIN_LOCAL_VERIFIED;
+}
+
+static bool holds_last(void *ctx)
+{
+    struct node *node = ctx;
+    struct hf_buf value;
+    bool last;
+
+    assert_ok(hf_get(node->store, s_("newest:k"), &value, NULL));
+    last = hf__slice_eq(hf__slice(value.data, value.len), s_("last"));
+    hf_buf_release(&value);
+    return last;
+}
+
+/* While the rows go, Redis is not to tell of each of them: it tells nothing. */
+static void test_reconcile__what_others_change_while_very_many_rows_go_is_found_behind_them(void **state)
+{
+    enum { N_ROWS = 10500, ROWS_A_SECOND = 10000 };
+    struct fixture *f = *state;
+
+    f->a.opts.replay_ops_per_s = ROWS_A_SECOND;
+    open_online(&f->a);
+    put(f->a.store, "newest:k", "ours");
+    assert_true(wait_until(is_verified, &f->a, BOUND_MS));
+    assert_true(is_tracked(f, true));
+    go_away(&f->a);
+    submit_many(&f->a, N_ROWS);
+    proxy_set_away(f->a.proxy, false);
+    assert_true(wait_until(is_replaying, &f->a, BOUND_MS));
+    assert_true(is_tracked(f, false));
+    plain(f, "SET newest:k later");
+    assert_true(is_replaying(&f->a));
+    assert_true(wait_link(f->a.store, HF_LINK_ONLINE, BOUND_MS));
+    assert_true(is_tracked(f, true));
+    assert_int_equal(status_of(&f->a).replayed_ops, N_ROWS);
+    assert_true(wait_until(holds_later, &f->a, BOUND_MS));
+    plain(f, "SET newest:k last");
+    assert_true(wait_until(holds_last, &f->a, BOUND_MS));
+}
+
 static void test_reconcile__a_parked_change_is_neither_shared_nor_verified(void **state)
 {
     struct fixture *f = *state;
@@ -1593,6 +1681,7 @@ int main(void)
         T(what_was_replayed_is_given_back_to_a_server_restarted_empty),
         T(what_others_changed_while_the_store_was_closed_is_not_taken_for_verified),
         T(every_copy_is_compared_once_after_the_store_was_closed),
+        T(what_others_change_while_very_many_rows_go_is_found_behind_them),
         T(a_parked_change_is_neither_shared_nor_verified),
         T(1_a_write_during_an_outage_is_seen_by_another_node_after_the_replay),
         T(2_a_delete_during_an_outage_does_not_resurrect),

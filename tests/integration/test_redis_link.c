@@ -364,6 +364,15 @@ static struct hf_shared_lane_op incr(const char *key, int64_t delta, uint64_t ls
     return (struct hf_shared_lane_op){.op = HF_SHARED_INCR, .key = slice(key), .delta = delta, .lsn = lsn};
 }
 
+static struct hf_shared_guard guard_of(const char *value)
+{
+    struct hf_shared_guard guard = {.absent = !value, .len = value ? strlen(value) : 0};
+
+    if (value)
+        SHA1((const unsigned char *)value, guard.len, guard.digest);
+    return guard;
+}
+
 #define LANE(ops_, prev_)                                                                                          \
     {                                                                                                              \
         .mark_key = slice(MARK), .prev = (prev_), .ops = (ops_), .n_ops = sizeof(ops_) / sizeof((ops_)[0])         \
@@ -915,6 +924,75 @@ static void test_group__missing_log_is_told_and_fails_nothing(void **state)
     end(&f);
 }
 
+/* What stands in the log behind an id: so many entries of one node, and perhaps one of another among them. */
+struct behind {
+    unsigned ours;
+    bool others; /* one, behind ours */
+    bool all;    /* the group knows no id: from the beginning, where another node's entry stands */
+    bool blind;  /* the group does not ask */
+    bool applied;
+};
+
+static void log_of(struct fixture *f, const char *node, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        freeReplyObject(redis_server_command(&f->server, "XADD " LOG " * n %s l 1 s0 app:other", node));
+}
+
+static void send_behind(struct fixture *f, const struct behind *behind)
+{
+    struct hf_shared_guard holds = guard_of("base");
+    struct hf_shared_item items[] = {set("app:new", "1", 10), set("app:known", "2", 11), del("app:gone", 12)};
+    struct hf_shared_log log = log_over(3);
+    struct hf_shared_group group = GROUP(items, &log, 1);
+    char known[48];
+
+    command(f, "DEL app:new " LOG);
+    command(f, "MSET app:known base app:gone base");
+    log_of(f, NODE_B, 1);
+    snprintf(known, sizeof(known), "%s", page_of(&f->d, LOG, "", 10).after_id);
+    log_of(f, NODE_A, behind->ours);
+    log_of(f, NODE_B, behind->others);
+    for (size_t i = 1; i < 3; i++) {
+        items[i].guards = &holds;
+        items[i].n_guards = 1;
+    }
+    log.after_id = behind->blind ? NULL : behind->all ? "" : known;
+    group.guarded = true;
+    send_group(&f->d, &group);
+    assert_int_equal(group.error.class, HF_SHARED_OK);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(items[i].error.class, behind->applied ? HF_SHARED_OK : HF_SHARED_CHANGED);
+    assert_text(f, behind->applied ? "1" : "(nil)", "GET app:new");
+    assert_text(f, behind->applied ? "2" : "base", "GET app:known");
+    assert_text(f, behind->applied ? "(nil)" : "base", "GET app:gone");
+    assert_int_equal(log.last_id[0] != '\0', behind->applied);
+    assert_false(log.missing);
+    assert_int_equal(redis_server_number(&f->server, "XLEN " LOG),
+                     1 + behind->ours + behind->others + behind->applied);
+}
+
+static void test_group__nothing_is_applied_before_others_entries_are_read(void **state)
+{
+    static const struct behind cases[] = {
+        {.applied = true},
+        {.ours = 1, .applied = true},
+        {.ours = 99, .applied = true},
+        {.ours = 100}, /* too many to look at */
+        {.others = true},
+        {.ours = 98, .others = true},
+        {.all = true},
+        {.blind = true, .ours = 100, .others = true, .applied = true},
+    };
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        send_behind(&f, &cases[i]);
+    end(&f);
+}
+
 static void test_group__one_at_a_time(void **state)
 {
     struct hf_shared_item items[] = {set("app:a", "1", 1)};
@@ -1352,15 +1430,6 @@ static void test_lane__bad_operation_changes_nothing(void **state)
     assert_text(&f, "(nil)", "GET " MARK);
     assert_text(&f, "(nil)", "GET n");
     end(&f);
-}
-
-static struct hf_shared_guard guard_of(const char *value)
-{
-    struct hf_shared_guard guard = {.absent = !value, .len = value ? strlen(value) : 0};
-
-    if (value)
-        SHA1((const unsigned char *)value, guard.len, guard.digest);
-    return guard;
 }
 
 /* What is there against each of the guards' values, and no operation but all of them. */
@@ -2118,6 +2187,7 @@ int main(void)
         cmocka_unit_test(test_group__expire_and_persist),
         cmocka_unit_test(test_group__log_entries_name_node_operation_and_lsn),
         cmocka_unit_test(test_group__missing_log_is_told_and_fails_nothing),
+        cmocka_unit_test(test_group__nothing_is_applied_before_others_entries_are_read),
         cmocka_unit_test(test_group__one_at_a_time),
         cmocka_unit_test(test_group__wrong_type_is_not_overwritten_at_replay),
         cmocka_unit_test(test_group__refused_by_acl_finds_the_guilty_one),

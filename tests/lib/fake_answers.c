@@ -140,11 +140,37 @@ static struct hf_shared_error item_error(const struct hf_shared_group *group, co
     return error_of(outcome);
 }
 
+#define OWN_ENTRIES_MAX 100u /* behind the id that is known: more are not looked at */
+
+/* Others have written to a log behind the id that the group knows, or too much stands there. */
+static bool has_unread(const struct fake_tier *tier, const struct hf_shared_group *group)
+{
+    const struct fake_data *data = &fake_server.data;
+
+    for (size_t i = 0; i < group->n_logs; i++) {
+        const struct hf_shared_log *log = &group->logs[i];
+        uint64_t after = log->after_id ? strtoull(log->after_id, NULL, 10) : UINT64_MAX;
+        size_t behind = 0;
+        for (size_t k = 0; fake_is_log(log->key) && k < data->n_log; k++) {
+            behind += data->log[k].id > after;
+            if (data->log[k].id > after &&
+                (behind == OWN_ENTRIES_MAX || strcmp(data->log[k].node, tier->node) != 0))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void refuse_items(struct hf_shared_group *group, struct hf_shared_error error)
+{
+    for (size_t i = 0; i < group->n_items; i++)
+        group->items[i].error = error;
+}
+
 static void refuse_group(struct hf_shared_group *group, struct hf_shared_error error)
 {
     group->error = error;
-    for (size_t i = 0; i < group->n_items; i++)
-        group->items[i].error = error;
+    refuse_items(group, error);
 }
 
 static void apply_items(const struct fake_tier *tier, struct hf_shared_group *group, enum fake_outcome outcome)
@@ -184,6 +210,8 @@ void fake_answer_group(struct fake_tier *tier, struct hf_shared_group *group, en
         refuse_group(group, fenced());
     } else if (touched) {
         refuse_group(group, fake_error(HF_SHARED_RETRY, "a key of this group was changed by another meanwhile"));
+    } else if (group->guarded && has_unread(tier, group)) {
+        refuse_items(group, fake_error(HF_SHARED_CHANGED, "others have written to the change log"));
     } else {
         apply_items(tier, group, outcome);
         for (size_t i = 0; i < group->n_logs; i++)
