@@ -4,6 +4,7 @@
 #include "log.h"
 #include "monitor.h"
 #include "notify.h"
+#include "pubsub.h"
 #include "server.h"
 #include "settings.h"
 #include "space.h"
@@ -262,6 +263,7 @@ static void on_ended(struct server *server)
     uv_close((uv_handle_t *)&d->hang_up, NULL);
     uv_close((uv_handle_t *)&d->watchdog, NULL);
     uv_close((uv_handle_t *)&d->second, NULL);
+    pubsub_close(server->pubsub);
     upstreams_close(server->upstreams);
 }
 
@@ -269,10 +271,11 @@ static void on_ended(struct server *server)
 static int plug_in(struct daemon *d)
 {
     struct upstreams_setup setup = {.loop = &d->loop, .store = d->store, .options = &d->store_options};
+    int rc = upstreams_new(&setup, &d->server.upstreams);
 
     if (d->store_options.redis && *d->store_options.redis) /* else a command that nobody knows is told from one of Redis */
         d->server.pass_on = upstream_pass;
-    return upstreams_new(&setup, &d->server.upstreams);
+    return rc == 0 ? pubsub_new(&d->loop, d->server.upstreams, &d->server.pubsub) : rc;
 }
 
 static void watch(struct daemon *d)
