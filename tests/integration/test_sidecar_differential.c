@@ -97,26 +97,13 @@ static const char *const values[] = {"",
                                      "-9223372036854775808",
                                      "9223372036854775806",
                                      "some longer text that goes on for a while, with \r\n in it"};
-/* All far from now: what is near would end at a different command on each side. */
-static const char *const times[] = {"1000",
-                                    "5000",
-                                    "100000",
-                                    "0",
-                                    "-1",
-                                    "-100",
-                                    "1000000",
-                                    "x",
-                                    "",
-                                    "1.5",
-                                    "9223372036854775807",
-                                    "-9223372036854775808",
-                                    "9223372036854775",
-                                    "9223372036854775808",
-                                    "2000000000",
-                                    "-9223372036854775"};
-static const char *const long_times[] = {
-    "1000000",     "5000000", "100000000", "0", "-1", "-100", "x", "9223372036854775807", "-9223372036854775808",
-    "900000000000"};
+/* What ends at once, or never, or is refused. */
+static const char *const times[] = {"0", "-1", "-100", "x", "", "1.5", "9223372036854775807", "-9223372036854775808",
+                                    "9223372036854775", "9223372036854775808", "-9223372036854775"};
+static const char *const long_times[] = {"0", "-1", "-100", "x", "9223372036854775807", "-9223372036854775808"};
+/* Since 1970: long ago, or nothing. What lies more than 100 years ahead is refused here, and taken by Redis. */
+static const char *const past_times[] = {"1000", "0", "1", "-1", "-100", "x", "", "9223372036854775808",
+                                         "-9223372036854775808", "1600000000"};
 static const char *const set_words[] = {"NX",   "XX",   "GET", "KEEPTTL", "EX",      "PX",
                                         "EXAT", "PXAT", "nx",  "gEt",     "PERSIST", "BOGUS"};
 static const char *const getex_words[] = {"EX", "PX", "EXAT", "PXAT", "PERSIST", "persist", "KEEPTTL", "BOGUS"};
@@ -150,20 +137,28 @@ static void value(struct line *line)
     word(line, draw(3) == 0 ? PICK(floats) : PICK(values));
 }
 
-/* Seconds or milliseconds, from now or since 1970, that are far from now on both sides. */
+/* In seconds or milliseconds, from now or since 1970, far from now and from all others: what is near would pass between two commands
+ * on one side, and between two others on the other side. */
+static void far_time(struct line *line, bool seconds, bool absolute)
+{
+    static int64_t used;
+    int64_t far_ms = 10000000000 + (draw(2) ? ++used : -++used) * 100000;
+    char *made = line->made[line->argc < ARGS_MAX ? line->argc : 0];
+
+    far_ms += absolute ? wall_ms() : 0;
+    snprintf(made, sizeof(line->made[0]), "%" PRId64, seconds ? far_ms / 1000 : far_ms);
+    word(line, made);
+}
+
 static void time_of(struct line *line, const char *unit)
 {
     bool seconds = unit[0] == 'E' || unit[0] == 'e';
     bool absolute = strlen(unit) == 4;
-    int64_t then_ms = wall_ms() + 1000000 + (int64_t)draw(100) * 1000000;
-    char *made = line->made[line->argc < ARGS_MAX ? line->argc : 0];
 
-    if (!absolute || draw(6) == 0) {
-        word(line, seconds ? PICK(times) : PICK(long_times));
-        return;
-    }
-    snprintf(made, sizeof(line->made[0]), "%" PRId64, seconds ? then_ms / 1000 : then_ms);
-    word(line, made);
+    if (draw(3) != 0)
+        far_time(line, seconds, absolute);
+    else
+        word(line, absolute ? PICK(past_times) : seconds ? PICK(times) : PICK(long_times));
 }
 
 static void options(struct line *line, const char *const *words, size_t n_words, size_t n_max)
@@ -208,7 +203,7 @@ static const struct form outer_forms[] = {
     {"UNWATCH", "", 1}, {"GET", "", 1},     {"SET", "k", 1},    {"NOSUCHCOMMAND", "kv", 1},
     {"MSET", "kvk", 1}, {"EXPIRE", "k", 1}, {"DEL", "", 1},
 };
-static const struct form walk_forms[] = {{"KEYS", "p*", 3}, {"DBSIZE", "", 1}};
+static const struct form walk_forms[] = {{"KEYS", "p*", 1}};
 
 static void add(struct line *line, char what)
 {
@@ -408,7 +403,8 @@ static void both(struct world *w, const char *name, const char *argument, bool t
     struct line line = {.tells_time = tells_time};
 
     word(&line, name);
-    word(&line, argument);
+    if (argument)
+        word(&line, argument);
     talk_send(&w->theirs.talks[0], line.argc, line.argv);
     talk_send(&w->ours.talks[0], line.argc, line.argv);
     compare(w, 0, &line);
@@ -422,6 +418,7 @@ static void compare_contents(struct world *w)
         both(w, "PTTL", keys[i], true);
         both(w, "PEXPIRETIME", keys[i], true);
     }
+    both(w, "DBSIZE", NULL, false); /* Redis counts what has expired until somebody looks at it: now somebody has */
 }
 
 static void open_talks(struct world *w)

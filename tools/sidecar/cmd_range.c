@@ -16,7 +16,7 @@ static uint8_t *extend(const struct call *call, const struct value *old, uint64_
         reply_too_long(&update->answer);
         return NULL;
     }
-    if (hf__bytes_reserve(made, (size_t)len) != 0) {
+    if (hf__bytes_reserve(made, (size_t)len + 1) != 0) { /* also the empty value has a place */
         reply_error(&update->answer, "ERR out of memory: a value of %llu bytes", (unsigned long long)len);
         return NULL;
     }

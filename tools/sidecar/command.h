@@ -18,9 +18,6 @@ enum command_flags {
     COMMAND_NEVER_PASSED = 1 << 10, /* Redis has it, and no client gets it */
 };
 
-/* What it returns when the keys cannot be told: the command is malformed, or names keys by a pattern. */
-#define KEYS_UNKNOWN SIZE_MAX
-
 /* The keys among the arguments, the first `capacity` of them into `keys`. Returns how many there are, or KEYS_UNKNOWN when that
  * cannot be told: the command is malformed, or names keys by a pattern. */
 typedef size_t keys_fn(size_t argc, const struct hf_slice *argv, struct hf_slice *keys, size_t capacity);
@@ -42,7 +39,7 @@ const struct command *command_find(struct hf_slice name);
 /* Call `each` for every command of the table. */
 void command_each(void (*each)(void *ctx, const struct command *command), void *ctx);
 
-/* The same for any command, KEYS_UNKNOWN included. */
+/* The keys of any command, in the same way. */
 size_t command_keys(const struct command *command, size_t argc, const struct hf_slice *argv, struct hf_slice *keys,
                     size_t capacity);
 

@@ -4,10 +4,10 @@
 #include "client.h"
 #include "command.h"
 #include "movable.h"
+#include "request.h"
 #include "server.h"
 #include "words.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define KEYS_AT_ONCE 16u   /* keys of a command that need no allocation to be looked at */
@@ -85,40 +85,6 @@ static bool keys_are_refused(struct call *call, const struct command *command, c
     return refused;
 }
 
-/* ---- as bytes ---- */
-
-static int put_head(struct hf_bytes *bytes, char sign, size_t n)
-{
-    char text[24];
-
-    return hf__bytes_append(bytes, text, (size_t)snprintf(text, sizeof(text), "%c%zu\r\n", sign, n));
-}
-
-static int put_argument(struct hf_bytes *bytes, struct hf_slice argument)
-{
-    int rc = put_head(bytes, '$', argument.len);
-
-    if (rc == 0)
-        rc = hf__bytes_append(bytes, argument.data, argument.len);
-    return rc == 0 ? hf__bytes_append(bytes, "\r\n", 2) : rc;
-}
-
-static int put_command(struct hf_bytes *bytes, size_t argc, const struct hf_slice *argv)
-{
-    int rc = put_head(bytes, '*', argc);
-
-    for (size_t i = 0; i < argc && rc == 0; i++)
-        rc = put_argument(bytes, argv[i]);
-    return rc;
-}
-
-static int put_word(struct hf_bytes *bytes, const char *word)
-{
-    struct hf_slice name = hf__slice_str(word);
-
-    return put_command(bytes, 1, &name);
-}
-
 /* ---- passing on ---- */
 
 /* What Redis watches from now on: EXEC has ended it, and WATCH has begun it unless it was refused. */
@@ -176,7 +142,7 @@ static void pass(struct call *call, const struct passage *what)
 
     if (keys_are_refused(call, call->command, &words))
         return;
-    if (put_command(&request.bytes, call->argc, call->argv) == 0) {
+    if (request_add(&request.bytes, call->argc, call->argv) == 0) {
         send_on(call, &request, what);
         return;
     }
@@ -242,11 +208,11 @@ static bool is_refused(struct call *call, const struct resp_command *words)
 
 static int put_transaction(struct hf_bytes *bytes, const struct resp_command *commands, size_t n)
 {
-    int rc = put_word(bytes, "MULTI");
+    int rc = request_add_word(bytes, "MULTI");
 
     for (size_t i = 0; i < n && rc == 0; i++)
-        rc = put_command(bytes, commands[i].argc, commands[i].argv);
-    return rc == 0 ? put_word(bytes, "EXEC") : rc;
+        rc = request_add(bytes, commands[i].argc, commands[i].argv);
+    return rc == 0 ? request_add_word(bytes, "EXEC") : rc;
 }
 
 void upstream_transaction(struct call *call, const struct resp_command *commands, size_t n)

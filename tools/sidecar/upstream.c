@@ -23,6 +23,7 @@ struct upstreams {
     uv_loop_t *loop;
     struct rule *rules;
     size_t n_rules;
+    bool has_redis;
     struct remote_settings settings;
     struct rounds sharing, hearing;
     bool closed;
@@ -132,8 +133,9 @@ int upstreams_new(const struct upstreams_setup *setup, struct upstreams **ret_up
     if (!all)
         return hf__fail(HF_ENOMEM, "out of memory: connections to Redis");
     all->loop = setup->loop;
+    all->has_redis = setup->options->redis && setup->options->redis[0];
     rc = copy_rules(all, setup->options);
-    if (rc == 0 && setup->options->redis && setup->options->redis[0])
+    if (rc == 0 && all->has_redis)
         rc = remote_settings_init(setup->options, &all->settings);
     if (rc != 0) {
         upstreams_close(all);
@@ -161,6 +163,16 @@ bool upstreams_share(const struct upstreams *upstreams, struct hf_slice key)
             found = rule;
     }
     return !found || found->shared;
+}
+
+void upstreams_when_shared(struct upstreams *upstreams, struct round_member *member)
+{
+    rounds_join(&upstreams->sharing, member);
+}
+
+const struct remote_settings *upstreams_remote(const struct upstreams *upstreams)
+{
+    return upstreams->has_redis ? &upstreams->settings : NULL;
 }
 
 void upstreams_close(struct upstreams *upstreams)

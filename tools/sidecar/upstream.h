@@ -42,6 +42,8 @@ void upstream_transaction(struct call *call, const struct resp_command *commands
 
 /* ---- connections ---- */
 
+struct remote_settings;
+struct round_member;
 struct upstreams; /* what all clients' connections share: the address, its TLS, and the rounds of 1. and 4. */
 struct upstream;  /* one client's */
 
@@ -55,6 +57,10 @@ struct upstreams_setup {
 int upstreams_new(const struct upstreams_setup *setup, struct upstreams **ret_upstreams);
 /* Whether a key is shared at all: its namespace may be this node's alone. */
 bool upstreams_share(const struct upstreams *upstreams, struct hf_slice key);
+/* Call the member's `done` when all that was written until now is shared, or that has failed (rounds.h). */
+void upstreams_when_shared(struct upstreams *upstreams, struct round_member *member);
+/* For other connections to the same Redis; NULL: there is none. */
+const struct remote_settings *upstreams_remote(const struct upstreams *upstreams);
 /* Every client's connection must be closed by now. The loop must run on until nothing is left of it. Accepts NULL. */
 void upstreams_close(struct upstreams *upstreams);
 
