@@ -37,8 +37,9 @@ static void start(struct fixture *f, const char *users)
     char config[1024];
 
     f->http_port = redis_server_free_port();
-    snprintf(config, sizeof(config), "{\"limits\": {\"max_disk\": \"64MiB\"}, \"sidecar\": {\"http\": {\"port\": %d}%s}}",
-             f->http_port, users);
+    snprintf(config, sizeof(config),
+             "{\"limits\": {\"max_disk\": \"64MiB\"}, \"sidecar\": {\"http\": {\"port\": %d}%s}}", f->http_port,
+             users);
     sidecar_start(&f->sidecar, f->scratch.dir, f->redis.pid ? f->redis.address : NULL, config);
     f->client = connect_client(f);
 }
@@ -279,19 +280,72 @@ static void test_sidecar_holdfast__last_tells_how_far_the_clients_own_write_is(v
     assert_member(ask(f, "HOLDFAST LAST"), "origin", "pending");
 }
 
+/* All that a file, or a program's output, says; the caller's. */
+static char *all_of(FILE *file)
+{
+    char *text = calloc(1, 1 << 16);
+
+    assert_non_null(file);
+    assert_non_null(text);
+    assert_in_range(fread(text, 1, (1 << 16) - 1, file), 1, (1 << 16) - 2);
+    return text;
+}
+
+static char *document(const char *name)
+{
+    const char *root = getenv("HOLDFAST_SOURCE");
+    char path[512], *text;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", root ? root : ".", name);
+    file = fopen(path, "r");
+    text = all_of(file);
+    fclose(file);
+    return text;
+}
+
+/* A manual page writes a hyphen as "\-". */
+static void drop_backslashes(char *text)
+{
+    char *to = text;
+
+    for (; *text; text++) {
+        if (*text != '\\')
+            *to++ = *text;
+    }
+    *to = '\0';
+}
+
+static void test_sidecar_holdfast__the_manual_page_has_every_option_of_the_help(void **state)
+{
+    char command[512], option[64], *help, *page = document("docs/man/holdfastd.8");
+    size_t n = 0, len;
+    FILE *output;
+
+    (void)state;
+    snprintf(command, sizeof(command), "'%s' --help", getenv("HOLDFASTD_BIN"));
+    output = popen(command, "r");
+    help = all_of(output);
+    assert_int_equal(pclose(output), 0);
+    drop_backslashes(page);
+    for (char *at = help; (at = strstr(at, "--")); at += len) {
+        len = strspn(at, "abcdefghijklmnopqrstuvwxyz-");
+        snprintf(option, sizeof(option), "%.*s", (int)len, at);
+        if (!strstr(page, option))
+            fail_msg("docs/man/holdfastd.8 does not know %s", option);
+        n++;
+    }
+    assert_in_range(n, 9, 100);
+    free(help);
+    free(page);
+}
+
 static void test_sidecar_holdfast__status_is_a_map_and_documented(void **state)
 {
     struct fixture *f = *state;
-    const char *root = getenv("HOLDFAST_SOURCE");
-    char path[512], name[64], *text = calloc(1, 1 << 16);
+    char name[64], *text = document("docs/sidecar-holdfast.md");
     const redisReply *reply;
-    FILE *file;
 
-    snprintf(path, sizeof(path), "%s/docs/sidecar-holdfast.md", root ? root : ".");
-    file = fopen(path, "r");
-    assert_non_null(file);
-    assert_in_range(fread(text, 1, (1 << 16) - 1, file), 1, (1 << 16) - 2);
-    fclose(file);
     assert_int_equal(ask(f, "HELLO 3")->type, REDIS_REPLY_MAP);
     reply = ask(f, "HOLDFAST STATUS");
     assert_int_equal(reply->type, REDIS_REPLY_MAP);
@@ -665,6 +719,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_REDIS(test_sidecar_holdfast__mode_status_and_pending_follow_an_outage),
         WITH_REDIS(test_sidecar_holdfast__last_tells_how_far_the_clients_own_write_is),
+        cmocka_unit_test(test_sidecar_holdfast__the_manual_page_has_every_option_of_the_help),
         ALONE(test_sidecar_holdfast__status_is_a_map_and_documented),
         ALONE(test_sidecar_holdfast__without_redis_it_is_local_and_nothing_waits),
         ALONE(test_sidecar_holdfast__what_cannot_be_understood_is_an_error),
