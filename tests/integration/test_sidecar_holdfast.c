@@ -488,6 +488,7 @@ static void test_sidecar_holdfast__conflicts_are_listed_shown_restored_and_resol
     id = number(conflict, "id");
     snprintf(words, sizeof(words), "HOLDFAST CONFLICTS SHOW %lld", id);
     assert_member(ask(f, words), "rule", "newest");
+    assert_error(f, "HOLDFAST CONFLICTS SHOW 0", "ERR there is no conflict 0");
     snprintf(words, sizeof(words), "HOLDFAST CONFLICTS LIST FROM %lld", id + 1);
     assert_int_equal(ask(f, words)->elements, 0);
     assert_ask(f, "GET k", "theirs");
@@ -538,6 +539,7 @@ static void test_sidecar_holdfast__parked_entries_are_listed_requeued_and_droppe
     lsn = number(reply->element[0], "lsn");
     snprintf(words, sizeof(words), "HOLDFAST PARKED SHOW %lld", lsn);
     assert_member(ask(f, words), "key", "n");
+    assert_error(f, "HOLDFAST PARKED SHOW 0", "ERR there is no parked entry 0");
     freeReplyObject(redis_server_command(&f->redis, "SET n 41"));
     snprintf(words, sizeof(words), "HOLDFAST PARKED REQUEUE %lld", lsn);
     assert_number(f, words, 1);
@@ -669,6 +671,35 @@ static void test_sidecar_holdfast__the_program_counts_what_its_clients_do(void *
     assert_true(wait_until(counts_sets, f, BOUND_MS));
 }
 
+/* In seconds; -1: not told. */
+static double silence_of(struct fixture *f)
+{
+    static const char name[] = "\nholdfast_loop_silence_seconds ";
+    struct http_reply reply = http_get(f->http_port, "/metrics");
+    const char *line = reply.body ? strstr(reply.body, name) : NULL;
+    double silence = line ? strtod(line + strlen(name), NULL) : -1;
+
+    http_reply_release(&reply);
+    return silence;
+}
+
+/* It was longer before. */
+static bool loop_has_turned(void *ctx)
+{
+    static double longest;
+    double now = silence_of(ctx);
+    bool turned = now >= 0 && now < longest;
+
+    if (now > longest)
+        longest = now;
+    return turned;
+}
+
+static void test_sidecar_holdfast__the_programs_loop_shows_that_it_turns(void **state)
+{
+    assert_true(wait_until(loop_has_turned, *state, BOUND_MS));
+}
+
 static void test_sidecar_holdfast__the_program_is_ready_with_and_without_redis(void **state)
 {
     struct fixture *f = *state;
@@ -730,6 +761,7 @@ int main(void)
         WITH_REDIS(test_sidecar_holdfast__a_wait_keeps_nobody_else_waiting),
         WITH_USERS(test_sidecar_holdfast__each_user_may_what_the_document_says),
         ALONE(test_sidecar_holdfast__the_program_counts_what_its_clients_do),
+        ALONE(test_sidecar_holdfast__the_programs_loop_shows_that_it_turns),
         WITH_REDIS(test_sidecar_holdfast__the_program_is_ready_with_and_without_redis),
         WITH_USERS(test_sidecar_holdfast__http_asks_for_the_password_of_a_user_who_sees_all),
     };
