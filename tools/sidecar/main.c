@@ -310,8 +310,6 @@ static void watch_no_more(struct daemon *d)
 
 static int serve(struct daemon *d)
 {
-    if (server_init(&d->server, &d->loop, d->store, d->settings) != 0)
-        return failed(EXIT_STORE);
     d->server.ended = on_ended;
     d->server.space = d->space;
     watch(d);
@@ -365,6 +363,11 @@ static int run(struct daemon *d)
     if (status != EXIT_DONE)
         return status;
     uv_loop_init(&d->loop);
+    if (server_init(&d->server, &d->loop, d->store, d->settings) != 0) {
+        status = failed(EXIT_STORE);
+        close_store(d);
+        return status;
+    }
     status = serve(d);
     monitor_stop(d->monitor);
     d->monitor = NULL;

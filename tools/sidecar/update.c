@@ -77,22 +77,24 @@ static bool finish(struct call *call, const struct value *old, struct update *up
         reply_status(&update->answer, "OK");
     if (update->op.kind == 0)
         reply_raw(call->reply, update->answer.bytes.bytes, update->answer.bytes.len);
-    else if (call->scratch && !ours)
+    else if (call->scratch && !ours && !old->other_type) /* what is no string is replaced as it is */
         return write_compared(call, old, update);
-    else if (update->decides && !ours)
+    else if (update->decides && !ours && !old->other_type)
         reply_error(call->reply, "OFFLINE Redis decides this, and it cannot be asked");
     else
         space_write(call, &update->op, &update->answer);
     return true;
 }
 
-static bool try_update(struct call *call, struct hf_slice key, update_fn *decide)
+typedef bool read_fn(struct call *call, struct hf_slice key, struct value *ret_value);
+
+static bool try_update(struct call *call, struct hf_slice key, read_fn *read, update_fn *decide)
 {
     struct update update = {.answer = space_answer(call)};
     struct value old;
     bool done;
 
-    if (!space_read(call, key, &old))
+    if (!read(call, key, &old))
         return true;
     decide(call, &old, &update);
     update.op.key = key;
@@ -101,14 +103,24 @@ static bool try_update(struct call *call, struct hf_slice key, update_fn *decide
     return done;
 }
 
-void space_update(struct call *call, struct hf_slice key, update_fn *decide)
+static void update_as(struct call *call, struct hf_slice key, read_fn *read, update_fn *decide)
 {
     if (!space_may_decide(call, key))
         return;
     for (int i = 0; i < UPDATE_TRIES; i++) {
-        if (try_update(call, key, decide))
+        if (try_update(call, key, read, decide))
             return;
     }
     reply_error(call->reply, "ERR the key was changed by others %d times meanwhile; nothing was done",
                 UPDATE_TRIES);
+}
+
+void space_update(struct call *call, struct hf_slice key, update_fn *decide)
+{
+    update_as(call, key, space_read, decide);
+}
+
+void space_update_any(struct call *call, struct hf_slice key, update_fn *decide)
+{
+    update_as(call, key, space_read_any, decide);
 }
