@@ -193,8 +193,6 @@ static void hold(struct call *call, const struct value *value)
         call_hold(call, value->result.lsn);
 }
 
-/* Read through the transaction, if there is one. */
-<<<<<<< HEAD
 /* What the metrics and HOLDFAST LAST tell of a read. */
 static void note(struct call *call, struct hf_slice key, const struct value *value)
 {
@@ -203,10 +201,8 @@ static void note(struct call *call, struct hf_slice key, const struct value *val
     space_told(call, &value->result);
 }
 
-static int read_any(struct call *call, struct hf_slice key, size_t capacity_max, struct value *value)
-=======
+/* Read through the transaction, if there is one. */
 static int read_through(struct call *call, struct hf_slice key, size_t capacity_max, struct value *value)
->>>>>>> w-s-cmd
 {
     int rc;
 
