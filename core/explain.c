@@ -130,7 +130,7 @@ static int look_here(struct explain *x)
     if (rc == 0)
         rc = take_found(x, &found);
     if (rc == 0)
-        x->e.origin = hf__look_origin(x->store, x->key, &found, owed);
+        x->e.origin = hf__look_origin(&look, x->key, &found, owed);
     if (rc == 0 && owed != HF_OWED_NOTHING)
         rc = add_owed(x, &look, owed);
     hf__look_end(&look);

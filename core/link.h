@@ -72,8 +72,11 @@ struct hf_fetched {
     struct hf_buf value;
     int64_t deadline_ms; /* on the store's timeline; 0: none */
 };
-/* Ask Redis for one key. HF_EOFFLINE at once when the link is down, HF_ETIMEOUT, HF_EWRONGTYPE. */
-int hf__link_fetch(struct hf *store, struct hf_slice key, struct hf_fetched *ret_fetched);
+struct hf_seen;
+/* Ask Redis for one key; what it holds has become our copy when this returns, unless the key is not as it was `seen`. HF_EOFFLINE
+ * at once when the link is down, HF_ETIMEOUT, HF_EWRONGTYPE. */
+int hf__link_fetch(struct hf *store, struct hf_slice key, const struct hf_seen *seen,
+                   struct hf_fetched *ret_fetched);
 
 /* ---- deciding ---- */
 

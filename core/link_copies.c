@@ -15,13 +15,21 @@ void hf__link_distrust_copies(struct hf_link *link)
     }
 }
 
+/* Counted before: who has looked a copy up until then may hold an older one. */
+void hf__link_trust_copies(struct hf_link *link, struct hf_ns *ns, bool trusted)
+{
+    if (trusted && !atomic_load(&ns->verified))
+        atomic_fetch_add(&link->store->trusted, 1);
+    atomic_store(&ns->verified, trusted);
+}
+
 /* Who else writes is told by the log, or there is nobody. */
 static void trust_by_log(struct hf_link *link)
 {
     for (size_t i = 0; i < link->store->namespaces.n; i++) {
         struct hf_ns *ns = &link->store->namespaces.all[i];
         if (!ns->sweep && (ns->writers == HF_WRITERS_THIS_NODE || link->tracking))
-            atomic_store(&ns->verified, ns->write_mode != HF_WRITE_LOCAL);
+            hf__link_trust_copies(link, ns, ns->write_mode != HF_WRITE_LOCAL);
     }
 }
 

@@ -284,18 +284,23 @@ static int fetch_code(const struct hf_shared_error *error)
     }
 }
 
+/* The copy is made on this thread: what is told of the key behind the answer finds it. */
 static void fetch_done(void *ctx, struct hf_shared_fetch *fetch)
 {
     struct hf_fetch_wait *wait = ctx;
     struct hf_link *link = wait->store->link;
+    /* Counted from before the question: the way back never lengthens a life. */
+    int64_t deadline_ms = fetch->ttl_ms < 0 ? 0 : wait->asked_ms + fetch->ttl_ms;
     int rc = fetch_code(&fetch->error);
+    bool found = rc == 0 && fetch->found;
 
+    if (found)
+        (void)hf__write_fetched(wait->store, wait->key, &fetch->value, deadline_ms, wait->seen);
     pthread_mutex_lock(&link->mutex);
-    wait->fetched.found = rc == 0 && fetch->found;
-    if (wait->fetched.found) {
+    wait->fetched.found = found;
+    if (found) {
         rc = hf__buf_copy(fetch->value, &wait->fetched.value);
-        /* Counted from before the question: the way back never lengthens a life. */
-        wait->fetched.deadline_ms = fetch->ttl_ms < 0 ? 0 : wait->asked_ms + fetch->ttl_ms;
+        wait->fetched.deadline_ms = deadline_ms;
     }
     fetch_finish(link, wait, rc, fetch->error.reason);
     pthread_mutex_unlock(&link->mutex);
@@ -337,10 +342,11 @@ static void fetch_wait(struct hf_link *link, struct hf_fetch_wait *wait, const s
     }
 }
 
-int hf__link_fetch(struct hf *store, struct hf_slice key, struct hf_fetched *ret_fetched)
+int hf__link_fetch(struct hf *store, struct hf_slice key, const struct hf_seen *seen,
+                   struct hf_fetched *ret_fetched)
 {
     struct hf_link *link = store->link;
-    struct hf_fetch_wait wait = {.key = key, .store = store};
+    struct hf_fetch_wait wait = {.key = key, .seen = seen, .store = store};
     struct timespec deadline;
     char shown[80];
 

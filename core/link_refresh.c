@@ -63,6 +63,7 @@ static void advance(struct hf_link *link)
     r->next++;
     if (r->next == r->n) {
         r->next = r->n = 0;
+        atomic_fetch_add(&link->store->trusted, 1);
         atomic_store(&link->store->refreshing, false);
     }
     pthread_cond_broadcast(&link->changed);

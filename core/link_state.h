@@ -28,6 +28,7 @@ struct hf_live_queue {
 struct hf_fetch_wait {
     struct hf_fetch_wait *next;
     struct hf_slice key;
+    const struct hf_seen *seen;
     struct hf_shared_fetch request;
     struct hf *store;
     int64_t asked_ms;
@@ -348,7 +349,9 @@ void hf__sweep_release(struct hf_link *link);
 
 /* link_copies.c */
 void hf__link_distrust_copies(struct hf_link *link); /* the link is lost, or all may have been changed */
-void hf__link_swept(struct hf_link *link);           /* all copies are compared */
+/* From now on the copies of the namespace count as verified, or do not. */
+void hf__link_trust_copies(struct hf_link *link, struct hf_ns *ns, bool trusted);
+void hf__link_swept(struct hf_link *link);                                   /* all copies are compared */
 void hf__link_invalidated(void *ctx, const struct hf_slice *keys, size_t n); /* of the transport's handler */
 bool hf__link_read_log(struct hf_link *link); /* while online, if it is time: true when a request went out */
 

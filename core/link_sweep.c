@@ -135,7 +135,7 @@ static void end_ns(struct hf_link *link)
     ns->sweep = false;
     if (atomic_exchange(&ns->adopt, false))
         end_loss(link, ns);
-    atomic_store(&ns->verified, link->tracking);
+    hf__link_trust_copies(link, ns, link->tracking);
     hf_buf_release(&sweep->after);
     sweep->ns_index++;
 }

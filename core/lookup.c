@@ -8,6 +8,7 @@
 int hf__look_begin(struct hf *store, struct hf_look *ret_look)
 {
     *ret_look = (struct hf_look){.store = store, .time_unknown = hf__time_is_unknown(store)};
+    ret_look->trusted = atomic_load(&store->trusted);
     ret_look->now_ms = hf__now_ms(store);
     if (store->read_only)
         return hf__reader_look(ret_look);
@@ -202,9 +203,19 @@ static bool is_acknowledged(const struct hf_found *found)
     return atomic_load(&found->top->state) == HF_VERSION_SETTLED && !(found->top->flags & HF_ENTRY_LOCAL);
 }
 
-enum hf_origin hf__look_origin(struct hf *store, struct hf_slice key, const struct hf_found *found,
+/* The count is read last: behind it, what has made the copies good again may have come after the look. */
+static bool is_verified(const struct hf_look *look, const struct hf_ns *ns)
+{
+    const struct hf *store = look->store;
+
+    return atomic_load(&ns->verified) && !atomic_load(&store->refreshing) &&
+           atomic_load(&store->trusted) == look->trusted;
+}
+
+enum hf_origin hf__look_origin(const struct hf_look *look, struct hf_slice key, const struct hf_found *found,
                                enum hf_owed owed)
 {
+    struct hf *store = look->store;
     const struct hf_ns *ns = hf__ns_of(&store->namespaces, key);
 
     if (owed != HF_OWED_NOTHING)
@@ -213,9 +224,7 @@ enum hf_origin hf__look_origin(struct hf *store, struct hf_slice key, const stru
         return HF_ORIGIN_LOCAL_VERIFIED;
     if (!found->held)
         return HF_ORIGIN_NONE;
-    return atomic_load(&ns->verified) && !atomic_load(&store->refreshing) && is_acknowledged(found)
-               ? HF_ORIGIN_LOCAL_VERIFIED
-               : HF_ORIGIN_LOCAL_UNVERIFIED;
+    return is_verified(look, ns) && is_acknowledged(found) ? HF_ORIGIN_LOCAL_VERIFIED : HF_ORIGIN_LOCAL_UNVERIFIED;
 }
 
 /* 1 or 0, as the newest value says; -1: there is none in this generation. */
@@ -266,7 +275,7 @@ int hf__look_describe(struct hf_look *look, struct hf_slice key, const struct hf
 
     *ret_result = (struct hf_result){
         .lsn = found->lsn,
-        .origin = hf__look_origin(store, key, found, owed),
+        .origin = hf__look_origin(look, key, found, owed),
         .pending = owed != HF_OWED_NOTHING,
         .shared = is_shared(store, key, found, owed),
         .time_unknown = found->time_unknown,

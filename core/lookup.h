@@ -10,6 +10,8 @@ struct hf_look {
     struct hf_view view;
     struct hf_local_snap *snap; /* taken when first needed, always after the view was pinned */
     uint64_t visible_lsn;
+    uint64_t
+        trusted; /* store->trusted before: copies that count as verified only since may be newer than what is found */
     bool time_unknown; /* a deadline that has not passed at now_ms may have passed all the same */
     int64_t now_ms;
 };
@@ -50,7 +52,7 @@ int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_fou
 int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_parked);
 
 /* Where a read of it says that it comes from. */
-enum hf_origin hf__look_origin(struct hf *store, struct hf_slice key, const struct hf_found *found,
+enum hf_origin hf__look_origin(const struct hf_look *look, struct hf_slice key, const struct hf_found *found,
                                enum hf_owed owed);
 /* All that a read or a scan reports of it, but whether it is durable: that may change while it is waited for. */
 int hf__look_describe(struct hf_look *look, struct hf_slice key, const struct hf_found *found,

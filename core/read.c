@@ -13,7 +13,7 @@ enum read_into { READ_NO_VALUE, READ_NEW_BUFFER, READ_CALLERS_BUFFER };
 /* What a read found, copied out of the look. */
 struct read {
     enum read_into into;
-    bool never_waits; /* ... and is told HF_NOT_DONE instead */
+    bool never_waits;     /* for Redis or for a sync */
     struct hf_buf value;  /* READ_NEW_BUFFER */
     void *buffer;         /* READ_CALLERS_BUFFER ... */
     size_t capacity, len; /* ... and the value's whole length */
@@ -75,23 +75,19 @@ static int read_local(struct hf *store, struct hf_slice key, struct read *r)
     return 0;
 }
 
-/* Ask Redis, and keep a clean copy; what was found here is replaced. On failure it stays. */
+/* Ask Redis, which leaves a clean copy; what was found here is replaced. On failure it stays. */
 static int read_shared(struct hf *store, struct hf_slice key, struct read *r)
 {
     struct hf_seen seen = {
         .held = r->result.existed, .lsn = r->result.lsn, .last_lsn = hf__journal_last_lsn(store->journal)};
     struct hf_fetched fetched = {0};
-    struct hf_slice value;
-    int rc = hf__link_fetch(store, key, &fetched);
+    int rc = hf__link_fetch(store, key, &seen, &fetched);
 
     if (rc != 0)
         return rc;
-    value = hf__slice(fetched.value.data, fetched.value.len);
-    if (fetched.found)
-        hf__write_fetched(store, key, &value, fetched.deadline_ms, &seen);
     hf_buf_release(&r->value);
     if (fetched.found)
-        rc = take_value(r, value);
+        rc = take_value(r, hf__slice(fetched.value.data, fetched.value.len));
     hf_buf_release(&fetched.value);
     r->live = fetched.found;
     r->result = (struct hf_result){.origin = HF_ORIGIN_SHARED,

@@ -140,8 +140,9 @@ struct hf {
     _Atomic uint64_t pending_rows, lane_entries;
     _Atomic int64_t lane_open; /* unsettled lane entries in the overlay */
     _Atomic uint64_t
-        unsaved;             /* changes of the parked list and the conflict log that no checkpoint has stored yet */
-    _Atomic bool refreshing; /* there are copies that Redis is known, or suspected, to have changed */
+        unsaved; /* changes of the parked list and the conflict log that no checkpoint has stored yet */
+    _Atomic uint64_t trusted;    /* times that copies began to count as verified, for a moment or more */
+    _Atomic bool refreshing;     /* there are copies that Redis is known, or suspected, to have changed */
     _Atomic uint64_t room_bytes; /* that the overlay may take before the local tier could be full */
     /* The logs as of the last commit, and what was left for the next one. */
     _Atomic uint64_t conflicts, blind_conflicts, conflict_bytes, parked, gaps;

@@ -176,7 +176,8 @@ static bool changes_only_ttl(const struct hf_entry *e)
 }
 
 /* The newest entry of the batch that says what the key holds, and the newest that says how long it lives. */
-static const struct hf_entry *find_entry(const struct change *c, struct hf_slice key, const struct hf_entry **ret_ttl)
+static const struct hf_entry *find_entry(const struct change *c, struct hf_slice key,
+                                         const struct hf_entry **ret_ttl)
 {
     for (size_t i = c->n; i-- > c->n_promoted;) {
         const struct hf_entry *e = &c->entries[i];

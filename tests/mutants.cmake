@@ -221,3 +221,26 @@ hf_mutant(look_of_a_unit_only_what_lost_is_left_out unit/test_look.c *a_batch_th
           "        why = hf__unit_why_not(batch->items[i].trial, to - from == 1);" "        why = batch ? NULL : \"\";")
 hf_mutant(look_what_the_link_has_heard_is_not_known unit/test_look.c *knows_what_the_link_has_heard* core/preview.c
           "    copy_notes(b->run, &link->notes);" "    (void)copy_notes;")
+hf_mutant(no_wait_nobody_is_asked_what_was_said integration/test_hear.c *was_replaced_before* core/link_hear.c
+          "    return hf__link_ask_within(store, &hear.ask, timeout_ms > 0 ? timeout_ms : 0);"
+          "    (void)timeout_ms;\n    return 0;")
+hf_mutant(no_wait_nobody_syncs unit/test_no_wait.c *brings_the_sync_about* core/durable.c
+          "    hf__journal_push(store->journal);" "")
+hf_mutant(no_wait_all_is_called_durable unit/test_no_wait.c *shown_before_its_sync* core/read.c
+          "    r->result.durable = hf__is_durable(store, r->result.lsn);" "    r->result.durable = true;")
+hf_mutant(no_wait_a_failed_sync_is_an_unknown_outcome unit/test_no_wait.c *a_failed_sync_is_told* core/done.c
+          "s->only_durable ? HF_ESTOPPED : HF_EUNKNOWN" "HF_EUNKNOWN")
+hf_mutant(no_wait_what_is_not_held_is_absent unit/test_no_wait.c *redis_is_never_asked* core/read.c
+          "        return hf__link_is_accepting(store) ? HF_NOT_DONE : 0;" "        return 0;")
+hf_mutant(no_wait_decisions_do_not_matter unit/test_no_wait.c *that_redis_decides_about* core/read.c
+          " || hf__intent_may_be_out(store, key);" " || (false && hf__intent_may_be_out(store, key));")
+hf_mutant(no_wait_a_submission_waits_for_room unit/test_no_wait.c *wait_for_room* core/write.c
+          "rc == HF_EBUSY && !submission && c->claim" "rc == HF_EBUSY && c->claim")
+hf_mutant(no_wait_a_new_life_hides_the_value_in_a_batch unit/test_no_wait.c *changes_lives_in_the_order* core/write.c
+          "        if (!changes_only_ttl(e))\n            return e;" "        if (true || !changes_only_ttl(e))\n            return e;")
+hf_mutant(no_wait_an_absent_key_ends_its_batch unit/test_no_wait.c *reaches_redis_as_one_unit* core/write.c
+          "        else if (rc == HF_NOT_FOUND && c->n_ops > 1)" "        else if (false)")
+hf_mutant(no_wait_an_older_copy_is_verified_by_a_newer unit/test_no_wait.c *is_not_verified_by_the_newer* core/lookup.c
+          "atomic_load(&store->trusted) == look->trusted;" "true;")
+hf_mutant(a_lane_takes_no_life_away integration/test_outage.c *batch_of_lives* backends/redis/scripts.c
+          "  elseif op == 'p' then redis.call('PERSIST', key)" "  elseif op == 'p' then")

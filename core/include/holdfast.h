@@ -183,7 +183,7 @@ struct hf_namespace {
 /* What a write meets when a bound of the pending table is reached. */
 enum hf_pending_policy {
     HF_PENDING_REJECT = 0, /* HF_EBUSY, at once */
-    HF_PENDING_BLOCK,      /* wait for room, at most redis_timeout_ms, then HF_EBUSY */
+    HF_PENDING_BLOCK,      /* wait for room, at most redis_timeout_ms, then HF_EBUSY; submissions do not wait */
     HF_PENDING_DROP_OLDEST, /* the oldest pending change is not shared any more: counted, kept in the conflict log, and its
                                key is compared with Redis at the next reconcile */
 };

@@ -193,6 +193,62 @@ static void test_outage__an_online_batch_is_shared_as_one_unit(void **state)
     assert_redis(f, "a", "2");
 }
 
+#define FAR_MS INT64_C(4102444800000) /* the year 2100 */
+#define FAR_TEXT "4102444800000"
+
+/* A new value with a life, an old one that gets one, one that loses it, and one whose life is over. */
+static void change_lives(struct fixture *f)
+{
+    const struct hf_set_options hour = {.ttl_ms = 3600000};
+    struct hf_batch *batch;
+
+    assert_ok(hf_batch_new(f->store, &batch));
+    assert_ok(hf_batch_set(batch, s_("made"), s_("5"), &hour));
+    assert_ok(hf_batch_expire_at(batch, s_("made"), FAR_MS));
+    assert_ok(hf_batch_incr(batch, s_("made"), 2));
+    assert_ok(hf_batch_expire_at(batch, s_("lives"), FAR_MS));
+    assert_ok(hf_batch_persist(batch, s_("mortal")));
+    assert_ok(hf_batch_expire_at(batch, s_("over"), 1));
+    assert_ok(hf_batch_persist(batch, s_("unheld")));
+    assert_ok(hf_batch_commit(batch, NULL));
+    hf_batch_free(batch);
+}
+
+static void assert_deadline(struct fixture *f, const char *key, long long ms)
+{
+    long long there = redis_server_number(&f->redis, "PEXPIRETIME %s", key);
+
+    if (llabs(there - ms) > 1000) /* the clocks are measured, not the same */
+        fail_msg("'%s' has the deadline %lld, expected %lld", key, there, ms);
+}
+
+static void test_outage__a_batch_of_lives_is_shared_as_one_unit_online_and_afterwards(void **state)
+{
+    const struct hf_set_options hour = {.ttl_ms = 3600000};
+    struct fixture *f = *state;
+
+    for (int away = 0; away < 2; away++) {
+        put(f->store, "lives", "v");
+        put(f->store, "over", "v");
+        assert_ok(hf_set(f->store, s_("mortal"), s_("v"), &hour, NULL));
+        drain(f);
+        freeReplyObject(redis_server_command(&f->redis, "SET unheld v PXAT " FAR_TEXT));
+        if (away)
+            stop_redis(f);
+        change_lives(f);
+        if (away)
+            start_redis(f);
+        drain(f);
+        assert_redis(f, "made", "7");
+        assert_deadline(f, "made", FAR_MS);
+        assert_deadline(f, "lives", FAR_MS);
+        assert_int_equal(redis_server_number(&f->redis, "PEXPIRETIME mortal"), -1);
+        assert_redis(f, "over", NULL);
+        assert_deadline(f, "unheld", FAR_MS);
+        assert_int_equal(status_of(f).parked, 0);
+    }
+}
+
 static void test_outage__namespaces_write_through_behind_and_not_at_all(void **state)
 {
     struct fixture *f = *state;
@@ -672,6 +728,7 @@ int main(void)
         T(a_write_right_after_opening_waits_for_the_first_connection),
         T(an_increment_answers_what_redis_holds_with_others_adding),
         T(an_online_batch_is_shared_as_one_unit),
+        T(a_batch_of_lives_is_shared_as_one_unit_online_and_afterwards),
         T(namespaces_write_through_behind_and_not_at_all),
         T(a_key_that_is_not_held_is_fetched_and_kept),
         T(what_a_plain_client_wrote_while_the_store_was_closed_is_found),
