@@ -323,6 +323,8 @@ static void on_work_done(uv_work_t *request, int status)
 
     (void)status; /* nothing here is cancelled */
     w->call.client = w->later->client;
+    if (w->call.client && w->call.was_told)
+        w->call.client->last_result = w->call.result;
     if (w->after)
         w->after(&w->call);
     w->later->hold_lsn = w->call.hold_lsn;

@@ -375,7 +375,7 @@ void client_push(struct client *client, struct reply *message)
     }
     client->out.failed |= message->failed;
     reply_raw(&client->out, message->bytes.bytes, message->bytes.len);
-    hf__bytes_reset(&message->bytes);
+    reply_release(message);
     client_dirty(client);
 }
 
