@@ -181,7 +181,7 @@ static void run_all(struct call *call, struct transaction *t, struct reply *repl
 
 static void pass_all_on(struct call *call, const struct transaction *t)
 {
-    struct resp_command *commands = calloc(t->n_queued, sizeof(*commands));
+    struct resp_command *commands = calloc(t->n_queued + 1, sizeof(*commands));
 
     if (!commands) {
         reply_error(call->reply, "EXECABORT out of memory: %zu commands", t->n_queued);

@@ -180,7 +180,7 @@ void upstream_unwatch(struct client *client)
 /* What works on keys, here or there, Redis does as well, and what needs none. The rest is about this server. */
 static bool fits_in(const struct command *command)
 {
-    static const char *const others[] = {"publish", "echo", "ping", "time", NULL};
+    static const char *const others[] = {"publish", "echo", "ping", "time", "unwatch", NULL};
     const char *const *name = others;
 
     if (!command)

@@ -171,7 +171,7 @@ static int read_store(struct call *call, struct hf_slice key, size_t capacity_ma
             return HF_ENOMEM;
         capacity = scratch->capacity < capacity_max ? scratch->capacity : capacity_max;
         len = 0;
-        rc = (call->scratch ? hf_get_into : hf_try_get_into)(call->server->store, key, scratch->bytes, capacity,
+        rc = (call->scratch ? hf_ask_into : hf_try_get_into)(call->server->store, key, scratch->bytes, capacity,
                                                              &len, &value->result);
         if (rc != 0 || len <= capacity || capacity_max == 0)
             break;

@@ -250,11 +250,17 @@ static void disconnect(struct upstream *up)
     lost(up);
 }
 
+/* Where the next answer goes: to the client only the last one, behind those that are owed to nobody. */
+static void aim(struct upstream *up)
+{
+    up->relay.to = up->n_owed == 0 && up->request.n_replies == 1 ? up->reply : NULL;
+}
+
 static void ask(struct upstream *up)
 {
     struct hf_bytes *bytes = &up->request.bytes;
 
-    up->relay.to = up->request.n_replies == 1 ? up->reply : NULL;
+    aim(up);
     if (remote_send(up->remote, bytes->bytes, bytes->len) != 0) {
         finish_with(up, "ERR", "out of memory: a command that is passed on");
         return;
@@ -279,8 +285,16 @@ static void take(struct upstream *up)
 {
     if (--up->request.n_replies == 0)
         answered(up);
-    else if (up->request.n_replies == 1)
-        up->relay.to = up->reply;
+    else
+        aim(up);
+}
+
+/* One to what nobody waits for. */
+static void take_owed(struct upstream *up)
+{
+    up->n_owed--;
+    if (up->step == ASKING)
+        aim(up);
 }
 
 /* An attribute stands in front of its reply; a push was asked for by nobody. */
@@ -292,7 +306,7 @@ static void on_reply(void *ctx, void *reply)
     if (up->relay.type == REDIS_REPLY_PUSH || up->relay.type == REDIS_REPLY_ATTR)
         return;
     if (up->n_owed > 0)
-        up->n_owed--;
+        take_owed(up);
     else if (up->step == ASKING)
         take(up);
     else
