@@ -98,6 +98,8 @@ static void passed(void *ctx)
         upstream_set_watch(passage->upstream, UPSTREAM_WATCHES);
     if (passage->ends_watch)
         upstream_set_watch(passage->upstream, UPSTREAM_WATCHES_NOTHING);
+    if (later_client(passage->later))
+        later_client(passage->later)->waits_long = false;
     later_done(passage->later);
     free(passage);
 }
@@ -112,6 +114,7 @@ static void send_on(struct call *call, struct upstream_request *request, const s
         passage->later = passage->upstream ? call_later_alone(call) : NULL;
     }
     if (passage && passage->later) {
+        call->client->waits_long = request->waits;
         upstream_send(passage->upstream, request, later_reply(passage->later), passed, passage);
         return;
     }
