@@ -23,7 +23,8 @@ struct fixture {
 /* ---- fixture ---- */
 
 #define NAMESPACES                                                                                                 \
-    "\"namespaces\":[{\"prefix\":\"behind:\",\"write_mode\":\"behind\"},{\"prefix\":\"mine:\",\"write_mode\":\"local\"}]"
+    "\"namespaces\":[{\"prefix\":\"behind:\",\"write_mode\":\"behind\"},{\"prefix\":\"mine:\",\"write_mode\":"     \
+    "\"local\"}]"
 static const char config[] = "{" NAMESPACES "}";
 static const char config_with_user[] =
     "{" NAMESPACES
@@ -283,7 +284,7 @@ static bool has_flag(const redisReply *info, const char *flag)
 }
 
 /* Named here, so that each is linked in. */
-static const struct command *const tables[] = {connection_commands, string_commands,   key_commands,
+static const struct command *const tables[] = {connection_commands, string_commands,      key_commands,
                                                scan_commands,       transaction_commands, pubsub_commands,
                                                server_commands,     passed_on_commands};
 
@@ -395,19 +396,32 @@ static void test_upstream__keys_are_found_where_redis_finds_them(void **state)
 static void test_upstream__what_is_for_the_operator_of_redis_is_refused(void **state)
 {
     static const char *const refused[] = {
-        "SHUTDOWN NOSAVE",        "DEBUG SLEEP 0",
-        "REPLICAOF localhost 1",  "SLAVEOF localhost 1",
-        "FAILOVER",               "MODULE LIST",
-        "ACL SETUSER x on",       "ACL DELUSER default",
-        "ACL LOG RESET",          "SYNC",
-        "PSYNC ? -1",             "MONITOR",
-        "SAVE",                   "BGSAVE",
-        "BGREWRITEAOF",           "SWAPDB 0 1",
-        "MIGRATE h 1 k 0 1",      "PFDEBUG ENCODING k",
-        "MOVE h 1",               "REPLCONF ACK 0",
-        "RESTORE-ASKING k 0 x",   "SCRIPT DEBUG YES",
-        "SSUBSCRIBE c",           "HSET _hf:own f v",
-        "ZUNIONSTORE d 1 _hf:own", "EVAL return(1) 1 _hf:own",
+        "SHUTDOWN NOSAVE",
+        "DEBUG SLEEP 0",
+        "REPLICAOF localhost 1",
+        "SLAVEOF localhost 1",
+        "FAILOVER",
+        "MODULE LIST",
+        "ACL SETUSER x on",
+        "ACL DELUSER default",
+        "ACL LOG RESET",
+        "SYNC",
+        "PSYNC ? -1",
+        "MONITOR",
+        "SAVE",
+        "BGSAVE",
+        "BGREWRITEAOF",
+        "SWAPDB 0 1",
+        "MIGRATE h 1 k 0 1",
+        "PFDEBUG ENCODING k",
+        "MOVE h 1",
+        "REPLCONF ACK 0",
+        "RESTORE-ASKING k 0 x",
+        "SCRIPT DEBUG YES",
+        "SSUBSCRIBE c",
+        "HSET _hf:own f v",
+        "ZUNIONSTORE d 1 _hf:own",
+        "EVAL return(1) 1 _hf:own",
     };
     struct fixture *f = *state;
 
@@ -608,8 +622,9 @@ static void test_upstream__a_transaction_with_a_command_of_redis_is_passed_on_wh
     assert_reply(&f->talk, "HSET h a 1 b 2", "+QUEUED|");
     assert_reply(&f->talk, "LPUSH h x", "+QUEUED|");
     assert_reply(&f->talk, "HGETALL h", "+QUEUED|");
-    assert_reply(&f->talk, "EXEC",
-                 "*4|+OK|:2|-WRONGTYPE Operation against a key holding the wrong kind of value|*4|$1|a|$1|1|$1|b|$1|2|");
+    assert_reply(
+        &f->talk, "EXEC",
+        "*4|+OK|:2|-WRONGTYPE Operation against a key holding the wrong kind of value|*4|$1|a|$1|1|$1|b|$1|2|");
     assert_reply(&f->second, "GET k", "$1|v|");
 }
 

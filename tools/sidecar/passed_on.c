@@ -38,7 +38,8 @@ static bool is_one_of(struct hf_slice word, const char *const *words)
 /* Redis's users are looked at from here, and never changed. */
 static void acl(struct call *call)
 {
-    static const char *const looks[] = {"cat", "dryrun", "genpass", "getuser", "help", "list", "users", "whoami", NULL};
+    static const char *const looks[] = {"cat",  "dryrun", "genpass", "getuser", "help",
+                                        "list", "users",  "whoami",  NULL};
 
     if (is_one_of(call->argv[1], looks))
         upstream_pass(call);
@@ -225,6 +226,7 @@ const struct command passed_on_commands[] = {
     {"failover", refuse_operator, -1, NEVER, 0, 0, 0, "server", "6.2.0", NULL},
     {"lastsave", NULL, 1, ON, 0, 0, 0, "server", "1.0.0", NULL},
     {"latency", NULL, -2, ON | COMMAND_ADMIN, 0, 0, 0, "server", "2.8.13", NULL},
+    {"lolwut", NULL, -1, ON_READ, 0, 0, 0, "server", "5.0.0", NULL},
     {"module", refuse_operator, -2, NEVER, 0, 0, 0, "server", "4.0.0", NULL},
     {"monitor", refuse_operator, 1, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
     {"psync", refuse_operator, -3, NEVER, 0, 0, 0, "server", "2.8.0", NULL},
