@@ -250,6 +250,10 @@ void client_run(struct client *client)
         return;
     if (may_run(client) && client->in_len > 0)
         run_input(client);
+    if (client->ended && client->waits_long) {
+        client_close(client);
+        return;
+    }
     if (client->ended && may_run(client)) /* and there is no complete command left */
         client->closes = true;
     client_dirty(client);
