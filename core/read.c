@@ -13,6 +13,7 @@ enum read_into { READ_NO_VALUE, READ_NEW_BUFFER, READ_CALLERS_BUFFER };
 /* What a read found, copied out of the look. */
 struct read {
     enum read_into into;
+    bool believed_only;   /* a copy that may be old is not enough while Redis can be asked */
     bool never_waits;     /* for Redis or for a sync */
     struct hf_buf value;  /* READ_NEW_BUFFER */
     void *buffer;         /* READ_CALLERS_BUFFER ... */
@@ -106,6 +107,8 @@ static bool asks_shared(struct hf *store, struct hf_slice key, const struct read
         return r->live || !r->result.pending;
     if (!store->link || ns->write_mode == HF_WRITE_LOCAL || r->result.pending)
         return false;
+    if (r->believed_only && r->result.origin == HF_ORIGIN_LOCAL_UNVERIFIED)
+        return true;
     return ns->read_mode == HF_READ_SHARED || !r->result.existed;
 }
 
@@ -177,7 +180,22 @@ int hf_get_into(struct hf *store, struct hf_slice key, void *buffer, size_t capa
 int hf_try_get_into(struct hf *store, struct hf_slice key, void *buffer, size_t capacity, size_t *ret_len,
                     struct hf_result *ret_result)
 {
-    struct read r = {.into = READ_CALLERS_BUFFER, .never_waits = true, .buffer = buffer, .capacity = capacity};
+    struct read r = {.into = READ_CALLERS_BUFFER,
+                     .believed_only = true,
+                     .never_waits = true,
+                     .buffer = buffer,
+                     .capacity = capacity};
+    int rc = read_key(store, key, &r, ret_result);
+
+    if (rc == 0)
+        *ret_len = r.len;
+    return rc;
+}
+
+int hf_ask_into(struct hf *store, struct hf_slice key, void *buffer, size_t capacity, size_t *ret_len,
+                struct hf_result *ret_result)
+{
+    struct read r = {.into = READ_CALLERS_BUFFER, .believed_only = true, .buffer = buffer, .capacity = capacity};
     int rc = read_key(store, key, &r, ret_result);
 
     if (rc == 0)

@@ -52,6 +52,8 @@ struct client {
     /* client.c's and call.c's own */
     enum client_reply_mode reply_mode;
     bool waits_worker; /* or for what was passed on */
+    bool
+        waits_long; /* for something that may never come: nobody must be left waiting for it when the peer is gone */
     bool waits_claims;
     bool waits_reader;                       /* the peer does not read */
     bool reading;                            /* uv_read_start() is in force */
