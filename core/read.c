@@ -13,7 +13,7 @@ enum read_into { READ_NO_VALUE, READ_NEW_BUFFER, READ_CALLERS_BUFFER };
 /* What a read found, copied out of the look. */
 struct read {
     enum read_into into;
-    bool believed_only; /* a copy that may be old is not enough while Redis can be asked */
+    bool believed_only;   /* a copy that may be old is not enough while Redis can be asked */
     bool never_waits;     /* for Redis or for a sync */
     struct hf_buf value;  /* READ_NEW_BUFFER */
     void *buffer;         /* READ_CALLERS_BUFFER ... */

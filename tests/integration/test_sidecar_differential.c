@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define ROUNDS 2500        /* each of one to PIPELINE commands of one client */
-#define SHARED_ROUNDS 400   /* where Redis is asked for many of them */
+#define SHARED_ROUNDS 400  /* where Redis is asked for many of them */
 #define PIPELINE 12        /* commands sent before the first reply is read */
 #define TOLERANCE_MS 15000 /* between the two sides' times, on a machine that is busy */
 #define N_CLIENTS 2
@@ -100,12 +100,21 @@ static const char *const values[] = {"",
                                      "9223372036854775806",
                                      "some longer text that goes on for a while, with \r\n in it"};
 /* What ends at once, or never, or is refused. */
-static const char *const times[] = {"0", "-1", "-100", "x", "", "1.5", "9223372036854775807", "-9223372036854775808",
-                                    "9223372036854775", "9223372036854775808", "-9223372036854775"};
+static const char *const times[] = {"0",
+                                    "-1",
+                                    "-100",
+                                    "x",
+                                    "",
+                                    "1.5",
+                                    "9223372036854775807",
+                                    "-9223372036854775808",
+                                    "9223372036854775",
+                                    "9223372036854775808",
+                                    "-9223372036854775"};
 static const char *const long_times[] = {"0", "-1", "-100", "x", "9223372036854775807", "-9223372036854775808"};
 /* Since 1970: long ago, or nothing. What lies more than 100 years ahead is refused here, and taken by Redis. */
-static const char *const past_times[] = {"1000", "0", "1", "-1", "-100", "x", "", "9223372036854775808",
-                                         "-9223372036854775808", "1600000000"};
+static const char *const past_times[] = {
+    "1000", "0", "1", "-1", "-100", "x", "", "9223372036854775808", "-9223372036854775808", "1600000000"};
 static const char *const set_words[] = {"NX",   "XX",   "GET", "KEEPTTL", "EX",      "PX",
                                         "EXAT", "PXAT", "nx",  "gEt",     "PERSIST", "BOGUS"};
 static const char *const getex_words[] = {"EX", "PX", "EXAT", "PXAT", "PERSIST", "persist", "KEEPTTL", "BOGUS"};
@@ -444,7 +453,8 @@ static void compare_contents(struct world *w)
         both(w, "PEXPIRETIME", keys[i], true);
     }
     if (!has_redis)
-        both(w, "DBSIZE", NULL, false); /* Redis counts what has expired until somebody looks at it: now somebody has */
+        both(w, "DBSIZE", NULL,
+             false); /* Redis counts what has expired until somebody looks at it: now somebody has */
 }
 
 static void open_talks(struct world *w)
@@ -546,9 +556,10 @@ static void test_with_redis_behind_it_the_replies_and_what_redis_holds_are_the_s
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_without_redis_every_reply_is_the_one_of_redis_server, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_with_redis_behind_it_the_replies_and_what_redis_holds_are_the_same, set_up,
+        cmocka_unit_test_setup_teardown(test_without_redis_every_reply_is_the_one_of_redis_server, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_with_redis_behind_it_the_replies_and_what_redis_holds_are_the_same,
+                                        set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

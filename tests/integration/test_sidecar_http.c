@@ -258,6 +258,22 @@ static void test_sidecar_health__an_outage_degrades_and_never_makes_it_unready(v
     cJSON_Delete(json);
 }
 
+static void test_sidecar_health__a_pause_degrades_and_is_told(void **state)
+{
+    struct fixture *f = *state;
+    cJSON *json;
+
+    assert_ok(hf_pause(f->store));
+    assert_true(wait_link(f->store, HF_LINK_HELD, BOUND_MS));
+    json = health_of(f, "/health/ready", 200, "Degraded");
+    assert_text(json, "redisStores", "description", "The operator has paused sending to Redis");
+    assert_text(json, "redisStores", "stores.mode", "local (fallback)");
+    cJSON_Delete(json);
+    assert_ok(hf_resume(f->store));
+    assert_true(wait_link(f->store, HF_LINK_ONLINE, BOUND_MS));
+    assert_health(f, "/health/ready", 200, "Healthy");
+}
+
 static void test_sidecar_health__without_redis_the_store_is_local_and_healthy(void **state)
 {
     struct fixture *f = *state;
@@ -950,6 +966,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_REDIS(test_sidecar_health__it_is_ready_and_distributed_when_redis_is_there),
         WITH_REDIS(test_sidecar_health__an_outage_degrades_and_never_makes_it_unready),
+        WITH_REDIS(test_sidecar_health__a_pause_degrades_and_is_told),
         ALONE(test_sidecar_health__without_redis_the_store_is_local_and_healthy),
         ALONE(test_sidecar_health__it_follows_the_phases_of_the_process),
         ALONE(test_sidecar_health__a_loop_that_does_not_turn_is_not_alive),

@@ -323,6 +323,8 @@ static void on_work_done(uv_work_t *request, int status)
 
     (void)status; /* nothing here is cancelled */
     w->call.client = w->later->client;
+    if (w->call.client && w->call.was_told)
+        w->call.client->last_result = w->call.result;
     if (w->after)
         w->after(&w->call);
     w->later->hold_lsn = w->call.hold_lsn;
@@ -431,13 +433,13 @@ static bool refuse_subscriber(struct call *call)
 {
     const struct client *client = call->client;
 
-    if (client->n_subscriptions == 0 || client->proto > 2 ||
-        (call->command && (call->command->flags & COMMAND_SUBSCRIBED)))
+    if (client->n_subscriptions == 0 || client->proto > 2 || !call->command ||
+        (call->command->flags & COMMAND_SUBSCRIBED))
         return false;
     reply_error(call->reply,
-                "ERR Can't execute '%.*s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+                "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
                 "allowed in this context",
-                shown(call->argv[0], SHOWN_NAME), (const char *)call->argv[0].data);
+                call->command->name);
     return true;
 }
 

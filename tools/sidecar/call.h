@@ -30,6 +30,8 @@ struct call {
     struct transaction *inside;  /* an EXEC under way: reads and writes go through it (space.h) */
     struct hf_bytes *scratch;    /* space.c's: NULL on the loop thread, where nothing may wait */
     uint64_t hold_lsn;           /* see call_hold() */
+    struct hf_result result;     /* in a worker: what the store has told last, for HOLDFAST LAST */
+    bool was_told;               /* it has */
     struct later *later; /* call.c's own: its place, when something before it is not answered, or it is not */
     size_t mark;         /* and where its reply begins otherwise */
     uint64_t began_ns;

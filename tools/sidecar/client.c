@@ -127,9 +127,7 @@ void client_close(struct client *client)
     unlist(client);
     release_parts(client);
     drop_laters(client);
-    if (client->waits_claims)
-        claims_drop(&client->server->claims, &client->claims);
-    client->waits_claims = false;
+    client->waits_claims = false; /* its claims go with its memory, or with its worker */
     uv_close(&client->as.handle, on_closed);
 }
 
@@ -252,6 +250,10 @@ void client_run(struct client *client)
         return;
     if (may_run(client) && client->in_len > 0)
         run_input(client);
+    if (client->ended && client->waits_long) {
+        client_close(client);
+        return;
+    }
     if (client->ended && may_run(client)) /* and there is no complete command left */
         client->closes = true;
     client_dirty(client);
@@ -375,7 +377,7 @@ void client_push(struct client *client, struct reply *message)
     }
     client->out.failed |= message->failed;
     reply_raw(&client->out, message->bytes.bytes, message->bytes.len);
-    hf__bytes_reset(&message->bytes);
+    reply_release(message);
     client_dirty(client);
 }
 

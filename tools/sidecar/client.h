@@ -41,7 +41,7 @@ struct client {
     char address[112];               /* of the peer: "127.0.0.1:50412", or the path of the unix socket with ":0" */
     int64_t connected_ms, active_ms; /* the loop's clock */
     const struct command *last;      /* command; NULL: none yet */
-    struct hf_result last_result;    /* of its last write, or one like it, for HOLDFAST LAST; without the sentence */
+    struct hf_result last_result;    /* what the store told of its last read or write, for HOLDFAST LAST */
     struct client_state parts[CLIENT_N_PARTS];
     size_t n_subscriptions; /* kept by pubsub.c: a RESP2 client that has some may only do little else */
 
@@ -52,6 +52,8 @@ struct client {
     /* client.c's and call.c's own */
     enum client_reply_mode reply_mode;
     bool waits_worker; /* or for what was passed on */
+    bool
+        waits_long; /* for something that may never come: nobody must be left waiting for it when the peer is gone */
     bool waits_claims;
     bool waits_reader;                       /* the peer does not read */
     bool reading;                            /* uv_read_start() is in force */

@@ -5,50 +5,24 @@
 
 #include "client.h"
 #include "command.h"
+#include "number.h"
 #include "server.h"
 #include "settings.h"
-
-#include <ctype.h>
+#include "words.h"
 
 #define WAIT_MAX_MS 60000 /* a worker is held so long */
 
 /* ---- words and numbers ---- */
 
-bool holdfast_is(struct hf_slice word, const char *name)
-{
-    const char *bytes = word.data;
-
-    if (word.len != strlen(name))
-        return false;
-    for (size_t i = 0; i < word.len; i++) {
-        if (tolower((unsigned char)bytes[i]) != tolower((unsigned char)name[i]))
-            return false;
-    }
-    return true;
-}
-
-static bool parse(struct hf_slice text, uint64_t max, uint64_t *ret_number)
-{
-    const char *digits = text.data;
-    uint64_t number = 0;
-
-    for (size_t i = 0; i < text.len; i++) {
-        if (digits[i] < '0' || digits[i] > '9' || number > (UINT64_MAX - 9) / 10)
-            return false;
-        number = number * 10 + (uint64_t)(digits[i] - '0');
-    }
-    if (text.len == 0 || number > max)
-        return false;
-    *ret_number = number;
-    return true;
-}
-
 bool holdfast_number(struct call *call, const char *what, struct hf_slice text, uint64_t max, uint64_t *ret_number)
 {
+    uint64_t number;
     char found[64];
 
-    if (parse(text, max, ret_number))
+    if (number_parse_unsigned(text, &number) && number <= max) {
+        *ret_number = number;
         return true;
+    }
     reply_error(call->reply, "ERR %s: found \"%s\", expected a number from 0 to %llu", what,
                 hf__printable(text, found, sizeof(found)), (unsigned long long)max);
     return false;
@@ -56,7 +30,7 @@ bool holdfast_number(struct call *call, const char *what, struct hf_slice text, 
 
 bool holdfast_option(struct call *call, size_t *at, const char *name, uint64_t max, uint64_t *ret_number)
 {
-    if (*at + 1 >= call->argc || !holdfast_is(call->argv[*at], name))
+    if (*at + 1 >= call->argc || !word_is(call->argv[*at], name))
         return false;
     if (!holdfast_number(call, name, call->argv[*at + 1], max, ret_number))
         *at = call->argc; /* so that nothing behind it is looked at */
@@ -335,7 +309,7 @@ static const struct verb {
 static const struct verb *find_verb(struct hf_slice name)
 {
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        if (holdfast_is(name, verbs[i].name))
+        if (word_is(name, verbs[i].name))
             return &verbs[i];
     }
     return NULL;
@@ -347,7 +321,7 @@ static bool is_change(const struct call *call)
     static const char *const changes[] = {"resolve", "restore", "requeue", "drop"};
 
     for (size_t i = 0; call->argc > 2 && i < sizeof(changes) / sizeof(changes[0]); i++) {
-        if (holdfast_is(call->argv[2], changes[i]))
+        if (word_is(call->argv[2], changes[i]))
             return true;
     }
     return false;

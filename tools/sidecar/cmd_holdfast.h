@@ -10,8 +10,6 @@ void holdfast_parked(struct call *call);
 void holdfast_status(struct call *call);
 void holdfast_reconcile(struct call *call);
 
-/* Whether a word of the command is this one, in any case. */
-bool holdfast_is(struct hf_slice word, const char *name);
 /* A decimal number up to `max`; false: an error was replied, which names `what`. */
 bool holdfast_number(struct call *call, const char *what, struct hf_slice text, uint64_t max, uint64_t *ret_number);
 /* argv[*at] is an option `name` with a number behind it: takes both, and returns true. After a failure *at is past the end. */
@@ -25,7 +23,6 @@ void holdfast_add_bytes(struct reply *reply, const char *name, struct hf_slice b
 void holdfast_add_unsigned(struct reply *reply, const char *name, uint64_t number);
 void holdfast_add_integer(struct reply *reply, const char *name, int64_t number);
 void holdfast_add_bool(struct reply *reply, const char *name, bool yes);
-/* The same for text with '_' for spaces: an outcome or origin as JSON has it. */
 void holdfast_add_outcomes(struct reply *reply, const char *name, const uint64_t counts[HF_N_OUTCOMES]);
 #define HOLDFAST_WRITTEN_MEMBERS 3
 void holdfast_add_written(struct reply *reply, const struct hf_result *result);

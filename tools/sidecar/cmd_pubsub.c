@@ -56,7 +56,8 @@ static bool is_refused(struct call *call, enum topic_kind kind, size_t first, si
 {
     for (size_t i = first; i < end; i++) {
         if (!may_listen(call->client, kind, call->argv[i])) {
-            reply_error(call->reply, "NOPERM this user has no permissions to access one of the channels used as arguments");
+            reply_error(call->reply,
+                        "NOPERM this user has no permissions to access one of the channels used as arguments");
             return true;
         }
     }
@@ -205,9 +206,10 @@ static void pubsub_channels(struct call *call)
     size_t n = 0;
 
     TAILQ_FOREACH(topic, channels, links)
-        n += is_listed(call, topic);
+    n += is_listed(call, topic);
     reply_array(call->reply, n);
-    TAILQ_FOREACH(topic, channels, links) {
+    TAILQ_FOREACH(topic, channels, links)
+    {
         if (is_listed(call, topic))
             reply_bulk(call->reply, topic->name);
     }
@@ -239,8 +241,10 @@ static void pubsub_shardchannels(struct call *call)
 static void pubsub_command(struct call *call)
 {
     static const struct subcommand subcommands[] = {
-        {"channels", pubsub_channels, -2}, {"numsub", pubsub_numsub, -2},
-        {"numpat", pubsub_numpat, 2},      {"shardchannels", pubsub_shardchannels, -2},
+        {"channels", pubsub_channels, -2},
+        {"numsub", pubsub_numsub, -2},
+        {"numpat", pubsub_numpat, 2},
+        {"shardchannels", pubsub_shardchannels, -2},
         {NULL, NULL, 0},
     };
 
@@ -253,9 +257,24 @@ static void pubsub_command(struct call *call)
 
 const struct command pubsub_commands[] = {
     {.name = "subscribe", .run = subscribe, .arity = -2, .flags = SUBSCRIBES, .group = "pubsub", .since = "2.0.0"},
-    {.name = "psubscribe", .run = psubscribe, .arity = -2, .flags = SUBSCRIBES, .group = "pubsub", .since = "2.0.0"},
-    {.name = "unsubscribe", .run = unsubscribe, .arity = -1, .flags = SUBSCRIBES, .group = "pubsub", .since = "2.0.0"},
-    {.name = "punsubscribe", .run = punsubscribe, .arity = -1, .flags = SUBSCRIBES, .group = "pubsub", .since = "2.0.0"},
+    {.name = "psubscribe",
+     .run = psubscribe,
+     .arity = -2,
+     .flags = SUBSCRIBES,
+     .group = "pubsub",
+     .since = "2.0.0"},
+    {.name = "unsubscribe",
+     .run = unsubscribe,
+     .arity = -1,
+     .flags = SUBSCRIBES,
+     .group = "pubsub",
+     .since = "2.0.0"},
+    {.name = "punsubscribe",
+     .run = punsubscribe,
+     .arity = -1,
+     .flags = SUBSCRIBES,
+     .group = "pubsub",
+     .since = "2.0.0"},
     {.name = "publish", .run = publish, .arity = 3, .group = "pubsub", .since = "2.0.0"},
     {.name = "pubsub", .run = pubsub_command, .arity = -2, .group = "pubsub", .since = "2.8.0"},
     {.name = NULL},

@@ -13,8 +13,9 @@ enum command_flags {
     COMMAND_NOT_IN_MULTI = 1 << 5, /* refused inside MULTI: SUBSCRIBE of RESP2 is not, WATCH has its own error */
     COMMAND_ADMIN = 1 << 6, /* needs the right to operate: HOLDFAST verbs that change something, FLUSHDB, CONFIG */
     COMMAND_PASSED_ON = 1 << 7, /* known, and always passed on */
-    COMMAND_ANY_KEYS = 1 << 8,  /* a script: it may touch keys that it does not name, so not for users with prefixes */
-    COMMAND_BLOCKING = 1 << 9,  /* Redis may take as long for it as it likes */
+    COMMAND_ANY_KEYS =
+        1 << 8, /* a script: it may touch keys that it does not name, so not for users with prefixes */
+    COMMAND_BLOCKING = 1 << 9,      /* Redis may take as long for it as it likes */
     COMMAND_NEVER_PASSED = 1 << 10, /* Redis has it, and no client gets it */
 };
 

@@ -264,10 +264,10 @@ static void end_link(struct report *r, cJSON *entry, int64_t latency_us)
 
     if (link == HF_LINK_DISABLED)
         end(r, entry, HEALTHY, "Redis is not configured: the store works alone");
-    else if (link == HF_LINK_HELD)
-        end(r, entry, DEGRADED, "The link to Redis is held until the operator decides");
     else if (r->status.paused)
         end(r, entry, DEGRADED, "The operator has paused sending to Redis");
+    else if (link == HF_LINK_HELD)
+        end(r, entry, DEGRADED, "The link to Redis is held until the operator decides");
     else if (!is_connected(link))
         end(r, entry, DEGRADED, "Redis is not connected: changes are kept here until it is back");
     else if (link != HF_LINK_ONLINE)

@@ -2,6 +2,7 @@
 #include "cmd_holdfast.h"
 
 #include "server.h"
+#include "words.h"
 
 #include <inttypes.h>
 
@@ -54,12 +55,12 @@ static bool begin(struct call *call, struct list *list)
     *list = (struct list){.rows = {.proto = call->reply->proto}, .limit = LIMIT_DEFAULT};
     if (call->argc == 2)
         return true;
-    if (call->argc == 4 && holdfast_is(call->argv[2], "show")) {
+    if (call->argc == 4 && word_is(call->argv[2], "show")) {
         list->whole = true;
         list->limit = 1;
         return holdfast_number(call, "number", call->argv[3], UINT64_MAX, &list->from);
     }
-    if (holdfast_is(call->argv[2], "list")) {
+    if (word_is(call->argv[2], "list")) {
         while (at < call->argc && (holdfast_option(call, &at, "from", UINT64_MAX, &list->from) ||
                                    holdfast_option(call, &at, "limit", LIMIT_MAX, &list->limit)))
             ;
@@ -222,9 +223,9 @@ static void restore(struct call *call)
 
 void holdfast_conflicts(struct call *call)
 {
-    if (call->argc > 3 && holdfast_is(call->argv[2], "resolve"))
+    if (call->argc > 3 && word_is(call->argv[2], "resolve"))
         take_off(call, hf_conflict_resolve);
-    else if (call->argc == 4 && holdfast_is(call->argv[2], "restore"))
+    else if (call->argc == 4 && word_is(call->argv[2], "restore"))
         restore(call);
     else
         list_conflicts(call);
@@ -232,9 +233,9 @@ void holdfast_conflicts(struct call *call)
 
 void holdfast_parked(struct call *call)
 {
-    if (call->argc > 3 && holdfast_is(call->argv[2], "requeue"))
+    if (call->argc > 3 && word_is(call->argv[2], "requeue"))
         take_off(call, requeue);
-    else if (call->argc > 3 && holdfast_is(call->argv[2], "drop"))
+    else if (call->argc > 3 && word_is(call->argv[2], "drop"))
         take_off(call, hf_parked_drop);
     else
         list_parked(call);

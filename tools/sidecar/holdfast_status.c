@@ -2,6 +2,7 @@
 #include "cmd_holdfast.h"
 
 #include "server.h"
+#include "words.h"
 
 #include <time.h>
 
@@ -158,10 +159,10 @@ static void wait_for_all(struct call *call, int timeout_ms)
 
 static void decide(struct call *call)
 {
-    bool reseed = holdfast_is(call->argv[3], "reseed");
+    bool reseed = word_is(call->argv[3], "reseed");
     int rc;
 
-    if (!reseed && !holdfast_is(call->argv[3], "adopt")) {
+    if (!reseed && !word_is(call->argv[3], "adopt")) {
         holdfast_syntax(call);
         return;
     }
@@ -225,9 +226,9 @@ void holdfast_reconcile(struct call *call)
     uint64_t timeout_ms = TIMEOUT_DEFAULT_MS;
     size_t at = 2;
 
-    if (call->argc > 2 && holdfast_is(call->argv[2], "preview") && call->argc != 4)
+    if (call->argc > 2 && word_is(call->argv[2], "preview") && call->argc != 4)
         preview(call);
-    else if (call->argc == 5 && holdfast_is(call->argv[2], "decide"))
+    else if (call->argc == 5 && word_is(call->argv[2], "decide"))
         decide(call);
     else if (call->argc == 2 ||
              (call->argc == 4 && holdfast_option(call, &at, "timeout", TIMEOUT_MAX_MS, &timeout_ms))) {

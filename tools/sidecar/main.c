@@ -162,15 +162,19 @@ static void apply_options(struct daemon *d, struct settings *settings)
 /* As the file and the command line say together. */
 static int load_settings(struct daemon *d, struct settings **ret_settings)
 {
-    int rc = settings_load(d->options.config, ret_settings);
+    struct settings *settings;
+    int rc = settings_load(d->options.config, &settings);
 
     if (rc != 0)
         return rc;
-    apply_options(d, *ret_settings);
-    rc = settings_check(*ret_settings);
-    if (rc != 0)
-        settings_free(*ret_settings);
-    return rc;
+    apply_options(d, settings);
+    rc = settings_check(settings);
+    if (rc != 0) {
+        settings_free(settings);
+        return rc;
+    }
+    *ret_settings = settings;
+    return 0;
 }
 
 /* ---- the store ---- */
@@ -254,9 +258,6 @@ static void on_ended(struct server *server)
 {
     struct daemon *d = (struct daemon *)((char *)server - offsetof(struct daemon, server));
 
-    uv_close((uv_handle_t *)&d->terminate, NULL);
-    uv_close((uv_handle_t *)&d->interrupt, NULL);
-    uv_close((uv_handle_t *)&d->hang_up, NULL);
     uv_close((uv_handle_t *)&d->watchdog, NULL);
     uv_close((uv_handle_t *)&d->second, NULL);
     pubsub_close(server->pubsub);
@@ -269,34 +270,46 @@ static int plug_in(struct daemon *d)
     struct upstreams_setup setup = {.loop = &d->loop, .store = d->store, .options = &d->store_options};
     int rc = upstreams_new(&setup, &d->server.upstreams);
 
-    if (d->store_options.redis && *d->store_options.redis) /* else a command that nobody knows is told from one of Redis */
+    if (d->store_options.redis &&
+        *d->store_options.redis) /* else a command that nobody knows is told from one of Redis */
         d->server.pass_on = upstream_pass;
     return rc == 0 ? pubsub_new(&d->loop, d->server.upstreams, &d->server.pubsub) : rc;
+}
+
+/* A signal does not keep the loop running, and is caught until the store is closed: a second SIGTERM must not cut that short. */
+static void watch_signal(struct daemon *d, uv_signal_t *handle, uv_signal_cb on_signal, int number)
+{
+    uv_signal_init(&d->loop, handle); /* these fail only for a number that is no signal */
+    uv_signal_start(handle, on_signal, number);
+    uv_unref((uv_handle_t *)handle);
+    handle->data = d;
 }
 
 static void watch(struct daemon *d)
 {
     uint64_t watchdog_ms = notify_watchdog_ms();
 
-    uv_signal_init(&d->loop, &d->terminate);
-    uv_signal_init(&d->loop, &d->interrupt);
-    uv_signal_init(&d->loop, &d->hang_up);
+    watch_signal(d, &d->terminate, on_stop, SIGTERM);
+    watch_signal(d, &d->interrupt, on_stop, SIGINT);
+    watch_signal(d, &d->hang_up, on_hang_up, SIGHUP);
     uv_timer_init(&d->loop, &d->watchdog);
     uv_timer_init(&d->loop, &d->second);
-    d->terminate.data = d->interrupt.data = d->hang_up.data = d->second.data = d;
-    uv_signal_start(&d->terminate, on_stop, SIGTERM);
-    uv_signal_start(&d->interrupt, on_stop, SIGINT);
-    uv_signal_start(&d->hang_up, on_hang_up, SIGHUP);
+    d->second.data = d;
     if (watchdog_ms > 0)
         uv_timer_start(&d->watchdog, on_watchdog, watchdog_ms, watchdog_ms);
+}
+
+static void watch_no_more(struct daemon *d)
+{
+    uv_close((uv_handle_t *)&d->terminate, NULL);
+    uv_close((uv_handle_t *)&d->interrupt, NULL);
+    uv_close((uv_handle_t *)&d->hang_up, NULL);
 }
 
 /* ---- serving ---- */
 
 static int serve(struct daemon *d)
 {
-    if (server_init(&d->server, &d->loop, d->store, d->settings) != 0)
-        return failed(EXIT_STORE);
     d->server.ended = on_ended;
     d->server.space = d->space;
     watch(d);
@@ -318,41 +331,6 @@ static int serve(struct daemon *d)
     return EXIT_DONE;
 }
 
-static int run(struct daemon *d)
-{
-    int status;
-
-    if (load_settings(d, &d->settings) != 0)
-        return failed(EXIT_USAGE);
-    log_as_json(d->settings->log_json);
-    if (d->options.check_config)
-        return EXIT_DONE;
-    status = open_store(d);
-    if (status != EXIT_DONE)
-        return status;
-    uv_loop_init(&d->loop);
-    status = serve(d);
-    monitor_stop(d->monitor);
-    d->monitor = NULL;
-    close_store(d);
-    server_release(&d->server);
-    uv_run(&d->loop, UV_RUN_DEFAULT); /* what was posted at the end may have closed the last handles */
-    uv_loop_close(&d->loop);
-    space_close(d->space);
-    return status;
-}
-
-/* ---- the process ---- */
-
-/* A closed descriptor must not become a file of the store: take its number with one on which every use fails. */
-static void occupy_standard_descriptors(void)
-{
-    for (int fd = 0; fd <= 2; fd++) {
-        if (fcntl(fd, F_GETFD) == -1)
-            (void)open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
-    }
-}
-
 static void raise_file_limit(uint64_t n_clients)
 {
     rlim_t wanted = n_clients + FILES_BESIDE_CLIENTS;
@@ -371,6 +349,48 @@ static void raise_file_limit(uint64_t n_clients)
              (unsigned long long)(limit.rlim_max - FILES_BESIDE_CLIENTS), (unsigned long long)limit.rlim_max);
 }
 
+static int run(struct daemon *d)
+{
+    int status;
+
+    if (load_settings(d, &d->settings) != 0)
+        return failed(EXIT_USAGE);
+    log_as_json(d->settings->log_json);
+    if (d->options.check_config)
+        return EXIT_DONE;
+    raise_file_limit(d->settings->max_clients);
+    status = open_store(d);
+    if (status != EXIT_DONE)
+        return status;
+    uv_loop_init(&d->loop);
+    if (server_init(&d->server, &d->loop, d->store, d->settings) != 0) {
+        status = failed(EXIT_STORE);
+        close_store(d);
+        return status;
+    }
+    status = serve(d);
+    monitor_stop(d->monitor);
+    d->monitor = NULL;
+    close_store(d);
+    server_release(&d->server);
+    watch_no_more(d);
+    uv_run(&d->loop, UV_RUN_DEFAULT); /* what was posted at the end may have closed the last handles */
+    uv_loop_close(&d->loop);
+    space_close(d->space);
+    return status;
+}
+
+/* ---- the process ---- */
+
+/* A closed descriptor must not become a file of the store: take its number with one on which every use fails. */
+static void occupy_standard_descriptors(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) == -1)
+            (void)open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static struct daemon d;
@@ -383,7 +403,6 @@ int main(int argc, char **argv)
     umask(077);
     (void)prctl(PR_SET_DUMPABLE, 0); /* passwords and values are in this memory */
     setenv("UV_THREADPOOL_SIZE", WORKERS, 1);
-    raise_file_limit(SETTINGS_CLIENTS_DEFAULT);
     status = run(&d);
     settings_free(d.settings);
     return status;

@@ -336,7 +336,10 @@ static void write_health(struct health *health, struct exposition *e)
 
     exposition_family(e, "holdfast_redis_latency_seconds", "gauge",
                       "The last sign of life that Redis was asked for; NaN while there is none.");
-    exposition_double(e, "", NULL, latency_us < 0 ? (double)NAN : (double)latency_us / 1e6);
+    if (latency_us < 0)
+        exposition_double(e, "", NULL, (double)NAN);
+    else
+        exposition_ns(e, "", NULL, (uint64_t)latency_us * 1000);
     exposition_family(e, "holdfast_loop_silence_seconds", "gauge", "Since the loop last turned.");
     exposition_ms(e, "", NULL, health_silence_ms(health));
 }

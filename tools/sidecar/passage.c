@@ -10,8 +10,8 @@
 
 #include <stdlib.h>
 
-#define KEYS_AT_ONCE 16u   /* keys of a command that need no allocation to be looked at */
-#define OWN_PREFIX "_hf:"  /* of Holdfast's own keys in Redis */
+#define KEYS_AT_ONCE 16u  /* keys of a command that need no allocation to be looked at */
+#define OWN_PREFIX "_hf:" /* of Holdfast's own keys in Redis */
 #define SHOWN_NAME 64
 
 /* A command on its way. */
@@ -46,7 +46,8 @@ static bool key_is_refused(struct call *call, struct hf_slice key)
     if (hf__slice_starts_with(key, hf__slice_str(OWN_PREFIX)))
         reply_error(call->reply, "ERR keys that begin with '" OWN_PREFIX "' are Holdfast's own");
     else if (!upstreams_share(call->server->upstreams, key))
-        reply_error(call->reply, "OFFLINE the namespace of one of the keys is never shared, and only Redis runs this command");
+        reply_error(call->reply,
+                    "OFFLINE the namespace of one of the keys is never shared, and only Redis runs this command");
     else
         return false;
     return true;
@@ -98,6 +99,8 @@ static void passed(void *ctx)
         upstream_set_watch(passage->upstream, UPSTREAM_WATCHES);
     if (passage->ends_watch)
         upstream_set_watch(passage->upstream, UPSTREAM_WATCHES_NOTHING);
+    if (later_client(passage->later))
+        later_client(passage->later)->waits_long = false;
     later_done(passage->later);
     free(passage);
 }
@@ -112,6 +115,7 @@ static void send_on(struct call *call, struct upstream_request *request, const s
         passage->later = passage->upstream ? call_later_alone(call) : NULL;
     }
     if (passage && passage->later) {
+        call->client->waits_long = request->waits;
         upstream_send(passage->upstream, request, later_reply(passage->later), passed, passage);
         return;
     }
@@ -201,8 +205,8 @@ static bool is_refused(struct call *call, const struct resp_command *words)
 
     if (fits_in(command))
         return keys_are_refused(call, command, words);
-    reply_error(call->reply, "EXECABORT Transaction discarded because '%.*s' cannot be part of one that Redis runs", shown,
-                (const char *)words->argv[0].data);
+    reply_error(call->reply, "EXECABORT Transaction discarded because '%.*s' cannot be part of one that Redis runs",
+                shown, (const char *)words->argv[0].data);
     return true;
 }
 

@@ -23,20 +23,9 @@ static void refuse_database(struct call *call)
                 call->command->name);
 }
 
-static void refuse_flushall(struct call *call)
-{
-    reply_error(call->reply, "ERR '%s' is never passed on: use FLUSHDB", call->command->name);
-}
-
 static void refuse_sharded(struct call *call)
 {
     reply_error(call->reply, "ERR '%s' is never passed on: use SUBSCRIBE and UNSUBSCRIBE", call->command->name);
-}
-
-/* It is no cluster, and says so as Redis does, whether or not Redis can be asked. */
-static void refuse_cluster(struct call *call)
-{
-    reply_error(call->reply, "ERR This instance has cluster support disabled");
 }
 
 static bool is_one_of(struct hf_slice word, const char *const *words)
@@ -49,7 +38,8 @@ static bool is_one_of(struct hf_slice word, const char *const *words)
 /* Redis's users are looked at from here, and never changed. */
 static void acl(struct call *call)
 {
-    static const char *const looks[] = {"cat", "dryrun", "genpass", "getuser", "help", "list", "users", "whoami", NULL};
+    static const char *const looks[] = {"cat",  "dryrun", "genpass", "getuser", "help",
+                                        "list", "users",  "whoami",  NULL};
 
     if (is_one_of(call->argv[1], looks))
         upstream_pass(call);
@@ -76,14 +66,11 @@ const struct command passed_on_commands[] = {
     {"dump", NULL, 2, ON_READ, 1, 1, 1, "generic", "2.6.0", NULL},
     {"migrate", refuse_operator, -6, NEVER | COMMAND_WRITE, 3, 3, 1, "generic", "2.6.0", NULL},
     {"move", refuse_database, 3, NEVER | COMMAND_WRITE, 1, 1, 1, "generic", "1.0.0", NULL},
-    {"renamenx", NULL, 3, ON_WRITE, 1, 2, 1, "generic", "1.0.0", NULL},
     {"restore", NULL, -4, ON_WRITE, 1, 1, 1, "generic", "2.6.0", NULL},
     {"sort", NULL, -2, ON_WRITE, 1, 1, 1, "generic", "1.0.0", keys_of_sort},
     {"sort_ro", NULL, -2, ON_READ, 1, 1, 1, "generic", "7.0.0", keys_of_sort},
-    {"wait", NULL, 3, ON | COMMAND_BLOCKING, 0, 0, 0, "generic", "3.0.0", NULL},
     /* string */
     {"lcs", NULL, -3, ON_READ, 1, 2, 1, "string", "7.0.0", NULL},
-    {"substr", NULL, 4, ON_READ, 1, 1, 1, "string", "1.0.0", NULL},
     /* bitmap */
     {"bitcount", NULL, -2, ON_READ, 1, 1, 1, "bitmap", "2.6.0", NULL},
     {"bitfield", NULL, -2, ON_WRITE, 1, 1, 1, "bitmap", "3.2.0", NULL},
@@ -236,28 +223,21 @@ const struct command passed_on_commands[] = {
     {"acl", acl, -2, ON | COMMAND_ADMIN, 0, 0, 0, "server", "6.0.0", NULL},
     {"bgrewriteaof", refuse_operator, 1, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
     {"bgsave", refuse_operator, -1, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
-    {"debug", refuse_operator, -2, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
     {"failover", refuse_operator, -1, NEVER, 0, 0, 0, "server", "6.2.0", NULL},
-    {"flushall", refuse_flushall, -1, NEVER | COMMAND_WRITE, 0, 0, 0, "server", "1.0.0", NULL},
     {"lastsave", NULL, 1, ON, 0, 0, 0, "server", "1.0.0", NULL},
     {"latency", NULL, -2, ON | COMMAND_ADMIN, 0, 0, 0, "server", "2.8.13", NULL},
+    {"lolwut", NULL, -1, ON_READ, 0, 0, 0, "server", "5.0.0", NULL},
     {"module", refuse_operator, -2, NEVER, 0, 0, 0, "server", "4.0.0", NULL},
     {"monitor", refuse_operator, 1, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
     {"psync", refuse_operator, -3, NEVER, 0, 0, 0, "server", "2.8.0", NULL},
     {"replconf", refuse_operator, -1, NEVER, 0, 0, 0, "server", "3.0.0", NULL},
     {"replicaof", refuse_operator, 3, NEVER, 0, 0, 0, "server", "5.0.0", NULL},
     {"restore-asking", refuse_operator, -4, NEVER | COMMAND_WRITE, 1, 1, 1, "server", "3.0.0", NULL},
-    {"role", NULL, 1, ON, 0, 0, 0, "server", "2.8.12", NULL},
     {"save", refuse_operator, 1, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
     {"shutdown", refuse_operator, -1, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
     {"slaveof", refuse_operator, 3, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
     {"slowlog", NULL, -2, ON | COMMAND_ADMIN, 0, 0, 0, "server", "2.2.12", NULL},
     {"swapdb", refuse_database, 3, NEVER | COMMAND_WRITE, 0, 0, 0, "server", "4.0.0", NULL},
     {"sync", refuse_operator, 1, NEVER, 0, 0, 0, "server", "1.0.0", NULL},
-    /* cluster */
-    {"asking", refuse_cluster, 1, NEVER, 0, 0, 0, "cluster", "3.0.0", NULL},
-    {"cluster", refuse_cluster, -2, NEVER, 0, 0, 0, "cluster", "3.0.0", NULL},
-    {"readonly", refuse_cluster, 1, NEVER, 0, 0, 0, "cluster", "3.0.0", NULL},
-    {"readwrite", refuse_cluster, 1, NEVER, 0, 0, 0, "cluster", "3.0.0", NULL},
     {NULL, NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL},
 };

@@ -41,7 +41,8 @@ struct pubsub {
 /* ---- delivering ---- */
 
 /* `pattern` is NULL for a message of the channel itself. */
-static void push(struct client *client, const struct topic *pattern, struct hf_slice channel, struct hf_slice payload)
+static void push(struct client *client, const struct topic *pattern, struct hf_slice channel,
+                 struct hf_slice payload)
 {
     struct reply message = {.proto = client->proto};
 
@@ -60,7 +61,7 @@ static size_t deliver_to(const struct topic *topic, struct hf_slice channel, str
     const struct subscription *subscription;
 
     TAILQ_FOREACH(subscription, &topic->subscribers, of_topic)
-        push(subscription->subscriber->ctx, topic->kind == TOPIC_PATTERN ? topic : NULL, channel, payload);
+    push(subscription->subscriber->ctx, topic->kind == TOPIC_PATTERN ? topic : NULL, channel, payload);
     return topic->n_subscribers;
 }
 
@@ -69,7 +70,8 @@ size_t pubsub_deliver(struct pubsub *pubsub, struct hf_slice channel, struct hf_
     const struct topic *topic = topics_find(&pubsub->topics, TOPIC_CHANNEL, channel);
     size_t n = topic ? deliver_to(topic, channel, payload) : 0;
 
-    TAILQ_FOREACH(topic, &pubsub->topics.lists[TOPIC_PATTERN], links) {
+    TAILQ_FOREACH(topic, &pubsub->topics.lists[TOPIC_PATTERN], links)
+    {
         if (glob_match(topic->name, channel))
             n += deliver_to(topic, channel, payload);
     }
@@ -82,7 +84,8 @@ static int64_t receivers(const struct pubsub *pubsub, struct hf_slice channel, i
     const struct topic *topic = topics_find(&pubsub->topics, TOPIC_CHANNEL, channel);
     int64_t ours = topic ? 1 : 0, here = topic ? (int64_t)topic->n_subscribers : 0;
 
-    TAILQ_FOREACH(topic, &pubsub->topics.lists[TOPIC_PATTERN], links) {
+    TAILQ_FOREACH(topic, &pubsub->topics.lists[TOPIC_PATTERN], links)
+    {
         if (!glob_match(topic->name, channel))
             continue;
         ours++;
@@ -209,7 +212,8 @@ static void retry(struct pubsub *pubsub)
 
     if (!upstreams_remote(pubsub->upstreams) || pubsub->remote || !has_topics(pubsub))
         return;
-    (void)uv_timer_start(&pubsub->timer, on_timer, pubsub->down_until_ms > now ? pubsub->down_until_ms - now : 0, 0);
+    (void)uv_timer_start(&pubsub->timer, on_timer, pubsub->down_until_ms > now ? pubsub->down_until_ms - now : 0,
+                         0);
 }
 
 static void back_off(struct pubsub *pubsub)
@@ -259,7 +263,7 @@ static void tell_all(struct pubsub *pubsub)
 
     for (int kind = 0; kind < TOPIC_N_KINDS; kind++) {
         TAILQ_FOREACH(topic, &pubsub->topics.lists[kind], links)
-            (void)tell_topic(pubsub, topic, subscribe_words); /* without memory it is not heard of */
+        (void)tell_topic(pubsub, topic, subscribe_words); /* without memory it is not heard of */
     }
 }
 
@@ -317,7 +321,9 @@ static void take_answer(struct asked *asked, const redisReply *reply)
     if (asked->publishes && reply->type == REDIS_REPLY_INTEGER)
         reply_integer(to, receivers(asked->pubsub, slice(&asked->channel), reply->integer));
     else if (asked->publishes)
-        reply_error(to, "%s", reply->type == REDIS_REPLY_ERROR ? reply->str : "ERR Redis does not answer PUBLISH as it should");
+        reply_error(to, "%s",
+                    reply->type == REDIS_REPLY_ERROR ? reply->str
+                                                     : "ERR Redis does not answer PUBLISH as it should");
     finish(asked);
 }
 
@@ -366,7 +372,8 @@ const struct topics *pubsub_topics(const struct pubsub *pubsub)
     return &pubsub->topics;
 }
 
-int pubsub_subscribe(struct pubsub *pubsub, struct subscriber *subscriber, enum topic_kind kind, struct hf_slice name)
+int pubsub_subscribe(struct pubsub *pubsub, struct subscriber *subscriber, enum topic_kind kind,
+                     struct hf_slice name)
 {
     bool is_new;
     int rc = topics_subscribe(&pubsub->topics, subscriber, kind, name, &is_new);
@@ -382,7 +389,8 @@ int pubsub_subscribe(struct pubsub *pubsub, struct subscriber *subscriber, enum 
     return rc;
 }
 
-void pubsub_unsubscribe(struct pubsub *pubsub, struct subscriber *subscriber, enum topic_kind kind, struct hf_slice name)
+void pubsub_unsubscribe(struct pubsub *pubsub, struct subscriber *subscriber, enum topic_kind kind,
+                        struct hf_slice name)
 {
     struct topic *gone = topics_unsubscribe(&pubsub->topics, subscriber, kind, name);
 

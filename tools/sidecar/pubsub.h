@@ -26,8 +26,10 @@ void pubsub_close(struct pubsub *pubsub);
 const struct topics *pubsub_topics(const struct pubsub *pubsub);
 
 /* Returns 0 or HF_ENOMEM. The subscriber's `ctx` is its client. */
-int pubsub_subscribe(struct pubsub *pubsub, struct subscriber *subscriber, enum topic_kind kind, struct hf_slice name);
-void pubsub_unsubscribe(struct pubsub *pubsub, struct subscriber *subscriber, enum topic_kind kind, struct hf_slice name);
+int pubsub_subscribe(struct pubsub *pubsub, struct subscriber *subscriber, enum topic_kind kind,
+                     struct hf_slice name);
+void pubsub_unsubscribe(struct pubsub *pubsub, struct subscriber *subscriber, enum topic_kind kind,
+                        struct hf_slice name);
 
 /* Whether Redis may be told: the connection stands, or is being opened. Opens it if it was never needed before. */
 bool pubsub_reaches_redis(struct pubsub *pubsub);

@@ -291,7 +291,8 @@ static bool next_reply(struct remote *remote)
 static bool read_once(struct remote *remote)
 {
     if (redisBufferRead(remote->redis) != REDIS_OK) {
-        fail(remote, remote->redis->err == REDIS_ERR_EOF ? "the server closed the connection" : remote->redis->errstr);
+        fail(remote,
+             remote->redis->err == REDIS_ERR_EOF ? "the server closed the connection" : remote->redis->errstr);
         return false;
     }
     went_on(remote);
@@ -312,7 +313,8 @@ static bool fill_hiredis(struct remote *remote)
 
     if (n > CHUNK_BYTES)
         n = CHUNK_BYTES;
-    if (redisAppendFormattedCommand(remote->redis, (const char *)remote->out.bytes + remote->out_sent, n) != REDIS_OK)
+    if (redisAppendFormattedCommand(remote->redis, (const char *)remote->out.bytes + remote->out_sent, n) !=
+        REDIS_OK)
         return false;
     remote->out_sent += n;
     remote->hiredis_busy = true;
@@ -346,7 +348,8 @@ static void flush(struct remote *remote)
         remote->out_sent = 0;
     }
     /* TLS may have to read before it can write. */
-    poll_for(remote, !more || (remote->tls && SSL_want_read(remote->tls)) ? UV_READABLE : UV_READABLE | UV_WRITABLE);
+    poll_for(remote,
+             !more || (remote->tls && SSL_want_read(remote->tls)) ? UV_READABLE : UV_READABLE | UV_WRITABLE);
 }
 
 int remote_send(struct remote *remote, const void *bytes, size_t len)

@@ -29,9 +29,10 @@ void remote_settings_release(struct remote_settings *settings); /* accepts zeroe
 
 struct remote;
 struct remote_events {
-    void (*ready)(void *ctx);                   /* it may be sent to */
-    void (*reply)(void *ctx, void *reply);      /* one answer or push, borrowed; what it is, the reader's functions decide */
-    void (*gone)(void *ctx, const char *why);   /* it could not be opened, or it broke */
+    void (*ready)(void *ctx); /* it may be sent to */
+    void (*reply)(void *ctx,
+                  void *reply); /* one answer or push, borrowed; what it is, the reader's functions decide */
+    void (*gone)(void *ctx, const char *why); /* it could not be opened, or it broke */
 };
 
 /* Begin to open one. `settings` and `events` must stay. Returns NULL without memory; else `ready` or `gone` follows, not from within

@@ -1,7 +1,9 @@
 #include "space.h"
 
+#include "client.h"
 #include "command.h"
 #include "cursors.h"
+#include "metrics.h"
 #include "server.h"
 #include "transaction.h"
 #include "writing.h"
@@ -136,6 +138,16 @@ bool space_passes(struct call *call, struct hf_slice key)
     return true;
 }
 
+/* A worker must not touch the client: there the call carries it. */
+void space_told(struct call *call, const struct hf_result *result)
+{
+    struct hf_result *told = call->scratch ? &call->result : &call->client->last_result;
+
+    *told = *result;
+    told->error = NULL; /* it is borrowed */
+    call->was_told = true;
+}
+
 /* ---- reading ---- */
 
 /* A look leaves there what was read before. */
@@ -181,6 +193,14 @@ static void hold(struct call *call, const struct value *value)
         call_hold(call, value->result.lsn);
 }
 
+/* What the metrics and HOLDFAST LAST tell of a read. */
+static void note(struct call *call, struct hf_slice key, const struct value *value)
+{
+    if (call->server->metrics && call->command->flags & COMMAND_READ)
+        metrics_count_read(call->server->metrics, key, value->live, value->result.origin);
+    space_told(call, &value->result);
+}
+
 /* Read through the transaction, if there is one. */
 static int read_through(struct call *call, struct hf_slice key, size_t capacity_max, struct value *value)
 {
@@ -190,6 +210,8 @@ static int read_through(struct call *call, struct hf_slice key, size_t capacity_
     if (call->inside && transaction_shows(call->inside, key, value))
         return 0;
     rc = read_store(call, key, capacity_max, value);
+    if (rc == 0 || rc == HF_NOT_FOUND)
+        note(call, key, value);
     if (rc >= 0)
         hold(call, value);
     if (rc == 0 && call->inside)

@@ -97,6 +97,9 @@ void space_write_all(struct call *call, const struct hf_op *ops, size_t n, enum 
 /* Add to a counter, and reply with the sum as it turns out; `sum` is what is expected by the value that was read. */
 void space_add(struct call *call, struct hf_slice key, int64_t delta, int64_t sum);
 
+/* What the store has told of a read or write of this call. */
+void space_told(struct call *call, const struct hf_result *result);
+
 /* An empty reply in the protocol of this call. */
 struct reply space_answer(const struct call *call);
 

@@ -95,8 +95,8 @@ static bool join(struct topic *topic, struct subscriber *subscriber)
     return true;
 }
 
-int topics_subscribe(struct topics *topics, struct subscriber *subscriber, enum topic_kind kind, struct hf_slice name,
-                     bool *ret_is_new)
+int topics_subscribe(struct topics *topics, struct subscriber *subscriber, enum topic_kind kind,
+                     struct hf_slice name, bool *ret_is_new)
 {
     struct topic *topic = topics_find(topics, kind, name);
     bool is_new = !topic;

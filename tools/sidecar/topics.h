@@ -45,8 +45,8 @@ void subscriber_init(struct subscriber *subscriber, void *ctx);
 struct topic *topics_find(const struct topics *topics, enum topic_kind kind, struct hf_slice name);
 
 /* Returns 0, also when it had subscribed to it already, or HF_ENOMEM; `*ret_is_new` tells whether it is the topic's first. */
-int topics_subscribe(struct topics *topics, struct subscriber *subscriber, enum topic_kind kind, struct hf_slice name,
-                     bool *ret_is_new);
+int topics_subscribe(struct topics *topics, struct subscriber *subscriber, enum topic_kind kind,
+                     struct hf_slice name, bool *ret_is_new);
 /* Returns the topic when that was its last subscriber, for the caller to free(), else NULL. Accepts one that had not subscribed to
  * it. `name` may be the topic's own. */
 struct topic *topics_unsubscribe(struct topics *topics, struct subscriber *subscriber, enum topic_kind kind,

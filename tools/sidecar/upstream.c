@@ -75,8 +75,8 @@ static int wait_online(struct hf *store, int timeout_ms)
         rc = hf_status(store, &status);
     }
     if (rc == 0 && status.link != HF_LINK_ONLINE)
-        rc = hf__fail(HF_EOFFLINE, "the shared tier is %s%s%s", hf_link_text(status.link), status.link_reason[0] ? ": " : "",
-                      status.link_reason);
+        rc = hf__fail(HF_EOFFLINE, "the shared tier is %s%s%s", hf_link_text(status.link),
+                      status.link_reason[0] ? ": " : "", status.link_reason);
     return rc;
 }
 
@@ -127,7 +127,8 @@ static void hearing_idle(struct rounds *rounds)
 int upstreams_new(const struct upstreams_setup *setup, struct upstreams **ret_upstreams)
 {
     struct upstreams *all = calloc(1, sizeof(*all));
-    int timeout_ms = setup->options->redis_timeout_ms ? setup->options->redis_timeout_ms : HF_REDIS_TIMEOUT_DEFAULT_MS;
+    int timeout_ms =
+        setup->options->redis_timeout_ms ? setup->options->redis_timeout_ms : HF_REDIS_TIMEOUT_DEFAULT_MS;
     int rc;
 
     if (!all)
@@ -143,8 +144,11 @@ int upstreams_new(const struct upstreams_setup *setup, struct upstreams **ret_up
     }
     all->sharing = (struct rounds){
         .loop = setup->loop, .store = setup->store, .wait = share, .timeout_ms = timeout_ms, .idle = sharing_idle};
-    all->hearing = (struct rounds){
-        .loop = setup->loop, .store = setup->store, .wait = hf_hear, .timeout_ms = timeout_ms, .idle = hearing_idle};
+    all->hearing = (struct rounds){.loop = setup->loop,
+                                   .store = setup->store,
+                                   .wait = hf_hear,
+                                   .timeout_ms = timeout_ms,
+                                   .idle = hearing_idle};
     rounds_init(&all->sharing);
     rounds_init(&all->hearing);
     *ret_upstreams = all;
@@ -345,8 +349,8 @@ static void shared(struct round_member *member, int rc, const char *sentence)
         connect_for(up);
 }
 
-void upstream_send(struct upstream *upstream, struct upstream_request *request, struct reply *reply, upstream_done_fn *done,
-                   void *ctx)
+void upstream_send(struct upstream *upstream, struct upstream_request *request, struct reply *reply,
+                   upstream_done_fn *done, void *ctx)
 {
     upstream->request = *request;
     request->bytes = (struct hf_bytes){0};

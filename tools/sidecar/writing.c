@@ -1,5 +1,6 @@
 #include "writing.h"
 
+#include "client.h"
 #include "server.h"
 
 #include <semaphore.h>
@@ -22,7 +23,7 @@ struct writing {
     sem_t ended;
     struct reply answer;
     bool tells_sum;           /* instead of `answer` */
-    int64_t sum;              /* by the completion */
+    struct hf_result result;  /* of the part that has ended last, by the completion */
     atomic_size_t parts;      /* under way, and one while they are still being submitted */
     struct failure submitted; /* the first part that was not taken */
     struct failure completed; /* the first part that ended badly; the completion thread's until all have ended */
@@ -45,7 +46,7 @@ static void write_reply(struct writing *w, struct reply *reply)
     if (failure->code != 0)
         reply_failure(reply, failure->code, failure->sentence);
     else if (w->tells_sum)
-        reply_integer(reply, w->sum);
+        reply_integer(reply, w->result.number);
     else
         reply_raw(reply, w->answer.bytes.bytes, w->answer.bytes.len);
     reply->failed |= w->answer.failed;
@@ -62,7 +63,10 @@ static void release(struct writing *w)
 static void leave(struct post *post)
 {
     struct writing *w = (struct writing *)post;
+    struct client *client = later_client(w->later);
 
+    if (client)
+        client->last_result = w->result;
     write_reply(w, later_reply(w->later));
     later_done(w->later);
     release(w);
@@ -80,7 +84,8 @@ static void part_done(void *ctx, const struct hf_result *result)
 
     if (result->code < 0)
         note_failure(&w->completed, result->code, result->error);
-    w->sum = result->number;
+    w->result = *result;
+    w->result.error = NULL; /* it is borrowed */
     if (!was_last(w))
         return;
     if (w->later)
@@ -219,6 +224,7 @@ static void submitted(struct writing *w)
     }
     while (!last && sem_wait(&w->ended) != 0) /* a signal came between */
         continue;
+    space_told(w->call, &w->result);
     write_reply(w, w->call->reply);
     release(w);
 }
