@@ -290,7 +290,8 @@ static const struct command *const tables[] = {connection_commands, string_comma
 
 static const struct command *find_command(struct hf_slice name)
 {
-    assert_non_null(tables[0]);
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+        assert_non_null(tables[i]->name);
     return command_find(name);
 }
 
