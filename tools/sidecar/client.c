@@ -127,9 +127,7 @@ void client_close(struct client *client)
     unlist(client);
     release_parts(client);
     drop_laters(client);
-    if (client->waits_claims)
-        claims_drop(&client->server->claims, &client->claims);
-    client->waits_claims = false;
+    client->waits_claims = false; /* its claims go with its memory, or with its worker */
     uv_close(&client->as.handle, on_closed);
 }
 

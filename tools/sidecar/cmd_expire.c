@@ -93,15 +93,12 @@ static void decide_expire(const struct call *call, const struct value *old, stru
     update->op = life_until(call, call->argv[1], when_ms);
 }
 
-static void expire_plainly(struct call *call, int64_t when_ms)
+static void expire_plainly(struct call *call, const struct value *old, int64_t when_ms)
 {
     struct reply answer = space_answer(call);
     struct hf_op op = life_until(call, call->argv[1], when_ms);
-    struct value old;
 
-    if (!space_look_or_pass(call, call->argv[1], &old))
-        return;
-    if (!old.live) {
+    if (!old->live) {
         reply_integer(call->reply, 0);
         return;
     }
@@ -113,15 +110,18 @@ static void expire_plainly(struct call *call, int64_t when_ms)
 void cmd_expire(struct call *call)
 {
     struct conditions conditions;
+    struct value old;
     int64_t when_ms;
 
     if (!parse_conditions(call, call->reply, &conditions) ||
         !expiry_when(call, call->argv[2], unit_of(call), call->reply, &when_ms))
         return;
+    if (!space_look_or_pass(call, call->argv[1], &old))
+        return;
     if (call->argc > 3)
         space_update(call, call->argv[1], decide_expire);
     else
-        expire_plainly(call, when_ms);
+        expire_plainly(call, &old, when_ms);
 }
 
 /* PERSIST key */

@@ -254,8 +254,13 @@ static void cmd_randomkey(struct call *call)
 static void cmd_dbsize(struct call *call)
 {
     struct hf_status status;
-    int rc = hf_status(call->server->store, &status);
+    int rc;
 
+    if (!call->scratch) {
+        space_wait(call);
+        return;
+    }
+    rc = hf_status(call->server->store, &status);
     if (rc == 0)
         reply_integer(call->reply, (int64_t)status.keys);
     else

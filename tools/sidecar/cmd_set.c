@@ -46,8 +46,10 @@ void cmd_set(struct call *call)
         !expiry_deadline(call, &options, call->reply, &deadline_ms))
         return;
     op.set = set_options(&options, deadline_ms);
-    if (options.nx || options.xx || options.get)
+    if (options.get)
         space_update(call, op.key, decide_set);
+    else if (options.nx || options.xx)
+        space_update_any(call, op.key, decide_set);
     else if (!options.keep_ttl || space_look(call, op.key, &old)) /* whose TTL is kept must be held here */
         space_write(call, &op, NULL);
 }
@@ -63,7 +65,7 @@ static void decide_setnx(const struct call *call, const struct value *old, struc
 /* SETNX key value */
 void cmd_setnx(struct call *call)
 {
-    space_update(call, call->argv[1], decide_setnx);
+    space_update_any(call, call->argv[1], decide_setnx);
 }
 
 static void set_for(struct call *call, enum expiry_unit unit)

@@ -4,15 +4,6 @@
 #define SLOTS 1024u /* a power of two, more than twice the number of commands */
 #define NAME_MAX_BYTES 32u
 
-/* A table that is not linked in is a table without commands. */
-#pragma weak string_commands
-#pragma weak key_commands
-#pragma weak scan_commands
-#pragma weak transaction_commands
-#pragma weak pubsub_commands
-#pragma weak server_commands
-#pragma weak holdfast_commands
-#pragma weak passed_on_commands
 
 /* Of two commands with one name the earlier table's counts. */
 static const struct command *const tables[] = {

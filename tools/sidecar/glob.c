@@ -88,9 +88,3 @@ struct hf_slice glob_prefix(struct hf_slice pattern)
         n++;
     return hf__slice(pattern.data, n);
 }
-
-bool glob_is_prefix(struct hf_slice pattern)
-{
-    return pattern.len > 0 && glob_prefix(pattern).len == pattern.len - 1 &&
-           byte_at(pattern, pattern.len - 1) == '*';
-}

@@ -11,7 +11,4 @@ bool glob_match(struct hf_slice pattern, struct hf_slice text);
 /* The bytes that every match begins with: what stands before the first special byte. */
 struct hf_slice glob_prefix(struct hf_slice pattern);
 
-/* There is nothing special in it but a '*' at the end: every text with its prefix matches. */
-bool glob_is_prefix(struct hf_slice pattern);
-
 #endif

@@ -150,11 +150,12 @@ void space_told(struct call *call, const struct hf_result *result)
 
 /* ---- reading ---- */
 
-static struct hf_bytes *scratch_of(struct call *call)
+/* A look leaves there what was read before. */
+static struct hf_bytes *scratch_of(struct call *call, bool reads)
 {
     struct hf_bytes *scratch = call->scratch ? call->scratch : &call->server->space->scratch;
 
-    if (scratch->capacity > SCRATCH_KEEP)
+    if (scratch->capacity > SCRATCH_KEEP && reads)
         hf__bytes_release(scratch);
     return hf__bytes_reserve(scratch, SCRATCH_BYTES) == 0 ? scratch : NULL;
 }
@@ -162,7 +163,7 @@ static struct hf_bytes *scratch_of(struct call *call)
 /* As the store tells it; `capacity_max` is 0 for a look. A value that is longer than the scratch is read again into a longer one. */
 static int read_store(struct call *call, struct hf_slice key, size_t capacity_max, struct value *value)
 {
-    struct hf_bytes *scratch = scratch_of(call);
+    struct hf_bytes *scratch = scratch_of(call, capacity_max > 0);
     size_t capacity, len;
     int rc;
 
@@ -192,7 +193,6 @@ static void hold(struct call *call, const struct value *value)
         call_hold(call, value->result.lsn);
 }
 
-/* Read through the transaction, if there is one. */
 /* What the metrics and HOLDFAST LAST tell of a read. */
 static void note(struct call *call, struct hf_slice key, const struct value *value)
 {
@@ -201,7 +201,8 @@ static void note(struct call *call, struct hf_slice key, const struct value *val
     space_told(call, &value->result);
 }
 
-static int read_any(struct call *call, struct hf_slice key, size_t capacity_max, struct value *value)
+/* Read through the transaction, if there is one. */
+static int read_through(struct call *call, struct hf_slice key, size_t capacity_max, struct value *value)
 {
     int rc;
 
@@ -230,12 +231,12 @@ static bool was_read(struct call *call, int rc)
 
 bool space_read(struct call *call, struct hf_slice key, struct value *ret_value)
 {
-    return was_read(call, read_any(call, key, SIZE_MAX, ret_value));
+    return was_read(call, read_through(call, key, SIZE_MAX, ret_value));
 }
 
 bool space_read_each(struct call *call, struct hf_slice key, struct value *ret_value)
 {
-    int rc = read_any(call, key, SIZE_MAX, ret_value);
+    int rc = read_through(call, key, SIZE_MAX, ret_value);
 
     if (rc != HF_EWRONGTYPE)
         return was_read(call, rc);
@@ -252,16 +253,23 @@ static bool is_other_type(int rc, struct value *value)
     return true;
 }
 
+bool space_read_any(struct call *call, struct hf_slice key, struct value *ret_value)
+{
+    int rc = read_through(call, key, SIZE_MAX, ret_value);
+
+    return is_other_type(rc, ret_value) || was_read(call, rc);
+}
+
 bool space_look(struct call *call, struct hf_slice key, struct value *ret_value)
 {
-    int rc = read_any(call, key, 0, ret_value);
+    int rc = read_through(call, key, 0, ret_value);
 
     return is_other_type(rc, ret_value) || was_read(call, rc);
 }
 
 bool space_look_or_pass(struct call *call, struct hf_slice key, struct value *ret_value)
 {
-    int rc = read_any(call, key, 0, ret_value);
+    int rc = read_through(call, key, 0, ret_value);
 
     if (rc == HF_NOT_DONE)
         pass_on(call);

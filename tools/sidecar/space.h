@@ -52,8 +52,8 @@ const struct space_rules *space_rules_of(const struct space *space, struct hf_sl
 
 struct value {
     bool live;
-    bool other_type;       /* Redis holds something else than a string; only space_look() shows it, in a worker */
-    struct hf_slice bytes; /* borrowed until the next read; not filled in by space_look() */
+    bool other_type;       /* Redis holds something else than a string; only space_look() and space_read_any() show it, in a worker */
+    struct hf_slice bytes; /* borrowed until the next read (a look is none); not filled in by space_look() */
     size_t len;
     int64_t deadline_ms; /* the store's timeline; 0: none */
     struct hf_result result;
@@ -64,6 +64,8 @@ struct value {
 bool space_read(struct call *call, struct hf_slice key, struct value *ret_value);
 /* The same for MGET, to which another type is a key without value. */
 bool space_read_each(struct call *call, struct hf_slice key, struct value *ret_value);
+/* The same for SET: another type is shown, without bytes. */
+bool space_read_any(struct call *call, struct hf_slice key, struct value *ret_value);
 /* Length, deadline and whether it lives, without the bytes. */
 bool space_look(struct call *call, struct hf_slice key, struct value *ret_value);
 /* The same for a command that fits every type: where Redis has to be asked, the whole command is passed on to it. */

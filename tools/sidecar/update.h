@@ -22,5 +22,7 @@ struct update {
 typedef void update_fn(const struct call *call, const struct value *old, struct update *update);
 
 void space_update(struct call *call, struct hf_slice key, update_fn *decide);
+/* The same for SET and SETNX, to which a key of another type is one that is there: `old` shows it without bytes. */
+void space_update_any(struct call *call, struct hf_slice key, update_fn *decide);
 
 #endif
