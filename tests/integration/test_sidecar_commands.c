@@ -16,9 +16,10 @@ struct fixture {
 };
 
 /* "here:" is never shared. */
-static const char namespaces[] = "{\"limits\": {\"max_value\": \"2MiB\"}, \"redis\": {\"timeout\": \"2s\", \"backoff_max\": \"60ms\"},"
-                                 " \"namespaces\": [{\"prefix\": \"here:\", \"write_mode\": \"local\"},"
-                                 " {\"prefix\": \"short:\", \"write_mode\": \"local\", \"default_ttl\": \"1h\"}]}";
+static const char namespaces[] =
+    "{\"limits\": {\"max_value\": \"2MiB\"}, \"redis\": {\"timeout\": \"2s\", \"backoff_max\": \"60ms\"},"
+    " \"namespaces\": [{\"prefix\": \"here:\", \"write_mode\": \"local\"},"
+    " {\"prefix\": \"short:\", \"write_mode\": \"local\", \"default_ttl\": \"1h\"}]}";
 
 static int set_up(void **state)
 {
@@ -205,7 +206,8 @@ static void test_a_value_beyond_the_limit_is_refused_as_redis_does(void **state)
     struct fixture *f = *state;
 
     assert_reply(":2097152|", &f->talk, "SETRANGE k 2097151 x");
-    assert_reply("-ERR string exceeds maximum allowed size (proto-max-bulk-len)|", &f->talk, "SETRANGE k 2097152 x");
+    assert_reply("-ERR string exceeds maximum allowed size (proto-max-bulk-len)|", &f->talk,
+                 "SETRANGE k 2097152 x");
     assert_reply("-ERR string exceeds maximum allowed size (proto-max-bulk-len)|", &f->talk, "APPEND k x");
     assert_reply("-ERR string exceeds maximum allowed size (proto-max-bulk-len)|", &f->talk,
                  "SETRANGE k 9223372036854775807 x");
@@ -249,8 +251,8 @@ static void test_mset_over_several_namespaces_sets_all(void **state)
 
 static void test_a_watched_key_that_another_client_touches_stops_exec(void **state)
 {
-    static const char *const touches[] = {"SET k 2", "DEL k", "EXPIRE k 100", "APPEND k x", "FLUSHDB", "RENAME k m",
-                                          "PERSIST k"};
+    static const char *const touches[] = {"SET k 2", "DEL k",      "EXPIRE k 100", "APPEND k x",
+                                          "FLUSHDB", "RENAME k m", "PERSIST k"};
     struct fixture *f = *state;
 
     for (size_t i = 0; i < sizeof(touches) / sizeof(touches[0]); i++) {
@@ -408,8 +410,8 @@ static void test_a_watch_is_redis_s_and_sees_what_others_write_there(void **stat
 
 static void test_while_redis_is_away_what_it_must_decide_is_refused_and_the_rest_goes_on(void **state)
 {
-    static const char *const refused[] = {"SET new 1 NX",  "SET held 1 XX", "SETNX new 1", "GETDEL held", "MSETNX new 1",
-                                          "LPUSH l 1",     "WATCH held"};
+    static const char *const refused[] = {"SET new 1 NX", "SET held 1 XX", "SETNX new 1", "GETDEL held",
+                                          "MSETNX new 1", "LPUSH l 1",     "WATCH held"};
     struct fixture *f = *state;
 
     assert_reply("+OK|", &f->talk, "MSET held 5 moved 6");

@@ -4,7 +4,6 @@
 #define SLOTS 1024u /* a power of two, more than twice the number of commands */
 #define NAME_MAX_BYTES 32u
 
-
 /* Of two commands with one name the earlier table's counts. */
 static const struct command *const tables[] = {
     connection_commands, string_commands, key_commands,      scan_commands,      transaction_commands,
