@@ -239,9 +239,11 @@ static int write_at_once(struct call *call, const struct hf_op *op, struct hf_re
 
     if (rc < 0)
         call_fail(call, rc);
-    else if (rc == 0)
-        call_hold(call, ret_result->lsn);
-    return rc;
+    if (rc != 0)
+        return rc;
+    call_hold(call, ret_result->lsn);
+    space_told(call, ret_result);
+    return 0;
 }
 
 void writing_begin(struct call *call, const struct hf_op *ops, size_t n, enum space_unity unity,
