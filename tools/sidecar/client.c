@@ -207,6 +207,7 @@ static size_t run_commands(struct client *client, const char *bytes, size_t len)
     size_t used = 0;
     int64_t n;
 
+    client->server->clock_ns = 0;
     while (used < len && may_run(client)) {
         set_limits(client);
         n = resp_next(&client->reader, bytes + used, len - used, &command);
