@@ -294,8 +294,8 @@ static void fetch_done(void *ctx, struct hf_shared_fetch *fetch)
     int rc = fetch_code(&fetch->error);
     bool found = rc == 0 && fetch->found;
 
-    if (found)
-        (void)hf__write_fetched(wait->store, wait->key, &fetch->value, deadline_ms, wait->seen);
+    if (found || (rc == 0 && wait->seen->held)) /* what is held and gone there goes here, too */
+        (void)hf__write_fetched(wait->store, wait->key, found ? &fetch->value : NULL, deadline_ms, wait->seen);
     pthread_mutex_lock(&link->mutex);
     wait->fetched.found = found;
     if (found) {

@@ -98,6 +98,36 @@ static void test_hear__a_copy_that_was_replaced_before_is_not_verified(void **st
     }
 }
 
+/* ---- asking ---- */
+
+static void foreign_delete(struct fixture *f, const char *key)
+{
+    freeReplyObject(redisCommand(f->foreign, "DEL %s", key));
+}
+
+/* Whatever became of the copy: what was replaced before is not told any more, and what was deleted is not added to. */
+static void test_hear__who_asks_afterwards_is_told_what_the_plain_client_left(void **state)
+{
+    struct fixture *f = *state;
+    char value[16], text[64];
+    int64_t sum;
+    size_t len;
+
+    put(f->store, "k", "no number");
+    for (int i = 1; i <= ROUNDS; i++) {
+        snprintf(value, sizeof(value), "v%d", i);
+        foreign_set(f, "k", value);
+        assert_ok(hf_hear(f->store, BOUND_MS));
+        assert_ok(hf_ask_into(f->store, s_("k"), text, sizeof(text), &len, NULL));
+        assert_true(hf__slice_eq(hf__slice(text, len), s_(value)));
+        foreign_delete(f, "k");
+        assert_ok(hf_hear(f->store, BOUND_MS));
+        assert_code(HF_NOT_FOUND, hf_ask_into(f->store, s_("k"), text, sizeof(text), &len, NULL));
+        assert_ok(hf_incr(f->store, s_("k"), 1, &sum, NULL));
+        assert_int_equal(sum, 1);
+    }
+}
+
 /* ---- a copy that is made meanwhile ---- */
 
 struct reader {
@@ -152,6 +182,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(a_copy_that_was_replaced_before_is_not_verified),
+        T(who_asks_afterwards_is_told_what_the_plain_client_left),
         T(an_answer_that_was_overtaken_is_not_verified),
         T(a_server_that_is_gone_is_told),
     };

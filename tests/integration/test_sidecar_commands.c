@@ -16,9 +16,10 @@ struct fixture {
 };
 
 /* "here:" is never shared. */
-static const char namespaces[] = "{\"limits\": {\"max_value\": \"2MiB\"}, \"redis\": {\"timeout\": \"2s\", \"backoff_max\": \"60ms\"},"
-                                 " \"namespaces\": [{\"prefix\": \"here:\", \"write_mode\": \"local\"},"
-                                 " {\"prefix\": \"short:\", \"write_mode\": \"local\", \"default_ttl\": \"1h\"}]}";
+static const char namespaces[] =
+    "{\"limits\": {\"max_value\": \"2MiB\"}, \"redis\": {\"timeout\": \"2s\", \"backoff_max\": \"60ms\"},"
+    " \"namespaces\": [{\"prefix\": \"here:\", \"write_mode\": \"local\"},"
+    " {\"prefix\": \"short:\", \"write_mode\": \"local\", \"default_ttl\": \"1h\"}]}";
 
 static int set_up(void **state)
 {
@@ -205,7 +206,8 @@ static void test_a_value_beyond_the_limit_is_refused_as_redis_does(void **state)
     struct fixture *f = *state;
 
     assert_reply(":2097152|", &f->talk, "SETRANGE k 2097151 x");
-    assert_reply("-ERR string exceeds maximum allowed size (proto-max-bulk-len)|", &f->talk, "SETRANGE k 2097152 x");
+    assert_reply("-ERR string exceeds maximum allowed size (proto-max-bulk-len)|", &f->talk,
+                 "SETRANGE k 2097152 x");
     assert_reply("-ERR string exceeds maximum allowed size (proto-max-bulk-len)|", &f->talk, "APPEND k x");
     assert_reply("-ERR string exceeds maximum allowed size (proto-max-bulk-len)|", &f->talk,
                  "SETRANGE k 9223372036854775807 x");
@@ -249,8 +251,8 @@ static void test_mset_over_several_namespaces_sets_all(void **state)
 
 static void test_a_watched_key_that_another_client_touches_stops_exec(void **state)
 {
-    static const char *const touches[] = {"SET k 2", "DEL k", "EXPIRE k 100", "APPEND k x", "FLUSHDB", "RENAME k m",
-                                          "PERSIST k"};
+    static const char *const touches[] = {"SET k 2", "DEL k",      "EXPIRE k 100", "APPEND k x",
+                                          "FLUSHDB", "RENAME k m", "PERSIST k"};
     struct fixture *f = *state;
 
     for (size_t i = 0; i < sizeof(touches) / sizeof(touches[0]); i++) {
@@ -390,6 +392,45 @@ static void test_two_sidecars_appending_to_one_key_lose_nothing(void **state)
     sidecar_stop(&second);
 }
 
+#define CROWD 12
+#define EACH 40
+
+/* Workers, the loop and commands that are passed on meet on the same keys. */
+static void test_many_clients_changing_the_same_keys_all_count(void **state)
+{
+    static const char *const commands[][3] = {{"APPEND", "text", "x"},
+                                              {"INCRBY", "sum", "2"},
+                                              {"INCRBYFLOAT", "float", "0.5"},
+                                              {"SETNX", "first", "x"},
+                                              {"COPY", "text", "elsewhere"}};
+    const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
+    struct talk crowd[CROWD] = {0};
+    struct fixture *f = *state;
+    int firsts = 0;
+
+    for (size_t c = 0; c < CROWD; c++)
+        talk_open(&crowd[c], f->sidecar.socket);
+    for (size_t i = 0; i < EACH * n_commands * CROWD; i++) {
+        const char *const *words = commands[(i / CROWD + i) % n_commands];
+        struct hf_slice argv[3] = {s_(words[0]), s_(words[1]), s_(words[2])};
+        talk_send(&crowd[i % CROWD], 3, argv);
+    }
+    for (size_t i = 0; i < EACH * n_commands * CROWD; i++) {
+        struct hf_slice reply = talk_reply(&crowd[i % CROWD]);
+        assert_false(reply.len > 0 && ((const char *)reply.data)[0] == '-');
+        if (strcmp(commands[(i / CROWD + i) % n_commands][0], "SETNX") == 0)
+            firsts += ((const char *)reply.data)[1] == '1';
+    }
+    assert_int_equal(firsts, 1);
+    assert_reply(":480|", &f->talk, "STRLEN text");
+    assert_reply("$3|960|", &f->talk, "GET sum");
+    assert_reply("$3|240|", &f->talk, "GET float");
+    assert_reply(":1|", &f->talk, "HOLDFAST WAIT 10000");
+    assert_int_equal(redis_server_number(&f->redis, "STRLEN text"), 480);
+    for (size_t c = 0; c < CROWD; c++)
+        talk_close(&crowd[c]);
+}
+
 static void test_a_watch_is_redis_s_and_sees_what_others_write_there(void **state)
 {
     struct fixture *f = *state;
@@ -408,8 +449,8 @@ static void test_a_watch_is_redis_s_and_sees_what_others_write_there(void **stat
 
 static void test_while_redis_is_away_what_it_must_decide_is_refused_and_the_rest_goes_on(void **state)
 {
-    static const char *const refused[] = {"SET new 1 NX",  "SET held 1 XX", "SETNX new 1", "GETDEL held", "MSETNX new 1",
-                                          "LPUSH l 1",     "WATCH held"};
+    static const char *const refused[] = {"SET new 1 NX", "SET held 1 XX", "SETNX new 1", "GETDEL held",
+                                          "MSETNX new 1", "LPUSH l 1",     "WATCH held"};
     struct fixture *f = *state;
 
     assert_reply("+OK|", &f->talk, "MSET held 5 moved 6");
@@ -475,6 +516,7 @@ int main(void)
         TEST(test_a_transaction_is_all_there_after_a_restart),
         SHARED_TEST(test_what_another_writer_left_in_redis_is_found_and_its_type_respected),
         SHARED_TEST(test_two_sidecars_appending_to_one_key_lose_nothing),
+        SHARED_TEST(test_many_clients_changing_the_same_keys_all_count),
         SHARED_TEST(test_a_watch_is_redis_s_and_sees_what_others_write_there),
         SHARED_TEST(test_while_redis_is_away_what_it_must_decide_is_refused_and_the_rest_goes_on),
         SHARED_TEST(test_a_transaction_made_while_redis_is_away_arrives_as_one),

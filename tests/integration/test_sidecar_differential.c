@@ -526,9 +526,10 @@ static bool is_online(void *ctx)
 /* What Redis holds behind holdfastd, after everything was shared. */
 static void compare_behind(struct world *w)
 {
-    struct side ours = w->ours;
+    struct side ours;
 
     assert_string_equal(talk_ask(&w->ours.talks[0], "HOLDFAST WAIT 10000"), ":1|");
+    ours = w->ours;
     talk_open(&w->ours.talks[0], w->behind.socket);
     compare_contents(w);
     talk_close(&w->ours.talks[0]);

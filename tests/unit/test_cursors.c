@@ -88,9 +88,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_cursor_is_found_again_more_than_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_full_table_gives_up_what_was_followed_before_what_still_waits, set_up,
+        cmocka_unit_test_setup_teardown(test_a_full_table_gives_up_what_was_followed_before_what_still_waits,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_full_table_gives_up_the_oldest_of_those_that_wait, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(test_a_full_table_gives_up_the_oldest_of_those_that_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_forged_number_stands_for_the_beginning, set_up, tear_down),
     };
 

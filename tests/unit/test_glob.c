@@ -60,7 +60,8 @@ static void spell(unsigned number, const char *alphabet, char *text)
 
 static void test_every_short_pattern_matches_what_trying_everything_finds(void **state)
 {
-    static const char *const texts[] = {"", "a", "b", "-", "]", "ab", "ba", "aa", "aab", "a-b", "abab", "^", "\\", "[", "b]"};
+    static const char *const texts[] = {"",    "a",   "b",    "-", "]",  "ab", "ba", "aa",
+                                        "aab", "a-b", "abab", "^", "\\", "[",  "b]"};
     char pattern[16];
 
     (void)state;

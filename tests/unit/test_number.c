@@ -58,8 +58,15 @@ static void test_a_float_is_printed_without_zeros_at_its_end(void **state)
     static const struct {
         long double number;
         const char *text;
-    } table[] = {{0, "0"},     {-0.0L, "0"},  {3, "3"},       {-1.5L, "-1.5"}, {100, "100"}, {0.1L, "0.1"},
-                 {1e17L, "100000000000000000"}, {1e-17L, "0.00000000000000001"}, {1e-20L, "0"}};
+    } table[] = {{0, "0"},
+                 {-0.0L, "0"},
+                 {3, "3"},
+                 {-1.5L, "-1.5"},
+                 {100, "100"},
+                 {0.1L, "0.1"},
+                 {1e17L, "100000000000000000"},
+                 {1e-17L, "0.00000000000000001"},
+                 {1e-20L, "0"}};
     char text[NUMBER_FLOAT_MAX];
 
     (void)state;

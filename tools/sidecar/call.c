@@ -268,6 +268,7 @@ void later_done(struct later *later)
         server_hold(client->server, client, later->hold_lsn);
     if (later->is_alone) {
         client->waits_worker = false;
+        claims_drop(&client->server->claims, &client->claims); /* also of a command that was passed on */
         client_wake(client);
     }
     client_settle(client);

@@ -218,8 +218,8 @@ static void submitted(struct writing *w)
     bool last = was_last(w);
 
     if (w->later) {
-        if (last)
-            leave(&w->post);
+        if (last) /* all has ended already; but a place is not left while its command is being run */
+            server_post(w->server, &w->post);
         return;
     }
     while (!last && sem_wait(&w->ended) != 0) /* a signal came between */
