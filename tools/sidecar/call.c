@@ -229,6 +229,7 @@ struct later *call_later(struct call *call)
         return NULL;
     }
     call->later->began_ns = call->began_ns;
+    call->later->is_running = true;
     call->is_open = true;
     return call->later;
 }
@@ -263,6 +264,8 @@ void later_done(struct later *later)
         return;
     }
     later->is_ready = true;
+    if (later->is_running)
+        return;
     client->later_bytes += later->reply.bytes.len;
     if (later->hold_lsn > 0)
         server_hold(client->server, client, later->hold_lsn);
@@ -565,9 +568,11 @@ static void finish(struct call *call)
         return;
     }
     call->later->is_silent = silent;
-    if (call->is_open)
+    call->later->is_running = false;
+    if (call->is_open && !call->later->is_ready)
         return;
-    call->later->hold_lsn = call->hold_lsn;
+    if (!call->is_open)
+        call->later->hold_lsn = call->hold_lsn;
     later_done(call->later);
 }
 

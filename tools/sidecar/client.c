@@ -386,7 +386,8 @@ void client_push(struct client *client, struct reply *message)
 
 static bool may_leave(const struct later *later)
 {
-    return later->is_ready && (later->hold_lsn == 0 || hf_is_durable(later->server->store, later->hold_lsn));
+    return later->is_ready && !later->is_running &&
+           (later->hold_lsn == 0 || hf_is_durable(later->server->store, later->hold_lsn));
 }
 
 /* A large reply changes hands, a small one is copied behind the others. */
