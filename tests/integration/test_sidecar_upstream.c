@@ -12,6 +12,7 @@
 
 #define BOUND_MS 10000
 #define ROUNDS 300
+#define LARGE_VALUES 8
 
 struct fixture {
     struct scratch scratch;
@@ -26,6 +27,7 @@ struct fixture {
     "\"namespaces\":[{\"prefix\":\"behind:\",\"write_mode\":\"behind\"},{\"prefix\":\"mine:\",\"write_mode\":"     \
     "\"local\"}]"
 static const char config[] = "{" NAMESPACES "}";
+static const char config_with_patience[] = "{\"redis\":{\"timeout\":\"15s\"}," NAMESPACES "}";
 static const char config_with_user[] =
     "{" NAMESPACES
     ",\"sidecar\":{\"users\":[{\"name\":\"app\",\"password_env\":\"APP_PASSWORD\",\"prefixes\":[\"app:\"]}]}}";
@@ -290,7 +292,8 @@ static const struct command *const tables[] = {connection_commands, string_comma
 
 static const struct command *find_command(struct hf_slice name)
 {
-    assert_non_null(tables[0]);
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+        assert_non_null(tables[i]->name);
     return command_find(name);
 }
 
@@ -445,6 +448,30 @@ static void test_upstream__a_script_sees_what_was_written_here_before_it(void **
         snprintf(expected, sizeof(expected), "$4|%d|", 1000 + i);
         assert_reply(&f->talk, "EVAL return(redis.call('get',KEYS[1])) 1 behind:k", expected);
     }
+}
+
+/* They take longer to be shared than a script takes to arrive. */
+static void test_upstream__a_script_waits_for_megabytes_that_were_written_before_it(void **state)
+{
+    struct fixture *f = *state;
+    size_t len = 4u << 20;
+    char *value = calloc(1, len), key[32], words[96];
+    struct hf_slice set[] = {s_("SET"), {0}, hf__slice(value, len)};
+
+    assert_non_null(value);
+    restart_with(f, config_with_patience);
+    assert_true(wait_until(answers, f, BOUND_MS));
+    for (int i = 0; i < LARGE_VALUES; i++) {
+        snprintf(key, sizeof(key), "behind:%d", i);
+        set[1] = s_(key);
+        talk_send(&f->talk, 3, set);
+    }
+    snprintf(words, sizeof(words), "EVAL return(redis.call('exists',KEYS[1])) 1 %s", key);
+    send_words(&f->talk, words);
+    for (int i = 0; i < LARGE_VALUES; i++)
+        assert_next(&f->talk, "+OK");
+    assert_next(&f->talk, ":1");
+    free(value);
 }
 
 static void test_upstream__a_read_here_sees_what_a_script_has_changed_there(void **state)
@@ -710,6 +737,7 @@ int main(void)
         TEST(test_upstream__keys_are_found_where_redis_finds_them),
         TEST(test_upstream__what_is_for_the_operator_of_redis_is_refused),
         TEST(test_upstream__a_script_sees_what_was_written_here_before_it),
+        TEST(test_upstream__a_script_waits_for_megabytes_that_were_written_before_it),
         TEST(test_upstream__a_read_here_sees_what_a_script_has_changed_there),
         TEST(test_upstream__pipelined_commands_are_answered_in_order),
         TEST(test_upstream__a_blocked_client_waits_beyond_the_timeout_while_others_go_on),

@@ -206,8 +206,10 @@ void later_free(struct later *later)
 void call_observe(struct server *server, const struct command *command, uint64_t began_ns, bool failed)
 {
     server->counts.errors += failed;
-    if (server->observe)
-        server->observe(server, command, uv_hrtime() - began_ns, failed);
+    if (!server->observe)
+        return;
+    server->clock_ns = uv_hrtime();
+    server->observe(server, command, server->clock_ns - began_ns, failed);
 }
 
 void later_leaves(const struct later *later)
@@ -227,6 +229,7 @@ struct later *call_later(struct call *call)
         return NULL;
     }
     call->later->began_ns = call->began_ns;
+    call->later->is_running = true;
     call->is_open = true;
     return call->later;
 }
@@ -261,6 +264,8 @@ void later_done(struct later *later)
         return;
     }
     later->is_ready = true;
+    if (later->is_running)
+        return;
     client->later_bytes += later->reply.bytes.len;
     if (later->hold_lsn > 0)
         server_hold(client->server, client, later->hold_lsn);
@@ -488,12 +493,20 @@ static void run(struct call *call)
         pass_on(call);
 }
 
+/* The end of a command is the beginning of the next one: the clock is read once for each. */
+static uint64_t begin_ns(const struct server *server)
+{
+    if (!server->observe)
+        return 0;
+    return server->clock_ns > 0 ? server->clock_ns : uv_hrtime();
+}
+
 /* Where the reply goes: straight to the bytes to be written, unless something before it is not answered. */
 static bool begin(struct call *call)
 {
     struct client *client = call->client;
 
-    call->began_ns = call->server->observe ? uv_hrtime() : 0;
+    call->began_ns = begin_ns(call->server);
     call->reply = &client->out;
     call->mark = client->out.bytes.len;
     if (!client->first_later)
@@ -555,9 +568,11 @@ static void finish(struct call *call)
         return;
     }
     call->later->is_silent = silent;
-    if (call->is_open)
+    call->later->is_running = false;
+    if (call->is_open && !call->later->is_ready)
         return;
-    call->later->hold_lsn = call->hold_lsn;
+    if (!call->is_open)
+        call->later->hold_lsn = call->hold_lsn;
     later_done(call->later);
 }
 

@@ -12,6 +12,7 @@ struct later {
     struct reply reply;
     uint64_t hold_lsn; /* not before this is durable; 0: need not be held */
     uint64_t began_ns;
+    bool is_running; /* its command's handler has not returned: it does not leave before */
     bool is_ready;   /* the answer is complete */
     bool is_alone;   /* the client's next command waits for it */
     bool is_silent;  /* CLIENT REPLY OFF: it is dropped when it is ready */

@@ -69,6 +69,7 @@ const struct command passed_on_commands[] = {
     {"restore", NULL, -4, ON_WRITE, 1, 1, 1, "generic", "2.6.0", NULL},
     {"sort", NULL, -2, ON_WRITE, 1, 1, 1, "generic", "1.0.0", keys_of_sort},
     {"sort_ro", NULL, -2, ON_READ, 1, 1, 1, "generic", "7.0.0", keys_of_sort},
+    {"wait", NULL, 3, ON | COMMAND_BLOCKING, 0, 0, 0, "generic", "3.0.0", NULL},
     /* string */
     {"lcs", NULL, -3, ON_READ, 1, 2, 1, "string", "7.0.0", NULL},
     /* bitmap */

@@ -321,12 +321,27 @@ static bool fill_hiredis(struct remote *remote)
     return true;
 }
 
+/* What the server said before it closed is a better reason than "Broken pipe". */
+static void write_failed(struct remote *remote)
+{
+    char why[128];
+
+    snprintf(why, sizeof(why), "%s", remote->redis->errstr);
+    remote->redis->err = 0; /* hiredis reads no more otherwise */
+    (void)read_once(remote);
+    fail(remote, why);
+}
+
 static bool write_once(struct remote *remote)
 {
     int done = 1;
 
-    if ((!remote->hiredis_busy && !fill_hiredis(remote)) || redisBufferWrite(remote->redis, &done) != REDIS_OK) {
+    if (!remote->hiredis_busy && !fill_hiredis(remote)) {
         fail(remote, remote->redis->errstr);
+        return false;
+    }
+    if (redisBufferWrite(remote->redis, &done) != REDIS_OK) {
+        write_failed(remote);
         return false;
     }
     remote->hiredis_busy = !done;

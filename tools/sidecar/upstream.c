@@ -12,6 +12,8 @@
 
 /* The link tells nobody when it comes up: it is looked at again after so long. */
 #define LINK_LOOK_MS 10
+/* A connection that nobody has used for so long is closed: the clients of the sidecar may be as many as Redis takes. */
+#define IDLE_MS 60000
 
 /* Whether the keys of a namespace are shared. */
 struct rule {
@@ -195,6 +197,8 @@ static void finish(struct upstream *up)
     up->step = NOTHING;
     hf__bytes_release(&up->request.bytes);
     up->done(up->ctx);
+    if (up->ready)
+        remote_expect(up->remote, up->watches ? 0 : IDLE_MS);
 }
 
 /* What had come of an answer is taken back. */
