@@ -392,6 +392,45 @@ static void test_two_sidecars_appending_to_one_key_lose_nothing(void **state)
     sidecar_stop(&second);
 }
 
+#define CROWD 12
+#define EACH 40
+
+/* Workers, the loop and commands that are passed on meet on the same keys. */
+static void test_many_clients_changing_the_same_keys_all_count(void **state)
+{
+    static const char *const commands[][3] = {{"APPEND", "text", "x"},
+                                              {"INCRBY", "sum", "2"},
+                                              {"INCRBYFLOAT", "float", "0.5"},
+                                              {"SETNX", "first", "x"},
+                                              {"COPY", "text", "elsewhere"}};
+    const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
+    struct talk crowd[CROWD] = {0};
+    struct fixture *f = *state;
+    int firsts = 0;
+
+    for (size_t c = 0; c < CROWD; c++)
+        talk_open(&crowd[c], f->sidecar.socket);
+    for (size_t i = 0; i < EACH * n_commands * CROWD; i++) {
+        const char *const *words = commands[(i / CROWD + i) % n_commands];
+        struct hf_slice argv[3] = {s_(words[0]), s_(words[1]), s_(words[2])};
+        talk_send(&crowd[i % CROWD], 3, argv);
+    }
+    for (size_t i = 0; i < EACH * n_commands * CROWD; i++) {
+        struct hf_slice reply = talk_reply(&crowd[i % CROWD]);
+        assert_false(reply.len > 0 && ((const char *)reply.data)[0] == '-');
+        if (strcmp(commands[(i / CROWD + i) % n_commands][0], "SETNX") == 0)
+            firsts += ((const char *)reply.data)[1] == '1';
+    }
+    assert_int_equal(firsts, 1);
+    assert_reply(":480|", &f->talk, "STRLEN text");
+    assert_reply("$3|960|", &f->talk, "GET sum");
+    assert_reply("$3|240|", &f->talk, "GET float");
+    assert_reply(":1|", &f->talk, "HOLDFAST WAIT 10000");
+    assert_int_equal(redis_server_number(&f->redis, "STRLEN text"), 480);
+    for (size_t c = 0; c < CROWD; c++)
+        talk_close(&crowd[c]);
+}
+
 static void test_a_watch_is_redis_s_and_sees_what_others_write_there(void **state)
 {
     struct fixture *f = *state;
@@ -477,6 +516,7 @@ int main(void)
         TEST(test_a_transaction_is_all_there_after_a_restart),
         SHARED_TEST(test_what_another_writer_left_in_redis_is_found_and_its_type_respected),
         SHARED_TEST(test_two_sidecars_appending_to_one_key_lose_nothing),
+        SHARED_TEST(test_many_clients_changing_the_same_keys_all_count),
         SHARED_TEST(test_a_watch_is_redis_s_and_sees_what_others_write_there),
         SHARED_TEST(test_while_redis_is_away_what_it_must_decide_is_refused_and_the_rest_goes_on),
         SHARED_TEST(test_a_transaction_made_while_redis_is_away_arrives_as_one),

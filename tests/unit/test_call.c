@@ -105,8 +105,8 @@ static void work(struct call *call)
     call_work(call, at_work, NULL);
 }
 
-/* TOUCH key text */
-static void touch(struct call *call)
+/* MARK key text */
+static void mark(struct call *call)
 {
     n_ran++;
     reply_bulk(call->reply, call->argv[2]);
@@ -127,7 +127,7 @@ const struct command holdfast_commands[] = {
     {.name = "now", .run = now, .arity = 2},
     {.name = "later", .run = later, .arity = 1},
     {.name = "work", .run = work, .arity = 3, .first_key = 1, .last_key = 1, .key_step = 1},
-    {.name = "touch", .run = touch, .arity = 3, .first_key = 1, .last_key = 1, .key_step = 1},
+    {.name = "mark", .run = mark, .arity = 3, .first_key = 1, .last_key = 1, .key_step = 1},
     {.name = "claim", .run = claim, .arity = 3},
     {0},
 };
@@ -365,7 +365,7 @@ static void test_call__the_next_command_waits_for_a_worker(void **state)
 {
     struct fixture *f = *state;
 
-    say(f, 0, "WORK k a\r\nNOW b\r\nTOUCH k c\r\n");
+    say(f, 0, "WORK k a\r\nNOW b\r\nMARK k c\r\n");
     say(f, 1, "NOW x\r\n");
     hear(f, 1, "$1\r\nx\r\n");
     hear_nothing(f, 0);
@@ -380,8 +380,8 @@ static void test_call__others_wait_for_a_busy_key_in_order_and_other_keys_go_on(
 
     say(f, 0, "WORK k a\r\n");
     say(f, 1, "WORK k b\r\nNOW c\r\n");
-    say(f, 2, "TOUCH k d\r\n");
-    say(f, 3, "TOUCH j e\r\nCLAIM g k\r\n");
+    say(f, 2, "MARK k d\r\n");
+    say(f, 3, "MARK j e\r\nCLAIM g k\r\n");
     hear(f, 3, "$1\r\ne\r\n");
     hear_nothing(f, 1);
     hear_nothing(f, 2);
@@ -402,8 +402,8 @@ static void test_call__who_waits_for_a_key_and_goes_makes_room(void **state)
     struct fixture *f = *state;
 
     say(f, 0, "WORK k a\r\n");
-    say(f, 1, "TOUCH k b\r\n");
-    say(f, 2, "TOUCH k c\r\n");
+    say(f, 1, "MARK k b\r\n");
+    say(f, 2, "MARK k c\r\n");
     client_close(f->server.clients->next); /* client 1 */
     hear_end(f, 1);
     let_work_end(f);
@@ -418,7 +418,7 @@ static void test_call__the_work_of_a_client_that_has_gone_still_holds_its_key(vo
     say(f, 0, "WORK k a\r\n");
     client_close(f->server.clients);
     hear_end(f, 0);
-    say(f, 1, "TOUCH k b\r\n");
+    say(f, 1, "MARK k b\r\n");
     hear_nothing(f, 1);
     let_work_end(f);
     hear(f, 1, "$1\r\nb\r\n");

@@ -424,7 +424,7 @@ static void test_config__unknown_and_repeated_keys_are_refused(void **state)
     static const struct mistake mistakes[] = {
         {"{\"Dir\": \"x\"}",
          "Dir: found an unknown key, expected one of: dir, redis, durability, limits, pending, conflict_log, "
-         "parked, replay, namespaces"},
+         "parked, replay, namespaces, sidecar"},
         {"{\"redis\": {\"adress\": \"x\"}}", "redis.adress: found an unknown key, expected one of: address, user, "
                                              "password_file, password_env, ca_file, "
                                              "timeout, connect_timeout, heartbeat, backoff_max"},
@@ -441,6 +441,17 @@ static void test_config__unknown_and_repeated_keys_are_refused(void **state)
     };
 
     all_refused(*state, mistakes, LENGTH(mistakes));
+}
+
+static void test_config__what_the_sidecar_reads_itself_must_only_be_an_object(void **state)
+{
+    static const struct mistake mistakes[] = {{"{\"sidecar\": 1}", "sidecar: found 1, expected an object"}};
+    static const char good[] = "{\"sidecar\": {\"anything\": [1]}}";
+    struct fixture *f = *state;
+
+    all_refused(f, mistakes, LENGTH(mistakes));
+    put(f->file, good, strlen(good), 0600);
+    assert_int_equal(hf_config_load(f->file, &f->config), 0);
 }
 
 static void test_config__passwords_in_the_file_are_refused_and_not_shown(void **state)
@@ -615,6 +626,7 @@ int main(void)
         CASE(test_config__bad_value_names_path_found_and_expected),
         CASE(test_config__bad_word_of_a_namespace_names_all_that_are_good),
         CASE(test_config__unknown_and_repeated_keys_are_refused),
+        CASE(test_config__what_the_sidecar_reads_itself_must_only_be_an_object),
         CASE(test_config__passwords_in_the_file_are_refused_and_not_shown),
         CASE(test_config__password_file_must_be_private_and_one_line),
         CASE(test_config__two_sources_of_the_password_are_refused),

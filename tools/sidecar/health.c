@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define ROUND_TRIP_MIN_US 10 /* two system calls and two threads to wake take longer */
+
 struct health {
     struct health_options options;
     _Atomic int64_t beat_us, latency_us; /* latency_us: -1: not known */
@@ -31,7 +33,15 @@ static int64_t now_us(void)
 
 /* ---- listening for Redis ---- */
 
-/* Redis that does not answer in time is as slow as that; one that is away has no latency. */
+/* Redis that does not answer in time is as slow as that. One that is away has no latency, and neither has one that was not asked,
+ * because there is nothing to be heard from it: no answer comes as soon as that. */
+static int64_t latency_of(const struct health *h, int rc, int64_t took_us)
+{
+    if (rc == HF_ETIMEOUT)
+        return took_us;
+    return rc == 0 && hf_is_online(h->options.store) && took_us >= ROUND_TRIP_MIN_US ? took_us : -1;
+}
+
 static void hear(struct health *h)
 {
     int64_t start = now_us();
@@ -39,7 +49,7 @@ static void hear(struct health *h)
 
     atomic_store(&h->asked_us, start);
     rc = h->options.hear(h->options.store, HEALTH_HEAR_MAX_MS);
-    atomic_store(&h->latency_us, rc == 0 || rc == HF_ETIMEOUT ? now_us() - start : -1);
+    atomic_store(&h->latency_us, latency_of(h, rc, now_us() - start));
     atomic_store(&h->asked_us, 0);
 }
 

@@ -53,7 +53,7 @@ const struct space_rules *space_rules_of(const struct space *space, struct hf_sl
 struct value {
     bool live;
     bool
-        other_type; /* Redis holds something else than a string; only space_look() and space_read_any() show it, in a worker */
+        other_type; /* Redis holds something else than a string; space_look() and space_read_any() show it, in a worker */
     struct hf_slice bytes; /* borrowed until the next read (a look is none); not filled in by space_look() */
     size_t len;
     int64_t deadline_ms; /* the store's timeline; 0: none */
