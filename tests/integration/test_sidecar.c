@@ -3,11 +3,13 @@
 #include "sidecar_process.h"
 #include "wire.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -278,6 +280,37 @@ static void test_sidecar__nothing_behind_quit_is_run(void **state)
     wire_open(&other, f->sidecar.socket);
     wire_ask(&other, "GET k\r\n", "$1\r\n1\r\n");
     wire_close(&other);
+}
+
+static void test_sidecar__a_browser_s_request_runs_nothing(void **state)
+{
+    static const char *const requests[] = {
+        "POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nSET k stolen\r\n",
+        "PUT / HTTP/1.1\r\nHost: localhost\r\n\r\nSET k stolen\r\n",
+    };
+    static const char *const answers[] = {
+        "", "-ERR unknown command 'PUT', with args beginning with: '/' 'HTTP/1.1' \r\n"};
+    struct fixture *f = *state;
+
+    start(f, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        struct wire wire;
+
+        wire_open(&wire, f->sidecar.socket);
+        wire_ask(&wire, requests[i], answers[i]);
+        wire_expect_end(&wire);
+        wire_close(&wire);
+    }
+    wire_ask(&f->wire, "GET k\r\n", "$-1\r\n");
+}
+
+static void test_sidecar__an_idle_client_is_closed_after_its_time(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, "{\"sidecar\": {\"idle_timeout\": \"100ms\"}}");
+    wire_ask(&f->wire, "PING\r\n", "+PONG\r\n");
+    wire_expect_end(&f->wire);
 }
 
 static void test_sidecar__a_client_can_be_ended_by_its_number(void **state)
@@ -692,6 +725,50 @@ static void test_sidecar__its_socket_is_its_owner_s_and_replaces_only_a_socket(v
     assert_int_equal(st.st_size, 4);
 }
 
+/* Become a sidecar that listens on TCP. */
+static void exec_on_port(const struct fixture *f, const char *port)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    execl(getenv("HOLDFASTD_BIN"), "holdfastd", "--dir", f->scratch.store, "--port", port, (char *)NULL);
+    _exit(127);
+}
+
+struct place {
+    struct sockaddr_in address;
+    struct wire wire;
+};
+
+static bool connects(void *ctx)
+{
+    struct place *place = ctx;
+
+    place->wire.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(place->wire.fd, (struct sockaddr *)&place->address, sizeof(place->address)) == 0)
+        return true;
+    close(place->wire.fd);
+    return false;
+}
+
+static void test_sidecar__it_serves_loopback_and_no_other_address(void **state)
+{
+    struct fixture *f = *state;
+    int number = redis_server_free_port();
+    struct place here = {.address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number)}}, there;
+    char port[16];
+
+    snprintf(port, sizeof(port), "%d", number);
+    here.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    f->sidecar.pid = fork();
+    if (f->sidecar.pid == 0)
+        exec_on_port(f, port);
+    assert_true(wait_until(connects, &here, SIDECAR_WAIT_MS));
+    wire_ask(&here.wire, "PING\r\n", "+PONG\r\n");
+    wire_close(&here.wire);
+    there = here;
+    there.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1); /* 127.0.0.2 is this machine, too */
+    assert_false(connects(&there));
+}
+
 static void test_sidecar__what_was_sent_before_sigterm_is_done(void **state)
 {
     struct fixture *f = *state;
@@ -797,7 +874,10 @@ int main(void)
         TEST(a_protocol_error_is_told_and_ends_the_connection),
         TEST(who_closes_his_half_gets_all_replies),
         TEST(nothing_behind_quit_is_run),
+        TEST(a_browser_s_request_runs_nothing),
+        TEST(an_idle_client_is_closed_after_its_time),
         TEST(a_client_can_be_ended_by_its_number),
+        TEST(it_serves_loopback_and_no_other_address),
         TEST(replies_of_a_long_pipeline_come_in_order),
         TEST(what_redis_decides_keeps_its_place),
         TEST(a_client_too_many_is_told_so),

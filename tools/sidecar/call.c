@@ -206,8 +206,10 @@ void later_free(struct later *later)
 void call_observe(struct server *server, const struct command *command, uint64_t began_ns, bool failed)
 {
     server->counts.errors += failed;
-    if (server->observe)
-        server->observe(server, command, uv_hrtime() - began_ns, failed);
+    if (!server->observe)
+        return;
+    server->clock_ns = uv_hrtime();
+    server->observe(server, command, server->clock_ns - began_ns, failed);
 }
 
 void later_leaves(const struct later *later)
@@ -491,12 +493,20 @@ static void run(struct call *call)
         pass_on(call);
 }
 
+/* The end of a command is the beginning of the next one: the clock is read once for each. */
+static uint64_t begin_ns(const struct server *server)
+{
+    if (!server->observe)
+        return 0;
+    return server->clock_ns > 0 ? server->clock_ns : uv_hrtime();
+}
+
 /* Where the reply goes: straight to the bytes to be written, unless something before it is not answered. */
 static bool begin(struct call *call)
 {
     struct client *client = call->client;
 
-    call->began_ns = call->server->observe ? uv_hrtime() : 0;
+    call->began_ns = begin_ns(call->server);
     call->reply = &client->out;
     call->mark = client->out.bytes.len;
     if (!client->first_later)

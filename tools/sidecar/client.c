@@ -4,6 +4,7 @@
 #include "call.h"
 #include "command.h"
 #include "later.h"
+#include "log.h"
 #include "server.h"
 #include "settings.h"
 
@@ -190,6 +191,7 @@ static void protocol_error(struct client *client, int64_t rc)
         reply_error(&error, "ERR out of memory: a command");
     else
         reply_error(&error, "ERR Protocol error: %s", client->reader.error);
+    log_line(LOG_LEVEL_WARNING, "protocol", "client %s: %s", client->address, client->reader.error);
     client_push(client, &error);
     client_close_soon(client);
 }
@@ -207,6 +209,7 @@ static size_t run_commands(struct client *client, const char *bytes, size_t len)
     size_t used = 0;
     int64_t n;
 
+    client->server->clock_ns = 0;
     while (used < len && may_run(client)) {
         set_limits(client);
         n = resp_next(&client->reader, bytes + used, len - used, &command);
@@ -514,13 +517,23 @@ static bool is_finished(const struct client *client)
     return client->closes && !client->first_later && client->out.bytes.len == 0 && client->writing.len == 0;
 }
 
+/* It is of no use to say so to the client. */
+static void close_over_limit(struct client *client)
+{
+    log_line(LOG_LEVEL_WARNING, "limit", "client %s was closed: it has %zu bytes of replies unread",
+             client->address, client_unread(client));
+    client_close(client);
+}
+
 void client_flush(struct client *client)
 {
     if (client->closed)
         return;
     if (client->out.bytes.len > 0 && client->writing.len == 0)
         write_out(client);
-    if (!client->closed && (is_over(client) || is_finished(client)))
+    if (!client->closed && is_over(client))
+        close_over_limit(client);
+    if (!client->closed && is_finished(client))
         client_close(client);
     if (client->closed)
         return;
@@ -545,8 +558,9 @@ void client_tick(struct client *client, int64_t now_ms)
     bool idle = idle_ms > 0 && client->n_subscriptions == 0 && !client->waits_worker &&
                 now_ms - client->active_ms >= idle_ms;
 
-    if (reads_too_slowly(client, now_ms) || idle ||
-        (!client->user && now_ms - client->connected_ms >= SETTINGS_AUTH_MS))
+    if (reads_too_slowly(client, now_ms))
+        close_over_limit(client);
+    else if (idle || (!client->user && now_ms - client->connected_ms >= SETTINGS_AUTH_MS))
         client_close(client);
 }
 
@@ -605,6 +619,7 @@ static void refuse(struct client *client)
     static const char sentence[] = "-ERR max number of clients reached\r\n";
     uv_buf_t buf = uv_buf_init((char *)sentence, sizeof(sentence) - 1);
 
+    log_line(LOG_LEVEL_WARNING, "limit", "a client was refused: %zu are connected", client->server->n_clients - 1);
     client->server->counts.rejected++;
     (void)uv_try_write(&client->as.stream, &buf, 1); /* it is closed whether it hears or not */
     client_close(client);

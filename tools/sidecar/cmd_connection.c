@@ -1,6 +1,7 @@
 /* Commands on the connection itself. */
 #include "client.h"
 #include "command.h"
+#include "log.h"
 #include "number.h"
 #include "server.h"
 #include "settings.h"
@@ -70,6 +71,13 @@ static void no_cluster(struct call *call)
     reply_error(call->reply, "ERR This instance has cluster support disabled");
 }
 
+/* POST, Host: - a browser that was sent here with commands in the body of its request. What follows is not run. */
+static void wrong_door(struct call *call)
+{
+    log_line(LOG_LEVEL_WARNING, "protocol", "client %s was closed: it speaks HTTP", call->client->address);
+    client_close_soon(call->client);
+}
+
 /* ---- who it is ---- */
 
 static bool login(struct call *call, struct hf_slice name, struct hf_slice password)
@@ -83,6 +91,7 @@ static bool login(struct call *call, struct hf_slice name, struct hf_slice passw
         return true;
     }
     reply_error(call->reply, wrong_password);
+    log_line(LOG_LEVEL_WARNING, "login", "client %s gave a wrong user or password", client->address);
     if (++client->wrong_passwords >= WRONG_PASSWORDS_MAX)
         client_close_soon(client);
     return false;
@@ -234,6 +243,8 @@ const struct command connection_commands[] = {
      .flags = COMMAND_BEFORE_AUTH,
      .group = "connection",
      .since = "6.0.0"},
+    {.name = "post", .run = wrong_door, .arity = -1, .flags = ALWAYS | COMMAND_SUBSCRIBED, .group = "connection"},
+    {.name = "host:", .run = wrong_door, .arity = -1, .flags = ALWAYS | COMMAND_SUBSCRIBED, .group = "connection"},
     {.name = "readonly", .run = no_cluster, .arity = 1, .group = "cluster", .since = "3.0.0"},
     {.name = "readwrite", .run = no_cluster, .arity = 1, .group = "cluster", .since = "3.0.0"},
     {.name = "asking", .run = no_cluster, .arity = 1, .group = "cluster", .since = "3.0.0"},

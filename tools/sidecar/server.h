@@ -67,6 +67,7 @@ struct server {
     void (*ended)(struct server *server); /* after server_stop(): the last client has gone */
 
     /* The loop's own. */
+    uint64_t clock_ns; /* when the last command of the run at hand was answered; 0: none was */
     struct claims claims;
     struct client *clients; /* all, newest first */
     struct client_queue {
