@@ -1293,7 +1293,7 @@ static void test_stop__answers_what_is_out(void **state)
 
 static void test_big__values_go_through(void **state)
 {
-    size_t len = 48u << 20;
+    size_t len = 16u << 20;
     char *value = malloc(len);
     struct hf_shared_item items[1] = {{.op = HF_SHARED_SET, .key = slice("app:big"), .lsn = 1}};
     struct hf_shared_group group = GROUP(items, NULL, 0);
