@@ -463,6 +463,8 @@ static void open_talks(struct world *w)
         talk_open(&w->theirs.talks[i], w->reference.socket);
         talk_open(&w->ours.talks[i], w->sidecar.socket);
     }
+    (void)talk_ask(&w->theirs.talks[N_CLIENTS - 1], "HELLO 3"); /* one client speaks RESP3; who is who differs */
+    (void)talk_ask(&w->ours.talks[N_CLIENTS - 1], "HELLO 3");
 }
 
 static void close_talks(struct world *w)

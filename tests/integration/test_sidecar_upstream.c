@@ -1,5 +1,6 @@
 /* What is passed on to Redis: the same bytes as Redis's own, in order with what is done here, and honest when Redis goes away.
  * `other` is a redis-server to compare with, which no sidecar stands in front of. */
+#include "proxy.h"
 #include "redis_server.h"
 #include "sidecar_process.h"
 
@@ -581,6 +582,32 @@ static void test_upstream__a_frozen_redis_costs_the_timeout_and_is_in_doubt(void
     assert_begins(&f->talk, "HGET h a", "$1|"); /* the old or the new one */
 }
 
+static void test_upstream__bytes_that_nobody_asked_for_break_a_connection_and_nothing_else(void **state)
+{
+    static const char *const bytes[] = {"+OK\r\n", "$-1\r\n", "!no type\r\n", "*99999999999\r\n", ">1\r\n+push\r\n",
+                                        "-ERR go away\r\n", "*2\r\n$3\r\nabc\r\n"};
+    struct fixture *f = *state;
+    char path[96], address[112];
+    struct proxy *proxy;
+
+    snprintf(path, sizeof(path), "%s/proxy.sock", f->scratch.dir);
+    snprintf(address, sizeof(address), "unix://%s", path);
+    proxy = proxy_start(path, f->redis.socket);
+    assert_non_null(proxy);
+    f->sidecar.redis = address;
+    restart_with(f, config);
+    for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+        assert_true(wait_until(answers, f, BOUND_MS));
+        proxy_inject(proxy, bytes[i]);
+        (void)talk_ask(&f->talk, "HLEN nothing"); /* it may be answered, be in doubt, or be offline */
+        assert_reply(&f->talk, "SET x 1", "+OK|");
+    }
+    assert_true(wait_until(answers, f, BOUND_MS));
+    assert_reply(&f->talk, "HSET h a 1", ":1|");
+    sidecar_stop(&f->sidecar);
+    proxy_stop(proxy);
+}
+
 static void test_upstream__a_store_without_redis_says_so(void **state)
 {
     struct fixture *f = *state;
@@ -744,6 +771,7 @@ int main(void)
         TEST(test_upstream__a_client_that_goes_away_leaves_nobody_waiting_in_redis),
         TEST(test_upstream__an_outage_is_in_doubt_for_what_was_sent_and_offline_for_what_was_not),
         TEST(test_upstream__a_frozen_redis_costs_the_timeout_and_is_in_doubt),
+        TEST(test_upstream__bytes_that_nobody_asked_for_break_a_connection_and_nothing_else),
         TEST(test_upstream__a_store_without_redis_says_so),
         TEST(test_upstream__a_user_with_prefixes_reaches_no_other_keys_there),
         TEST(test_upstream__a_namespace_that_is_never_shared_is_not_passed_on),
