@@ -584,8 +584,9 @@ static void test_upstream__a_frozen_redis_costs_the_timeout_and_is_in_doubt(void
 
 static void test_upstream__bytes_that_nobody_asked_for_break_a_connection_and_nothing_else(void **state)
 {
-    static const char *const bytes[] = {"+OK\r\n", "$-1\r\n", "!no type\r\n", "*99999999999\r\n", ">1\r\n+push\r\n",
-                                        "-ERR go away\r\n", "*2\r\n$3\r\nabc\r\n"};
+    static const char *const bytes[] = {
+        "+OK\r\n",         "$-1\r\n",          "!no type\r\n",       "*99999999999\r\n",
+        ">1\r\n+push\r\n", "-ERR go away\r\n", "*2\r\n$3\r\nabc\r\n"};
     struct fixture *f = *state;
     char path[96], address[112];
     struct proxy *proxy;
