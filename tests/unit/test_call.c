@@ -121,7 +121,17 @@ static void claim(struct call *call)
     reply_bulk(call->reply, call->argv[1]);
 }
 
+/* ALONE key: what is passed on, and claims its key. */
+static void alone(struct call *call)
+{
+    if (!call_claim(call, &call->argv[1], 1))
+        return;
+    n_ran++;
+    laters[n_laters++] = call_later_alone(call);
+}
+
 const struct command holdfast_commands[] = {
+    {.name = "alone", .run = alone, .arity = 2},
     {.name = "held", .run = held, .arity = 2, .flags = COMMAND_READ},
     {.name = "heldwrite", .run = held, .arity = 2, .flags = COMMAND_WRITE},
     {.name = "now", .run = now, .arity = 2},
@@ -411,6 +421,39 @@ static void test_call__who_waits_for_a_key_and_goes_makes_room(void **state)
     assert_int_equal(n_ran, 2);
 }
 
+/* Its held reply keeps its memory for a while, and that must not keep the key. */
+static void test_call__who_waits_for_a_key_and_a_sync_and_goes_makes_room(void **state)
+{
+    struct fixture *f = *state;
+
+    say(f, 0, "WORK k a\r\n");
+    say(f, 1, "HELD 1\r\nMARK k b\r\n");
+    say(f, 2, "MARK k c\r\n");
+    client_close(f->server.clients->next); /* client 1 */
+    hear_end(f, 1);
+    let_work_end(f);
+    hear(f, 2, "$1\r\nc\r\n");
+}
+
+static void test_call__what_is_passed_on_gives_its_key_back_with_its_answer(void **state)
+{
+    struct fixture *f = *state;
+
+    say(f, 0, "ALONE k\r\n");
+    say(f, 1, "MARK k b\r\n");
+    hear_nothing(f, 0);
+    hear_nothing(f, 1);
+    reply_integer(later_reply(laters[0]), 1);
+    later_done(laters[0]);
+    hear(f, 1, "$1\r\nb\r\n");
+    hear(f, 0, ":1\r\n");
+    say(f, 0, "ALONE k\r\n");
+    client_close(server_client(&f->server, 1));
+    say(f, 1, "MARK k c\r\n");
+    hear(f, 1, "$1\r\nc\r\n");
+    later_done(laters[1]);
+}
+
 static void test_call__the_work_of_a_client_that_has_gone_still_holds_its_key(void **state)
 {
     struct fixture *f = *state;
@@ -505,6 +548,8 @@ int main(void)
         TEST(the_next_command_waits_for_a_worker),
         TEST(others_wait_for_a_busy_key_in_order_and_other_keys_go_on),
         TEST(who_waits_for_a_key_and_goes_makes_room),
+        TEST(who_waits_for_a_key_and_a_sync_and_goes_makes_room),
+        TEST(what_is_passed_on_gives_its_key_back_with_its_answer),
         TEST(the_work_of_a_client_that_has_gone_still_holds_its_key),
         TEST(who_has_closed_his_half_gets_what_a_worker_says),
         TEST(who_reads_no_messages_is_closed_at_the_limit),

@@ -334,6 +334,7 @@ static void on_work_done(uv_work_t *request, int status)
     if (w->after)
         w->after(&w->call);
     w->later->hold_lsn = w->call.hold_lsn;
+    w->client->works = false;
     claims_drop(&w->client->server->claims, &w->client->claims);
     later_done(w->later);
     client_unref(w->client);
@@ -376,6 +377,7 @@ void call_work(struct call *call, work_fn *work, work_fn *after)
         return;
     }
     client_ref(w->client);
+    w->client->works = true;
     uv_queue_work(call->server->loop, &w->request, on_worker, on_work_done); /* fails only without `on_worker` */
 }
 

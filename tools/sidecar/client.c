@@ -128,7 +128,9 @@ void client_close(struct client *client)
     unlist(client);
     release_parts(client);
     drop_laters(client);
-    client->waits_claims = false; /* its claims go with its memory, or with its worker */
+    client->waits_claims = false;
+    if (!client->works)
+        claims_drop(&client->server->claims, &client->claims);
     uv_close(&client->as.handle, on_closed);
 }
 

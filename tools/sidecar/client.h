@@ -51,6 +51,7 @@ struct client {
 
     /* client.c's and call.c's own */
     enum client_reply_mode reply_mode;
+    bool works;        /* a worker runs its last command, whether it has gone or not: the keys stay busy */
     bool waits_worker; /* or for what was passed on */
     bool
         waits_long; /* for something that may never come: nobody must be left waiting for it when the peer is gone */
