@@ -288,3 +288,7 @@ hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may
           "before->sent ? 2 : 1" "1")
 hf_mutant(13_an_answer_is_a_write_of_ours unit/test_link_histories.c *13_an_answer* core/link_resend.c
           "(record->flags & HF_RECORD_ANSWER) || " "")
+hf_mutant(no_wait_a_write_is_told_before_redis_answers unit/test_no_wait.c *not_done_where_redis* core/write.c
+          "(waits_for_share(&c) && hf__link_is_accepting(store))" "false")
+hf_mutant(no_wait_a_write_passes_a_decision unit/test_no_wait.c *a_write_does_not_wait* core/write.c
+          "    else if (hf__intent_is_out(" "    else if (false && hf__intent_is_out(")

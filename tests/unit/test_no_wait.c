@@ -557,6 +557,79 @@ static void test_no_wait__a_submission_does_not_wait_for_a_decision(void **state
     wait_heard(f, "cd");
 }
 
+/* ---- writes that need no completion ---- */
+
+static int try_set(struct fixture *f, const char *key, const char *value, struct hf_result *ret_result)
+{
+    struct hf_op op = op_set(key, value);
+
+    return hf_try_write(f->store, &op, ret_result);
+}
+
+static void test_no_wait__a_write_leaves_its_sync_to_who_waits_for_it(void **state)
+{
+    struct hf_op op = {.kind = HF_OP_INCR, .key = s_("n"), .delta = 5};
+    struct fixture *f = *state;
+    struct hf_result r;
+    char text[64];
+
+    open_store(f, NULL);
+    assert_ok(try_set(f, "n", "37", &r));
+    assert_true(r.shared);
+    assert_false(r.pending);
+    assert_ok(hf_try_write(f->store, &op, &r));
+    assert_int_equal(r.number, 42);
+    assert_ok(try_get(f, "n", text, &r));
+    assert_string_equal(text, "42");
+    assert_false(hf_is_durable(f->store, r.lsn));
+    assert_ok(hf_when_durable(f->store, r.lsn, hear, as(f, 'w')));
+    wait_heard(f, "w");
+    assert_true(hf_is_durable(f->store, r.lsn));
+    op = (struct hf_op){.kind = HF_OP_DELETE, .key = s_("never")};
+    assert_code(HF_NOT_FOUND, hf_try_write(f->store, &op, &r));
+    op.kind = 99;
+    assert_code(HF_EINVAL, hf_try_write(f->store, &op, &r));
+}
+
+/* Where the answer may be Redis's, the write is to be submitted; while it is away it is pending, and reaches it later. */
+static void test_no_wait__a_write_is_not_done_where_redis_answers_it(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result r;
+
+    open_online(f);
+    assert_code(HF_NOT_DONE, try_set(f, "shared:k", "v", &r));
+    assert_code(HF_NOT_DONE, try_set(f, "refuse:k", "v", &r));
+    assert_code(HF_NOT_FOUND, hf_get(f->store, s_("shared:k"), &(struct hf_buf){0}, NULL));
+    assert_ok(try_set(f, "behind", "v", &r));
+    assert_true(r.pending);
+    assert_ok(try_set(f, "local:k", "v", &r));
+    assert_false(r.pending);
+    go_away(f);
+    assert_code(HF_NOT_DONE, try_set(f, "refuse:k", "v", &r));
+    assert_ok(try_set(f, "shared:k", "v", &r));
+    assert_true(r.pending);
+    assert_false(r.shared);
+    come_back(f);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_true(fake_redis_holds("shared:k", "v"));
+    assert_true(fake_redis_holds("behind", "v"));
+    assert_false(fake_redis_holds("local:k", "v"));
+}
+
+static void test_no_wait__a_write_does_not_wait_for_a_decision(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result r;
+    struct decider d;
+
+    begin_to_decide(f, &d);
+    assert_code(HF_EBUSY, try_set(f, "k", "mine", &r));
+    assert_ok(try_set(f, "other", "w", &r));
+    end_decision(&d);
+    assert_ok(try_set(f, "k", "mine", &r));
+}
+
 static void test_no_wait__a_submission_does_not_wait_for_room_among_what_is_pending(void **state)
 {
     struct fixture *f = *state;
@@ -872,6 +945,9 @@ int main(void)
         T(a_readers_handle_gives_no_answer),
         T(a_key_that_redis_decides_about_is_not_told),
         T(a_submission_does_not_wait_for_a_decision),
+        T(a_write_leaves_its_sync_to_who_waits_for_it),
+        T(a_write_is_not_done_where_redis_answers_it),
+        T(a_write_does_not_wait_for_a_decision),
         T(a_submission_does_not_wait_for_room_among_what_is_pending),
         T(a_batch_changes_lives_in_the_order_of_its_changes),
         T(a_batch_of_lives_reaches_redis_as_one_unit),
