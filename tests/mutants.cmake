@@ -265,3 +265,5 @@ hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may
           "before->sent ? 2 : 1" "1")
 hf_mutant(13_an_answer_is_a_write_of_ours unit/test_link_histories.c *13_an_answer* core/link_resend.c
           "(record->flags & HF_RECORD_ANSWER) || " "")
+hf_mutant(13_the_log_settles_a_part_of_a_batch unit/test_link_histories.c *13_a_batch_that_the_log* core/settle.c
+          "return !(v->flags & HF_ENTRY_LANE) && mark_settled(" "return mark_settled(")
