@@ -155,7 +155,7 @@ static void own_change(struct hf_link *link, const struct hf_shared_change *chan
     if (change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn) /* sent, and lost in a crash */
         refresh(link, change->key);
     link->history_lost |= change->lsn > link->sent_lsn;
-    /* A deadline says nothing of the value before it, and is sent again without harm; increments have their mark. */
+    /* A deadline says nothing of the value before it, and is sent again without harm; lanes have their mark. */
     if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !link->history_lost &&
         hf__settle_key(link->store, change->key, change->lsn))
         atomic_fetch_add(&link->store->settled_by_log, 1);

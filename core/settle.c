@@ -25,6 +25,12 @@ static bool mark_settled(struct hf *store, struct hf_version *v, uint64_t lsn)
     return !hf__version_is_settled(v) && change_state(store, v, HF_VERSION_SETTLED);
 }
 
+/* The entries of a lane end by their mark, which retains them as well. */
+static bool mark_plain_settled(struct hf *store, struct hf_version *v, uint64_t lsn)
+{
+    return !(v->flags & HF_ENTRY_LANE) && mark_settled(store, v, lsn);
+}
+
 static bool mark_settled_exactly(struct hf *store, struct hf_version *v, uint64_t lsn)
 {
     return v->lsn == lsn && mark_settled(store, v, lsn);
@@ -223,8 +229,8 @@ bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn)
     (void)each_version(store, view.active, key, lsn, look_only, &in_active);
     if (!rows_possible(store, in_active) ||
         (reserve(&store->checkpoint, 1) && hf__buf_copy(key, &settled.key) == 0)) {
-        changed = each_version(store, view.active, key, lsn, mark_settled, &in_active);
-        changed += each_version(store, view.frozen, key, lsn, mark_settled, &in_frozen);
+        changed = each_version(store, view.active, key, lsn, mark_plain_settled, &in_active);
+        changed += each_version(store, view.frozen, key, lsn, mark_plain_settled, &in_frozen);
         if (settled.key.data)
             leave(store, &settled);
     }

@@ -292,3 +292,5 @@ hf_mutant(no_wait_a_write_is_told_before_redis_answers unit/test_no_wait.c *not_
           "(waits_for_share(&c) && hf__link_is_accepting(store))" "false")
 hf_mutant(no_wait_a_write_passes_a_decision unit/test_no_wait.c *a_write_does_not_wait* core/write.c
           "    else if (hf__intent_is_out(" "    else if (false && hf__intent_is_out(")
+hf_mutant(13_the_log_settles_a_part_of_a_batch unit/test_link_histories.c *13_a_batch_that_the_log* core/settle.c
+          "return !(v->flags & HF_ENTRY_LANE) && mark_settled(" "return mark_settled(")

@@ -695,6 +695,39 @@ static void test_link__13_what_an_earlier_epoch_acknowledged_is_not_sent_again(v
     close_store(f);
 }
 
+static void add_to_both(struct fixture *f, const char *a)
+{
+    struct hf_op ops[] = {{.kind = HF_OP_SET, .key = s_("a"), .value = s_(a)},
+                          {.kind = HF_OP_INCR, .key = s_("n"), .delta = 1}};
+
+    assert_ok(hf__write(f->store, ops, 2, NULL));
+}
+
+/* The answer to a batch is lost, and the log names its value before the mark is looked at; then Redis loses it all. */
+static void test_link__13_a_batch_that_the_log_has_named_comes_back_whole(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "v");
+    fake_redis_snapshot();
+    fake_redis_script(FAKE_LANE, FAKE_LOSE_ANSWER, 1);
+    add_to_both(f, "1");
+    wait_state(f->store, HF_LINK_OFFLINE);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    add_to_both(f, "2");
+    assert_int_equal(fake_redis_applied("a"), 2);
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "2");
+    assert_redis_holds("a", "2");
+    assert_int_equal(fake_redis_applied("a"), 2); /* each time with its increment */
+    close_store(f);
+}
+
 /* ---- 15: what was asked before does not replace what came since ---- */
 
 static struct hf_seen seen_of(struct hf *store, const char *key)
@@ -1693,6 +1726,7 @@ int main(void)
         TEST(13_a_rollback_to_before_our_first_increment_is_found_by_the_log),
         TEST(13_an_answer_to_an_increment_that_has_survived_is_not_sent_again),
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
+        TEST(13_a_batch_that_the_log_has_named_comes_back_whole),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
         TEST(15_what_has_ended_as_a_row_is_a_copy),
