@@ -56,20 +56,18 @@ subscribe() {
     rm "$heard"
 }
 
-# One redis-cli that reads its commands from a pipe, and connects again by itself.
+# In a terminal redis-cli tells of a lost connection, and connects at the next command; without one it ends.
 reconnect() {
-    local reply
-    coproc session { redis-cli -p "$HOLDFASTD_PORT" --raw 2>&1; }
-    echo 'get p:7' >&"${session[1]}"
-    read -r -t "$wait_s" reply <&"${session[0]}"
-    [ "$reply" = 7 ] || fail "before: $reply"
+    local heard
+    heard=$(mktemp)
+    coproc session { TERM=dumb script -qfec "redis-cli -p $HOLDFASTD_PORT" /dev/null >"$heard" 2>&1; }
+    says() { echo "get p:$1" >&"${session[1]}" && grep -m 1 -o "^\"$1\"" "$heard"; }
+    until_is '"7"' says 7
     world sidecar-restart
-    echo 'get p:8' >&"${session[1]}"
-    until [ "$reply" = 8 ]; do
-        read -r -t "$wait_s" reply <&"${session[0]}" || fail "no reply after the restart, but $reply"
-    done
-    eval "exec ${session[1]}>&-"
+    until_is '"8"' says 8
+    echo exit >&"${session[1]}"
     wait "$session_PID"
+    rm "$heard"
 }
 
 outage() {
