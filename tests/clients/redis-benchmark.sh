@@ -40,13 +40,14 @@ passed_on() {
 }
 
 outage() {
-    local before
+    local before after
     before=$(ask get counter:__rand_int__)
     world redis-stop
     bench -c 20 -P 8 -t set,get,incr
     at_least $((before + n)) ask get counter:__rand_int__
+    after=$(ask get counter:__rand_int__)
     world redis-start
-    until_is "$(ask get counter:__rand_int__)" behind get counter:__rand_int__
+    until_is "$after" behind get counter:__rand_int__
     expect 0 counted total_error_replies
 }
 
