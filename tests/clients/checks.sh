@@ -1,7 +1,7 @@
 # What the checks of the command-line clients share; sourced.
 set -euo pipefail
 
-readonly wait_s=30
+readonly wait_s=60
 
 # redis-stop, redis-start or sidecar-restart; see the program `run`.
 world() {

@@ -2,7 +2,7 @@
 # redis-benchmark against holdfastd: that it ends well, and that everything it did has been done. What it measures is not looked at.
 . "$(dirname "$0")/checks.sh"
 
-readonly n=3000
+n=3000 # commands of a run
 
 # It asks for CONFIG GET first, and ends with an error at the first reply that is one.
 bench() {
@@ -51,4 +51,19 @@ outage() {
     expect 0 counted total_error_replies
 }
 
-checks local_tier large_values passed_on outage
+# No command of a run notices that Redis goes and comes back in the midst of it.
+outage_within() {
+    local before run n=20000
+    before=$(ask get counter:__rand_int__)
+    bench -c 20 -P 8 -t incr,set &
+    run=$!
+    world redis-stop
+    kill -0 "$run" || fail "it was over before Redis was away"
+    world redis-start
+    wait "$run" || fail "see above"
+    at_least $((before + n)) ask get counter:__rand_int__
+    until_is "$(ask get counter:__rand_int__)" behind get counter:__rand_int__
+    expect 0 counted total_error_replies
+}
+
+checks local_tier large_values passed_on outage outage_within
