@@ -52,6 +52,14 @@ static void start_alone(struct fixture *f, const char *config)
     sidecar_start(&f->sidecar, f->scratch.dir, NULL, config);
 }
 
+static void (*const worlds[])(struct fixture *f, const char *config) = {start_online, start_away, start_alone};
+
+static void begin(struct fixture *f)
+{
+    *f = (struct fixture){0};
+    scratch_make(&f->scratch);
+}
+
 static void end(struct fixture *f)
 {
     sidecar_stop(&f->sidecar);
@@ -60,19 +68,34 @@ static void end(struct fixture *f)
     hf__bytes_release(&f->said);
 }
 
-static void (*const worlds[])(struct fixture *f, const char *config) = {start_online, start_away, start_alone};
+static int set_up(void **state)
+{
+    struct fixture *f = malloc(sizeof(*f));
+
+    assert_non_null(f);
+    begin(f);
+    *state = f;
+    setenv("SIDECAR_PASSWORD", "secret", 1);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    end(*state);
+    free(*state);
+    return 0;
+}
 
 /* What is pending while Redis is away stays so: nobody waits for it at the end. */
 static const char config_of_worlds[] = "{\"sidecar\":{\"drain\":\"1ms\"}}";
 
-static void in_each_world(void (*conversation)(struct fixture *f))
+static void in_each_world(struct fixture *f, void (*conversation)(struct fixture *f))
 {
     for (size_t i = 0; i < sizeof(worlds) / sizeof(worlds[0]); i++) {
-        struct fixture f = {0};
-        scratch_make(&f.scratch);
-        worlds[i](&f, config_of_worlds);
-        conversation(&f);
-        end(&f);
+        worlds[i](f, config_of_worlds);
+        conversation(f);
+        end(f);
+        begin(f);
     }
 }
 
@@ -232,8 +255,7 @@ static void stackexchange_interactive(struct fixture *f)
 
 static void test_sidecar_handshakes__stackexchange_gets_what_it_asks_for_and_its_tracer(void **state)
 {
-    (void)state;
-    in_each_world(stackexchange_interactive);
+    in_each_world(*state, stackexchange_interactive);
 }
 
 static void stackexchange_subscription(struct fixture *f)
@@ -256,8 +278,7 @@ static void stackexchange_subscription(struct fixture *f)
 
 static void test_sidecar_handshakes__stackexchange_subscribes_on_a_second_connection(void **state)
 {
-    (void)state;
-    in_each_world(stackexchange_subscription);
+    in_each_world(*state, stackexchange_subscription);
 }
 
 static void stackexchange_in_single_bytes(struct fixture *f)
@@ -273,8 +294,7 @@ static void stackexchange_in_single_bytes(struct fixture *f)
 
 static void test_sidecar_handshakes__it_does_not_matter_in_which_pieces_they_come(void **state)
 {
-    (void)state;
-    in_each_world(stackexchange_in_single_bytes);
+    in_each_world(*state, stackexchange_in_single_bytes);
 }
 
 /* ---- go-redis ---- */
@@ -338,27 +358,23 @@ static void go_redis(struct fixture *f)
 
 static void test_sidecar_handshakes__go_redis_speaks_resp3_from_hello_on(void **state)
 {
-    (void)state;
-    in_each_world(go_redis);
+    in_each_world(*state, go_redis);
 }
 
 /* What is passed on is answered in the client's protocol. A script that is not known is sent again as a whole. */
 static void test_sidecar_handshakes__go_redis_gets_maps_and_scripts_from_the_redis_behind(void **state)
 {
-    struct fixture f = {0};
+    struct fixture *f = *state;
 
-    (void)state;
-    scratch_make(&f.scratch);
-    start_online(&f, NULL);
-    go_greets(&f, "hello 3");
-    ask(&f, "hset h field value", ":1\r\n");
-    ask(&f, "hgetall h", "%1\r\n$5\r\nfield\r\n$5\r\nvalue\r\n");
-    say(&f, "evalsha 0f0e0d0c0b0a09080706050403020100f0e0d0c0 1 k v");
-    flush(&f);
-    hear_line(&f, "-NOSCRIPT ");
-    ask(&f, "eval return{KEYS[1],ARGV[1]} 1 k v", "*2\r\n$1\r\nk\r\n$1\r\nv\r\n");
-    wire_close(&f.wire);
-    end(&f);
+    start_online(f, NULL);
+    go_greets(f, "hello 3");
+    ask(f, "hset h field value", ":1\r\n");
+    ask(f, "hgetall h", "%1\r\n$5\r\nfield\r\n$5\r\nvalue\r\n");
+    say(f, "evalsha 0f0e0d0c0b0a09080706050403020100f0e0d0c0 1 k v");
+    flush(f);
+    hear_line(f, "-NOSCRIPT ");
+    ask(f, "eval return{KEYS[1],ARGV[1]} 1 k v", "*2\r\n$1\r\nk\r\n$1\r\nv\r\n");
+    wire_close(&f->wire);
 }
 
 /* ---- passwords ---- */
@@ -367,51 +383,43 @@ static const char config_with_password[] = "{\"sidecar\":{\"password_env\":\"SID
 
 static void test_sidecar_handshakes__each_gives_its_password_first(void **state)
 {
-    struct fixture f = {0};
+    struct fixture *f = *state;
 
-    (void)state;
-    setenv("SIDECAR_PASSWORD", "secret", 1);
-    scratch_make(&f.scratch);
-    start_alone(&f, config_with_password);
-    go_greets(&f, "hello 3 auth default secret");
-    wire_close(&f.wire);
+    start_alone(f, config_with_password);
+    go_greets(f, "hello 3 auth default secret");
+    wire_close(&f->wire);
 
-    wire_open(&f.wire, f.sidecar.socket);
-    say(&f, "AUTH secret");
-    say_interactive(&f);
-    flush(&f);
-    wire_hear(&f.wire, "+OK\r\n");
-    hear_interactive(&f);
-    wire_close(&f.wire);
-    end(&f);
+    wire_open(&f->wire, f->sidecar.socket);
+    say(f, "AUTH secret");
+    say_interactive(f);
+    flush(f);
+    wire_hear(&f->wire, "+OK\r\n");
+    hear_interactive(f);
+    wire_close(&f->wire);
 }
 
 /* The first words of these errors are what they look for; the connection stays. */
 static void test_sidecar_handshakes__a_wrong_password_is_told_by_the_words_they_know(void **state)
 {
-    struct fixture f = {0};
+    struct fixture *f = *state;
 
-    (void)state;
-    setenv("SIDECAR_PASSWORD", "secret", 1);
-    scratch_make(&f.scratch);
-    start_alone(&f, config_with_password);
-    wire_open(&f.wire, f.sidecar.socket);
-    say(&f, "hello 3");
-    say(&f, "hello 3 auth default wrong");
-    say(&f, "AUTH wrong");
-    say(&f, "hello 4 auth default secret");
-    say(&f, "CLIENT ID");
-    say(&f, "AUTH default secret");
-    say(&f, "ping");
-    flush(&f);
-    hear_line(&f, "-NOAUTH ");
-    hear_line(&f, "-WRONGPASS ");
-    hear_line(&f, "-WRONGPASS ");
-    hear_line(&f, "-NOPROTO ");
-    hear_line(&f, "-NOAUTH ");
-    wire_hear(&f.wire, "+OK\r\n+PONG\r\n");
-    wire_close(&f.wire);
-    end(&f);
+    start_alone(f, config_with_password);
+    wire_open(&f->wire, f->sidecar.socket);
+    say(f, "hello 3");
+    say(f, "hello 3 auth default wrong");
+    say(f, "AUTH wrong");
+    say(f, "hello 4 auth default secret");
+    say(f, "CLIENT ID");
+    say(f, "AUTH default secret");
+    say(f, "ping");
+    flush(f);
+    hear_line(f, "-NOAUTH ");
+    hear_line(f, "-WRONGPASS ");
+    hear_line(f, "-WRONGPASS ");
+    hear_line(f, "-NOPROTO ");
+    hear_line(f, "-NOAUTH ");
+    wire_hear(&f->wire, "+OK\r\n+PONG\r\n");
+    wire_close(&f->wire);
 }
 
 /* ---- redis-rs with deadpool, and node-redis 4 ---- */
@@ -439,8 +447,7 @@ static void redis_rs(struct fixture *f)
 
 static void test_sidecar_handshakes__redis_rs_takes_its_connection_back_from_the_pool(void **state)
 {
-    (void)state;
-    in_each_world(redis_rs);
+    in_each_world(*state, redis_rs);
 }
 
 static void node_redis_4(struct fixture *f)
@@ -458,13 +465,12 @@ static void node_redis_4(struct fixture *f)
 
 static void test_sidecar_handshakes__node_redis_4_comes_and_goes(void **state)
 {
-    (void)state;
-    in_each_world(node_redis_4);
+    in_each_world(*state, node_redis_4);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test(test_sidecar_handshakes__##name)
+#define TEST(name) cmocka_unit_test_setup_teardown(test_sidecar_handshakes__##name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(stackexchange_gets_what_it_asks_for_and_its_tracer),
         TEST(stackexchange_subscribes_on_a_second_connection),
