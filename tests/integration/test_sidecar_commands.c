@@ -496,6 +496,24 @@ static void test_while_redis_is_away_what_it_must_decide_is_refused_and_the_rest
     assert_int_equal(redis_server_number(&f->redis, "EXISTS moved there copied here:new"), 2);
 }
 
+/* Redis has nothing to decide in it, so it is no less available than its writes are. */
+static void test_a_transaction_that_only_writes_is_not_passed_on(void **state)
+{
+    struct fixture *f = *state;
+    char text[16384];
+
+    assert_reply("+OK|", &f->talk, "MULTI");
+    assert_reply("+QUEUED|", &f->talk, "MSET a 1 b 2");
+    assert_reply("+QUEUED|", &f->talk, "SETEX c 100 3");
+    assert_reply("+QUEUED|", &f->talk, "GET b");
+    assert_reply("*3|+OK|+OK|$1|2|", &f->talk, "EXEC");
+    assert_string_equal(redis_server_text(&f->redis, text, sizeof(text), "GET b"), "2");
+    assert_in_range(redis_server_number(&f->redis, "TTL c"), 90, 100);
+    redis_server_text(&f->redis, text, sizeof(text), "INFO commandstats");
+    assert_null(strstr(text, "cmdstat_mset:"));
+    assert_null(strstr(text, "cmdstat_setex:"));
+}
+
 static void test_a_transaction_made_while_redis_is_away_arrives_as_one(void **state)
 {
     struct fixture *f = *state;
@@ -540,6 +558,7 @@ int main(void)
         SHARED_TEST(test_many_clients_changing_the_same_keys_all_count),
         SHARED_TEST(test_a_watch_is_redis_s_and_sees_what_others_write_there),
         SHARED_TEST(test_while_redis_is_away_what_it_must_decide_is_refused_and_the_rest_goes_on),
+        SHARED_TEST(test_a_transaction_that_only_writes_is_not_passed_on),
         SHARED_TEST(test_a_transaction_made_while_redis_is_away_arrives_as_one),
     };
 

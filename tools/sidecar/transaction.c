@@ -210,7 +210,21 @@ static struct view_key after(const struct call *call, const struct hf_op *op, co
     return now;
 }
 
-/* False: the call is answered with an error. */
+/* What was there is looked at only where the operation keeps some of it: what is not held here would be Redis's to tell. */
+static bool look_at_old(struct call *call, const struct hf_op *op, struct value *ret_old)
+{
+    *ret_old = (struct value){0};
+    switch (op->kind) {
+    case HF_OP_SET: return !op->set.keep_ttl || space_look(call, op->key, ret_old);
+    case HF_OP_INCR: return space_read(call, op->key, ret_old);
+    case HF_OP_EXPIRE_AT:
+    case HF_OP_PERSIST: return space_look(call, op->key, ret_old);
+    case HF_OP_DELETE: break;
+    }
+    return true;
+}
+
+/* False: the call is answered with an error, or is Redis's. */
 static bool add(struct call *call, const struct hf_op *op)
 {
     char text[COUNTER_TEXT_MAX];
@@ -218,7 +232,7 @@ static bool add(struct call *call, const struct hf_op *op)
     struct value old;
     int rc;
 
-    if (op->kind == HF_OP_INCR ? !space_read(call, op->key, &old) : !space_look(call, op->key, &old))
+    if (!look_at_old(call, op, &old))
         return false;
     now = after(call, op, &old, text);
     rc = view_add(&call->inside->view, op, &now);
