@@ -880,6 +880,7 @@ static void test_no_wait__a_copy_is_made_before_what_is_told_behind_its_answer(v
     struct hf_result r;
     pthread_t reader;
     char text[64];
+    int rc;
 
     open_online(f);
     fake_redis_foreign_set("k", "old", 0);
@@ -896,8 +897,9 @@ static void test_no_wait__a_copy_is_made_before_what_is_told_behind_its_answer(v
     pthread_join(reader, NULL);
     fake_redis_thaw(FAKE_FETCH);
     assert_ok(hf_hear(f->store, SOON_MS));
-    assert_ok(try_get(f, "k", text, &r));
-    assert_true(r.origin != HF_ORIGIN_LOCAL_VERIFIED || strcmp(text, "new") == 0);
+    rc = try_get(f, "k", text, &r);
+    assert_true(rc == 0 || rc == HF_NOT_DONE); /* the copy may be on its way */
+    assert_true(rc != 0 || r.origin != HF_ORIGIN_LOCAL_VERIFIED || strcmp(text, "new") == 0);
 }
 
 static void test_no_wait__there_is_nothing_to_hear_without_redis_or_tracking(void **state)
