@@ -160,6 +160,8 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
         rc = run->ops->lane_put(run->txn, &s->more->retained);
     if (rc == 0 && (s->what & HF_LEFT_RELANE))
         rc = run->ops->retained_remove(run->txn, s->lsn);
+    if (rc == 0 && (s->what & HF_LEFT_FORGET))
+        rc = run->ops->retained_remove(run->txn, s->lsn);
     if (rc == 0 && (s->what & HF_LEFT_THEIRS))
         rc = store_theirs(run, s);
     if (rc == 0 && (s->what & HF_LEFT_ROW))

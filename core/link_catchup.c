@@ -19,6 +19,11 @@ static struct hf_ns *current_ns(struct hf_link *link)
     return &link->store->namespaces.all[link->ns_index];
 }
 
+static uint64_t known_mark(const struct hf_ns *ns)
+{
+    return ns->mark > ns->recovered_mark ? ns->mark : ns->recovered_mark;
+}
+
 void hf__link_restart_catch_up(struct hf_link *link)
 {
     link->catch_up = HF_CATCH_UP_SERVER;
@@ -192,13 +197,19 @@ static void log_read(struct hf_link *link)
     }
 }
 
+static void take_mark(struct hf_ns *ns, const struct hf_shared_epoch *epoch)
+{
+    ns->mark = epoch->mark;
+    snprintf(ns->mark_id, sizeof(ns->mark_id), "%s", epoch->mark != 0 && ns->with_log ? epoch->log_last_id : "");
+}
+
 /* From the log's beginning: which of our entries have survived? A mark that is gone is none by then. */
 static void begin_rollback(struct hf_link *link)
 {
     struct hf_ns *ns = current_ns(link);
 
     link->evidence = HF_EVIDENCE_ROLLED_BACK;
-    ns->mark = link->epoch.mark;
+    take_mark(ns, &link->epoch);
     ns->losing = true;
     link->surviving_lsn = 0;
     atomic_fetch_add(&link->store->rollbacks, 1);
@@ -206,6 +217,13 @@ static void begin_rollback(struct hf_link *link)
     link->catch_up = ns->with_log ? HF_CATCH_UP_LOG : HF_CATCH_UP_RESEND;
     if (!ns->with_log)
         log_read(link);
+}
+
+/* `log_id`: where the older copy's log may end; others may have written since. */
+static void begin_rollback_to(struct hf_link *link, const char *log_id)
+{
+    link->surviving_ms = hf__turn_from_redis_ms(&link->turn, hf__stream_id_ms(log_id)) - ROLLBACK_SLACK_MS;
+    begin_rollback(link);
 }
 
 static void page_done(void *ctx, struct hf_shared_log_page *page)
@@ -224,9 +242,7 @@ static void page_done(void *ctx, struct hf_shared_log_page *page)
         return;
     }
     if (page->missing) {
-        link->surviving_ms =
-            hf__turn_from_redis_ms(&link->turn, hf__stream_id_ms(page->after_id)) - ROLLBACK_SLACK_MS;
-        begin_rollback(link);
+        begin_rollback_to(link, page->after_id);
         hf__link_pump(link);
         return;
     }
@@ -262,10 +278,10 @@ static int take_epoch(struct hf_ns *ns, const struct hf_shared_epoch *epoch)
 
     /* Redis's own word on the mark holds, but for one that is gone while its history is there: then the known one stays,
      * the script refuses, and entries that may have been applied become in doubt. */
-    if (!same && ns->mark > ns->ended_mark)
-        ns->ended_mark = ns->mark;
+    if (!same && ns->epoch[0] && known_mark(ns) > ns->ended_mark)
+        ns->ended_mark = known_mark(ns);
     if (epoch->mark != 0 || !same)
-        ns->mark = epoch->mark;
+        take_mark(ns, epoch);
     ns->fresh = !same;
     return hf__ns_set_epoch(ns, epoch->epoch);
 }
@@ -276,6 +292,88 @@ static void read_log(struct hf_link *link)
         link->catch_up = HF_CATCH_UP_LOG;
     else
         next_ns(link);
+}
+
+/* ---- a mark that is gone ---- */
+
+/* A copy that is still to be fetched keeps back the one, not the other. */
+static const char *newest_id(const struct hf_ns *ns)
+{
+    return hf__stream_id_compare(ns->mark_id, ns->log_id) > 0 ? ns->mark_id : ns->log_id;
+}
+
+/* Nobody can know whether Redis still has what the mark covered. The known one stays: with it the script refuses, and what
+ * may have been sent is in doubt as well. */
+static void doubt_mark(struct hf_link *link)
+{
+    struct hf_ns *ns = current_ns(link);
+    struct hf_resend what = {.ns = ns, .why = HF_ENTRY_RESEND, .mark = ns->ended_mark, .in_doubt = true};
+
+    if (ns->recovered_mark > ns->mark)
+        ns->mark = ns->recovered_mark;
+    ns->losing = true;
+    link->catch_up = HF_CATCH_UP_RESEND;
+    if (hf__resend_begin(link, &what) != 0)
+        no_memory(link);
+}
+
+static void on_sought(void *ctx, const struct hf_shared_change *change)
+{
+    struct hf_link *link = ctx;
+
+    link->sought_found |= strcmp(change->node, link->store->node) == 0 && change->lsn == link->sought_lsn;
+}
+
+/* The known entry is there since the mark was; or, where none is known, the mark's own one must be named behind what was read
+ * before there was a mark. */
+static void mark_page_done(void *ctx, struct hf_shared_log_page *page)
+{
+    struct hf_link *link = ctx;
+    struct hf_ns *ns = current_ns(link);
+    bool by_id = ns->mark_id[0] != '\0', whole = by_id || (ns->mark == 0 && ns->log_id[0]);
+
+    hf__turn_begin(link->store, &link->turn);
+    hf__link_out(link, false);
+    if (page->error.class != HF_SHARED_OK) {
+        request_failed(link, &page->error);
+        return;
+    }
+    if (page->missing)
+        begin_rollback_to(link, link->epoch.log_last_id);
+    else if (link->sought_found || (by_id && !page->gap))
+        read_log(link); /* it was removed alone */
+    else if (page->gap || !whole)
+        doubt_mark(link);
+    else if (page->n_entries < PAGE_ENTRIES)
+        begin_rollback_to(link, link->epoch.log_last_id);
+    hf__link_pump(link);
+}
+
+static bool send_mark_page(struct hf_link *link)
+{
+    struct hf_ns *ns = current_ns(link);
+
+    link->page.log_key = hf__slice(ns->log_key.data, ns->log_key.len);
+    link->page.count = PAGE_ENTRIES;
+    link->page.each = on_sought;
+    link->page.done = mark_page_done;
+    link->page.ctx = link;
+    return link->tier->ops->send_log_page(link->tier, &link->page) == 0;
+}
+
+static void look_for_mark(struct hf_link *link)
+{
+    struct hf_ns *ns = current_ns(link);
+
+    if (!ns->with_log) {
+        doubt_mark(link);
+        return;
+    }
+    link->catch_up = HF_CATCH_UP_MARK;
+    link->sought_lsn = known_mark(ns);
+    link->sought_found = false;
+    link->page = (struct hf_shared_log_page){0};
+    snprintf(link->page.after_id, sizeof(link->page.after_id), "%s", ns->mark_id[0] ? ns->mark_id : ns->log_id);
 }
 
 /* The namespace's data is gone: give it back, or take what is there, or wait for the operator. */
@@ -317,15 +415,15 @@ static int know_as_before(struct hf_link *link, struct hf_ns *ns)
     ns->mark = cursor->mark;
     ns->ended_mark = cursor->ended_mark;
     memcpy(ns->log_id, cursor->log_id, sizeof(ns->log_id));
+    memcpy(ns->mark_id, cursor->mark_id, sizeof(ns->mark_id));
     return hf__ns_set_epoch(ns, cursor->epoch);
 }
 
 static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoch)
 {
     struct hf_ns *ns = current_ns(link);
-    struct hf_history known = {.epoch = ns->epoch,
-                               .log_id = ns->with_log ? ns->log_id : "",
-                               .mark = ns->mark > ns->recovered_mark ? ns->mark : ns->recovered_mark};
+    struct hf_history known = {
+        .epoch = ns->epoch, .log_id = ns->with_log ? newest_id(ns) : "", .mark = known_mark(ns)};
     struct hf_history found = {.epoch = epoch->epoch, .log_id = epoch->log_last_id, .mark = epoch->mark};
 
     link->evidence = hf__evidence(&known, &found, epoch->log_missing, link->life);
@@ -337,14 +435,14 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     if (take_epoch(ns, epoch) != 0) {
         no_memory(link);
     } else if (link->evidence == HF_EVIDENCE_ROLLED_BACK) {
-        link->surviving_ms =
-            hf__turn_from_redis_ms(&link->turn, hf__stream_id_ms(epoch->log_last_id)) - ROLLBACK_SLACK_MS;
-        begin_rollback(link);
+        begin_rollback_to(link, epoch->log_last_id);
+    } else if (link->evidence == HF_EVIDENCE_AS_KNOWN && epoch->mark == 0 && known.mark != 0) {
+        look_for_mark(link);
     } else {
-        if (link->evidence == HF_EVIDENCE_LOG_LOST) {
+        if (link->evidence == HF_EVIDENCE_LOG_LOST)
             ns->log_id[0] = '\0';
+        if (!ns->fresh && !ns->log_id[0]) /* what was trimmed since is not named */
             hf__link_distrust_namespace(ns);
-        }
         read_log(link);
     }
 }
@@ -443,6 +541,7 @@ void hf__link_catch_up(struct hf_link *link)
     switch (link->catch_up) {
     case HF_CATCH_UP_SERVER: send_or_fail(link, send_facts); break;
     case HF_CATCH_UP_EPOCH: send_or_fail(link, send_epoch); break;
+    case HF_CATCH_UP_MARK: send_or_fail(link, send_mark_page); break;
     case HF_CATCH_UP_LOG: send_or_fail(link, send_page); break;
     case HF_CATCH_UP_RESEND: resend(link); break;
     case HF_CATCH_UP_ROWS: await_rows(link); break;
@@ -464,9 +563,13 @@ void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns)
         memcpy(cursor->epoch, ns->epoch, sizeof(cursor->epoch));
         memcpy(cursor->log_id, ns->log_id, sizeof(cursor->log_id));
         cursor->ended_mark = ns->ended_mark;
+    } else if (!cursor->epoch[0]) { /* the first one, of a log that is to be read from its beginning */
+        memcpy(cursor->epoch, ns->epoch, sizeof(cursor->epoch));
     }
-    if (strcmp(cursor->epoch, ns->epoch) == 0) /* or a crash would forget what was acknowledged meanwhile */
+    if (strcmp(cursor->epoch, ns->epoch) == 0) { /* or a crash would forget what was acknowledged meanwhile */
         cursor->mark = ns->mark;
+        memcpy(cursor->mark_id, ns->mark_id, sizeof(cursor->mark_id));
+    }
     pthread_mutex_unlock(&link->mutex);
 }
 
@@ -478,7 +581,8 @@ void hf__link_save_cursors(struct hf *store)
     pthread_mutex_unlock(&store->link->mutex);
 }
 
-#define CURSOR_BYTES (32 + 8 + HF_STREAM_ID_MAX + 8)
+#define CURSOR_BYTES (32 + 8 + HF_STREAM_ID_MAX + 8 + HF_STREAM_ID_MAX)
+#define CURSOR_BYTES_WITHOUT_MARK_ID (32 + 8 + HF_STREAM_ID_MAX + 8)
 
 int hf__link_store_cursors(struct hf *store, struct hf_local_txn *txn)
 {
@@ -496,6 +600,7 @@ int hf__link_store_cursors(struct hf *store, struct hf_local_txn *txn)
         hf__put64(bytes + 32, cursor->mark);
         memcpy(bytes + 40, cursor->log_id, HF_STREAM_ID_MAX);
         hf__put64(bytes + 40 + HF_STREAM_ID_MAX, cursor->ended_mark);
+        memcpy(bytes + CURSOR_BYTES_WITHOUT_MARK_ID, cursor->mark_id, HF_STREAM_ID_MAX);
         rc = store->local->ops->meta_put(txn, hf__meta_name(HF_META_CURSOR, &store->namespaces.all[i], name),
                                          hf__slice(bytes, sizeof(bytes)));
     }
@@ -510,7 +615,7 @@ static int load_cursor(struct hf *store, struct hf_local_snap *snap, struct hf_n
     char epoch[33] = "";
     int rc = store->local->ops->meta_get(snap, hf__meta_name(HF_META_CURSOR, ns, name), &value);
 
-    if (rc != 0 || value.len != CURSOR_BYTES)
+    if (rc != 0 || (value.len != CURSOR_BYTES && value.len != CURSOR_BYTES_WITHOUT_MARK_ID))
         return rc == HF_NOT_FOUND ? 0 : rc;
     bytes = value.data;
     memcpy(epoch, bytes, 32);
@@ -519,6 +624,9 @@ static int load_cursor(struct hf *store, struct hf_local_snap *snap, struct hf_n
     memcpy(ns->log_id, bytes + 40, HF_STREAM_ID_MAX);
     ns->log_id[HF_STREAM_ID_MAX - 1] = '\0';
     ns->ended_mark = hf__get64(bytes + 40 + HF_STREAM_ID_MAX);
+    if (value.len == CURSOR_BYTES)
+        memcpy(ns->mark_id, bytes + CURSOR_BYTES_WITHOUT_MARK_ID, HF_STREAM_ID_MAX);
+    ns->mark_id[HF_STREAM_ID_MAX - 1] = '\0';
     return rc;
 }
 
@@ -529,6 +637,24 @@ static int load_server(struct hf *store, struct hf_local_snap *snap)
 
     if (rc == 0 && id.len < sizeof(store->link->run_id))
         memcpy(store->link->run_id, id.data, id.len);
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
+/* The commit that retained an entry may hold the mark of the one before. */
+static int raise_mark_by_retained(struct hf *store, struct hf_local_snap *snap)
+{
+    struct hf_lane_entry entry = {.lsn = 0};
+    struct hf_ns *ns;
+    int rc = 0;
+
+    while (rc == 0) {
+        rc = store->local->ops->retained_next(snap, entry.lsn + 1, &entry);
+        if (rc != 0 || (entry.flags & HF_LANE_PLAIN))
+            continue;
+        ns = hf__ns_of(&store->namespaces, entry.key);
+        if (entry.lsn > ns->mark && entry.lsn > ns->ended_mark)
+            ns->recovered_mark = entry.lsn;
+    }
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
@@ -550,6 +676,8 @@ int hf__link_load_cursors(struct hf *store)
         rc = load_cursor(store, snap, &store->namespaces.all[i]);
         hf__link_publish_cursor(link, &store->namespaces.all[i]);
     }
+    if (rc == 0)
+        rc = raise_mark_by_retained(store, snap);
     store->local->ops->snap_end(snap);
     return rc;
 }

@@ -174,6 +174,8 @@ static void take_applied(struct hf_link *link, struct hf_ns *ns, bool already)
     struct hf_lane_list *list = &link->lane_sends;
 
     ns->mark = list->sends[list->n - 1].entry.lsn;
+    if (!already && link->lane_request.log.last_id[0])
+        snprintf(ns->mark_id, sizeof(ns->mark_id), "%s", link->lane_request.log.last_id);
     hf__link_publish_cursor(link, ns);
     for (size_t i = 0; i < list->n; i++)
         settle_one(link, &list->sends[i], &link->lane_ops[i], !already);
@@ -221,6 +223,8 @@ static void take_mark(struct hf_link *link, struct hf_ns *ns, uint64_t mark)
     }
     if (parked) /* else the next request meets the strange mark again, and nothing that may be there goes twice */
         ns->mark = mark;
+    if (ns->mark == 0)
+        ns->mark_id[0] = '\0';
 }
 
 /* The operation at `bad` can never be applied: its unit is parked, the others go again. */

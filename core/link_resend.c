@@ -67,6 +67,20 @@ static bool is_above(const struct hf_resend *r, uint64_t lsn, int64_t made_ms)
 
 /* ---- retained entries ---- */
 
+/* Whether Redis still has it, nobody can know. */
+static int park_retained(struct hf_link *link, const struct hf_lane_entry *entry)
+{
+    struct hf_parking how = {
+        .in_doubt = true,
+        .from_retained = true,
+        .reason =
+            "Redis had acknowledged it; since then its mark is gone, and the change log does not go back so far"};
+
+    if (!hf__settle_may_park(link->store, 1))
+        return hf__fail(HF_EFULL, "the parked list is full: requeue or drop entries, or raise parked_max");
+    return hf__settle_park(link->store, entry, 1, &how) ? 0 : hf__fail(HF_ENOMEM, "out of memory: a parked entry");
+}
+
 /* A lane entry goes back to its lane, under its own LSN: the mark says that Redis does not have it. A delete of a key that
  * is not there now is made again. */
 static int take_retained(struct hf_link *link, const struct hf_lane_entry *entry)
@@ -79,6 +93,8 @@ static int take_retained(struct hf_link *link, const struct hf_lane_entry *entry
         return 0;
     if (!plain && entry->lsn <= r->mark)
         return 0;
+    if (r->in_doubt)
+        return plain ? 0 : park_retained(link, entry);
     if (plain)
         return is_above(r, entry->lsn, entry->made_ms)
                    ? hf__write_again(link->store, entry->key, HF_ENTRY_RESEND, entry->made_ms)
@@ -168,7 +184,7 @@ static int resend_retained(struct hf_link *link)
 {
     struct hf_bytes bytes = {0};
     struct hf_lane_entry entry;
-    int rc = link->resend.retained_from == 0 ? park_forgotten(link) : 0;
+    int rc = link->resend.retained_from == 0 && !link->resend.in_doubt ? park_forgotten(link) : 0;
 
     for (unsigned i = 0; i < KEYS_A_TURN && rc == 0; i++) {
         rc = next_retained(link, &entry, &bytes);
@@ -179,6 +195,7 @@ static int resend_retained(struct hf_link *link)
     if (rc != HF_NOT_FOUND)
         return rc;
     link->resend.retained_done = true;
+    link->resend.copies_done = link->resend.in_doubt; /* they are compared */
     return 0;
 }
 

@@ -119,6 +119,7 @@ struct hf_cursor {
     char epoch[33];
     char log_id[HF_STREAM_ID_MAX];
     uint64_t mark, ended_mark;
+    char mark_id[HF_STREAM_ID_MAX];
 };
 
 /* Keys held here that the change log or a push names: their copies are fetched again, one at a time. */
@@ -142,6 +143,7 @@ struct hf_resend {
     uint64_t above_lsn;     /* a rollback: what we wrote after this ... */
     int64_t above_made_ms;  /* ... or, when no entry of ours has survived, made since then; 0: by LSN */
     uint64_t mark;          /* the lane's, as it was found; at least the last of an epoch before */
+    bool in_doubt;          /* nobody can know what came after the mark: it is parked, and nothing is sent again */
     uint64_t ticket;        /* of the checkpoint that is awaited */
     uint64_t retained_from; /* cursor */
     struct hf_buf after;    /* cursor: the last key looked at */
@@ -178,6 +180,7 @@ struct hf_sweep {
 enum hf_catch_up {
     HF_CATCH_UP_SERVER = 0, /* once: is it the same life of the same server? */
     HF_CATCH_UP_EPOCH,      /* from here to RESEND: for each namespace */
+    HF_CATCH_UP_MARK,       /* it is gone: has Redis lost what it covered? */
     HF_CATCH_UP_LOG,
     HF_CATCH_UP_RESEND,
     HF_CATCH_UP_ROWS
@@ -245,8 +248,10 @@ struct hf_link {
     struct hf_shared_facts facts;
     enum hf_server_life life;  /* against that */
     enum hf_evidence evidence; /* of the namespace that is caught up with */
-    uint64_t surviving_lsn;    /* after a rollback: the last LSN of ours in the log; 0: none ... */
-    int64_t surviving_ms;      /* ... then, what was made since this time is sent again; timeline */
+    uint64_t sought_lsn;       /* of the mark that is gone: does the log name it? */
+    bool sought_found;
+    uint64_t surviving_lsn; /* after a rollback: the last LSN of ours in the log; 0: none ... */
+    int64_t surviving_ms;   /* ... then, what was made since this time is sent again; timeline */
     struct hf_resend resend;
     size_t ns_index;
     uint64_t checkpoint_ticket;

@@ -30,7 +30,9 @@ struct hf_ns {
     bool log_unread;               /* others may have written to the log since: our own ids do not move log_id on */
     int64_t log_due_ms;            /* not read before this, while online: timeline */
     struct hf_buf log_key, mark_key;
-    uint64_t mark;           /* the last LSN of our lane that Redis holds */
+    uint64_t mark; /* the last LSN of our lane that Redis holds */
+    char mark_id
+        [HF_STREAM_ID_MAX];  /* an entry of the change log that stands there since the mark does; "": not known */
     uint64_t recovered_mark; /* ... or had acknowledged, as the journal says; 0 after the first catch-up */
     uint64_t
         ended_mark; /* the last mark of an epoch before this: what it covers is in the values, and never sent again */

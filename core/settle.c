@@ -294,7 +294,9 @@ static int copy_parked(struct hf_settled_more *more, const struct hf_lane_entry 
 static bool make_parked(struct hf_settled *settled, const struct hf_lane_entry *entry, const struct hf_parking *how)
 {
     settled->lsn = entry->lsn;
-    settled->what = HF_LEFT_PARKED | (how->from_lane ? HF_LEFT_LANE : HF_LEFT_ROW);
+    settled->what = HF_LEFT_PARKED | (how->from_lane       ? HF_LEFT_LANE
+                                      : how->from_retained ? HF_LEFT_FORGET
+                                                           : HF_LEFT_ROW);
     settled->more = calloc(1, sizeof(*settled->more));
     return settled->more && copy_parked(settled->more, entry, how->in_doubt, how->reason) == 0 &&
            hf__buf_copy(entry->key, &settled->key) == 0;
@@ -320,6 +322,13 @@ static bool park_all(struct hf *store, const struct hf_settled *settled, size_t 
     return reserved;
 }
 
+static mark_fn *mark_of(const struct hf_parking *how)
+{
+    if (how->from_retained)
+        return look_only;
+    return how->from_lane ? mark_parked_exactly : mark_parked;
+}
+
 bool hf__settle_park(struct hf *store, const struct hf_lane_entry *entries, size_t n, const struct hf_parking *how)
 {
     struct hf_settled *settled = calloc(n, sizeof(*settled));
@@ -327,7 +336,7 @@ bool hf__settle_park(struct hf *store, const struct hf_lane_entry *entries, size
 
     for (size_t i = 0; i < n && done; i++)
         done = make_parked(&settled[i], &entries[i], how);
-    done = done && park_all(store, settled, n, how->from_lane ? mark_parked_exactly : mark_parked);
+    done = done && park_all(store, settled, n, mark_of(how));
     for (size_t i = 0; i < n && settled && !done; i++)
         hf__settled_release(&settled[i]);
     free(settled);

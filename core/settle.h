@@ -26,6 +26,7 @@ void hf__settle_retain_delete(struct hf *store, struct hf_slice key, uint64_t ls
  * nothing was marked, and they stay pending. Ask first whether the list has room for so many. */
 struct hf_parking {
     bool in_doubt, from_lane;
+    bool from_retained; /* instead: it was acknowledged, and is no longer retained */
     const char *reason;
 };
 bool hf__settle_park(struct hf *store, const struct hf_lane_entry *entries, size_t n, const struct hf_parking *how);

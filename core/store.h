@@ -47,6 +47,7 @@ enum {
     HF_LEFT_FOREIGN = 32,   /* note more->foreign in the key's row */
     HF_LEFT_RETAIN = 64,    /* keep more->retained in case Redis is rolled back */
     HF_LEFT_RELANE = 128,   /* more->retained is owed again */
+    HF_LEFT_FORGET = 512,   /* remove the retained entry of this LSN */
     HF_LEFT_GAP = 256,      /* the key was compared: remove its gap */
     HF_LEFT_UNPARK = 1024,  /* take the parked entry `listed` off its list */
     HF_LEFT_RESOLVE = 2048, /* take the conflict `listed` off the log */

@@ -109,11 +109,11 @@ hf_mutant(13_a_loss_is_forgotten_with_the_connection unit/test_link_histories.c 
 hf_mutant(13_what_the_journal_says_was_acknowledged_is_forgotten unit/test_link.c *increment_in_the_journal* core/recovered.c
           "if (v->lsn > ns->recovered_mark)" "if (false)")
 hf_mutant(13_a_copy_to_be_fetched_keeps_the_mark unit/test_link.c *a_rollback_is_found_after* core/link_catchup.c
-          "if (strcmp(cursor->epoch, ns->epoch) == 0) /*" "if (refreshed) /*")
+          "if (strcmp(cursor->epoch, ns->epoch) == 0) { /*" "if (refreshed) { /*")
 hf_mutant(13_a_mark_that_is_gone_is_believed_after_a_rollback unit/test_link_histories.c *13_a_rollback_to_before* core/link_catchup.c
-          "    ns->mark = link->epoch.mark;\n" "")
+          "    take_mark(ns, &link->epoch);\n    ns->losing" "    ns->losing")
 hf_mutant(13_marks_of_an_earlier_epoch_are_forgotten unit/test_link_histories.c *13_what_an_earlier* core/link_catchup.c
-          "    if (!same && ns->mark > ns->ended_mark)" "    if (false)")
+          "    if (!same && ns->epoch[0] && known_mark(ns) > ns->ended_mark)" "    if (false)")
 hf_mutant(13_a_replica_is_a_master integration/test_reconcile_histories.c *13_nothing_is_replayed* core/link.c
           "if (!hello->master)" "if (false)")
 hf_mutant(15_no_noloop integration/test_tracking.c *own_changes_are_silent* backends/redis/tracking.c
@@ -294,3 +294,9 @@ hf_mutant(no_wait_a_write_passes_a_decision unit/test_no_wait.c *a_write_does_no
           "    else if (hf__intent_is_out(" "    else if (false && hf__intent_is_out(")
 hf_mutant(13_the_log_settles_a_part_of_a_batch unit/test_link_histories.c *13_a_batch_that_the_log* core/settle.c
           "return !(v->flags & HF_ENTRY_LANE) && mark_settled(" "return mark_settled(")
+hf_mutant(13_a_mark_that_is_gone_says_nothing unit/test_link.c *to_before_our_first_increment* core/link_catchup.c
+          "epoch->mark == 0 && known.mark != 0" "false")
+hf_mutant(13_a_mark_that_is_gone_is_a_rollback unit/test_link.c *mark_that_is_gone_alone* core/link_catchup.c
+          "link->sought_found || (by_id && !page->gap)" "false")
+hf_mutant(13_what_nobody_can_know_is_guessed unit/test_link.c *what_a_mark_covered* core/link_catchup.c
+          "page->gap || !whole" "false")

@@ -682,6 +682,77 @@ static void test_link__a_rollback_is_found_after_a_crash_while_a_copy_was_fetche
     close_store(f);
 }
 
+/* The older copy has no mark of ours at all, and others have written to its log. Which place in the log is known here, a copy
+ * that is still to be fetched has kept back. */
+static void test_link__a_rollback_to_before_our_first_increment_is_found_after_a_crash(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "v");
+    put(f->store, "n", "0");
+    asked = fake_redis_asked(FAKE_FETCH);
+    fake_redis_freeze(FAKE_FETCH);
+    fake_redis_foreign_set("k", "theirs", 0);
+    wait_asked(FAKE_FETCH, asked + 1);
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    incr(f->store, "n");
+    assert_ok(hf_checkpoint(f->store));
+    crash(f);
+
+    fake_redis_thaw(FAKE_FETCH);
+    fake_redis_restore();
+    for (int i = 0; i < 8; i++)
+        fake_redis_other_node("other", "theirs", 0, 0);
+    fake_redis_set_away(false);
+    open_dir(f, f->copy);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "2");
+    assert_int_equal(status_of(f->store).in_doubt, 0);
+    close_store(f);
+}
+
+/* Somebody takes the mark away, while Redis has what it covers; `n_left` entries of the log stay. */
+static void lose_the_mark(struct fixture *f, size_t n_left, const char *after, unsigned in_doubt)
+{
+    char mark[64];
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    incr(f->store, "n");
+    incr(f->store, "n");
+    snprintf(mark, sizeof(mark), "_hf::mark:%s", status_of(f->store).node);
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    fake_redis_foreign_set(mark, "0", 0);
+    for (int i = 0; i < 8; i++)
+        fake_redis_other_node("other", "theirs", 0, 0);
+    fake_redis_trim_log(n_left);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "2");
+    incr(f->store, "n");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    assert_redis_holds("n", after);
+    assert_int_equal(status_of(f->store).in_doubt, in_doubt);
+    close_store(f);
+}
+
+static void test_link__a_mark_that_is_gone_alone_is_no_rollback(void **state)
+{
+    lose_the_mark(*state, 100, "3", 0);
+}
+
+static void test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed(void **state)
+{
+    lose_the_mark(*state, 4, "3", 2);
+}
+
 static void test_link__lane_entries_of_a_store_that_never_met_redis_are_applied(void **state)
 {
     struct fixture *f = *state;
@@ -889,6 +960,9 @@ int main(void)
         TEST(test_link__a_lane_entry_sent_before_a_crash_is_in_doubt_without_the_mark),
         TEST(test_link__a_rollback_is_found_after_a_crash_while_a_copy_was_fetched),
         TEST(test_link__an_increment_in_the_journal_that_redis_has_lost_is_sent_again),
+        TEST(test_link__a_rollback_to_before_our_first_increment_is_found_after_a_crash),
+        TEST(test_link__a_mark_that_is_gone_alone_is_no_rollback),
+        TEST(test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed),
         TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
         TEST(test_link__a_reader_says_that_a_row_is_pending),
