@@ -323,9 +323,8 @@ static int know_as_before(struct hf_link *link, struct hf_ns *ns)
 static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoch)
 {
     struct hf_ns *ns = current_ns(link);
-    struct hf_history known = {.epoch = ns->epoch,
-                               .log_id = ns->with_log ? ns->log_id : "",
-                               .mark = ns->mark > ns->recovered_mark ? ns->mark : ns->recovered_mark};
+    struct hf_history known = {
+        .epoch = ns->epoch, .log_id = ns->with_log ? ns->log_id : "", .mark = hf__ns_known_mark(ns)};
     struct hf_history found = {.epoch = epoch->epoch, .log_id = epoch->log_last_id, .mark = epoch->mark};
 
     link->evidence = hf__evidence(&known, &found, epoch->log_missing, link->life);
@@ -456,7 +455,7 @@ void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns)
     struct hf_cursor *cursor = &link->published[ns - link->store->namespaces.all];
     bool refreshed = hf__refresh_is_done(link); /* otherwise a crash must find the log where these keys are named */
 
-    /* until the records of a loss are made, the next connection must find it again */
+    /* Until the records of a loss are made, the next connection must find it again. */
     if (ns->losing || atomic_load(&ns->adopt))
         return;
     pthread_mutex_lock(&link->mutex);

@@ -348,9 +348,9 @@ void hf__sweep_release(struct hf_link *link);
 
 /* link_copies.c */
 void hf__link_distrust_copies(struct hf_link *link); /* the link is lost, or all may have been changed */
-void hf__link_distrust_namespace(
-    struct hf_ns *ns);                     /* its copies are to be compared before they are believed again */
-void hf__link_swept(struct hf_link *link); /* all copies are compared */
+/* Its copies are to be compared before they are believed again. */
+void hf__link_distrust_namespace(struct hf_ns *ns);
+void hf__link_swept(struct hf_link *link);                                   /* all copies are compared */
 void hf__link_invalidated(void *ctx, const struct hf_slice *keys, size_t n); /* of the transport's handler */
 bool hf__link_read_log(struct hf_link *link); /* while online, if it is time: true when a request went out */
 
