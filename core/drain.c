@@ -250,7 +250,7 @@ static int write_row(struct hf *store, struct hf_local_txn *txn, const struct hf
     return 0;
 }
 
-uint8_t hf__lane_op(const struct hf_version *v)
+static uint8_t lane_op(const struct hf_version *v)
 {
     switch (v->op) {
     case HF_ENTRY_DELETE: return HF_LANE_DELETE;
@@ -259,6 +259,20 @@ uint8_t hf__lane_op(const struct hf_version *v)
     case HF_ENTRY_INCR: return HF_LANE_INCR;
     default: return HF_LANE_SET;
     }
+}
+
+struct hf_lane_entry hf__lane_entry(struct hf_slice key, const struct hf_version *v)
+{
+    return (struct hf_lane_entry){
+        .lsn = v->lsn,
+        .op = lane_op(v),
+        .flags = v->flags & HF_ENTRY_MORE ? HF_LANE_MORE : 0,
+        .delta = v->delta,
+        .made_ms = v->made_ms,
+        .deadline_ms = v->deadline_ms,
+        .key = key,
+        .value = v->op == HF_ENTRY_SET ? v->value : hf__slice(NULL, 0),
+    };
 }
 
 /* Nothing else is known of what the shared tier may hold: it was not decided here, not lost there, and not sent yet. */
@@ -317,17 +331,10 @@ static int write_lane(struct hf_local_txn *txn, const struct hf_local_ops *ops, 
     int rc = 0;
 
     for (const struct hf_version *v = d->head; v && v != d->base && rc == 0; v = v->older) {
-        struct hf_lane_entry entry = {
-            .lsn = v->lsn,
-            .op = hf__lane_op(v),
-            .flags = (uint8_t)((v->flags & HF_ENTRY_MORE ? HF_LANE_MORE : 0) |
-                               (atomic_load(&v->sent) ? HF_LANE_SENT : 0)),
-            .delta = v->delta,
-            .made_ms = v->made_ms,
-            .deadline_ms = v->deadline_ms,
-            .key = d->key,
-            .value = v->op == HF_ENTRY_SET ? v->value : hf__slice(NULL, 0),
-        };
+        struct hf_lane_entry entry = hf__lane_entry(d->key, v);
+
+        if (atomic_load(&v->sent))
+            entry.flags |= HF_LANE_SENT;
         if (takes_base(v, first))
             entry.base = *base;
         if ((v->flags & HF_ENTRY_LANE) && !hf__version_is_settled(v))

@@ -4,8 +4,8 @@
 
 #include "store.h"
 
-/* What a version of the overlay is as a lane entry (enum hf_lane_op). */
-uint8_t hf__lane_op(const struct hf_version *v);
+/* What a version of the overlay is as a lane entry, whether it was sent or not; borrowed from both. */
+struct hf_lane_entry hf__lane_entry(struct hf_slice key, const struct hf_version *v);
 
 /* Say of the key's record, if it is not newer than `lsn`, whether Redis lacks it although nothing is owed. */
 int hf__record_mark(const struct hf_local_ops *ops, struct hf_local_txn *txn, struct hf_slice key, uint64_t lsn,

@@ -130,22 +130,32 @@ static bool is_of(const struct hf_link *link, struct hf_slice key)
     return hf__ns_of(&link->store->namespaces, key) == link->resend.ns;
 }
 
+/* The first entry of the namespace's lane behind `*lsn`, which moves on to it; with the flag where it may have been sent. */
+static int next_stored(struct hf_link *link, struct hf_local_snap *snap, uint64_t *lsn,
+                       struct hf_lane_entry *ret_entry)
+{
+    int rc;
+
+    do {
+        rc = link->store->local->ops->lane_next(snap, *lsn + 1, ret_entry);
+        if (rc == 0)
+            *lsn = ret_entry->lsn;
+    } while (rc == 0 && !is_of(link, ret_entry->key));
+    if (rc == 0 && *lsn <= link->maybe_sent_lsn)
+        ret_entry->flags |= HF_LANE_SENT;
+    return rc;
+}
+
 /* What the mark covers is there already. */
 static int sum_up_stored(struct hf_link *link, struct hf_local_snap *snap)
 {
-    const struct hf_local_ops *ops = link->store->local->ops;
+    uint64_t lsn = link->resend.ns->mark;
     struct hf_lane_entry entry;
-    uint64_t from = link->resend.ns->mark + 1;
     int rc = 0;
 
     while (rc == 0) {
-        rc = ops->lane_next(snap, from, &entry);
-        if (rc != 0)
-            break;
-        from = entry.lsn + 1;
-        if (entry.lsn <= link->maybe_sent_lsn)
-            entry.flags |= HF_LANE_SENT;
-        if (is_of(link, entry.key))
+        rc = next_stored(link, snap, &lsn, &entry);
+        if (rc == 0)
             rc = sum_up(link->resend.before, &entry);
     }
     return rc == HF_NOT_FOUND ? 0 : rc;
@@ -157,12 +167,8 @@ static int sum_up_node(struct hf_link *link, const struct hf_look *look, const s
     int rc = 0;
 
     for (const struct hf_version *v = hf__node_visible(node, look->visible_lsn); v && rc == 0; v = v->older) {
-        struct hf_lane_entry entry = {.lsn = v->lsn,
-                                      .op = hf__lane_op(v),
-                                      .delta = v->op == HF_ENTRY_INCR ? v->delta : 0,
-                                      .made_ms = v->made_ms,
-                                      .deadline_ms = v->deadline_ms,
-                                      .key = node->key};
+        struct hf_lane_entry entry = hf__lane_entry(node->key, v);
+
         if ((v->flags & HF_ENTRY_LANE) && v->lsn > covered_lsn && !hf__version_is_settled(v))
             rc = sum_up(link->resend.before, &entry);
     }
@@ -371,7 +377,6 @@ static int add_to_unit(struct hf_link *link, struct unit *unit, const struct hf_
 {
     struct hf_before *b = link->resend.before;
     const struct hf_note *note = hf__notes_find(&b->places, entry->key);
-    bool sent = (entry->flags & HF_LANE_SENT) || entry->lsn <= link->maybe_sent_lsn;
     size_t capacity = unit->capacity ? 2 * unit->capacity : 16;
     struct hf_lane_entry *grown = unit->entries;
 
@@ -383,7 +388,8 @@ static int add_to_unit(struct hf_link *link, struct unit *unit, const struct hf_
         unit->capacity = capacity;
     unit->entries = grown;
     unit->entries[unit->n++] = *entry;
-    unit->in_doubt |= sent && entry->op == HF_LANE_INCR && note && b->all[note->number - 1].theirs;
+    unit->in_doubt |=
+        (entry->flags & HF_LANE_SENT) && entry->op == HF_LANE_INCR && note && b->all[note->number - 1].theirs;
     return 0;
 }
 
@@ -403,7 +409,7 @@ static int end_unit(struct hf_link *link, struct unit *unit)
 static int park_what_may_count_twice(struct hf_link *link)
 {
     const struct hf_local_ops *ops = link->store->local->ops;
-    uint64_t from = link->resend.ns->mark + 1;
+    uint64_t lsn = link->resend.ns->mark;
     struct unit unit = {0};
     struct hf_lane_entry entry;
     struct hf_local_snap *snap;
@@ -412,11 +418,8 @@ static int park_what_may_count_twice(struct hf_link *link)
     if (rc != 0)
         return rc;
     while (rc == 0) {
-        rc = ops->lane_next(snap, from, &entry);
-        if (rc != 0)
-            break;
-        from = entry.lsn + 1;
-        if (is_of(link, entry.key))
+        rc = next_stored(link, snap, &lsn, &entry);
+        if (rc == 0)
             rc = add_to_unit(link, &unit, &entry);
         if (rc == 0 && !(entry.flags & HF_LANE_MORE))
             rc = end_unit(link, &unit);

@@ -19,11 +19,6 @@ static struct hf_ns *current_ns(struct hf_link *link)
     return &link->store->namespaces.all[link->ns_index];
 }
 
-static uint64_t known_mark(const struct hf_ns *ns)
-{
-    return ns->mark > ns->recovered_mark ? ns->mark : ns->recovered_mark;
-}
-
 void hf__link_restart_catch_up(struct hf_link *link)
 {
     link->catch_up = HF_CATCH_UP_SERVER;
@@ -278,8 +273,8 @@ static int take_epoch(struct hf_ns *ns, const struct hf_shared_epoch *epoch)
 
     /* Redis's own word on the mark holds, but for one that is gone while its history is there: then the known one stays,
      * the script refuses, and entries that may have been applied become in doubt. */
-    if (!same && ns->epoch[0] && known_mark(ns) > ns->ended_mark)
-        ns->ended_mark = known_mark(ns);
+    if (!same && ns->epoch[0] && hf__ns_known_mark(ns) > ns->ended_mark)
+        ns->ended_mark = hf__ns_known_mark(ns);
     if (epoch->mark != 0 || !same)
         take_mark(ns, epoch);
     ns->fresh = !same;
@@ -370,7 +365,7 @@ static void look_for_mark(struct hf_link *link)
         return;
     }
     link->catch_up = HF_CATCH_UP_MARK;
-    link->sought_lsn = known_mark(ns);
+    link->sought_lsn = hf__ns_known_mark(ns);
     link->sought_found = false;
     link->page = (struct hf_shared_log_page){0};
     snprintf(link->page.after_id, sizeof(link->page.after_id), "%s", ns->mark_id[0] ? ns->mark_id : ns->log_id);
@@ -423,7 +418,7 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
 {
     struct hf_ns *ns = current_ns(link);
     struct hf_history known = {
-        .epoch = ns->epoch, .log_id = ns->with_log ? newest_id(ns) : "", .mark = known_mark(ns)};
+        .epoch = ns->epoch, .log_id = ns->with_log ? newest_id(ns) : "", .mark = hf__ns_known_mark(ns)};
     struct hf_history found = {.epoch = epoch->epoch, .log_id = epoch->log_last_id, .mark = epoch->mark};
 
     link->evidence = hf__evidence(&known, &found, epoch->log_missing, link->life);
@@ -555,7 +550,7 @@ void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns)
     struct hf_cursor *cursor = &link->published[ns - link->store->namespaces.all];
     bool refreshed = hf__refresh_is_done(link); /* otherwise a crash must find the log where these keys are named */
 
-    /* until the records of a loss are made, the next connection must find it again */
+    /* Until the records of a loss are made, the next connection must find it again. */
     if (ns->losing || atomic_load(&ns->adopt))
         return;
     pthread_mutex_lock(&link->mutex);

@@ -461,22 +461,6 @@ static bool lane_full(const struct hf_link *link)
     return list->n >= (link->suspect_losses > 1 ? 1 : HF_LINK_LANE_MAX) || list->bytes >= HF_LINK_LANE_BYTES_MAX;
 }
 
-static struct hf_lane_entry live_entry(const struct hf_live *live)
-{
-    const struct hf_version *v = live->version;
-
-    return (struct hf_lane_entry){
-        .lsn = v->lsn,
-        .op = hf__lane_op(v),
-        .flags = v->flags & HF_ENTRY_MORE ? HF_LANE_MORE : 0,
-        .delta = v->delta,
-        .made_ms = v->made_ms,
-        .deadline_ms = v->deadline_ms,
-        .key = live->key,
-        .value = v->op == HF_ENTRY_SET ? v->value : hf__slice(NULL, 0),
-    };
-}
-
 /* The first live lane entry that may be sent: what is not idempotent is never sent before it is durable. Entries
  * that were settled by the lane's stored part meanwhile are finished here. NULL: none, or not yet. */
 static struct hf_live *sendable_head(struct hf_link *link)
@@ -505,7 +489,7 @@ bool hf__link_send_live_lane(struct hf_link *link)
             break;
         ns = live->ns;
         s->live = hf__live_pop(link, &link->lane);
-        s->entry = live_entry(s->live);
+        s->entry = hf__lane_entry(s->live->key, s->live->version);
         link->lane_sends.bytes += s->entry.key.len + s->entry.value.len;
     }
     return link->lane_sends.n > 0 && hf__lane_send(link);

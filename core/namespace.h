@@ -45,6 +45,12 @@ struct hf_ns {
     _Atomic bool verified;       /* every copy is what Redis holds, as far as it tells us; any thread */
 };
 
+/* The last LSN of our lane that Redis has acknowledged, as far as is known. */
+static inline uint64_t hf__ns_known_mark(const struct hf_ns *ns)
+{
+    return ns->mark > ns->recovered_mark ? ns->mark : ns->recovered_mark;
+}
+
 struct hf_ns_table {
     struct hf_ns *all; /* longest prefix first; the last one is "" */
     size_t n;

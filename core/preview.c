@@ -74,7 +74,7 @@ static void copy_cursors(void *ctx, struct hf_link *link)
         memcpy(p->epoch, p->ns->epoch, sizeof(p->epoch));
         memcpy(p->log_id, p->ns->log_id, sizeof(p->log_id));
         p->mark = p->ns->mark;
-        p->known_mark = p->mark > p->ns->recovered_mark ? p->mark : p->ns->recovered_mark;
+        p->known_mark = hf__ns_known_mark(p->ns);
         p->fresh = p->ns->fresh;
     }
     copy_notes(b->run, &link->notes);

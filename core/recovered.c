@@ -34,14 +34,7 @@ int hf__recovered_entry(void *ctx, const struct hf_entry *entry)
 static void note_acknowledged(struct hf *store, struct hf_slice key, const struct hf_version *v)
 {
     struct hf_ns *ns = hf__ns_of(&store->namespaces, key);
-    struct hf_lane_entry entry = {.lsn = v->lsn,
-                                  .op = hf__lane_op(v),
-                                  .flags = v->flags & HF_ENTRY_MORE ? HF_LANE_MORE : 0,
-                                  .delta = v->delta,
-                                  .made_ms = v->made_ms,
-                                  .deadline_ms = v->deadline_ms,
-                                  .key = key,
-                                  .value = v->op == HF_ENTRY_SET ? v->value : hf__slice(NULL, 0)};
+    struct hf_lane_entry entry = hf__lane_entry(key, v);
 
     if (store->read_only || !(v->flags & HF_ENTRY_LANE))
         return;

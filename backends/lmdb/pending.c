@@ -66,7 +66,7 @@ static struct hf_slice place_slice(const struct place *place)
     return hf__slice(place->bytes, sizeof(place->bytes));
 }
 
-/* The first place at `from_lsn` or behind it. */
+/* The first place at `from_lsn` or behind it. Of a damaged one the LSN is told all the same. */
 static int next_place(struct hf_local_snap *snap, uint64_t from_lsn, struct place *ret_place)
 {
     struct hf_slice order;
@@ -80,9 +80,9 @@ static int next_place(struct hf_local_snap *snap, uint64_t from_lsn, struct plac
                         order.len);
     if (rc != 0)
         return rc;
+    memcpy(ret_place->bytes, order.data, order.len);
     if (!hf__lmdb_sealed(order, stored))
         return hf__fail(HF_ECORRUPT, "a place in the order of the local tier's pending table is damaged");
-    memcpy(ret_place->bytes, order.data, order.len);
     return hf__lmdb_ref_parse(
         hf__slice((const uint8_t *)stored.data + HF__LMDB_SEAL_BYTES, stored.len - HF__LMDB_SEAL_BYTES),
         &ret_place->ref);
@@ -106,17 +106,36 @@ static int row_of_place(struct hf_local_snap *snap, const struct place *place, s
     return rc == 0 && ret_row->first_lsn != hf__get64be(place->bytes) ? HF_NOT_FOUND : rc;
 }
 
-/* The place at `from_lsn` or behind it is removed if it was left behind; HF_NOT_FOUND: there is none. */
+static int count_left_behind(struct hf_local_txn *txn, size_t *ret_rows, size_t *ret_left)
+{
+    MDB_stat rows;
+    MDB_stat places;
+    int rc = hf__lmdb_table_stat(&txn->snap, HF__LMDB_PENDING, &rows);
+
+    if (rc == 0)
+        rc = hf__lmdb_table_stat(&txn->snap, HF__LMDB_PENDING_ORDER, &places);
+    if (rc != 0)
+        return rc;
+    *ret_rows = rows.ms_entries;
+    *ret_left = places.ms_entries > rows.ms_entries ? places.ms_entries - rows.ms_entries : 0;
+    return 0;
+}
+
+/* The place at `from_lsn` or behind it is removed if it was left behind; HF_NOT_FOUND: there is none. What is damaged stays, and
+ * counts: who reads it will say so. */
 static int tidy_place(struct hf_local_txn *txn, uint64_t from_lsn, struct place *ret_place, bool *ret_counts)
 {
     struct hf_pending_row row;
     int rc = next_place(&txn->snap, from_lsn, ret_place);
 
-    if (rc != 0)
-        return rc;
-    rc = row_of_place(&txn->snap, ret_place, &row);
-    *ret_counts = rc != HF_NOT_FOUND; /* one that is damaged, too: who reads it will say so */
-    return rc == HF_NOT_FOUND ? hf__lmdb_del(txn, HF__LMDB_PENDING_ORDER, place_slice(ret_place)) : 0;
+    *ret_counts = true;
+    if (rc == 0) {
+        rc = row_of_place(&txn->snap, ret_place, &row);
+        *ret_counts = rc != HF_NOT_FOUND;
+        if (rc == HF_NOT_FOUND)
+            rc = hf__lmdb_del(txn, HF__LMDB_PENDING_ORDER, place_slice(ret_place));
+    }
+    return rc == HF_ECORRUPT ? 0 : rc;
 }
 
 /* Go on where the last new row stopped. */
@@ -124,10 +143,11 @@ static int tidy_some(struct hf_local_txn *txn)
 {
     struct hf__lmdb_tier *tier = txn->snap.tier;
     struct place place;
+    size_t rows, left;
     bool counts;
-    int rc = 0;
+    int rc = count_left_behind(txn, &rows, &left);
 
-    for (int i = 0; i < TIDY_PLACES && rc == 0; i++) {
+    for (int i = 0; i < TIDY_PLACES && rc == 0 && left > 0; i++) {
         rc = tidy_place(txn, tier->tidy_lsn, &place, &counts);
         tier->tidy_lsn = rc == 0 ? hf__get64be(place.bytes) + 1 : 0;
     }
@@ -137,16 +157,13 @@ static int tidy_some(struct hf_local_txn *txn)
 int hf__lmdb_pending_tidy(struct hf_local_txn *txn)
 {
     struct place place;
+    size_t rows, left;
     bool counts = false;
-    MDB_stat rows;
-    MDB_stat places;
-    int rc = hf__lmdb_table_stat(&txn->snap, HF__LMDB_PENDING, &rows);
+    int rc = count_left_behind(txn, &rows, &left);
 
-    if (rc == 0)
-        rc = hf__lmdb_table_stat(&txn->snap, HF__LMDB_PENDING_ORDER, &places);
-    if (rc != 0 || places.ms_entries == 0)
+    if (rc != 0 || left == 0)
         return rc;
-    if (rows.ms_entries == 0)
+    if (rows == 0)
         return hf__lmdb_empty(txn, HF__LMDB_PENDING_ORDER);
     while (rc == 0 && !counts)
         rc = tidy_place(txn, 0, &place, &counts);
@@ -204,12 +221,13 @@ static int check_row(const struct hf_pending_row *row)
 static int check_place(struct hf_local_snap *snap, uint64_t first_lsn)
 {
     struct hf_pending_row row;
-    int rc = hf__lmdb_pending_next(snap, first_lsn, &row);
+    struct place place;
+    int rc = next_place(snap, first_lsn, &place);
 
-    if (rc == 0 && row.first_lsn == first_lsn)
+    if (rc == 0 && hf__get64be(place.bytes) == first_lsn && row_of_place(snap, &place, &row) == 0)
         return hf__fail(HF_EINVAL, "local tier: another pending row already begins with LSN %llu",
                         (unsigned long long)first_lsn);
-    return rc < 0 ? rc : 0;
+    return rc < 0 && rc != HF_ECORRUPT ? rc : 0;
 }
 
 /* A new row takes a place in the order that no other has. */

@@ -737,8 +737,8 @@ HF_API int hf_preview(struct hf *store, int (*each)(void *ctx, const struct hf_p
 struct hf_loss {
     struct hf_slice prefix; /* of the namespace; borrowed from the store */
     const char *found;      /* "Redis was flushed", ...; a constant */
-    enum hf_loss_policy
-        policy; /* what would be done; HF_LOSS_BY_EVIDENCE: send again what came after the older copy */
+    /* What would be done; HF_LOSS_BY_EVIDENCE: send again what came after the older copy. */
+    enum hf_loss_policy policy;
 };
 /* Look at epochs and marks, and tell each loss. What the change logs alone would tell is not told. As hf_preview. */
 HF_API int hf_preview_losses(struct hf *store, int (*each)(void *ctx, const struct hf_loss *loss), void *ctx);

@@ -1271,16 +1271,32 @@ static void test_locks__what_is_safe_falls_and_ends_before_redis_lets_go(void **
 struct holder {
     pthread_t thread;
     struct hf_lock *lock;
-    int after_ms;
+    const struct redis_server *redis;
+    long long scripts; /* that Redis had run when the other began to ask */
+    bool was_asked;
     int64_t released_us;
 };
 
-static void *release_later(void *arg)
+static long long scripts_run(const struct redis_server *redis)
+{
+    return redis_server_number(
+        redis, "EVAL %s 0",
+        "return tonumber(string.match(redis.call('INFO', 'commandstats'), 'cmdstat_evalsha:calls=(%d+)'))");
+}
+
+static bool is_asked_again(void *ctx)
+{
+    const struct holder *h = ctx;
+
+    return scripts_run(h->redis) >= h->scripts + 2;
+}
+
+/* When the other has asked for it in vain, and waits. */
+static void *release_to_who_waits(void *arg)
 {
     struct holder *h = arg;
-    struct timespec ts = {.tv_nsec = h->after_ms * 1000000L};
 
-    nanosleep(&ts, NULL);
+    h->was_asked = wait_until(is_asked_again, h, BOUND_MS);
     h->released_us = now_us();
     (void)hf_lock_release(h->lock);
     return NULL;
@@ -1289,7 +1305,7 @@ static void *release_later(void *arg)
 static void test_locks__a_wait_ends_when_the_holder_lets_go_and_at_its_deadline(void **state)
 {
     struct fixture *f = *state;
-    struct holder holder = {.after_ms = 150};
+    struct holder holder = {.redis = &f->redis};
     struct hf_lock *lock;
     int64_t start;
 
@@ -1297,9 +1313,11 @@ static void test_locks__a_wait_ends_when_the_holder_lets_go_and_at_its_deadline(
     start = now_us();
     assert_code(HF_NOT_DONE, hf_lock_acquire(f->b, s_("lock"), 60000, 120, &lock));
     assert_in_range(now_us() - start, 120000, 120000 + 400000 * SLOWER);
-    assert_int_equal(pthread_create(&holder.thread, NULL, release_later, &holder), 0);
+    holder.scripts = scripts_run(&f->redis);
+    assert_int_equal(pthread_create(&holder.thread, NULL, release_to_who_waits, &holder), 0);
     assert_ok(hf_lock_acquire(f->b, s_("lock"), 60000, BOUND_MS, &lock));
     pthread_join(holder.thread, NULL);
+    assert_true(holder.was_asked);
     assert_in_range(now_us() - holder.released_us, 0, 400000 * SLOWER);
     assert_ok(hf_lock_extend(lock, 80)); /* and when it dies, well before the next long pause */
     start = now_us();

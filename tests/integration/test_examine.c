@@ -5,6 +5,7 @@
 #include "link_driver.h"
 #include "proxy.h"
 #include "redis_server.h"
+#include "scratch.h"
 
 #include <openssl/sha.h>
 #include <setjmp.h>
@@ -19,6 +20,7 @@
 #define NODE_B "fedcba9876543210fedcba9876543210"
 #define LOG "_hf:app::log:e"
 #define MIB (1024u * 1024)
+#define SOON_MS 10000
 #define FAR_MS INT64_C(4102444800000)
 
 /* ---- fixture: a server, and a tier connected to it ---- */
@@ -448,11 +450,23 @@ static void test_examine__misuse_is_refused(void **state)
 
 /* ---- watching ---- */
 
+struct gone {
+    struct redis_server *server;
+    const char *key;
+};
+
+static bool is_gone(void *ctx)
+{
+    struct gone *gone = ctx;
+
+    return redis_server_number(gone->server, "EXISTS %s", gone->key) == 0;
+}
+
 static void wait_gone(struct fixture *f, const char *key)
 {
-    for (int i = 0; i < 10000 && redis_server_number(&f->server, "EXISTS %s", key) != 0; i++)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    assert_int_equal(redis_server_number(&f->server, "EXISTS %s", key), 0);
+    struct gone gone = {&f->server, key};
+
+    assert_true(wait_until(is_gone, &gone, SOON_MS));
 }
 
 static void test_watch__what_another_did_since_keeps_the_whole_group_out(void **state)

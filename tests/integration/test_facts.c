@@ -77,36 +77,6 @@ static void open_as(struct fixture *f, const char *rule)
     open_store(f);
 }
 
-/* ---- asking ---- */
-
-struct facts_ask {
-    struct hf_ask ask; /* first */
-    struct hf_shared_facts facts;
-};
-
-static void facts_done(void *ctx, struct hf_shared_facts *facts)
-{
-    hf__ask_done(ctx, &facts->error);
-}
-
-static int send_facts(struct hf_ask *ask, struct hf_shared_tier *tier)
-{
-    struct facts_ask *a = (struct facts_ask *)ask;
-
-    return tier->ops->send_facts(tier, &a->facts);
-}
-
-static int ask_facts(struct hf *store, struct hf_shared_facts *ret_facts)
-{
-    struct facts_ask a = {.ask = {.send = send_facts}, .facts = {.done = facts_done}};
-    int rc;
-
-    a.facts.ctx = &a.ask;
-    rc = hf__link_ask(store, &a.ask);
-    *ret_facts = a.facts;
-    return rc;
-}
-
 /* ---- facts ---- */
 
 static void test_facts__of_a_plain_server(void **state)
@@ -116,7 +86,7 @@ static void test_facts__of_a_plain_server(void **state)
 
     start_redis(f, NULL);
     open_store(f);
-    assert_ok(ask_facts(f->store, &facts));
+    assert_ok(hf__ask_facts(f->store, &facts));
     assert_int_equal(facts.error.class, HF_SHARED_OK);
     assert_true(facts.version[0] >= '6');
     assert_true(facts.has_info);
@@ -162,7 +132,7 @@ static void test_facts__of_a_server_with_other_settings(void **state)
 
     start_redis(f, args);
     open_store(f);
-    assert_ok(ask_facts(f->store, &facts));
+    assert_ok(hf__ask_facts(f->store, &facts));
     assert_true(facts.has_info && facts.has_config);
     assert_int_equal(facts.max_memory_bytes, 100 << 20);
     assert_string_equal(facts.eviction_policy, "allkeys-lru");
@@ -198,7 +168,7 @@ static void test_facts__each_right_is_found_out_by_itself(void **state)
 
         redis_server_text(&f->redis, text, sizeof(text), users[i].rule);
         assert_string_equal(text, "OK");
-        assert_ok(ask_facts(f->store, &facts));
+        assert_ok(hf__ask_facts(f->store, &facts));
         if (facts.may_run_scripts != users[i].scripts || facts.may_read_info != users[i].info ||
             facts.may_read_config != users[i].config || facts.may_track != users[i].track)
             fail_msg("%s: scripts %d, info %d, config %d, tracking %d", users[i].rule, facts.may_run_scripts,
@@ -227,7 +197,7 @@ static void test_facts__replicas_are_counted(void **state)
     assert_string_equal(text, "OK");
     assert_int_equal(redis_server_number(&f->redis, "WAIT 1 %d", BOUND_MS), 1);
     open_store(f);
-    assert_ok(ask_facts(f->store, &facts));
+    assert_ok(hf__ask_facts(f->store, &facts));
     assert_string_equal(facts.role, "master");
     assert_int_equal(facts.connected_replicas, 1);
 }
@@ -240,7 +210,7 @@ static void test_ask__without_a_shared_tier_nobody_is_there(void **state)
     struct hf_shared_facts facts;
 
     assert_ok(hf_open(f->scratch.store, NULL, &f->store));
-    assert_code(HF_EOFFLINE, ask_facts(f->store, &facts));
+    assert_code(HF_EOFFLINE, hf__ask_facts(f->store, &facts));
     assert_sentence("without a shared tier");
 }
 
@@ -255,12 +225,12 @@ static void test_ask__while_offline_it_fails_at_once_with_the_reason(void **stat
     redis_server_kill(&f->redis);
     assert_true(wait_link(f->store, HF_LINK_OFFLINE, BOUND_MS));
     start = wall_ms();
-    assert_code(HF_EOFFLINE, ask_facts(f->store, &facts));
+    assert_code(HF_EOFFLINE, hf__ask_facts(f->store, &facts));
     assert_true(wall_ms() - start < TIMEOUT_MS);
     assert_sentence("the shared tier is ");
     assert_int_equal(redis_server_restart(&f->redis), 0);
     assert_true(wait_link(f->store, HF_LINK_ONLINE, BOUND_MS));
-    assert_ok(ask_facts(f->store, &facts));
+    assert_ok(hf__ask_facts(f->store, &facts));
 }
 
 static void test_ask__a_frozen_server_is_not_waited_for(void **state)
@@ -273,7 +243,7 @@ static void test_ask__a_frozen_server_is_not_waited_for(void **state)
     open_store(f);
     redis_server_pause(&f->redis);
     start = wall_ms();
-    assert_code(HF_EOFFLINE, ask_facts(f->store, &facts));
+    assert_code(HF_EOFFLINE, hf__ask_facts(f->store, &facts));
     assert_true(wall_ms() - start < 4 * TIMEOUT_MS);
     assert_sentence("cannot ask the shared tier");
     redis_server_resume(&f->redis);
@@ -286,7 +256,7 @@ static void *ask_often(void *arg)
     intptr_t failed = 0;
 
     for (int i = 0; i < 50; i++)
-        failed += ask_facts(f->store, &facts) != 0 || !facts.has_info || !facts.has_config;
+        failed += hf__ask_facts(f->store, &facts) != 0 || !facts.has_info || !facts.has_config;
     return (void *)failed;
 }
 

@@ -390,22 +390,39 @@ static void test_reconcile__12_a_trimmed_log_is_no_wipe(void **state)
 
 /* ---- 13: what Redis had acknowledged and lost again ---- */
 
+static int64_t count_up(struct hf *store, int times)
+{
+    int64_t number = 0;
+
+    for (int i = 0; i < times; i++)
+        assert_ok(hf_incr(store, s_("n"), 1, &number, NULL));
+    return number;
+}
+
+/* What an older copy of Redis has ... */
+static void write_older(struct hf *store)
+{
+    assert_int_equal(count_up(store, 2), 2);
+    put(store, "k", "older");
+    put(store, "gone", "v");
+}
+
+/* ... and what it lacks. */
+static void write_newer(struct hf *store)
+{
+    assert_int_equal(count_up(store, 3), 5);
+    put(store, "k", "newer");
+    assert_ok(hf_delete(store, s_("gone"), NULL));
+}
+
 static void test_reconcile__13_acknowledged_changes_come_back_after_a_rollback(void **state)
 {
     struct fixture *f = *state;
-    int64_t number;
 
     open_online(f, f->scratch.store);
-    for (int i = 0; i < 2; i++)
-        assert_ok(hf_incr(f->store, s_("n"), 1, &number, NULL));
-    put(f->store, "k", "older");
-    put(f->store, "gone", "v");
+    write_older(f->store);
     plain(f, "SAVE");
-    for (int i = 0; i < 3; i++)
-        assert_ok(hf_incr(f->store, s_("n"), 1, &number, NULL));
-    put(f->store, "k", "newer");
-    assert_ok(hf_delete(f->store, s_("gone"), NULL));
-    assert_int_equal(number, 5);
+    write_newer(f->store);
     close_store(f);
     redis_server_kill(&f->redis);
     assert_int_equal(redis_server_restart(&f->redis), 0);
@@ -446,24 +463,17 @@ static void test_reconcile__13_a_lagging_replica_that_takes_over_gets_what_it_mi
 {
     struct fixture *f = *state;
     struct redis_server replica;
-    int64_t number;
 
     open_online(f, f->scratch.store);
-    for (int i = 0; i < 2; i++)
-        assert_ok(hf_incr(f->store, s_("n"), 1, &number, NULL));
-    put(f->store, "k", "older");
-    put(f->store, "gone", "v");
+    write_older(f->store);
     start_lagging_replica(f, &replica);
-    for (int i = 0; i < 3; i++)
-        assert_ok(hf_incr(f->store, s_("n"), 1, &number, NULL));
-    put(f->store, "k", "newer");
-    assert_ok(hf_delete(f->store, s_("gone"), NULL));
+    write_newer(f->store);
     close_store(f);
     redis_server_stop(&f->redis);
     f->redis = replica; /* which is stopped with the test */
     put_away(f, f->scratch.store, "pending", "v");
     open_away(f, f->scratch.store);
-    assert_ok(hf_incr(f->store, s_("n"), 1, &number, NULL));
+    (void)count_up(f->store, 1);
     close_store(f);
     plain(f, "REPLICAOF NO ONE");
     plain(f, "INCRBY n 100");

@@ -101,19 +101,27 @@ static void on_invalidated(void *ctx, const struct hf_slice *keys, size_t n)
 static const struct hf_shared_handler listening = {on_connected, on_lost, on_woken, on_timer, on_invalidated, NULL};
 static const struct hf_shared_handler deaf = {on_connected, on_lost, on_woken, on_timer, NULL, NULL};
 
+struct awaited {
+    struct fixture *f;
+    const bool *flag; /* or: */
+    const char *word;
+};
+
+static bool is_set(void *ctx)
+{
+    const struct awaited *awaited = ctx;
+    bool set;
+
+    pthread_mutex_lock(&awaited->f->lock);
+    set = *awaited->flag;
+    pthread_mutex_unlock(&awaited->f->lock);
+    return set;
+}
+
 static void wait_flag(struct fixture *f, bool *flag)
 {
-    for (int ms = 0; ms < SOON_MS; ms++) {
-        bool is_set;
-
-        pthread_mutex_lock(&f->lock);
-        is_set = *flag;
-        pthread_mutex_unlock(&f->lock);
-        if (is_set)
-            return;
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    }
-    fail_msg("waited in vain; heard: %s", f->told);
+    if (!wait_until(is_set, &(struct awaited){.f = f, .flag = flag}, SOON_MS))
+        fail_msg("waited in vain; heard: %s", f->told);
 }
 
 static void on_link(struct fixture *f, int (*job)(struct fixture *f))
@@ -300,6 +308,19 @@ static bool heard(struct fixture *f, const char *word)
     found = strstr(f->told, text + 1) == f->told || strstr(f->told, text);
     pthread_mutex_unlock(&f->lock);
     return found;
+}
+
+static bool is_heard(void *ctx)
+{
+    const struct awaited *awaited = ctx;
+
+    return heard(awaited->f, awaited->word);
+}
+
+static void wait_heard(struct fixture *f, const char *word)
+{
+    if (!wait_until(is_heard, &(struct awaited){.f = f, .word = word}, SOON_MS))
+        fail_msg("'%s' was not told; heard: %s", word, f->told);
 }
 
 static bool is_7_0(const struct fixture *f)
@@ -503,8 +524,7 @@ static void test_tracking__a_flush_is_told_as_all_keys(void **state)
     own_starts(&f, OWN_SET);
     own_ends(&f, OWN_SET);
     foreign(&f, "FLUSHDB");
-    for (int ms = 0; ms < SOON_MS && !heard(&f, "*"); ms++)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    wait_heard(&f, "*");
     assert_string_equal(f.told, "= * ");
     end(&f);
 }
@@ -571,8 +591,7 @@ static void test_tracking__an_expired_key_is_told(void **state)
     forget(&f);
     foreign(&f, "PEXPIRE k 20");
     assert_told(&f, "k ");
-    for (int ms = 0; ms < SOON_MS && !heard(&f, "k"); ms++)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    wait_heard(&f, "k");
     assert_told(&f, "k ");
     end(&f);
 }

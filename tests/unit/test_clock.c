@@ -5,6 +5,7 @@
 #include "checkpoint.h"
 #include "file_layer.h"
 #include "store.h"
+#include "turn.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -390,6 +391,32 @@ static void test_timeline__what_was_noted_in_an_unknown_time_is_as_uncertain_as_
 }
 
 /* ---- Redis's clock ---- */
+
+/* A turn remembers what it said, and says of each time what it would have said without. */
+static void test_turn__a_past_time_is_as_uncertain_whatever_was_asked_before(void **state)
+{
+    static const int64_t ago[] = {
+        0, HOUR, DAY, 5 * SECOND, 20 * SECOND, DAY, 40 * DAY, 0, 40 * DAY + 20 * SECOND, HOUR, 40 * DAY};
+    struct machine m;
+    struct hf store = {0};
+    struct hf_timeline_saved saved = {0};
+    struct hf_turn turn;
+    size_t i;
+
+    (void)state;
+    make_machine(&m);
+    hf__timeline_start(&store.time, &m.base, &saved);
+    assert_true(hf__timeline_sample(&store.time, NOON, atomic_load(&m.boot), atomic_load(&m.boot)));
+    hf__turn_begin(&store, &turn);
+    for (i = 0; i < sizeof(ago) / sizeof(*ago); i++) {
+        int64_t made_ms = turn.now_ms - ago[i];
+        int64_t told = hf__turn_uncertainty_ms(&turn, made_ms);
+        int64_t alone = turn.uncertainty_ms + hf__timeline_uncertainty_ms(&store.time, made_ms);
+
+        assert_in_range(told, alone, alone + 1);
+    }
+    hf__timeline_release(&store.time);
+}
 
 static void test_redis_clock__a_sample_is_as_uncertain_as_its_round_trip(void **state)
 {
@@ -1087,6 +1114,7 @@ int main(void)
         cmocka_unit_test(test_timeline__redis_does_not_take_an_unknown_time_back),
         cmocka_unit_test(test_timeline__past_times_are_as_uncertain_as_the_restarts_since),
         cmocka_unit_test(test_timeline__what_was_noted_in_an_unknown_time_is_as_uncertain_as_it_was_wrong),
+        cmocka_unit_test(test_turn__a_past_time_is_as_uncertain_whatever_was_asked_before),
         cmocka_unit_test(test_redis_clock__a_sample_is_as_uncertain_as_its_round_trip),
         cmocka_unit_test(test_redis_clock__the_truth_is_inside_the_uncertainty),
         cmocka_unit_test(test_redis_clock__a_better_sample_replaces_a_worse_one_and_not_the_other_way),

@@ -597,6 +597,15 @@ static void test_link__a_lane_entry_that_may_have_been_sent_is_in_doubt_without_
     close_store(f);
 }
 
+/* From what the crash has left. */
+static void come_back_as_it_was(struct fixture *f)
+{
+    fake_redis_set_away(false);
+    open_dir(f, f->copy);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+}
+
 static void test_link__a_lane_entry_sent_before_a_crash_is_in_doubt_without_the_mark(void **state)
 {
     struct fixture *f = *state;
@@ -616,10 +625,7 @@ static void test_link__a_lane_entry_sent_before_a_crash_is_in_doubt_without_the_
     crash(f);
 
     fake_redis_set_mark(0);
-    fake_redis_set_away(false);
-    open_dir(f, f->copy);
-    wait_state(f->store, HF_LINK_ONLINE);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    come_back_as_it_was(f);
     assert_int_equal(status_of(f->store).in_doubt, 1);
     assert_redis_holds("n", "2");
     assert_int_equal(fake_redis_applied("n"), 2);
@@ -638,14 +644,12 @@ static void test_link__an_increment_in_the_journal_that_redis_has_lost_is_sent_a
     incr(f->store, "n");
     fake_redis_snapshot();
     incr(f->store, "n");
+    assert_ok(hf_drain(f->store, SOON_MS));
     put(f->store, "k", "v"); /* the journal says that the increments before it were acknowledged */
     crash(f);
 
     fake_redis_restore();
-    fake_redis_set_away(false);
-    open_dir(f, f->copy);
-    wait_state(f->store, HF_LINK_ONLINE);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    come_back_as_it_was(f);
     assert_redis_holds("n", "3");
     assert_value(f->store, "n", "3");
     assert_int_equal(status_of(f->store).in_doubt, 0);
@@ -674,10 +678,7 @@ static void test_link__a_rollback_is_found_after_a_crash_while_a_copy_was_fetche
 
     fake_redis_thaw(FAKE_FETCH);
     fake_redis_restore();
-    fake_redis_set_away(false);
-    open_dir(f, f->copy);
-    wait_state(f->store, HF_LINK_ONLINE);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    come_back_as_it_was(f);
     assert_redis_holds("n", "3");
     close_store(f);
 }

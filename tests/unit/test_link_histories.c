@@ -1586,8 +1586,8 @@ static void test_link__A7_without_a_log_a_write_is_sent_after_its_sync(void **st
     f->opts.durability = HF_DURABILITY_INTERVAL;
     f->opts.sync_interval_ms = NEVER_MS;
     open_online(f);
-    assert_ok(
-        hf_checkpoint(f->store)); /* what was learned of the time is stored: no other checkpoint comes by itself */
+    /* What was learned of the time is stored: no other checkpoint comes by itself. */
+    assert_ok(hf_checkpoint(f->store));
     asked = fake_redis_asked(FAKE_GROUP);
     put(f->store, "k", "v"); /* waits for Redis until its timeout */
     assert_int_equal(fake_redis_asked(FAKE_GROUP), asked);

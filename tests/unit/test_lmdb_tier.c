@@ -1869,6 +1869,32 @@ static void test_lmdb__places_that_rows_left_behind_do_not_count_and_do_not_pile
     open_tier(f);
 }
 
+/* Who looks at it is told; the rows that come meanwhile pass it by. */
+static void test_lmdb__a_damaged_place_keeps_no_row_out(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_pending_row row;
+    struct hf_local_snap *s;
+    char key[32];
+
+    for (uint64_t n = 1; n <= 3; n++)
+        pend(f, numbered(key, n), n);
+    unpend(f, 2); /* what it leaves is to be cleared */
+    close_tier(f);
+    raw_damage(f, "pending_order", 0, false);
+    open_tier(f);
+    pend(f, numbered(key, 4), 4);
+    s = snap(f);
+    assert_int_equal(f->ops->pending_next(s, 0, &row), HF_ECORRUPT);
+    assert_int_equal(f->ops->pending_next(s, 2, &row), 0);
+    assert_int_equal(row.first_lsn, 3);
+    assert_int_equal(f->ops->pending_next(s, 4, &row), 0);
+    f->ops->snap_end(s);
+    close_tier(f);
+    assert_int_equal(raw_entries(f, "pending_order"), 3);
+    open_tier(f);
+}
+
 static void test_lmdb__a_held_snapshot_can_fill_the_map_and_a_remove_passes(void **state)
 {
     struct fixture *f = *state;
@@ -2158,6 +2184,7 @@ int main(void)
         IN_SMALL_TIER(test_lmdb__a_full_map_refuses_records_and_still_removes),
         IN_SMALL_TIER(test_lmdb__a_full_map_still_clears_what_is_pending),
         IN_SMALL_TIER(test_lmdb__places_that_rows_left_behind_do_not_count_and_do_not_pile_up),
+        IN_SMALL_TIER(test_lmdb__a_damaged_place_keeps_no_row_out),
         IN_SMALL_TIER(test_lmdb__a_held_snapshot_can_fill_the_map_and_a_remove_passes),
         IN_SMALL_TIER(test_lmdb__a_large_rewrite_is_refused_as_a_whole_and_passes_in_pieces),
         IN_SMALL_TIER(test_lmdb__pages_freed_last_are_released_after_a_refusal),
