@@ -115,7 +115,7 @@ hf_mutant(13_a_copy_to_be_fetched_keeps_the_mark unit/test_link.c *a_rollback_is
 hf_mutant(13_a_mark_that_is_gone_is_believed_after_a_rollback unit/test_link_histories.c *13_a_rollback_to_before* core/link_catchup.c
           "    take_mark(ns, &link->epoch);\n    ns->losing" "    ns->losing")
 hf_mutant(13_marks_of_an_earlier_epoch_are_forgotten unit/test_link_histories.c *13_what_an_earlier* core/link_catchup.c
-          "    if (!same && ns->epoch[0] && known_mark(ns) > ns->ended_mark)" "    if (false)")
+          "    if (!same && ns->epoch[0] && hf__ns_known_mark(ns) > ns->ended_mark)" "    if (false)")
 hf_mutant(13_a_replica_is_a_master integration/test_reconcile_histories.c *13_nothing_is_replayed* core/link.c
           "if (!hello->master)" "if (false)")
 hf_mutant(15_no_noloop integration/test_tracking.c *own_changes_are_silent* backends/redis/tracking.c
