@@ -36,10 +36,24 @@ static void tell_moved(struct hf_link *link)
     pthread_cond_broadcast(&link->changed);
 }
 
+/* With the mutex. Another reason for the state at hand is no change. */
+static void keep_change(struct hf_link *link, enum hf_link_state state, const char *reason)
+{
+    struct hf_link_change *change;
+
+    if (link->state == state)
+        return;
+    change = &link->changes_kept[++link->n_changes % HF_LINK_CHANGES_KEPT];
+    *change = (struct hf_link_change){
+        .number = link->n_changes, .at_ms = hf__now_ms(link->store), .from = link->state, .link = state};
+    snprintf(change->reason, sizeof(change->reason), "%s", reason);
+}
+
 void hf__link_set_state(struct hf_link *link, enum hf_link_state state, const char *reason)
 {
     pthread_mutex_lock(&link->mutex);
     assert((link->state == state || (allowed[link->state] & TO(state))) && "a move that the drawing does not have");
+    keep_change(link, state, reason);
     link->state = state;
     snprintf(link->reason, sizeof(link->reason), "%s", reason);
     tell_moved(link);
@@ -666,6 +680,33 @@ void hf__link_status(struct hf *store, struct hf_link_status *ret_status)
     ret_status->by_operator = link->by_operator;
     memcpy(ret_status->reason, link->reason, sizeof(ret_status->reason));
     pthread_mutex_unlock(&link->mutex);
+}
+
+/* A copy, so that nobody is called with the mutex. Returns false when there is no such change. */
+static bool next_change(struct hf_link *link, uint64_t *number, struct hf_link_change *ret_change)
+{
+    uint64_t oldest;
+    bool found;
+
+    pthread_mutex_lock(&link->mutex);
+    oldest = link->n_changes < HF_LINK_CHANGES_KEPT ? 1 : link->n_changes - HF_LINK_CHANGES_KEPT + 1;
+    *number = *number < oldest ? oldest : *number;
+    found = *number <= link->n_changes;
+    if (found)
+        *ret_change = link->changes_kept[*number % HF_LINK_CHANGES_KEPT];
+    pthread_mutex_unlock(&link->mutex);
+    return found;
+}
+
+int hf_link_changes(struct hf *store, uint64_t from, int (*each)(void *ctx, const struct hf_link_change *change),
+                    void *ctx)
+{
+    struct hf_link_change change;
+    int rc = hf__check_handle(store, false);
+
+    for (; rc == 0 && store->link && next_change(store->link, &from, &change); from++)
+        rc = each(ctx, &change);
+    return rc;
 }
 
 /* With the mutex: nothing up to `lsn` is queued, out, or left pending. */

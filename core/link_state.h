@@ -195,7 +195,9 @@ struct hf_link {
     /* mutex */
     enum hf_link_state state;
     char reason[HF_SHARED_REASON_MAX];
-    bool accepting;     /* writes go to the live queue */
+    struct hf_link_change changes_kept[HF_LINK_CHANGES_KEPT]; /* a ring: number n is at n % HF_LINK_CHANGES_KEPT */
+    uint64_t n_changes;                                       /* since open */
+    bool accepting;                                           /* writes go to the live queue */
     bool busy;          /* a request is out, or the link is about to look: no wake needed */
     bool stopping;      /* the transport is going away: no more wakes */
     bool picking;       /* the link thread is choosing what to send: it may hold what no queue shows */

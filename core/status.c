@@ -5,6 +5,7 @@
 #include "link.h"
 #include "lock.h"
 #include "lookup.h"
+#include "pending_bounds.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -215,6 +216,23 @@ int hf_status(struct hf *store, struct hf_status *ret_status)
     memcpy(s.node, store->node, sizeof(s.node));
     s.quarantined = store->n_quarantined;
     *ret_status = s;
+    return 0;
+}
+
+int hf_pulse(struct hf *store, struct hf_pulse *ret_pulse)
+{
+    struct hf_link_status link;
+    int rc = hf__check_handle(store, false);
+
+    if (rc != 0)
+        return rc;
+    hf__link_status(store, &link);
+    *ret_pulse = (struct hf_pulse){
+        .link = link.state,
+        .pending = hf__pending_keys(store),
+        .shared_ops = atomic_load(&store->shared_ops),
+        .replayed_ops = atomic_load(&store->replayed_ops),
+    };
     return 0;
 }
 

@@ -624,6 +624,30 @@ struct hf_status {
 /* Fill in what is known now. `keys` costs a look at every overlay entry; nothing else waits or scans. */
 HF_API int hf_status(struct hf *store, struct hf_status *ret_status);
 
+/* What a plot of an outage is drawn from. */
+struct hf_pulse {
+    enum hf_link_state link;
+    uint64_t pending;    /* keys, increments and batches that Redis has not acknowledged */
+    uint64_t shared_ops; /* as hf_status has these two */
+    uint64_t replayed_ops;
+};
+/* As hf_status, for who asks all the time: costs a few atomic loads, however much is held. */
+HF_API int hf_pulse(struct hf *store, struct hf_pulse *ret_pulse);
+
+/* One change of the link's state. */
+struct hf_link_change {
+    uint64_t number; /* 1 is the first since open */
+    int64_t at_ms;   /* timeline */
+    enum hf_link_state from, link;
+    char reason[160]; /* why it is not online; "" when it is */
+};
+#define HF_LINK_CHANGES_KEPT 64
+/* Call `each` for the link's changes in their order, from number `from` on, until it returns non-zero, which is then returned. The
+ * last HF_LINK_CHANGES_KEPT are there; none without a shared tier. So nobody who asks now and then misses how long a state
+ * lasted. */
+HF_API int hf_link_changes(struct hf *store, uint64_t from,
+                           int (*each)(void *ctx, const struct hf_link_change *change), void *ctx);
+
 /* Wait until everything written before this call is shared (or expired, or parked), at most timeout_ms (negative:
  * without limit). HF_ETIMEOUT; HF_EOFFLINE when there is no shared tier to drain to or the link is held. */
 HF_API int hf_drain(struct hf *store, int timeout_ms);

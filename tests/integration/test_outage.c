@@ -740,6 +740,121 @@ static void test_outage__with_redis_out_of_memory_deletes_still_go_and_the_rest_
     assert_redis(f, "waits", "v");
 }
 
+/* ---- how the link went ---- */
+
+#define CHANGES_MAX 1024
+
+struct changes {
+    struct hf_link_change all[CHANGES_MAX];
+    size_t n, limit;
+};
+
+static int take_change(void *ctx, const struct hf_link_change *change)
+{
+    struct changes *changes = ctx;
+
+    assert_in_range(changes->n, 0, CHANGES_MAX - 1);
+    changes->all[changes->n++] = *change;
+    return changes->n == changes->limit ? 7 : 0;
+}
+
+static struct changes *changes_from(struct fixture *f, uint64_t from)
+{
+    struct changes *changes = calloc(1, sizeof(*changes));
+
+    assert_non_null(changes);
+    assert_ok(hf_link_changes(f->store, from, take_change, changes));
+    return changes;
+}
+
+/* Each begins where the one before it has ended. */
+static void assert_chain(const struct changes *changes, uint64_t first)
+{
+    for (size_t i = 0; i < changes->n; i++) {
+        assert_int_equal(changes->all[i].number, first + i);
+        assert_int_not_equal(changes->all[i].from, changes->all[i].link);
+        assert_true(i == 0 || changes->all[i].from == changes->all[i - 1].link);
+        assert_true(i == 0 || changes->all[i].at_ms >= changes->all[i - 1].at_ms);
+    }
+}
+
+static void test_outage__every_change_of_the_link_is_told_however_short(void **state)
+{
+    struct fixture *f = *state;
+    struct changes *before = changes_from(f, 0), *after;
+    const struct hf_link_change *last;
+
+    assert_chain(before, 1);
+    assert_int_equal(before->n, 3); /* catching up, replaying, online */
+    assert_int_equal(before->all[0].from, HF_LINK_CONNECTING);
+    stop_redis(f);
+    start_redis(f);
+    assert_true(wait_link(f->store, HF_LINK_ONLINE, BOUND_MS));
+    after = changes_from(f, 4);
+    assert_chain(after, 4);
+    assert_in_range(after->n, 5, CHANGES_MAX);
+    assert_int_equal(after->all[0].from, HF_LINK_ONLINE);
+    assert_int_equal(after->all[0].link, HF_LINK_OFFLINE);
+    assert_true(strlen(after->all[0].reason) > 0);
+    last = &after->all[after->n - 1];
+    assert_int_equal(last->link, HF_LINK_ONLINE);
+    assert_int_equal(last->from, HF_LINK_REPLAYING);
+    assert_string_equal(last->reason, "");
+    free(before);
+    free(after);
+}
+
+static void test_outage__old_changes_of_the_link_make_room_for_new_ones(void **state)
+{
+    struct changes *few = calloc(1, sizeof(*few)), *all;
+    struct fixture *f = *state;
+
+    assert_non_null(few);
+    do {
+        assert_ok(hf_pause(f->store));
+        assert_true(wait_link(f->store, HF_LINK_HELD, BOUND_MS));
+        assert_ok(hf_resume(f->store));
+        assert_true(wait_link(f->store, HF_LINK_ONLINE, BOUND_MS));
+        all = changes_from(f, 0);
+        free(few);
+        few = all;
+    } while (all->all[0].number < 3);
+    assert_int_equal(all->n, HF_LINK_CHANGES_KEPT);
+    assert_chain(all, all->all[0].number);
+    few = calloc(1, sizeof(*few));
+    assert_non_null(few);
+    few->limit = 2;
+    assert_int_equal(hf_link_changes(f->store, 0, take_change, few), 7);
+    assert_int_equal(few->n, 2);
+    free(few);
+    free(all);
+}
+
+static void test_outage__a_pulse_tells_what_the_status_tells(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_pulse pulse;
+    int64_t n;
+
+    stop_redis(f);
+    put(f->store, "a", "1");
+    put(f->store, "a", "2");
+    put(f->store, "b", "1");
+    assert_ok(hf_incr(f->store, s_("n"), 1, &n, NULL));
+    assert_ok(hf_incr(f->store, s_("n"), 1, &n, NULL));
+    assert_ok(hf_pulse(f->store, &pulse));
+    assert_int_not_equal(pulse.link, HF_LINK_ONLINE);
+    assert_int_equal(pulse.pending, 4); /* two keys, two increments */
+    assert_int_equal(pulse.replayed_ops, 0);
+    start_redis(f);
+    drain(f);
+    assert_ok(hf_pulse(f->store, &pulse));
+    assert_int_equal(pulse.link, HF_LINK_ONLINE);
+    assert_int_equal(pulse.pending, 0);
+    assert_int_equal(pulse.replayed_ops, status_of(f).replayed_ops);
+    assert_int_equal(pulse.shared_ops, status_of(f).shared_ops);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_outage__##name, set_up, tear_down)
@@ -767,6 +882,9 @@ int main(void)
         T(a_change_log_is_trimmed_to_about_what_the_namespace_says),
         T(with_redis_out_of_memory_deletes_still_go_and_the_rest_waits),
         T(a_wrong_password_holds_the_link_and_loses_nothing),
+        T(every_change_of_the_link_is_told_however_short),
+        T(old_changes_of_the_link_make_room_for_new_ones),
+        T(a_pulse_tells_what_the_status_tells),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
