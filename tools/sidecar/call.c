@@ -203,32 +203,70 @@ void later_free(struct later *later)
     free(later);
 }
 
-void call_observe(struct server *server, const struct command *command, uint64_t began_ns, bool failed)
+/* A reply leaves. `note` lacks the time. */
+static void observe(struct server *server, struct slow_note *note, uint64_t began_ns)
 {
-    server->counts.errors += failed;
+    server->counts.errors += note->failed;
     if (!server->observe)
         return;
     server->clock_ns = uv_hrtime();
-    server->observe(server, command, server->clock_ns - began_ns, failed);
+    note->ns = server->clock_ns - began_ns;
+    server->observe(server, note->command, note->ns, note->failed);
+    if (server->slow && slow_is(server->slow, note->ns))
+        slow_add(server->slow, note);
 }
 
 void later_leaves(const struct later *later)
 {
     const struct hf_bytes *bytes = &later->reply.bytes;
 
+    struct slow_note note = {.command = later->command,
+                             .client = later->client,
+                             .key = hf__slice(later->key, later->key_len),
+                             .failed = bytes->len > 0 && bytes->bytes[0] == '-'};
+
     if (!later->is_message)
-        call_observe(later->server, later->command, later->began_ns, bytes->len > 0 && bytes->bytes[0] == '-');
+        observe(later->server, &note, later->began_ns);
+}
+
+static struct hf_slice first_key(const struct call *call)
+{
+    const struct command *command = call->command;
+    struct hf_slice key = {0};
+
+    if (command && command->keys)
+        (void)command->keys(call->argc, call->argv, &key,
+                            1); /* without any, or none that can be told, it stays empty */
+    else if (command && command->first_key > 0 && (size_t)command->first_key < call->argc)
+        key = call->argv[command->first_key];
+    return key;
+}
+
+/* With the key, if that may be asked for: the arguments are gone when the reply leaves. */
+static struct later *later_of(const struct call *call)
+{
+    struct later *later = later_new(call->client, call->command);
+    struct hf_slice key = {0};
+
+    if (!later)
+        return NULL;
+    later->began_ns = call->began_ns;
+    if (call->server->slow)
+        key = first_key(call);
+    later->key_len = key.len < SLOW_KEY_MAX ? key.len : SLOW_KEY_MAX;
+    if (key.len > 0)
+        memcpy(later->key, key.data, later->key_len);
+    return later;
 }
 
 struct later *call_later(struct call *call)
 {
     if (!call->later)
-        call->later = later_new(call->client, call->command);
+        call->later = later_of(call);
     if (!call->later) {
         reply_error(call->reply, "ERR out of memory: a place for a reply");
         return NULL;
     }
-    call->later->began_ns = call->began_ns;
     call->later->is_running = true;
     call->is_open = true;
     return call->later;
@@ -513,12 +551,11 @@ static bool begin(struct call *call)
     call->mark = client->out.bytes.len;
     if (!client->first_later)
         return true;
-    call->later = later_new(client, call->command);
+    call->later = later_of(call);
     if (!call->later) {
         client->out.failed = true;
         return false;
     }
-    call->later->began_ns = call->began_ns;
     call->reply = &call->later->reply;
     return true;
 }
@@ -528,12 +565,11 @@ static void take_back(struct call *call)
 {
     struct hf_bytes *out = &call->client->out.bytes;
 
-    call->later = later_new(call->client, call->command);
+    call->later = later_of(call);
     if (!call->later) {
         call->client->out.failed = true;
         return;
     }
-    call->later->began_ns = call->began_ns;
     reply_raw(&call->later->reply, out->bytes + call->mark, out->len - call->mark);
     out->len = call->mark;
 }
@@ -552,9 +588,13 @@ static bool is_silent(struct client *client)
 static void answered_at_once(struct call *call, bool silent)
 {
     struct hf_bytes *out = &call->client->out.bytes;
+    struct slow_note note = {.command = call->command,
+                             .client = call->client,
+                             .failed = out->len > call->mark && out->bytes[call->mark] == '-'};
 
-    call_observe(call->server, call->command, call->began_ns,
-                 out->len > call->mark && out->bytes[call->mark] == '-');
+    if (call->server->slow)
+        note.key = first_key(call);
+    observe(call->server, &note, call->began_ns);
     if (silent)
         out->len = call->mark;
 }

@@ -265,7 +265,7 @@ static void help(struct call *call)
         "    What would become of each pending change.",
         "RECONCILE DECIDE RESEED|ADOPT <prefix>",
         "    Decide for a namespace that is held because Redis lost its data.",
-        "CONFLICTS [LIST [FROM <id>] [LIMIT <n>] | SHOW <id> | RESOLVE <id> ... | RESTORE <id>]",
+        "CONFLICTS [LIST [FROM <id>] [LIMIT <n>] [DECIDED] | SHOW <id> | RESOLVE <id> ... | RESTORE <id>]",
         "    The conflicts kept for the operator.",
         "PARKED [LIST [FROM <lsn>] [LIMIT <n>] | SHOW <lsn> | REQUEUE <lsn> ... | DROP <lsn> ...]",
         "    The changes that Redis refused, or whose end nobody can know.",

@@ -1,6 +1,8 @@
 /* The Prometheus text format, a line at a time. */
 #include "exposition.h"
 
+#include "utf8.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -48,24 +50,12 @@ void exposition_family(struct exposition *e, const char *name, const char *type,
 
 /* ---- labels ---- */
 
-/* Length of the UTF-8 sequence (RFC 3629) at the start of `bytes`; 0: there is none. Control characters but the line end count as
- * none: nobody could read them on a dashboard. */
+/* As utf8_sequence(), but control characters other than the line end count as none: nobody could read them on a dashboard. */
 static size_t sequence(struct hf_slice bytes)
 {
-    const uint8_t *p = bytes.data;
-    uint8_t low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
-    uint8_t high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
-    size_t n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    uint8_t first = *(const uint8_t *)bytes.data;
 
-    if (p[0] < 0x80)
-        return (p[0] >= 0x20 && p[0] != 0x7f) || p[0] == '\n';
-    if (p[0] < 0xc2 || p[0] > 0xf4 || bytes.len < n || p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < n; i++) {
-        if (p[i] < 0x80 || p[i] > 0xbf)
-            return 0;
-    }
-    return n;
+    return (first < 0x20 && first != '\n') || first == 0x7f ? 0 : utf8_sequence(bytes);
 }
 
 static void add_value(struct exposition *e, struct hf_slice value)

@@ -8,6 +8,7 @@
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX 10000
+#define UTF8_TAIL_MAX 3 /* bytes of a character behind its first */
 #define VALUE_SHOWN 128 /* bytes of a value in a list; `show` has all of it */
 
 const char *holdfast_kind_text(enum hf_op_kind kind)
@@ -26,12 +27,33 @@ const char *holdfast_kind_text(enum hf_op_kind kind)
 struct list {
     struct reply rows;
     uint64_t from, limit, n;
-    bool whole; /* one entry, with all of its value */
+    bool whole;   /* one entry, with all of its value */
+    bool decided; /* no conflicts that are kept for information only */
 };
+
+/* The beginning of a text ends with a character. */
+static size_t cut(struct hf_slice value)
+{
+    const uint8_t *bytes = value.data;
+    size_t len = VALUE_SHOWN;
+
+    while (len > VALUE_SHOWN - UTF8_TAIL_MAX && (bytes[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
 
 static struct hf_slice shown(const struct list *list, struct hf_slice value)
 {
-    return hf__slice(value.data, list->whole || value.len < VALUE_SHOWN ? value.len : VALUE_SHOWN);
+    return hf__slice(value.data, list->whole || value.len <= VALUE_SHOWN ? value.len : cut(value));
+}
+
+static bool take_decided(struct call *call, size_t *at, struct list *list)
+{
+    if (*at >= call->argc || !word_is(call->argv[*at], "decided"))
+        return false;
+    list->decided = true;
+    ++*at;
+    return true;
 }
 
 static void finish(struct call *call, struct list *list, int rc)
@@ -47,7 +69,7 @@ static void finish(struct call *call, struct list *list, int rc)
     reply_release(&list->rows);
 }
 
-/* [LIST [FROM n] [LIMIT n]] or SHOW n; false: an error was replied. */
+/* [LIST [FROM n] [LIMIT n] [DECIDED]] or SHOW n; false: an error was replied. */
 static bool begin(struct call *call, struct list *list)
 {
     size_t at = 3;
@@ -61,8 +83,9 @@ static bool begin(struct call *call, struct list *list)
         return holdfast_number(call, "number", call->argv[3], UINT64_MAX, &list->from);
     }
     if (word_is(call->argv[2], "list")) {
-        while (at < call->argc && (holdfast_option(call, &at, "from", UINT64_MAX, &list->from) ||
-                                   holdfast_option(call, &at, "limit", LIMIT_MAX, &list->limit)))
+        while (at < call->argc &&
+               (holdfast_option(call, &at, "from", UINT64_MAX, &list->from) ||
+                holdfast_option(call, &at, "limit", LIMIT_MAX, &list->limit) || take_decided(call, &at, list)))
             ;
         if (at >= call->argc)
             return at == call->argc;
@@ -102,6 +125,8 @@ static int conflict_one(void *ctx, const struct hf_conflict *c)
 
     if (list->n == list->limit || (list->whole && c->id != list->from))
         return 1;
+    if (list->decided && c->blind)
+        return 0;
     list->n++;
     reply_map(&list->rows, 10);
     holdfast_add_unsigned(&list->rows, "id", c->id);

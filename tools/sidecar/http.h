@@ -1,7 +1,10 @@
-/* Health and metrics over HTTP (libmicrohttpd, on a thread of its own).
+/* Health, metrics and the console over HTTP (libmicrohttpd).
  *
  *     GET /health/live  /health/ready  /health/startup     200 or 503, JSON
  *     GET /metrics                                          Prometheus text
+ *     /  and  /api/...                                      the console (console.h)
+ *
+ * Each connection has a thread of its own, so that an answer that waits for the disk or for Redis keeps no other one waiting.
  *
  * Protected as the RESP port is: without a password it listens on loopback only. Where one is needed, it is asked for by basic
  * authentication before anything but the bare status of health is told. */
@@ -10,6 +13,8 @@
 
 #include "bytes.h"
 
+struct access;
+struct console;
 struct health;
 struct http;
 struct metrics;
@@ -21,13 +26,12 @@ struct metrics;
 struct http_options {
     const char *address; /* numeric, or "localhost"; NULL: HTTP_ADDRESS_DEFAULT */
     int port;            /* 0: no HTTP */
-    /* Whether this user may look. Called on the HTTP thread. NULL: everybody may. */
-    bool (*may_look)(void *ctx, struct hf_slice user, struct hf_slice password);
-    void *ctx;
     /* These stay until http_stop(). */
+    struct access *access;
     struct hf *store;
     struct health *health;
     struct metrics *metrics;
+    struct console *console; /* NULL: none */
 };
 
 /* 0 with `*ret_http` set, which is NULL for port 0. HF_ECONFIG: the address cannot be used, or it would listen beyond this

@@ -3,6 +3,7 @@
 #define SIDECAR_LATER_H
 
 #include "call.h"
+#include "slow.h"
 
 struct later {
     struct later *next;    /* behind it, of the same client */
@@ -12,6 +13,8 @@ struct later {
     struct reply reply;
     uint64_t hold_lsn; /* not before this is durable; 0: need not be held */
     uint64_t began_ns;
+    char key[SLOW_KEY_MAX]; /* the beginning of the command's first key, for the slow commands */
+    size_t key_len;
     bool is_running; /* its command's handler has not returned: it does not leave before */
     bool is_ready;   /* the answer is complete */
     bool is_alone;   /* the client's next command waits for it */
@@ -24,6 +27,5 @@ struct later *later_new(struct client *client, const struct command *command);
 void later_free(struct later *later);
 /* Count and observe a reply that leaves. */
 void later_leaves(const struct later *later);
-void call_observe(struct server *server, const struct command *command, uint64_t began_ns, bool failed);
 
 #endif

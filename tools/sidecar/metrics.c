@@ -284,14 +284,32 @@ static void write_misses(struct reads *reads, const char *label, struct expositi
     exposition_unsigned(e, "", labels, told(&reads->misses));
 }
 
-static void write_all_hits(struct reads *reads, struct exposition *e)
+static uint64_t all_hits(struct reads *reads)
 {
-    const struct exposition_label labels[] = {{"cache", prefix_of(reads)}, {0}};
     uint64_t hits = 0;
 
     for (size_t i = 0; i < N_ORIGINS; i++)
         hits += told(&reads->hits[i]);
-    exposition_unsigned(e, "", labels, hits);
+    return hits;
+}
+
+static void write_all_hits(struct reads *reads, struct exposition *e)
+{
+    const struct exposition_label labels[] = {{"cache", prefix_of(reads)}, {0}};
+
+    exposition_unsigned(e, "", labels, all_hits(reads));
+}
+
+bool metrics_reads_of(struct metrics *m, struct hf_slice prefix, struct metrics_reads *ret_reads)
+{
+    struct reads *reads = m->reads;
+
+    while (reads < m->reads + m->n_reads && !hf__slice_eq(prefix_of(reads), prefix))
+        reads++;
+    if (reads == m->reads + m->n_reads)
+        return false;
+    *ret_reads = (struct metrics_reads){.hits = all_hits(reads), .misses = told(&reads->misses)};
+    return true;
 }
 
 static void write_reads(struct metrics *m, struct exposition *e)

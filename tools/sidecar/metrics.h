@@ -40,6 +40,12 @@ void metrics_publish(struct metrics *metrics, const struct server_counts *counts
 /* Write all metrics. `store` NULL, or one that cannot tell its status: without what is the store's. */
 void metrics_write(struct metrics *metrics, struct hf *store, struct health *health, struct exposition *e);
 
+/* The reads of one namespace. False: there is none with this prefix. */
+struct metrics_reads {
+    uint64_t hits, misses;
+};
+bool metrics_reads_of(struct metrics *metrics, struct hf_slice prefix, struct metrics_reads *ret_reads);
+
 /* The parts that are not counted here (metrics_store.c, metrics_process.c). */
 void metrics_write_store(const struct hf_status *status, struct exposition *e);
 void metrics_write_process(const char *dir, struct exposition *e);

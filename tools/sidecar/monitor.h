@@ -9,7 +9,7 @@ struct server;
 struct settings;
 
 /* Plugs itself into `server`, after server_init(), and listens when the settings name a port. `options`: what the store was opened
- * with; copied as far as it is needed. `settings` stays until monitor_stop() or monitor_reconfigure(). */
+ * with; stays until monitor_stop(). `settings` stays until monitor_stop() or monitor_reconfigure(). */
 int monitor_start(struct server *server, const struct settings *settings, const struct hf_options *options,
                   const char *dir, struct monitor **ret_monitor);
 

@@ -20,6 +20,7 @@ struct call;
 struct client;
 struct command;
 struct settings;
+struct slow;
 
 /* Something for the loop thread to run, from another thread. */
 struct post {
@@ -64,6 +65,7 @@ struct server {
     struct upstreams *upstreams;
     struct pubsub *pubsub;
     struct metrics *metrics;
+    struct slow *slow;                    /* the commands that took long; together with `observe` */
     void (*ended)(struct server *server); /* after server_stop(): the last client has gone */
 
     /* The loop's own. */

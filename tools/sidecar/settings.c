@@ -390,11 +390,20 @@ static int read_binds(struct reader *r, const cJSON *value, const struct field *
 
 #define SETTING(member) offsetof(struct settings, member)
 
+static int read_http_names(struct reader *r, const cJSON *value, const struct field *field, void *target)
+{
+    struct settings *settings = target;
+
+    (void)field;
+    return read_texts(r, value, settings->http_names, SETTINGS_HTTP_NAMES_MAX, &settings->n_http_names);
+}
+
 static int read_http(struct reader *r, const cJSON *value, const struct field *field, void *target)
 {
     static const struct field fields[] = {
         {.name = "bind", .read = read_text, .offset = SETTING(http_bind), .min = 1},
         {.name = "port", .read = read_port, .offset = SETTING(http_port), .max = 65535},
+        {.name = "names", .read = read_http_names},
         {0},
     };
 
@@ -437,6 +446,7 @@ static int read_sidecar(struct reader *r, const cJSON *value)
         {.name = "output_soft_limit", .read = read_size, .offset = SETTING(output_soft_max), .min = 64 * 1024},
         {.name = "idle_timeout", .read = read_duration, .offset = SETTING(idle_timeout_ms)},
         {.name = "drain", .read = read_duration, .offset = SETTING(drain_ms)},
+        {.name = "slow_after", .read = read_duration, .offset = SETTING(slow_after_ms)},
         {.name = "http", .read = read_http},
         {.name = "log", .read = read_log, .offset = SETTING(log_json)},
         {0},
@@ -503,6 +513,7 @@ static struct settings *defaults(void)
     settings->drain_ms = SETTINGS_DRAIN_DEFAULT_MS;
     settings->http_bind = "127.0.0.1";
     settings->http_port = SETTINGS_HTTP_PORT_DEFAULT;
+    settings->slow_after_ms = SETTINGS_SLOW_AFTER_DEFAULT_MS;
     return settings;
 }
 

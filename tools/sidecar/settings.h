@@ -15,6 +15,8 @@
 #define SETTINGS_PREFIXES_MAX 64u /* of a user */
 #define SETTINGS_BINDS_MAX 8u
 #define SETTINGS_HTTP_PORT_DEFAULT 0 /* none */
+#define SETTINGS_HTTP_NAMES_MAX 8u
+#define SETTINGS_SLOW_AFTER_DEFAULT_MS 10
 
 /* Who may do what. */
 struct user {
@@ -39,6 +41,10 @@ struct settings {
     int drain_ms;        /* to share what is pending in, when it stops */
     const char *http_bind;
     int http_port; /* 0: no HTTP */
+    const char
+        *http_names[SETTINGS_HTTP_NAMES_MAX]; /* under which browsers call it, beside addresses and "localhost" */
+    size_t n_http_names;
+    int slow_after_ms; /* a command that takes longer is shown by the console; 0: none is */
     bool log_json;
 
     struct hf_config *config; /* the rest of the file; NULL: no file */

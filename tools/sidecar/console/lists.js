@@ -1,0 +1,257 @@
+/* Conflicts, parked entries, slow commands and namespaces. */
+import { change, look } from './api.js';
+import { compared, count, duration, element, latency, moment, plural, shown, size, update } from './text.js';
+
+const fact = (name, value, kind) => element('div', { class: kind }, element('dt', {}, name), element('dd', {}, value));
+
+const entriesOf = (section) => section.querySelector('.entries');
+const note = (words) => ({ data: words, make: () => element('p', { class: 'more' }, words) });
+
+/* A list without entries is one line. */
+function setCount(section, n, emptyWords) {
+  const hint = section.querySelector('.hint');
+
+  section.querySelector('.count').textContent = n === 0 ? '' : count(n);
+  if (!emptyWords) return;
+  hint.dataset.words ??= hint.textContent;
+  hint.textContent = n === 0 ? emptyWords : hint.dataset.words;
+  section.classList.toggle('is-empty', n === 0);
+}
+
+const firstOf = (n, total) => (n > 0 && total > n ? [note(`The first ${count(n)} of ${count(total)}.`)] : []);
+
+/* ---- values ---- */
+
+const lengthOf = (value) => (typeof value === 'object' ? value.hex.length / 2 : new TextEncoder().encode(value).length);
+
+/* What was cut can be asked for. */
+function wholeButton(side, whole) {
+  const button = element('button', { type: 'button', class: 'quiet' }, `Show all ${size(side.bytes)}`);
+
+  button.addEventListener('click', () => whole(button));
+  return button;
+}
+
+function valueOf(side, other, whole) {
+  if (!side.present) return element('p', { class: 'absent' }, 'absent, or deleted');
+  if (side.too_long) return element('p', { class: 'absent' }, `${size(side.bytes)}, too long to be kept`);
+  const both = other?.present && !other.too_long;
+  const block = element('pre', { tabindex: '0' }, ...compared(side.value, both ? other.value : undefined));
+
+  if (side.value === '') block.replaceChildren(element('span', { class: 'absent' }, 'empty'));
+  return [block, lengthOf(side.value) < side.bytes && whole ? wholeButton(side, whole) : undefined];
+}
+
+function timesOf(side) {
+  const parts = [];
+
+  if (side.made_at_ms) parts.push(`written ${moment(side.made_at_ms)}${side.uncertainty_ms > 0 ? ` ± ${duration(side.uncertainty_ms)}` : ''}`);
+  else parts.push('nobody knows when it was written');
+  if (side.expires_at_ms) parts.push(`expires ${moment(side.expires_at_ms)}`);
+  return parts.join(' · ');
+}
+
+/* ---- doing ---- */
+
+/* What becomes of the focus when its entry goes: the next one has it, or the heading. */
+function focusBehind(entry, section) {
+  const next = entry.nextElementSibling ?? entry.previousElementSibling;
+
+  (next?.querySelector('button') ?? section.querySelector('h2')).focus();
+}
+
+function action(words, kind, run) {
+  return element('button', { type: 'button', class: kind, onclick: run }, words);
+}
+
+/* A button that asks once more, as what it does cannot be undone. */
+function doubtful(words, again, run) {
+  const button = element('button', { type: 'button' }, words);
+  const calm = () => {
+    button.textContent = words;
+    button.classList.remove('danger');
+  };
+
+  button.addEventListener('blur', calm);
+  button.addEventListener('click', () => {
+    if (button.classList.contains('danger')) run();
+    else {
+      button.textContent = again;
+      button.classList.add('danger');
+    }
+  });
+  return button;
+}
+
+/* `page` says what was done and asks anew. */
+async function perform(page, entry, path, number, words) {
+  const section = entry.closest('section');
+
+  entry.inert = true;
+  try {
+    const result = await change(path, { number });
+
+    page.say(result === 0 ? 'It was gone already.' : words(result));
+    focusBehind(entry, section);
+    entry.remove();
+  } catch (error) {
+    page.say(error.message, true);
+    entry.inert = false;
+  }
+  await page.refresh();
+}
+
+const written = (result) => (result.shared ? 'Redis has it.' : 'It is pending until Redis has it.');
+
+/* ---- conflicts ---- */
+
+const other = { ours: 'theirs', theirs: 'ours' };
+
+function conflictButtons(page, c) {
+  const loser = other[c.winner];
+  const buttons = [action(`Keep ${c.winner}`, 'first', (event) => perform(page, event.target.closest('article'),
+    'conflicts/resolve', c.id, () => `Conflict ${c.id}: ${c.winner} stands.`))];
+
+  if (loser && !c[loser].too_long)
+    buttons.push(action(`Restore ${loser}`, '', (event) => perform(page, event.target.closest('article'),
+      'conflicts/restore', c.id, (result) => `Conflict ${c.id}: ${loser} was written again. ${written(result)}`)));
+  return element('div', { class: 'buttons' }, ...buttons);
+}
+
+function side(c, name, whole) {
+  const stands = c.winner === name;
+
+  return element('div', { class: stands ? 'side stands' : 'side' },
+    element('h4', {}, name === 'ours' ? 'Ours' : 'Theirs', stands ? element('span', { class: 'tag' }, 'stands') : undefined),
+    valueOf(c[name], c[other[name]], whole),
+    element('p', { class: 'times' }, timesOf(c[name])));
+}
+
+function conflict(page, c, mayChange) {
+  const whole = async (button) => {
+    button.disabled = true;
+    const all = await look(`conflicts/${c.id}`).catch((error) => page.say(error.message, true));
+    const cut = button.closest('article');
+    if (!all) return;
+    const full = conflict(page, all, mayChange);
+    full.dataset.shows = cut.dataset.shows;
+    cut.replaceWith(full);
+  };
+
+  return element('article', { class: 'entry', 'data-id': c.id },
+    element('header', {},
+      element('h3', { class: 'key' }, ...shown(c.key)),
+      element('p', { class: 'about' }, `${c.kind} · rule ${c.rule}${c.ambiguous ? ', too close to tell by time' : ''} · decided ${moment(c.decided_at_ms)} · ${c.id}`)),
+    element('div', { class: 'sides' }, side(c, 'ours', whole), side(c, 'theirs', whole)),
+    mayChange ? conflictButtons(page, c) : undefined);
+}
+
+const unseenWords = (n) => (n ? ` ${plural(n, 'value', 'values')} that a write replaced unseen ${n === 1 ? 'is' : 'are'} kept for information: HOLDFAST CONFLICTS lists them.` : '');
+
+export async function showConflicts(page, section, mayChange, total, blind) {
+  const list = total > 0 ? await look('conflicts') : [];
+
+  setCount(section, Math.max(total, list.length), `None.${unseenWords(blind)}`);
+  update(entriesOf(section), [
+    ...list.map((c) => ({ data: [c, mayChange], make: () => conflict(page, c, mayChange) })),
+    ...firstOf(list.length, total),
+    ...(blind ? [note(unseenWords(blind))] : []),
+  ]);
+}
+
+/* ---- parked entries ---- */
+
+function parkedButtons(page, p) {
+  const again = p.in_doubt ? 'It may then count twice: requeue' : undefined;
+  const requeue = (event) => perform(page, document.querySelector(`#parked [data-id="${p.lsn}"]`) ?? event.target.closest('article'),
+    'parked/requeue', p.lsn, () => `Change ${p.lsn} was made a change again.`);
+  const drop = () => perform(page, document.querySelector(`#parked [data-id="${p.lsn}"]`), 'parked/drop', p.lsn, () => `Change ${p.lsn} was dropped.`);
+
+  return element('div', { class: 'buttons' },
+    again ? doubtful('Requeue', again, requeue) : action('Requeue', 'first', requeue),
+    doubtful('Drop', 'Drop it for good', drop));
+}
+
+function parkedValue(p) {
+  if (p.kind === 'incr') return element('pre', { tabindex: '0' }, `${p.delta < 0 ? '−' : '+'}${count(Math.abs(p.delta))}`);
+  if (p.kind !== 'set') return undefined;
+  return element('pre', { tabindex: '0' }, ...(p.value === '' ? [element('span', { class: 'absent' }, 'empty')] : shown(p.value)));
+}
+
+function parkedEntry(page, p, mayChange) {
+  const times = [`written ${moment(p.made_at_ms)}`, p.expires_at_ms ? `expires ${moment(p.expires_at_ms)}` : undefined];
+
+  return element('article', { class: 'entry', 'data-id': p.lsn },
+    element('header', {},
+      element('h3', { class: 'key' }, ...shown(p.key), p.in_doubt ? element('span', { class: 'tag doubt' }, 'in doubt') : undefined),
+      element('p', { class: 'about' }, `${p.kind} · ${times.filter(Boolean).join(' · ')} · LSN ${p.lsn}`)),
+    element('p', { class: 'because' }, p.reason),
+    parkedValue(p),
+    mayChange ? parkedButtons(page, p) : undefined);
+}
+
+export async function showParked(page, section, mayChange, total) {
+  const list = total > 0 ? await look('parked') : [];
+
+  setCount(section, Math.max(total, list.length), 'None.');
+  update(entriesOf(section), [
+    ...list.map((p) => ({ data: [p, mayChange], make: () => parkedEntry(page, p, mayChange) })),
+    ...firstOf(list.length, total),
+  ]);
+}
+
+/* ---- slow commands ---- */
+
+function slowRow(c, longest) {
+  return element('li', {},
+    element('span', { class: 'took' }, latency(c.us),
+      element('meter', { min: '0', max: String(longest), value: String(c.us), 'aria-hidden': 'true' })),
+    element('span', { class: 'what' },
+      element('span', { class: 'command' }, c.command.toUpperCase()), ' ',
+      element('span', { class: 'key' }, ...shown(c.key)),
+      c.failed ? element('span', { class: 'tag doubt' }, 'error') : undefined),
+    element('span', { class: 'about' }, `${moment(c.at_ms)} · ${c.client_name ? `${c.client_name}, ` : ''}${c.client}`));
+}
+
+export async function showSlow(section, order) {
+  const { after_ms: after, commands } = await look('slow');
+  const list = order === 'slowest' ? [...commands].sort((a, b) => b.us - a.us) : commands;
+  const longest = Math.max(1, ...commands.map((c) => c.us));
+
+  const words = after ? `None of more than ${after} ms since the start.` : 'Not kept: sidecar.slow_after is 0.';
+
+  setCount(section, commands.length, words);
+  if (commands.length) section.querySelector('.hint').textContent = `More than ${after} ms, from reading to answer.`;
+  update(entriesOf(section), list.map((c) => ({ data: [c, longest], make: () => slowRow(c, longest) })));
+}
+
+/* ---- namespaces ---- */
+
+function policies(ns) {
+  const all = [fact('write', ns.write)];
+
+  if (ns.write !== 'local') {
+    all.push(fact('read', ns.read), fact('outage', ns.outage), fact('conflict', ns.conflict), fact('writers', ns.writers), fact('on loss', ns.on_loss));
+    if (!ns.change_log) all.push(fact('change log', 'off'));
+    if (ns.tentative) all.push(fact('tentative', 'yes'));
+  }
+  if (ns.default_ttl_ms) all.push(fact('default TTL', duration(ns.default_ttl_ms)));
+  if (ns.hits + ns.misses > 0) all.push(fact('reads', `${plural(ns.hits, 'hit', 'hits')}, ${plural(ns.misses, 'miss', 'misses')}`, 'wide'));
+  return element('dl', { class: 'policies' }, ...all);
+}
+
+function namespaceRow(ns, hasOthers) {
+  const name = ns.prefix === ''
+    ? element('h3', { class: 'all' }, hasOthers ? 'all other keys' : 'all keys')
+    : element('h3', { class: 'key' }, ...shown(ns.prefix));
+
+  return element('li', {}, name, policies(ns));
+}
+
+export async function showNamespaces(section) {
+  const list = await look('namespaces');
+
+  setCount(section, list.length);
+  update(entriesOf(section), list.map((ns) => ({ data: [ns, list.length], make: () => namespaceRow(ns, list.length > 1) })));
+}
+
