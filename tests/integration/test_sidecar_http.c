@@ -3,15 +3,18 @@
 #include "redis_server.h"
 #include "scratch.h"
 
+#include "access.h"
 #include "command.h"
 #include "health.h"
 #include "http.h"
 #include "metrics.h"
 #include "server.h"
+#include "settings.h"
 
 #include <cjson/cJSON.h>
 #include <ctype.h>
 #include <math.h>
+#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -31,6 +34,8 @@ struct fixture {
     struct health_options health_options;
     struct health *health;
     struct metrics *metrics;
+    struct settings *settings;
+    struct access *access;
     struct http_options http_options;
     struct http *http;
     int port;
@@ -45,6 +50,8 @@ static const struct command commands[] = {{.name = "get"}, {.name = "set"}, {.na
 static void serve(struct fixture *f)
 {
     assert_ok(health_start(&f->health_options, &f->health));
+    assert_ok(access_new(f->settings, &f->access));
+    f->http_options.access = f->access;
     f->port = redis_server_free_port();
     f->http_options.port = f->port;
     f->http_options.store = f->store;
@@ -57,6 +64,7 @@ static void stop_serving(struct fixture *f)
 {
     http_stop(f->http);
     health_stop(f->health);
+    access_free(f->access);
     f->http = NULL;
     f->health = NULL;
 }
@@ -88,6 +96,7 @@ static int set_up_with(void **state, bool with_redis)
     }
     assert_ok(hf_open(f->scratch.store, &f->opts, &f->store));
     assert_ok(metrics_new(&f->opts, f->scratch.store, &f->metrics));
+    assert_ok(settings_load(NULL, &f->settings));
     f->health_options =
         (struct health_options){.store = f->store, .hear = with_redis ? hf_hear : NULL, .hear_every_ms = 10};
     serve(f);
@@ -114,6 +123,7 @@ static int tear_down(void **state)
 
     stop_serving(f);
     metrics_free(f->metrics);
+    settings_free(f->settings);
     assert_ok(hf_close(f->store));
     redis_server_stop(&f->redis);
     scratch_remove(&f->scratch);
@@ -462,10 +472,12 @@ static void test_sidecar_http__bytes_that_are_no_request_end_their_connection_al
     free(long_header);
 }
 
-static bool is_ops(void *ctx, struct hf_slice user, struct hf_slice password)
+static void add_user(struct settings *settings, const char *name, const char *password)
 {
-    (void)ctx;
-    return hf__slice_eq(user, s_("ops")) && hf__slice_eq(password, s_("s3cret:x"));
+    struct user *user = &settings->users[settings->n_users++];
+
+    *user = (struct user){.name = name, .has_password = true};
+    SHA256((const unsigned char *)password, strlen(password), user->digest);
 }
 
 static void test_sidecar_http__with_a_password_strangers_are_told_the_bare_status(void **state)
@@ -477,7 +489,7 @@ static void test_sidecar_http__with_a_password_strangers_are_told_the_bare_statu
     struct fixture *f = *state;
     struct http_reply reply;
 
-    f->http_options.may_look = is_ops;
+    add_user(f->settings, "ops", "s3cret:x");
     serve_again(f);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         reply = http_request(f->port, "GET", "/metrics", wrong[i]);
@@ -520,18 +532,26 @@ static void test_sidecar_http__it_refuses_addresses_that_it_must_not_or_cannot_u
     };
     struct fixture *f = *state;
     struct http_options options = f->http_options;
+    struct settings *with_password;
+    struct access *closed;
     struct http *http;
+
+    assert_ok(settings_load(NULL, &with_password));
+    add_user(with_password, "ops", "s3cret:x");
+    assert_ok(access_new(with_password, &closed));
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         options.address = rows[i].address;
         options.port = rows[i].port == 2 ? redis_server_free_port() : rows[i].port == 3 ? f->port : rows[i].port;
-        options.may_look = rows[i].with_password ? is_ops : NULL;
+        options.access = rows[i].with_password ? closed : f->access;
         assert_code(rows[i].code, http_start(&options, &http));
         if (rows[i].code == 0)
             http_stop(http);
         else
             assert_sentence(rows[i].sentence);
     }
+    access_free(closed);
+    settings_free(with_password);
 }
 
 /* ---- metrics: the format ---- */

@@ -18,7 +18,10 @@ function setCount(section, n, emptyWords) {
   section.classList.toggle('is-empty', n === 0);
 }
 
-const firstOf = (n, total) => (n > 0 && total > n ? [note(`The first ${count(n)} of ${count(total)}.`)] : []);
+/* A list that is not full has all there is, whatever the status says, which may be older. */
+const FULL = 100;
+const countOf = (list, total) => (list.length < FULL ? list.length : total);
+const firstOf = (n, total) => (n === FULL && total > n ? [note(`The first ${count(n)} of ${count(total)}.`)] : []);
 
 /* ---- values ---- */
 
@@ -73,18 +76,21 @@ function doubtful(words, again, run) {
   };
 
   button.addEventListener('blur', calm);
-  button.addEventListener('click', () => {
-    if (button.classList.contains('danger')) run();
-    else {
-      button.textContent = again;
-      button.classList.add('danger');
+  button.addEventListener('click', (event) => {
+    if (button.classList.contains('danger')) {
+      run(event);
+      return;
     }
+    button.textContent = again;
+    button.classList.add('danger');
+    button.style.minWidth = `${button.offsetWidth}px`; /* nothing may move under a press when it calms down */
   });
   return button;
 }
 
 /* `page` says what was done and asks anew. */
-async function perform(page, entry, path, number, words) {
+async function perform(page, event, path, number, words) {
+  const entry = event.target.closest('article');
   const section = entry.closest('section');
 
   entry.inert = true;
@@ -109,12 +115,12 @@ const other = { ours: 'theirs', theirs: 'ours' };
 
 function conflictButtons(page, c) {
   const loser = other[c.winner];
-  const buttons = [action(`Keep ${c.winner}`, 'first', (event) => perform(page, event.target.closest('article'),
-    'conflicts/resolve', c.id, () => `Conflict ${c.id}: ${c.winner} stands.`))];
+  const buttons = [action(`Keep ${c.winner}`, 'first', (event) => perform(page, event, 'conflicts/resolve',
+    c.id, () => `Conflict ${c.id}: ${c.winner} stands.`))];
 
   if (loser && !c[loser].too_long)
-    buttons.push(action(`Restore ${loser}`, '', (event) => perform(page, event.target.closest('article'),
-      'conflicts/restore', c.id, (result) => `Conflict ${c.id}: ${loser} was written again. ${written(result)}`)));
+    buttons.push(action(`Restore ${loser}`, '', (event) => perform(page, event, 'conflicts/restore',
+      c.id, (result) => `Conflict ${c.id}: ${loser} was written again. ${written(result)}`)));
   return element('div', { class: 'buttons' }, ...buttons);
 }
 
@@ -138,7 +144,7 @@ function conflict(page, c, mayChange) {
     cut.replaceWith(full);
   };
 
-  return element('article', { class: 'entry', 'data-id': c.id },
+  return element('article', { class: 'entry' },
     element('header', {},
       element('h3', { class: 'key' }, ...shown(c.key)),
       element('p', { class: 'about' }, `${c.kind} · rule ${c.rule}${c.ambiguous ? ', too close to tell by time' : ''} · decided ${moment(c.decided_at_ms)} · ${c.id}`)),
@@ -151,7 +157,7 @@ const unseenWords = (n) => (n ? ` ${plural(n, 'value', 'values')} that a write r
 export async function showConflicts(page, section, mayChange, total, blind) {
   const list = total > 0 ? await look('conflicts') : [];
 
-  setCount(section, Math.max(total, list.length), `None.${unseenWords(blind)}`);
+  setCount(section, countOf(list, total), `None.${unseenWords(blind)}`);
   update(entriesOf(section), [
     ...list.map((c) => ({ data: [c, mayChange], make: () => conflict(page, c, mayChange) })),
     ...firstOf(list.length, total),
@@ -163,9 +169,8 @@ export async function showConflicts(page, section, mayChange, total, blind) {
 
 function parkedButtons(page, p) {
   const again = p.in_doubt ? 'It may then count twice: requeue' : undefined;
-  const requeue = (event) => perform(page, document.querySelector(`#parked [data-id="${p.lsn}"]`) ?? event.target.closest('article'),
-    'parked/requeue', p.lsn, () => `Change ${p.lsn} was made a change again.`);
-  const drop = () => perform(page, document.querySelector(`#parked [data-id="${p.lsn}"]`), 'parked/drop', p.lsn, () => `Change ${p.lsn} was dropped.`);
+  const requeue = (event) => perform(page, event, 'parked/requeue', p.lsn, () => `Change ${p.lsn} was made a change again.`);
+  const drop = (event) => perform(page, event, 'parked/drop', p.lsn, () => `Change ${p.lsn} was dropped.`);
 
   return element('div', { class: 'buttons' },
     again ? doubtful('Requeue', again, requeue) : action('Requeue', 'first', requeue),
@@ -181,7 +186,7 @@ function parkedValue(p) {
 function parkedEntry(page, p, mayChange) {
   const times = [`written ${moment(p.made_at_ms)}`, p.expires_at_ms ? `expires ${moment(p.expires_at_ms)}` : undefined];
 
-  return element('article', { class: 'entry', 'data-id': p.lsn },
+  return element('article', { class: 'entry' },
     element('header', {},
       element('h3', { class: 'key' }, ...shown(p.key), p.in_doubt ? element('span', { class: 'tag doubt' }, 'in doubt') : undefined),
       element('p', { class: 'about' }, `${p.kind} · ${times.filter(Boolean).join(' · ')} · LSN ${p.lsn}`)),
@@ -193,7 +198,7 @@ function parkedEntry(page, p, mayChange) {
 export async function showParked(page, section, mayChange, total) {
   const list = total > 0 ? await look('parked') : [];
 
-  setCount(section, Math.max(total, list.length), 'None.');
+  setCount(section, countOf(list, total), 'None.');
   update(entriesOf(section), [
     ...list.map((p) => ({ data: [p, mayChange], make: () => parkedEntry(page, p, mayChange) })),
     ...firstOf(list.length, total),
@@ -218,10 +223,10 @@ export async function showSlow(section, order) {
   const list = order === 'slowest' ? [...commands].sort((a, b) => b.us - a.us) : commands;
   const longest = Math.max(1, ...commands.map((c) => c.us));
 
-  const words = after ? `None of more than ${after} ms since the start.` : 'Not kept: sidecar.slow_after is 0.';
+  const words = after ? `None over ${after} ms since the start.` : 'Not kept: sidecar.slow_after is 0.';
 
   setCount(section, commands.length, words);
-  if (commands.length) section.querySelector('.hint').textContent = `More than ${after} ms, from reading to answer.`;
+  if (commands.length) section.querySelector('.hint').textContent = `over ${after} ms`;
   update(entriesOf(section), list.map((c) => ({ data: [c, longest], make: () => slowRow(c, longest) })));
 }
 

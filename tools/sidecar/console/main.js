@@ -38,7 +38,13 @@ function setSilent(isSilent) {
   silentSince = isSilent ? (silentSince ?? Date.now()) : undefined;
   document.body.classList.toggle('is-silent', isSilent);
   byId('silent').hidden = !isSilent;
-  if (isSilent) byId('silent').textContent = `The sidecar does not answer since ${time(silentSince)}. What is shown is older; it is asked again every second.`;
+  if (!isSilent) return;
+  byId('state').dataset.state = '';
+  byId('state-word').textContent = 'No answer';
+  byId('state-since').textContent = '';
+  byId('state-reason').textContent = '';
+  document.title = 'no answer · Holdfast';
+  byId('silent').textContent = `The sidecar does not answer since ${time(silentSince)}. What is shown is older; it is asked again every second.`;
 }
 
 /* ---- who looks ---- */

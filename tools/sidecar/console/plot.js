@@ -22,7 +22,8 @@ function svg(name, attributes = {}, ...children) {
   return made;
 }
 
-const text = (x, y, anchor, words, kind) => svg('text', { x, y, 'text-anchor': anchor, class: kind }, words);
+const text = (x, y, anchor, words, kind, state = '') =>
+  svg('text', { x, y, 'text-anchor': anchor, class: kind, 'data-state': state }, words);
 
 /* ---- the history ---- */
 
@@ -163,7 +164,7 @@ function band(states, x, width) {
       class: 'state', 'data-state': state.state,
     }));
     if (height === BAND.height && wide > state.state.length * 7 + 14)
-      group.append(text(left + 7, bottom - 8.5, 'start', state.state, 'on-state'));
+      group.append(text(left + 7, bottom - 8.5, 'start', state.state, 'on-state', state.state));
   }
   return group;
 }
