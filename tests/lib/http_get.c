@@ -62,15 +62,13 @@ static void split(char *bytes, size_t len, struct http_reply *reply)
     reply->body_len = len - (size_t)(reply->body - bytes);
 }
 
-struct http_reply http_request(int port, const char *method, const char *path, const char *headers)
+struct http_reply http_exchange(int port, const char *request)
 {
     struct http_reply reply = {0};
-    char request[4096], *bytes;
+    char *bytes;
     size_t len = 0;
     int fd;
 
-    snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%s\r\n", method, path,
-             headers);
     fd = http_connect(port, request);
     if (fd < 0)
         return reply;
@@ -79,6 +77,15 @@ struct http_reply http_request(int port, const char *method, const char *path, c
         split(bytes, len, &reply);
     close(fd);
     return reply;
+}
+
+struct http_reply http_request(int port, const char *method, const char *path, const char *headers)
+{
+    char request[4096];
+
+    snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%s\r\n", method, path,
+             headers);
+    return http_exchange(port, request);
 }
 
 struct http_reply http_get(int port, const char *path)

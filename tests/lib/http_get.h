@@ -16,6 +16,8 @@ struct http_reply {
 /* Send `method` and `path` to a port of 127.0.0.1, with more header lines ("Name: value\r\n") or "", and read until the end. */
 struct http_reply http_request(int port, const char *method, const char *path, const char *headers);
 struct http_reply http_get(int port, const char *path);
+/* Send all of `request`, which asks for the connection to be closed, and read until the end. */
+struct http_reply http_exchange(int port, const char *request);
 void http_reply_release(struct http_reply *reply);
 
 /* A connection that has sent so much; the caller closes it. */

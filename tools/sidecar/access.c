@@ -91,7 +91,7 @@ static void introduce(const struct user *user, const struct session *session, st
     snprintf(visitor->name, sizeof(visitor->name), "%s", user->name);
     if (!session)
         return;
-    visitor->may_change = visitor->may_look && user->has_password && user->is_operator;
+    visitor->may_change = visitor->may_look && user->is_operator;
     memcpy(visitor->token, session->token, sizeof(visitor->token));
 }
 
@@ -106,7 +106,7 @@ static enum access_answer log_in(struct access *access, const struct sockaddr *f
     if (!failures_count(&access->failures, from, now_ms()))
         return ACCESS_WAIT;
     user = settings_login(access->settings, name, password);
-    if (!user)
+    if (!user || !user->has_password)
         return ACCESS_REFUSED;
     failures_take_back(&access->failures, from);
     *ret_user = user;
@@ -120,6 +120,8 @@ enum access_answer access_by_password(struct access *access, const struct sockad
     enum access_answer answer;
 
     access_stranger(access, ret_visitor);
+    if (access->is_open)
+        return ACCESS_GRANTED;
     pthread_mutex_lock(&access->lock);
     answer = log_in(access, from, name, password, &user);
     if (answer == ACCESS_GRANTED)

@@ -44,7 +44,7 @@ bool access_is_open(struct access *access);
 /* Who comes without anything. */
 void access_stranger(struct access *access, struct visitor *ret_visitor);
 /* Who comes with a name and a password: a visitor who may look and change nothing, for a browser would send these with whatever
- * request another site makes it send. `*ret_visitor` is a stranger unless it is granted. */
+ * request another site makes it send. `*ret_visitor` is a stranger unless it is granted. Where it is open, nobody looks at the password. */
 enum access_answer access_by_password(struct access *access, const struct sockaddr *from, struct hf_slice name,
                                       struct hf_slice password, struct visitor *ret_visitor);
 /* The same, and a session begins: `secret` gets the ACCESS_TOKEN_CHARS characters that only its browser may know. */

@@ -116,15 +116,17 @@ static bool is_name_of_ours(const struct console *console, const char *host)
  * "name", "name:port", "[v6]" or "[v6]:port". */
 static bool host_is_ours(const struct console *console, const char *host)
 {
-    const char *end;
-    char name[256];
+    char name[256], *end;
 
-    if (!host)
+    if (!host || strlen(host) >= sizeof(name))
         return false;
-    end = *host == '[' ? strchr(host, ']') : strrchr(host, ':');
-    host += *host == '[';
-    snprintf(name, sizeof(name), "%.*s", end ? (int)(end - host) : (int)strnlen(host, sizeof(name)), host);
-    return is_name_of_ours(console, name);
+    memcpy(name, host, strlen(host) + 1);
+    end = *name == '[' ? strchr(name, ']') : strrchr(name, ':');
+    if (*name == '[' && (!end || (end[1] != '\0' && end[1] != ':')))
+        return false;
+    if (end)
+        *end = '\0';
+    return is_name_of_ours(console, name + (*name == '['));
 }
 
 /* Browsers say which page a change comes from. Programs that are none say nothing, and no page can make them send something. */
