@@ -203,17 +203,16 @@ void later_free(struct later *later)
     free(later);
 }
 
-/* A reply leaves. `note` lacks the time. */
-static void observe(struct server *server, struct slow_note *note, uint64_t began_ns)
+/* A reply leaves: fill in the time that it took. Returns whether it took long, and is to be noted. */
+static bool observe(struct server *server, struct slow_note *note, uint64_t began_ns)
 {
     server->counts.errors += note->failed;
     if (!server->observe)
-        return;
+        return false;
     server->clock_ns = uv_hrtime();
     note->ns = server->clock_ns - began_ns;
     server->observe(server, note->command, note->ns, note->failed);
-    if (server->slow && slow_is(server->slow, note->ns))
-        slow_add(server->slow, note);
+    return server->slow && slow_is(server->slow, note->ns);
 }
 
 void later_leaves(const struct later *later)
@@ -225,8 +224,8 @@ void later_leaves(const struct later *later)
                              .key = hf__slice(later->key, later->key_len),
                              .failed = bytes->len > 0 && bytes->bytes[0] == '-'};
 
-    if (!later->is_message)
-        observe(later->server, &note, later->began_ns);
+    if (!later->is_message && observe(later->server, &note, later->began_ns))
+        slow_add(later->server->slow, &note);
 }
 
 static struct hf_slice first_key(const struct call *call)
@@ -592,9 +591,10 @@ static void answered_at_once(struct call *call, bool silent)
                              .client = call->client,
                              .failed = out->len > call->mark && out->bytes[call->mark] == '-'};
 
-    if (call->server->slow)
+    if (observe(call->server, &note, call->began_ns)) {
         note.key = first_key(call);
-    observe(call->server, &note, call->began_ns);
+        slow_add(call->server->slow, &note);
+    }
     if (silent)
         out->len = call->mark;
 }

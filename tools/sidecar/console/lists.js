@@ -39,7 +39,7 @@ function valueOf(side, other, whole) {
   if (!side.present) return element('p', { class: 'absent' }, 'absent, or deleted');
   if (side.too_long) return element('p', { class: 'absent' }, `${size(side.bytes)}, too long to be kept`);
   const both = other?.present && !other.too_long;
-  const block = element('pre', { tabindex: '0' }, ...compared(side.value, both ? other.value : undefined));
+  const block = element('pre', {}, ...compared(side.value, both ? other.value : undefined));
 
   if (side.value === '') block.replaceChildren(element('span', { class: 'absent' }, 'empty'));
   return [block, lengthOf(side.value) < side.bytes && whole ? wholeButton(side, whole) : undefined];
@@ -178,9 +178,9 @@ function parkedButtons(page, p) {
 }
 
 function parkedValue(p) {
-  if (p.kind === 'incr') return element('pre', { tabindex: '0' }, `${p.delta < 0 ? '−' : '+'}${count(Math.abs(p.delta))}`);
+  if (p.kind === 'incr') return element('pre', {}, `${p.delta < 0 ? '−' : '+'}${count(Math.abs(p.delta))}`);
   if (p.kind !== 'set') return undefined;
-  return element('pre', { tabindex: '0' }, ...(p.value === '' ? [element('span', { class: 'absent' }, 'empty')] : shown(p.value)));
+  return element('pre', {}, ...(p.value === '' ? [element('span', { class: 'absent' }, 'empty')] : shown(p.value)));
 }
 
 function parkedEntry(page, p, mayChange) {
