@@ -10,10 +10,11 @@ const { assert, checks, port, redis, until, world } = require('./checks');
 const site = `http://127.0.0.1:${process.env.HOLDFASTD_HTTP_PORT}/`;
 const password = process.env.CONSOLE_PASSWORD;
 const pictures = process.env.CONSOLE_PICTURES;
-const desktop = { width: 1280, height: 900 };
+const desktop = { width: 1280, height: 860 };
 const phone = { width: 375, height: 812 };
-const hostile = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>';
+const hostile = 'zone:<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>';
 const WAITING = 1500;
+const PAST_MS = 30000; /* what the plots of a picture show before the outage */
 const PACE = 300; /* changes a second, so that the replay can be watched */
 
 delete process.env.REDISCLI_AUTH; /* it is for the sidecar alone */
@@ -50,7 +51,7 @@ async function picture(name) {
     for (const colorScheme of ['light', 'dark']) {
       await page.emulateMedia({ colorScheme });
       await page.waitForTimeout(150); /* for the colours to be drawn: it is a picture, and no check */
-      await page.screenshot({ path: path.join(pictures, `${name}-${device}-${colorScheme}.png`), fullPage: true });
+      await page.screenshot({ path: path.join(pictures, `${name}-${device}-${colorScheme}.png`) });
     }
     await page.emulateMedia({ colorScheme: null });
   }
@@ -115,14 +116,15 @@ const withPassword = {
   },
 
   async online() {
-    await client.set('session:42', '{"user":"ada","cart":[17,4]}');
-    await client.set('stock:4711', '{"left":12}');
+    await client.set('account:42', '{"user":"ada","cart":[17,4]}');
+    await client.set('article:4711', '{"left":12}');
     await client.set(hostile, 'before');
-    await client.set('blob', 'before');
+    await client.set('zone:blob', 'before');
     await client.hset('profile:9', 'name', 'ada'); /* is passed on, which takes its time */
     await until(() => figure('Pending'), '0');
     await until(async () => (await states()).includes('online'), true);
-    assert.match(await textOf('#namespaces'), /session:.*newest.*token:.*refuse/s);
+    assert.match(await textOf('#namespaces'), /account:.*newest.*token:.*refuse/s);
+    if (pictures) await page.waitForTimeout(PAST_MS);
     await picture('online');
   },
 
@@ -130,10 +132,10 @@ const withPassword = {
     world('redis-stop');
     await shows('Offline');
     await until(async () => (await textOf('#state-reason')).includes('redis.sock'), true);
-    await client.set('session:42', '{"user":"ada","cart":[17,4,99]}');
-    await client.set('stock:4711', '{"left":11}');
+    await client.set('account:42', '{"user":"ada","cart":[17,4,99]}');
+    await client.set('article:4711', '{"left":11}');
     await client.set(hostile, hostile);
-    await client.set('blob', Buffer.from([0, 1, 2, 250, 251, 252]));
+    await client.set('zone:blob', Buffer.from([0, 1, 2, 250, 251, 252]));
     await client.incr('quota:9');
     await write(WAITING);
     await until(() => figure('Pending'), (WAITING + 5).toLocaleString('en'));
@@ -146,10 +148,10 @@ const withPassword = {
   async replaying() {
     await holdfast('pause');
     world('redis-return');
-    redis('set', 'session:42', '{"user":"ada","cart":[17,5]}');
-    redis('set', 'stock:4711', '{"left":3}');
+    redis('set', 'account:42', '{"user":"ada","cart":[17,5]}');
+    redis('set', 'article:4711', '{"left":3}');
     redis('set', hostile, 'theirs');
-    redis('set', 'blob', 'text');
+    redis('set', 'zone:blob', 'text');
     redis('set', 'quota:9', 'many');
     await holdfast('throttle', 'ops', PACE);
     await holdfast('resume');
@@ -170,10 +172,10 @@ const withPassword = {
 
   async conflicts() {
     await until(() => figure('Conflicts'), '4');
-    await entry('conflicts', 'session:42').waitFor();
-    const shown = await entry('conflicts', 'session:42').textContent();
+    await entry('conflicts', 'account:42').waitFor();
+    const shown = await entry('conflicts', 'account:42').textContent();
     assert.match(shown, /\[17,4,99\].*\[17,5\]/s);
-    assert.match(await entry('conflicts', 'blob').textContent(), /00 01 02 fa fb fc.*text/s);
+    assert.match(await entry('conflicts', 'zone:blob').textContent(), /00 01 02 fa fb fc.*text/s);
     assert.ok((await page.locator('#conflicts').textContent()).includes(hostile));
     assert.equal(await page.locator('#conflicts img').count(), 0);
     assert.equal(await page.evaluate(() => window.pwned), undefined);
@@ -182,13 +184,13 @@ const withPassword = {
   },
 
   async resolve() {
-    await entry('conflicts', 'session:42').locator('text=Restore ours').click();
-    await until(() => redis('get', 'session:42'), '{"user":"ada","cart":[17,4,99]}');
-    await until(() => entry('conflicts', 'session:42').count(), 0);
-    await entry('conflicts', 'stock:4711').locator('text=Keep theirs').focus();
+    await entry('conflicts', 'account:42').locator('text=Restore ours').click();
+    await until(() => redis('get', 'account:42'), '{"user":"ada","cart":[17,4,99]}');
+    await until(() => entry('conflicts', 'account:42').count(), 0);
+    await entry('conflicts', 'article:4711').locator('text=Keep theirs').focus();
     await page.keyboard.press('Enter');
-    await until(() => entry('conflicts', 'stock:4711').count(), 0);
-    assert.equal(redis('get', 'stock:4711'), '{"left":3}');
+    await until(() => entry('conflicts', 'article:4711').count(), 0);
+    assert.equal(redis('get', 'article:4711'), '{"left":3}');
     await until(() => figure('Conflicts'), '2');
     assert.equal(await page.evaluate(() => document.activeElement.tagName), 'BUTTON'); /* of the next entry */
   },
@@ -225,7 +227,7 @@ const withPassword = {
   async silence() {
     world('sidecar-stop');
     await until(() => page.locator('#silent').isVisible(), true);
-    assert.match(await textOf('#silent'), /does not answer/);
+    assert.match(await textOf('#silent'), /has not answered/);
     await picture('silent');
     world('sidecar-start');
     await page.waitForSelector('#login:not([hidden])'); /* the session has ended with the process */
@@ -239,12 +241,12 @@ const withoutPassword = {
   async readOnly() {
     await shows('Online');
     assert.match(await textOf('#who'), /Read only/);
-    await client.set('session:42', 'ours');
+    await client.set('account:42', 'ours');
     await holdfast('pause');
-    await client.set('session:42', 'ours again');
-    redis('set', 'session:42', 'theirs');
+    await client.set('account:42', 'ours again');
+    redis('set', 'account:42', 'theirs');
     await holdfast('resume');
-    await entry('conflicts', 'session:42').waitFor();
+    await entry('conflicts', 'account:42').waitFor();
     assert.equal(await page.locator('article button').count(), 0);
     assert.equal(await page.locator('#log-in').isVisible(), false);
     await picture('read-only');
@@ -263,8 +265,8 @@ const withoutPassword = {
     });
 
     assert.equal(status, 401);
-    assert.equal(await entry('conflicts', 'session:42').count(), 1);
-    assert.equal(redis('get', 'session:42'), 'theirs');
+    assert.equal(await entry('conflicts', 'account:42').count(), 1);
+    assert.equal(redis('get', 'account:42'), 'theirs');
   },
 };
 

@@ -5,7 +5,7 @@ import { History, listChanges, Plot } from './plot.js';
 import { count, duration, element, plural, printable, size, time, update } from './text.js';
 
 const TURN_MS = 1000;
-const STATUS_EVERY = 2; /* turns */
+const STATUS_EVERY = 2; /* turns, while all is well */
 const SLOW_EVERY = 4;
 const LISTS_EVERY = 15; /* the lists are asked for at once when their numbers change */
 const KEEP_MS = 905000;
@@ -44,7 +44,7 @@ function setSilent(isSilent) {
   byId('state-since').textContent = '';
   byId('state-reason').textContent = '';
   document.title = 'no answer · Holdfast';
-  byId('silent').textContent = `The sidecar does not answer since ${time(silentSince)}. What is shown is older; it is asked again every second.`;
+  byId('silent').textContent = `The sidecar has not answered since ${time(silentSince)}. What is shown is older; it is asked again every second.`;
 }
 
 /* ---- who looks ---- */
@@ -144,10 +144,10 @@ function showState() {
 function showProgress(state) {
   const begun = history.states().findLast(({ state: name }) => name === 'catching up')?.from ?? state.from;
   const isReplaying = state.state === 'replaying' || state.state === 'catching up';
-  const seen = history.samples.filter((sample) => sample.at >= begun - 1500);
+  const seen = history.samples.filter((sample) => sample.at >= begun - history.everyMs);
   const all = Math.max(0, ...seen.map((sample) => sample.pending));
   const left = history.samples.at(-1).pending;
-  const rates = history.samples.slice(-5).map((sample) => sample.rate);
+  const rates = seen.slice(-5).map((sample) => sample.rate);
   const rate = rates.reduce((sum, r) => sum + r, 0) / rates.length;
 
   byId('progress').hidden = !isReplaying || all === 0;
@@ -217,7 +217,7 @@ const page = {
 
 async function once() {
   await refreshHistory();
-  if (turn % STATUS_EVERY === 0) await refreshStatus();
+  if (turn % STATUS_EVERY === 0 || history.states().at(-1)?.state !== 'online') await refreshStatus();
   if (turn % SLOW_EVERY === 0) await showSlow(byId('slow'), order());
   turn++;
 }
