@@ -16,6 +16,7 @@
 #define JSON_TYPE "Content-Type: application/json\r\n"
 #define OPS_BASIC "Authorization: Basic b3BzOnMzY3JldDp4\r\n"   /* ops:s3cret:x */
 #define WRONG_BASIC "Authorization: Basic b3BzOnMzY3JldA==\r\n" /* ops:s3cret */
+#define TENANT_BASIC "Authorization: Basic dGVuYW50OnMzY3JldDp4\r\n"
 #define HOSTILE "<script>\"&'"
 
 struct fixture {
@@ -511,6 +512,7 @@ static void test_sidecar_console__basic_authentication_looks_and_changes_nothing
 
     assert_int_equal(ask_with(f, "GET", "/api/status", HOST OPS_BASIC, ""), 200);
     assert_int_equal(ask_with(f, "GET", "/api/status", HOST WRONG_BASIC, ""), 401);
+    assert_int_equal(ask_with(f, "GET", "/api/status", HOST TENANT_BASIC, ""), 401);
     assert_int_equal(ask_with(f, "POST", "/api/conflicts/resolve", HOST JSON_TYPE OPS_BASIC, "{\"number\":1}"),
                      401);
 }

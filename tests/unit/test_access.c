@@ -1,4 +1,4 @@
-/* Sessions, and the rights of who has one. */
+/* The rights of who has a session. */
 #include "access.h"
 
 #include "scratch.h"
@@ -56,17 +56,17 @@ static enum access_answer begin(struct fixture *f, const char *name, const char 
 static void test_access__a_session_is_known_by_its_secret_alone(void **state)
 {
     struct fixture *f = *state;
-    char secret[ACCESS_TOKEN_CHARS + 1], wrong[ACCESS_TOKEN_CHARS + 1];
+    char secret[SESSION_TOKEN_CHARS + 1], wrong[SESSION_TOKEN_CHARS + 1];
     struct visitor visitor, again;
 
     assert_int_equal(begin(f, "ops", "secret", secret, &visitor), ACCESS_GRANTED);
-    assert_int_equal(strlen(secret), ACCESS_TOKEN_CHARS);
+    assert_int_equal(strlen(secret), SESSION_TOKEN_CHARS);
     assert_string_not_equal(secret, visitor.token);
     assert_true(access_by_session(f->access, secret, &again));
     assert_string_equal(again.name, "ops");
     assert_string_equal(again.token, visitor.token);
     assert_true(again.may_look && again.may_change);
-    for (size_t i = 0; i < ACCESS_TOKEN_CHARS; i++) {
+    for (size_t i = 0; i < SESSION_TOKEN_CHARS; i++) {
         strcpy(wrong, secret);
         wrong[i] = wrong[i] == '0' ? '1' : '0';
         assert_false(access_by_session(f->access, wrong, &again));
@@ -75,14 +75,14 @@ static void test_access__a_session_is_known_by_its_secret_alone(void **state)
     assert_false(access_by_session(f->access, visitor.token, &again));
     assert_false(access_by_session(f->access, "", &again));
     strcpy(wrong, secret);
-    wrong[ACCESS_TOKEN_CHARS - 1] = '\0';
+    wrong[SESSION_TOKEN_CHARS - 1] = '\0';
     assert_false(access_by_session(f->access, wrong, &again));
 }
 
 static void test_access__rights_are_those_of_the_settings_in_force(void **state)
 {
     struct fixture *f = *state;
-    char secret[ACCESS_TOKEN_CHARS + 1];
+    char secret[SESSION_TOKEN_CHARS + 1];
     struct visitor visitor;
 
     assert_int_equal(begin(f, "ops", "secret", secret, &visitor), ACCESS_GRANTED);
@@ -98,21 +98,6 @@ static void test_access__rights_are_those_of_the_settings_in_force(void **state)
     assert_false(access_by_session(f->access, secret, &visitor)); /* it has ended for good */
 }
 
-static void test_access__the_session_that_was_idle_longest_makes_room(void **state)
-{
-    char secrets[ACCESS_SESSIONS_MAX + 1][ACCESS_TOKEN_CHARS + 1];
-    struct fixture *f = *state;
-    struct visitor visitor;
-    size_t n = 0;
-
-    for (size_t i = 0; i <= ACCESS_SESSIONS_MAX; i++)
-        assert_int_equal(begin(f, "eve", "secret", secrets[i], &visitor), ACCESS_GRANTED);
-    for (size_t i = 0; i <= ACCESS_SESSIONS_MAX; i++)
-        n += access_by_session(f->access, secrets[i], &visitor);
-    assert_int_equal(n, ACCESS_SESSIONS_MAX);
-    assert_true(access_by_session(f->access, secrets[ACCESS_SESSIONS_MAX], &visitor));
-}
-
 #define T(name) cmocka_unit_test_setup_teardown(test_access__##name, set_up, tear_down)
 
 int main(void)
@@ -120,7 +105,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_session_is_known_by_its_secret_alone),
         T(rights_are_those_of_the_settings_in_force),
-        T(the_session_that_was_idle_longest_makes_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,29 +2,22 @@
 #include "access.h"
 
 #include "failures.h"
+#include "sessions.h"
 #include "settings.h"
 
 #include <fail.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-
-struct session {
-    char *name;         /* of its user; NULL: a free place */
-    uint8_t digest[32]; /* of its user's password when it began */
-    char secret[ACCESS_TOKEN_CHARS + 1], token[ACCESS_TOKEN_CHARS + 1];
-    int64_t begun_ms, used_ms;
-};
 
 struct access {
     bool is_open;
     pthread_mutex_t lock; /* of what follows */
     const struct settings *settings;
     struct failures failures;
-    struct session sessions[ACCESS_SESSIONS_MAX];
+    struct sessions sessions;
 };
 
 static int64_t now_ms(void)
@@ -50,18 +43,11 @@ int access_new(const struct settings *settings, struct access **ret_access)
     return 0;
 }
 
-static void session_release(struct session *session)
-{
-    free(session->name);
-    OPENSSL_cleanse(session, sizeof(*session));
-}
-
 void access_free(struct access *access)
 {
     if (!access)
         return;
-    for (size_t i = 0; i < ACCESS_SESSIONS_MAX; i++)
-        session_release(&access->sessions[i]);
+    sessions_release(&access->sessions);
     pthread_mutex_destroy(&access->lock);
     free(access);
 }
@@ -132,60 +118,19 @@ enum access_answer access_by_password(struct access *access, const struct sockad
 
 /* ---- sessions ---- */
 
-static bool is_over(const struct session *session, int64_t now)
-{
-    return now - session->used_ms > ACCESS_IDLE_MS || now - session->begun_ms > ACCESS_LIFE_MS;
-}
-
-static bool make_token(char token[ACCESS_TOKEN_CHARS + 1])
-{
-    unsigned char random[ACCESS_TOKEN_CHARS / 2];
-
-    if (RAND_bytes(random, sizeof(random)) != 1)
-        return false;
-    for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(token + 2 * i, 3, "%02x", random[i]);
-    return true;
-}
-
-/* A free place, or that of the session that was idle longest. */
-static struct session *find_place(struct access *access)
-{
-    struct session *oldest = &access->sessions[0];
-
-    for (size_t i = 0; i < ACCESS_SESSIONS_MAX; i++) {
-        if (!access->sessions[i].name)
-            return &access->sessions[i];
-        if (access->sessions[i].used_ms < oldest->used_ms)
-            oldest = &access->sessions[i];
-    }
-    session_release(oldest);
-    return oldest;
-}
-
-static struct session *new_session(struct access *access, const struct user *user)
-{
-    struct session *session = find_place(access);
-
-    session->begun_ms = session->used_ms = now_ms();
-    memcpy(session->digest, user->digest, sizeof(session->digest));
-    if (make_token(session->secret) && make_token(session->token))
-        session->name = strdup(user->name);
-    return session->name ? session : NULL;
-}
-
 enum access_answer access_begin(struct access *access, const struct sockaddr *from, struct hf_slice name,
-                                struct hf_slice password, char secret[ACCESS_TOKEN_CHARS + 1],
+                                struct hf_slice password, char secret[SESSION_TOKEN_CHARS + 1],
                                 struct visitor *ret_visitor)
 {
     const struct user *user = NULL;
-    struct session *session;
+    struct session *session = NULL;
     enum access_answer answer;
 
     access_stranger(access, ret_visitor);
     pthread_mutex_lock(&access->lock);
     answer = log_in(access, from, name, password, &user);
-    session = answer == ACCESS_GRANTED ? new_session(access, user) : NULL;
+    if (answer == ACCESS_GRANTED)
+        session = sessions_begin(&access->sessions, user->name, user->digest, now_ms());
     if (session) {
         introduce(user, session, ret_visitor);
         memcpy(secret, session->secret, sizeof(session->secret));
@@ -194,20 +139,6 @@ enum access_answer access_begin(struct access *access, const struct sockaddr *fr
     }
     pthread_mutex_unlock(&access->lock);
     return answer;
-}
-
-/* Each place is compared, in constant time: how long it takes tells nothing of the secrets. */
-static struct session *find_session(struct access *access, const char *secret)
-{
-    struct session *found = NULL;
-
-    if (strlen(secret) != ACCESS_TOKEN_CHARS)
-        return NULL;
-    for (size_t i = 0; i < ACCESS_SESSIONS_MAX; i++) {
-        if (access->sessions[i].name && CRYPTO_memcmp(access->sessions[i].secret, secret, ACCESS_TOKEN_CHARS) == 0)
-            found = &access->sessions[i];
-    }
-    return found;
 }
 
 /* As the settings in force know it; NULL: it is gone, or has another password. */
@@ -226,26 +157,20 @@ bool access_by_session(struct access *access, const char *secret, struct visitor
 
     access_stranger(access, ret_visitor);
     pthread_mutex_lock(&access->lock);
-    session = find_session(access, secret);
+    session = sessions_use(&access->sessions, secret, now_ms());
     if (session)
-        user = is_over(session, now_ms()) ? NULL : user_of(access, session);
-    if (user) {
-        session->used_ms = now_ms();
+        user = user_of(access, session);
+    if (user)
         introduce(user, session, ret_visitor);
-    } else if (session) {
-        session_release(session);
-    }
+    else
+        session_end(session);
     pthread_mutex_unlock(&access->lock);
     return user != NULL;
 }
 
 void access_end(struct access *access, const char *secret)
 {
-    struct session *session;
-
     pthread_mutex_lock(&access->lock);
-    session = find_session(access, secret);
-    if (session)
-        session_release(session);
+    session_end(sessions_use(&access->sessions, secret, now_ms()));
     pthread_mutex_unlock(&access->lock);
 }

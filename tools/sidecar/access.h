@@ -6,23 +6,20 @@
 #define SIDECAR_ACCESS_H
 
 #include "bytes.h"
+#include "sessions.h"
 
 #include <sys/socket.h>
 
 struct access;
 struct settings;
 
-#define ACCESS_SESSIONS_MAX 64u                /* when there are more, the one that was idle longest ends */
-#define ACCESS_IDLE_MS (30 * 60 * 1000)        /* a session ends when it was not used for so long, */
-#define ACCESS_LIFE_MS (12ll * 60 * 60 * 1000) /* and in any case after this */
-#define ACCESS_TOKEN_CHARS 64                  /* 32 random bytes in hexadecimal */
-#define ACCESS_NAME_MAX 128u                   /* bytes of a user's name that are shown */
+#define ACCESS_NAME_MAX 128u /* bytes of a user's name that are shown */
 
 /* Who asks. */
 struct visitor {
     bool may_look, may_change;
     char name[ACCESS_NAME_MAX + 1];
-    char token[ACCESS_TOKEN_CHARS + 1]; /* of the session, for changes; "": there is no session */
+    char token[SESSION_TOKEN_CHARS + 1]; /* of the session, for changes; "": there is no session */
 };
 
 enum access_answer {
@@ -47,9 +44,9 @@ void access_stranger(struct access *access, struct visitor *ret_visitor);
  * request another site makes it send. `*ret_visitor` is a stranger unless it is granted. Where it is open, nobody looks at the password. */
 enum access_answer access_by_password(struct access *access, const struct sockaddr *from, struct hf_slice name,
                                       struct hf_slice password, struct visitor *ret_visitor);
-/* The same, and a session begins: `secret` gets the ACCESS_TOKEN_CHARS characters that only its browser may know. */
+/* The same, and a session begins: `secret` gets the SESSION_TOKEN_CHARS characters that only its browser may know. */
 enum access_answer access_begin(struct access *access, const struct sockaddr *from, struct hf_slice name,
-                                struct hf_slice password, char secret[ACCESS_TOKEN_CHARS + 1],
+                                struct hf_slice password, char secret[SESSION_TOKEN_CHARS + 1],
                                 struct visitor *ret_visitor);
 /* Who comes with the secret of a session. False: there is none, or its user is gone or has another password now; then
  * `*ret_visitor` is a stranger. */

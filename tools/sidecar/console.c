@@ -183,7 +183,7 @@ static struct hf_slice text_of(const cJSON *json, const char *name)
 static int log_in(struct console *console, const char *cookie, struct http_request *request, const cJSON *json,
                   struct http_answer *answer)
 {
-    char secret[ACCESS_TOKEN_CHARS + 1];
+    char secret[SESSION_TOKEN_CHARS + 1];
     enum access_answer was =
         access_begin(console->options.access, http_request_from(request), text_of(json, "user"),
                      text_of(json, "password"), secret, &request->visitor);
@@ -220,8 +220,8 @@ static bool has_token(const struct http_request *request)
 {
     const char *token = http_request_header(request, "X-Holdfast-Token");
 
-    return token && strlen(token) == ACCESS_TOKEN_CHARS && *request->visitor.token &&
-           CRYPTO_memcmp(token, request->visitor.token, ACCESS_TOKEN_CHARS) == 0;
+    return token && strlen(token) == SESSION_TOKEN_CHARS && *request->visitor.token &&
+           CRYPTO_memcmp(token, request->visitor.token, SESSION_TOKEN_CHARS) == 0;
 }
 
 /* A session, its token, and the right. Returns 0 with the refusal in `answer`; 1: it may go on. */

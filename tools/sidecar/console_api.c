@@ -19,7 +19,7 @@
 
 static bool is_error(const struct reply *reply)
 {
-    return reply->bytes.len > 0 && reply->bytes.bytes[0] == '-';
+    return !reply->failed && reply->bytes.bytes[0] == '-';
 }
 
 /* Run a verb of HOLDFAST on this thread; `words` end with NULL. An error is told with `status`. */
