@@ -119,6 +119,7 @@ const withPassword = {
     await client.set('account:42', '{"user":"ada","cart":[17,4]}');
     await client.set('article:4711', '{"left":12}');
     await client.set(hostile, 'before');
+    await client.set('zone:long', 'before');
     await client.set('zone:blob', 'before');
     await client.hset('profile:9', 'name', 'ada'); /* is passed on, which takes its time */
     await until(() => figure('Pending'), '0');
@@ -136,9 +137,10 @@ const withPassword = {
     await client.set('article:4711', '{"left":11}');
     await client.set(hostile, hostile);
     await client.set('zone:blob', Buffer.from([0, 1, 2, 250, 251, 252]));
+    await client.set('zone:long', `${'€'.repeat(100)}the end`);
     await client.incr('quota:9');
     await write(WAITING);
-    await until(() => figure('Pending'), (WAITING + 5).toLocaleString('en'));
+    await until(() => figure('Pending'), (WAITING + 6).toLocaleString('en'));
     await page.click('text=1 min');
     await until(async () => (await states()).includes('offline'), true);
     await picture('offline');
@@ -152,13 +154,14 @@ const withPassword = {
     redis('set', 'article:4711', '{"left":3}');
     redis('set', hostile, 'theirs');
     redis('set', 'zone:blob', 'text');
+    redis('set', 'zone:long', 'theirs');
     redis('set', 'quota:9', 'many');
     await holdfast('throttle', 'ops', PACE);
     await holdfast('resume');
     await shows('Replaying');
     await until(() => page.locator('#progress').isVisible(), true);
     await until(async () => Number((await textOf('#progress-text')).match(/^([\d,]+) of/)?.[1].replace(',', '')) > PACE, true);
-    assert.match(await textOf('#progress-text'), /of 1,5\d\d replayed · \d+ a second · about \d+ s left/);
+    assert.match(await textOf('#progress-text'), /of 1,5\d\d replayed · \d+ a second · about .* left/);
     await picture('replaying');
   },
 
@@ -171,7 +174,7 @@ const withPassword = {
   },
 
   async conflicts() {
-    await until(() => figure('Conflicts'), '4');
+    await until(() => figure('Conflicts'), '5');
     await entry('conflicts', 'account:42').waitFor();
     const shown = await entry('conflicts', 'account:42').textContent();
     assert.match(shown, /\[17,4,99\].*\[17,5\]/s);
@@ -183,6 +186,15 @@ const withPassword = {
     await picture('conflicts');
   },
 
+  async whole() {
+    const long = entry('conflicts', 'zone:long');
+
+    assert.ok(!(await long.textContent()).includes('the end'));
+    await long.locator('text=Show all 307 bytes').click();
+    await until(async () => (await long.textContent()).includes('€the end'), true);
+    assert.equal(await long.locator('text=Show all').count(), 0);
+  },
+
   async resolve() {
     await entry('conflicts', 'account:42').locator('text=Restore ours').click();
     await until(() => redis('get', 'account:42'), '{"user":"ada","cart":[17,4,99]}');
@@ -191,8 +203,9 @@ const withPassword = {
     await page.keyboard.press('Enter');
     await until(() => entry('conflicts', 'article:4711').count(), 0);
     assert.equal(redis('get', 'article:4711'), '{"left":3}');
-    await until(() => figure('Conflicts'), '2');
+    await until(() => figure('Conflicts'), '3');
     assert.equal(await page.evaluate(() => document.activeElement.tagName), 'BUTTON'); /* of the next entry */
+    assert.ok((await entry('conflicts', 'zone:long').textContent()).includes('€the end')); /* what did not change stays */
   },
 
   /* What cannot be undone is asked twice. */

@@ -168,12 +168,13 @@ static int parked_one(void *ctx, const struct hf_parked *entry)
     if (list->n == list->limit || (list->whole && entry->lsn != list->from))
         return 1;
     list->n++;
-    reply_map(&list->rows, 9);
+    reply_map(&list->rows, 10);
     holdfast_add_unsigned(&list->rows, "lsn", entry->lsn);
     holdfast_add_bytes(&list->rows, "key", entry->key);
     holdfast_add_text(&list->rows, "kind", holdfast_kind_text(entry->kind));
     holdfast_add_bool(&list->rows, "in_doubt", entry->in_doubt);
     holdfast_add_text(&list->rows, "reason", entry->reason);
+    holdfast_add_unsigned(&list->rows, "bytes", entry->value.len);
     holdfast_add_bytes(&list->rows, "value", shown(list, entry->value));
     holdfast_add_integer(&list->rows, "delta", entry->delta);
     holdfast_add_integer(&list->rows, "made_at_ms", entry->made_ms);

@@ -27,12 +27,25 @@ const firstOf = (n, total) => (n === FULL && total > n ? [note(`The first ${coun
 
 const lengthOf = (value) => (typeof value === 'object' ? value.hex.length / 2 : new TextEncoder().encode(value).length);
 
-/* What was cut can be asked for. */
-function wholeButton(side, whole) {
-  const button = element('button', { type: 'button', class: 'quiet' }, `Show all ${size(side.bytes)}`);
+/* What was cut can be asked for: `whole` replaces the entry. */
+function wholeButton(shown, whole) {
+  if (!whole || lengthOf(shown.value) >= shown.bytes) return undefined;
+  const button = element('button', { type: 'button', class: 'quiet' }, `Show all ${size(shown.bytes)}`);
 
   button.addEventListener('click', () => whole(button));
   return button;
+}
+
+/* Ask for all of an entry, and show it in the place of the one that the button is in. */
+async function showWhole(page, button, path, make) {
+  button.disabled = true;
+  const all = await look(path).catch((error) => page.say(error.message, true));
+  const cut = button.closest('article');
+  if (!all || !cut) return;
+  const full = make(all);
+
+  full.dataset.shows = cut.dataset.shows;
+  cut.replaceWith(full);
 }
 
 function valueOf(side, other, whole) {
@@ -42,7 +55,7 @@ function valueOf(side, other, whole) {
   const block = element('pre', {}, ...compared(side.value, both ? other.value : undefined));
 
   if (side.value === '') block.replaceChildren(element('span', { class: 'absent' }, 'empty'));
-  return [block, lengthOf(side.value) < side.bytes && whole ? wholeButton(side, whole) : undefined];
+  return [block, wholeButton(side, whole)];
 }
 
 function timesOf(side) {
@@ -115,12 +128,15 @@ const other = { ours: 'theirs', theirs: 'ours' };
 
 function conflictButtons(page, c) {
   const loser = other[c.winner];
-  const buttons = [action(`Keep ${c.winner}`, 'first', (event) => perform(page, event, 'conflicts/resolve',
+  const keep = c.winner === 'nobody' ? 'Take it off the list' : `Keep ${c.winner}`;
+  const buttons = [action(keep, 'first', (event) => perform(page, event, 'conflicts/resolve',
     c.id, () => `Conflict ${c.id}: ${c.winner} stands.`))];
 
-  if (loser && !c[loser].too_long)
-    buttons.push(action(`Restore ${loser}`, '', (event) => perform(page, event, 'conflicts/restore',
-      c.id, (result) => `Conflict ${c.id}: ${loser} was written again. ${written(result)}`)));
+  if (loser && !c[loser].too_long) {
+    const restore = c[loser].present ? `Restore ${loser}` : `Delete, as ${loser}`;
+    buttons.push(action(restore, '', (event) => perform(page, event, 'conflicts/restore',
+      c.id, (result) => `Conflict ${c.id}: what ${loser === 'ours' ? 'we' : 'they'} did was done again. ${written(result)}`)));
+  }
   return element('div', { class: 'buttons' }, ...buttons);
 }
 
@@ -134,15 +150,7 @@ function side(c, name, whole) {
 }
 
 function conflict(page, c, mayChange) {
-  const whole = async (button) => {
-    button.disabled = true;
-    const all = await look(`conflicts/${c.id}`).catch((error) => page.say(error.message, true));
-    const cut = button.closest('article');
-    if (!all) return;
-    const full = conflict(page, all, mayChange);
-    full.dataset.shows = cut.dataset.shows;
-    cut.replaceWith(full);
-  };
+  const whole = (button) => showWhole(page, button, `conflicts/${c.id}`, (all) => conflict(page, all, mayChange));
 
   return element('article', { class: 'entry' },
     element('header', {},
@@ -177,13 +185,15 @@ function parkedButtons(page, p) {
     doubtful('Drop', 'Drop it for good', drop));
 }
 
-function parkedValue(p) {
+function parkedValue(p, whole) {
   if (p.kind === 'incr') return element('pre', {}, `${p.delta < 0 ? '−' : '+'}${count(Math.abs(p.delta))}`);
   if (p.kind !== 'set') return undefined;
-  return element('pre', {}, ...(p.value === '' ? [element('span', { class: 'absent' }, 'empty')] : shown(p.value)));
+  const words = p.value === '' ? [element('span', { class: 'absent' }, 'empty')] : shown(p.value);
+  return element('div', {}, element('pre', {}, ...words), wholeButton(p, whole));
 }
 
 function parkedEntry(page, p, mayChange) {
+  const whole = (button) => showWhole(page, button, `parked/${p.lsn}`, (all) => parkedEntry(page, all, mayChange));
   const times = [`written ${moment(p.made_at_ms)}`, p.expires_at_ms ? `expires ${moment(p.expires_at_ms)}` : undefined];
 
   return element('article', { class: 'entry' },
@@ -191,7 +201,7 @@ function parkedEntry(page, p, mayChange) {
       element('h3', { class: 'key' }, ...shown(p.key), p.in_doubt ? element('span', { class: 'tag doubt' }, 'in doubt') : undefined),
       element('p', { class: 'about' }, `${p.kind} · ${times.filter(Boolean).join(' · ')} · LSN ${p.lsn}`)),
     element('p', { class: 'because' }, p.reason),
-    parkedValue(p),
+    parkedValue(p, whole),
     mayChange ? parkedButtons(page, p) : undefined);
 }
 

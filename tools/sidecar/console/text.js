@@ -107,10 +107,6 @@ export function shown(bytes) {
   return [element('span', { class: 'hex' }, bytes.hex.replace(/(..)(?=.)/g, '$1 '))];
 }
 
-export function plain(bytes) {
-  return isBinary(bytes) ? bytes.hex : bytes;
-}
-
 /* ---- what differs ---- */
 
 function sharedBeginning(a, b) {
