@@ -83,14 +83,16 @@ static int look_at_parked(struct console *console, const struct http_request *re
 /* Another run has another history: who has seen that of the one before begins anew. */
 static int look_at_history(struct console *console, const struct http_request *request, struct http_answer *answer)
 {
-    uint64_t since_ms = 0;
+    uint64_t since_ms = 0, after = 0;
     struct json json = {0};
 
     if (!number_parse_unsigned(hf__slice_str(number_of(request, "since")), &since_ms) || since_ms > INT64_MAX)
         return console_refuse(answer, MHD_HTTP_BAD_REQUEST, "since: expected milliseconds");
+    if (!number_parse_unsigned(hf__slice_str(number_of(request, "after")), &after))
+        return console_refuse(answer, MHD_HTTP_BAD_REQUEST, "after: expected the number of a change");
     json_begin(&json, '{');
     json_add_text(&json, "run", console->options.server->run_id);
-    history_write(console->options.history, (int64_t)since_ms, &json);
+    history_write(console->options.history, (int64_t)since_ms, after, &json);
     json_end(&json, '}');
     return console_json(answer, MHD_HTTP_OK, &json);
 }

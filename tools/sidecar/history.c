@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define ATTEMPT_MAX 2 /* connecting, catching up */
+
 struct sample {
     int64_t at_ms;
     struct hf_pulse pulse;
@@ -21,38 +23,66 @@ struct history {
     bool ends;
     struct sample samples[HISTORY_SAMPLES]; /* a ring, as the next */
     struct hf_link_change changes[HISTORY_CHANGES];
-    uint64_t n_samples, n_changes; /* since the start */
-    uint64_t next_change;          /* the number of the first one that was not looked at */
+    uint64_t n_samples, n_changes;              /* since the start */
+    uint64_t next_change;                       /* the number of the first one that was not looked at */
+    struct hf_link_change attempt[ATTEMPT_MAX]; /* to come back, which may end where it has begun */
+    unsigned n_attempt;
 };
 
 /* ---- sampling ---- */
 
-/* An attempt to connect that fails leaves the link offline: it is offline all the time. */
-static bool is_attempt(const struct history *h, enum hf_link_state link)
+static void keep(struct history *h, const struct hf_link_change *change)
 {
-    bool was_offline = h->n_changes > 0 && h->changes[(h->n_changes - 1) % HISTORY_CHANGES].link == HF_LINK_OFFLINE;
-
-    return was_offline && (link == HF_LINK_CONNECTING || link == HF_LINK_OFFLINE);
+    h->changes[h->n_changes++ % HISTORY_CHANGES] = *change;
 }
 
+static void keep_attempt(struct history *h)
+{
+    for (unsigned i = 0; i < h->n_attempt; i++)
+        keep(h, &h->attempt[i]);
+    h->n_attempt = 0;
+}
+
+/* The state that the last change kept has led to; without one, none that a change could lead to. */
+static enum hf_link_state kept_state(const struct history *h)
+{
+    return h->n_changes > 0 ? h->changes[(h->n_changes - 1) % HISTORY_CHANGES].link : HF_LINK_DISABLED;
+}
+
+static bool is_way_back(const struct history *h, enum hf_link_state link)
+{
+    enum hf_link_state from = kept_state(h);
+
+    return (from == HF_LINK_OFFLINE || from == HF_LINK_HELD) && h->n_attempt < ATTEMPT_MAX &&
+           (link == HF_LINK_CONNECTING || link == HF_LINK_CATCHING_UP);
+}
+
+/* An attempt to come back that ends where it has begun is no change: it is made every few seconds. */
 static int take_change(void *ctx, const struct hf_link_change *change)
 {
     struct history *h = ctx;
 
     h->next_change = change->number + 1;
-    if (!is_attempt(h, change->link))
-        h->changes[h->n_changes++ % HISTORY_CHANGES] = *change;
+    if (is_way_back(h, change->link)) {
+        h->attempt[h->n_attempt++] = *change;
+    } else if (h->n_attempt > 0 && change->link == kept_state(h)) {
+        h->n_attempt = 0;
+    } else {
+        keep_attempt(h);
+        keep(h, change);
+    }
     return 0;
 }
 
-/* Its time is from before it looked: a change that it has missed is not older, so that who asks for what came since then is told
- * of it. */
+/* An attempt that takes longer is to be seen. */
 static void sample(struct history *h)
 {
     struct sample sample = {.at_ms = hf_now_ms(h->store)};
 
     pthread_mutex_lock(&h->lock);
     (void)hf_link_changes(h->store, h->next_change, take_change, h); /* fails when the store closes, as the next */
+    if (h->n_attempt > 0 && sample.at_ms - h->attempt[0].at_ms >= h->every_ms)
+        keep_attempt(h);
     if (hf_pulse(h->store, &sample.pulse) == 0)
         h->samples[h->n_samples++ % HISTORY_SAMPLES] = sample;
     pthread_mutex_unlock(&h->lock);
@@ -176,7 +206,7 @@ static uint64_t first_of(uint64_t n, uint64_t kept)
     return n > kept ? n - kept : 0;
 }
 
-void history_write(struct history *h, int64_t since_ms, struct json *json)
+void history_write(struct history *h, int64_t since_ms, uint64_t after, struct json *json)
 {
     pthread_mutex_lock(&h->lock);
     json_add_integer(json, "every_ms", h->every_ms);
@@ -191,7 +221,7 @@ void history_write(struct history *h, int64_t since_ms, struct json *json)
     json_name(json, "changes");
     json_begin(json, '[');
     for (uint64_t i = first_of(h->n_changes, HISTORY_CHANGES); i < h->n_changes; i++) {
-        if (h->changes[i % HISTORY_CHANGES].at_ms >= since_ms)
+        if (h->changes[i % HISTORY_CHANGES].number > after)
             write_change(&h->changes[i % HISTORY_CHANGES], json);
     }
     json_end(json, ']');

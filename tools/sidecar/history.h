@@ -14,8 +14,8 @@ struct history;
 int history_start(struct hf *store, int every_ms, struct history **ret_history);
 void history_stop(struct history *history); /* accepts NULL */
 
-/* What came after the sample of `since_ms`, on the store's timeline, as members of an object: every_ms, now_ms, samples and changes.
- * A change may be told twice, with the same number. From any thread. */
-void history_write(struct history *history, int64_t since_ms, struct json *json);
+/* What came after the sample of `since_ms`, on the store's timeline, and after the change with this number, as members of an object:
+ * every_ms, now_ms, samples and changes. From any thread. */
+void history_write(struct history *history, int64_t since_ms, uint64_t after, struct json *json);
 
 #endif

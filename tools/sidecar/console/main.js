@@ -179,7 +179,7 @@ function showFigures() {
 /* ---- asking ---- */
 
 async function refreshHistory() {
-  const first = await look(`history?since=${history.since}`);
+  const first = await look(`history?${history.known}`);
 
   if (!history.take(first, KEEP_MS)) history.take(await look('history'), KEEP_MS);
   plot.draw();

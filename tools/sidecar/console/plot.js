@@ -41,8 +41,9 @@ export class History {
     this.everyMs = 1000;
   }
 
-  get since() {
-    return this.samples.at(-1)?.at ?? 0;
+  /* What is here, for who asks for the rest. */
+  get known() {
+    return `since=${this.samples.at(-1)?.at ?? 0}&after=${this.changes.at(-1)?.number ?? 0}`;
   }
 
   /* False: it is of another run, and all of it must be asked for. */
@@ -55,8 +56,7 @@ export class History {
     this.now = answer.now_ms;
     this.everyMs = answer.every_ms;
     for (const [at, pending, , replayed, state] of answer.samples) this.#addSample(at, pending, replayed, state);
-    const last = this.changes.at(-1)?.number ?? 0;
-    this.changes.push(...answer.changes.filter((change) => change.number > last));
+    this.changes.push(...answer.changes);
     this.samples = this.samples.filter((sample) => sample.at > this.now - keepMs);
     return true;
   }
