@@ -1,7 +1,5 @@
 /* The console in a browser: the story of an outage, as an operator sees it. With CONSOLE_PICTURES it leaves pictures in that folder. */
 'use strict';
-const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 const Redis = require('ioredis');
 const { chromium } = require('playwright-core');
@@ -21,9 +19,7 @@ delete process.env.REDISCLI_AUTH; /* it is for the sidecar alone */
 const client = new Redis({ port, password, connectionName: 'checkout-7' });
 client.on('error', () => {});
 
-const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-browser-'));
-process.on('exit', () => fs.rmSync(profile, { recursive: true, force: true }));
-
+const profile = path.join(path.dirname(process.env.REDIS_SOCKET), 'browser'); /* goes with the directory of this run */
 let browser, page;
 const wrongs = []; /* what the browser had to complain of */
 
@@ -96,6 +92,12 @@ const connect = {
     page = browser.pages()[0];
     watch(page);
     await page.goto(site);
+  },
+};
+
+const end = {
+  async end() {
+    await browser.close();
   },
 };
 
@@ -246,6 +248,8 @@ const withPassword = {
     await page.waitForSelector('#login:not([hidden])'); /* the session has ended with the process */
     assert.ok(await page.locator('#silent').isHidden());
   },
+
+  ...end,
 };
 
 const withoutPassword = {
@@ -281,6 +285,8 @@ const withoutPassword = {
     assert.equal(await entry('conflicts', 'account:42').count(), 1);
     assert.equal(redis('get', 'account:42'), 'theirs');
   },
+
+  ...end,
 };
 
 checks(password ? withPassword : withoutPassword);
