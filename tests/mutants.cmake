@@ -111,7 +111,8 @@ hf_mutant(13_a_loss_is_forgotten_with_the_connection unit/test_link_histories.c 
 hf_mutant(13_what_the_journal_says_was_acknowledged_is_forgotten unit/test_link.c *increment_in_the_journal* core/recovered.c
           "if (v->lsn > ns->recovered_mark)" "if (false)")
 hf_mutant(13_a_copy_to_be_fetched_keeps_the_mark unit/test_link.c *a_rollback_is_found_after* core/link_catchup.c
-          "if (strcmp(cursor->epoch, ns->epoch) == 0) { /*" "if (refreshed) { /*")
+          "if (strcmp(cursor->epoch, ns->epoch) == 0) { /*" "if (refreshed) { /*"
+          "        rc = raise_mark_by_retained(store, snap);" "        (void)raise_mark_by_retained;")
 hf_mutant(13_a_mark_that_is_gone_is_believed_after_a_rollback unit/test_link_histories.c *13_a_rollback_to_before* core/link_catchup.c
           "    take_mark(ns, &link->epoch);\n    ns->losing" "    ns->losing")
 hf_mutant(13_marks_of_an_earlier_epoch_are_forgotten unit/test_link_histories.c *13_what_an_earlier* core/link_catchup.c
