@@ -3,10 +3,18 @@
  *   storing:   MULTI, a command per item, one XADD per log, EXEC, WATCH session, GET session
  *   settling:  UNWATCH, WATCH session, GET session           (nothing is to be stored)
  *   guarding:  one script                                    (guarded groups; and deletes refused with OOM)
+ *   making:    MULTI, SET latch, script, MSETNX latch and all items, script, EXEC, WATCH session, GET session
+ *                                                            (guarded groups of values where nothing is)
  *
  *   settling ---> done                  EXEC runs only if our session key is as it was when the group before
  *   storing ---> done                   ended; so a group that is executed late, from the buffers of a dead
  *      +---> guarding ---> done         connection, finds the token of the next one there and does nothing.
+ *   making ---> done
+ *      +---> guarding ---> done         all of it or none is made; the script tells why, and makes what it can
+ *
+ * Values that pass through a script are copied there and back, which costs Redis more than storing them. Making leaves to
+ * scripts what must be decided: the first one takes the latch away if nobody else has written to the logs; where the latch is,
+ * MSETNX stores nothing; and only where it is as MSETNX leaves it, the second one names in the logs what was made.
  *
  * A group is finished when GET has answered with our token: only then is the next one guarded.
  *
@@ -22,7 +30,7 @@
 /* EXEC's answer has an element for each; the reader accepts a few million. */
 #define ITEMS_MAX (1u << 20)
 
-enum phase { STORING, SETTLING, GUARDING };
+enum phase { STORING, SETTLING, GUARDING, MAKING };
 
 static const char op_letters[] = {
     [HF_SHARED_SET] = 's',
@@ -188,6 +196,21 @@ static void write_name(struct hf__command_writer *w, const struct hf_shared_item
     hf__arg(w, hf__slice(name, n));
 }
 
+/* A name and its key for each item. */
+static void write_fields(struct hf__command_writer *w, const struct hf_shared_group *group,
+                         const struct hf_shared_log *log)
+{
+    const struct hf_shared_item *items = log_items(group, log);
+    uint64_t last = last_lsn(group, log);
+
+    for (size_t i = 0; i < log->n_items; i++) {
+        if (!in(&items[i]))
+            continue;
+        write_name(w, &items[i], last);
+        hf__arg(w, items[i].key);
+    }
+}
+
 static uint32_t log_max(const struct hf_shared_log *log)
 {
     return log->max_entries ? log->max_entries : HF_CHANGE_LOG_MAX_DEFAULT;
@@ -196,9 +219,6 @@ static uint32_t log_max(const struct hf_shared_log *log)
 static void write_log(struct hf__command_writer *w, const struct hf__redis *tier,
                       const struct hf_shared_group *group, const struct hf_shared_log *log)
 {
-    const struct hf_shared_item *items = log_items(group, log);
-    uint64_t last = last_lsn(group, log);
-
     hf__command(w, 11 + 2 * log_count(group, log), "XADD");
     hf__arg(w, log->key);
     hf__arg_str(w, "NOMKSTREAM");
@@ -209,13 +229,8 @@ static void write_log(struct hf__command_writer *w, const struct hf__redis *tier
     hf__arg_str(w, "n");
     hf__arg_str(w, tier->settings.node);
     hf__arg_str(w, "l");
-    hf__arg_u64(w, last);
-    for (size_t i = 0; i < log->n_items; i++) {
-        if (!in(&items[i]))
-            continue;
-        write_name(w, &items[i], last);
-        hf__arg(w, items[i].key);
-    }
+    hf__arg_u64(w, last_lsn(group, log));
+    write_fields(w, group, log);
 }
 
 static void write_guard(struct hf__command_writer *w, const struct hf__conn *conn)
@@ -257,6 +272,7 @@ static int send_store(struct hf__redis *tier)
     }
     hf__command(&w, 1, "EXEC");
     write_guard(&w, &tier->conn);
+    run->n_results = run->n_sent + run->n_logs_sent;
     return send_phase(tier, &w, STORING);
 }
 
@@ -350,6 +366,12 @@ static void write_guarded_items(struct hf__command_writer *w, const struct hf_sh
     }
 }
 
+/* The id behind which others may not have written; "": they may. */
+static void write_after(struct hf__command_writer *w, const struct hf_shared_log *log)
+{
+    hf__arg_str(w, !log->after_id ? "" : !log->after_id[0] ? "0-0" : log->after_id);
+}
+
 static void write_guarded_log(struct hf__command_writer *w, const struct hf_shared_group *group,
                               const struct hf_shared_log *log)
 {
@@ -357,7 +379,7 @@ static void write_guarded_log(struct hf__command_writer *w, const struct hf_shar
     hf__arg_u64(w, last_lsn(group, log));
     hf__arg_u64(w, 1 + count_in(group->items, log->first_item));
     hf__arg_u64(w, log_count(group, log));
-    hf__arg_str(w, !log->after_id ? "" : !log->after_id[0] ? "0-0" : log->after_id);
+    write_after(w, log);
 }
 
 static void write_guarded_keys(struct hf__command_writer *w, const struct hf_shared_group *group)
@@ -431,6 +453,101 @@ static int send_guarded(struct hf__redis *tier)
     return send_phase(tier, &w, GUARDING);
 }
 
+/* ---- making ---- */
+
+enum { MAKE_LATCH, MAKE_ALLOW, MAKE_STORE, MAKE_NAME, MAKE_RESULTS }; /* the answers inside EXEC's */
+
+static bool is_made_at_once(const struct hf__redis *tier)
+{
+    const struct hf_shared_group *group = tier->group.group;
+
+    for (size_t i = 0; i < group->n_items; i++) {
+        if (!is_fresh(&group->items[i]))
+            return false;
+    }
+    return !tier->no_making && count_logs(group) == group->n_logs;
+}
+
+static void write_latch(struct hf__command_writer *w, const struct hf__redis *tier)
+{
+    char latch[sizeof(tier->conn.session_key) + sizeof(":latch")];
+
+    snprintf(latch, sizeof(latch), "%s:latch", tier->conn.session_key);
+    hf__arg_str(w, latch);
+}
+
+/* `script` with the latch and the logs as keys. */
+static void write_log_script(struct hf__command_writer *w, const struct hf__redis *tier, enum hf__script script,
+                             size_t n_args)
+{
+    const struct hf_shared_group *group = tier->group.group;
+
+    hf__script_begin(w, &tier->settings.scripts, script, true, 1 + group->n_logs, n_args);
+    write_latch(w, tier);
+    for (size_t i = 0; i < group->n_logs; i++)
+        hf__arg(w, group->logs[i].key);
+}
+
+static void write_allow(struct hf__command_writer *w, const struct hf__redis *tier)
+{
+    const struct hf_shared_group *group = tier->group.group;
+
+    hf__command(w, 3, "SET");
+    write_latch(w, tier);
+    hf__arg_str(w, "");
+    write_log_script(w, tier, HF__SCRIPT_ALLOW, 1 + group->n_logs);
+    hf__arg_str(w, tier->settings.node);
+    for (size_t i = 0; i < group->n_logs; i++)
+        write_after(w, &group->logs[i]);
+}
+
+static void write_make(struct hf__command_writer *w, const struct hf__redis *tier)
+{
+    const struct hf_shared_group *group = tier->group.group;
+
+    hf__command(w, 3 + 2 * group->n_items, "MSETNX");
+    write_latch(w, tier);
+    hf__arg_str(w, tier->conn.token);
+    for (size_t i = 0; i < group->n_items; i++) {
+        hf__arg(w, group->items[i].key);
+        hf__arg(w, group->items[i].value);
+    }
+}
+
+static void write_names(struct hf__command_writer *w, const struct hf__redis *tier)
+{
+    const struct hf_shared_group *group = tier->group.group;
+    size_t n = 0;
+
+    for (size_t i = 0; i < group->n_logs; i++)
+        n += 3 + 2 * group->logs[i].n_items;
+    write_log_script(w, tier, HF__SCRIPT_NAME, 2 + n);
+    hf__arg_str(w, tier->conn.token);
+    hf__arg_str(w, tier->settings.node);
+    for (size_t i = 0; i < group->n_logs; i++) {
+        hf__arg_u64(w, log_max(&group->logs[i]));
+        hf__arg_u64(w, last_lsn(group, &group->logs[i]));
+        hf__arg_u64(w, 2 * group->logs[i].n_items);
+        write_fields(w, group, &group->logs[i]);
+    }
+}
+
+static int send_make(struct hf__redis *tier)
+{
+    struct hf__group_run *run = &tier->group;
+    struct hf__command_writer w = hf__conn_begin(&tier->conn);
+
+    run->n_logs_sent = run->group->n_logs;
+    run->n_results = MAKE_RESULTS;
+    hf__command(&w, 1, "MULTI");
+    write_allow(&w, tier);
+    write_make(&w, tier);
+    write_names(&w, tier);
+    hf__command(&w, 1, "EXEC");
+    write_guard(&w, &tier->conn);
+    return send_phase(tier, &w, MAKING);
+}
+
 /* A phase that follows another; when there is no memory for it, nothing was applied. */
 static void go_on(struct hf__redis *tier, int (*send)(struct hf__redis *))
 {
@@ -473,6 +590,30 @@ static void read_results(struct hf__group_run *run, const redisReply *reply)
         hf__reply_error(reply->element[i], &next_in(run)->error);
 }
 
+static void read_guarded_log(struct hf_shared_log *log, const redisReply *reply)
+{
+    log->missing = hf__reply_is_text(reply, "missing");
+    if (!log->missing)
+        hf__reply_copy(reply, log->last_id, sizeof(log->last_id));
+}
+
+/* In one step, or not at all. */
+static void read_made(struct hf__group_run *run, const redisReply *reply)
+{
+    struct hf_shared_group *group = run->group;
+    const redisReply *names = reply->element[MAKE_NAME];
+    int64_t stored;
+
+    hf__reply_error(reply->element[MAKE_ALLOW], &run->abort);
+    run->made = hf__reply_i64(reply->element[MAKE_STORE], &stored) && stored == 1;
+    for (size_t i = 0; i < group->n_logs && run->made; i++) {
+        if (hf__reply_is_array(names, group->n_logs))
+            read_guarded_log(&group->logs[i], names->element[i]);
+        else
+            group->logs[i].missing = true;
+    }
+}
+
 static void exec_answer(struct hf__redis *tier, const redisReply *reply)
 {
     struct hf__group_run *run = &tier->group;
@@ -484,9 +625,12 @@ static void exec_answer(struct hf__redis *tier, const redisReply *reply)
         blame_abort(run, &error);
     } else if (hf__reply_is_nil(reply)) {
         run->refused = true;
-    } else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == run->n_sent + run->n_logs_sent) {
+    } else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == run->n_results) {
         run->executed = true;
-        read_results(run, reply);
+        if (run->phase == MAKING)
+            read_made(run, reply);
+        else
+            read_results(run, reply);
     } else {
         hf__conn_fail_link(&tier->conn, "the server does not answer EXEC as Redis does");
     }
@@ -560,13 +704,26 @@ static void aborted(struct hf__redis *tier)
     finish(tier);
 }
 
+/* Nothing was made, and the script tells why. What this user may not do is not tried again. */
+static void guard_instead(struct hf__redis *tier)
+{
+    struct hf__group_run *run = &tier->group;
+
+    tier->no_making = run->abort.class == HF_SHARED_AUTH;
+    clear(&run->abort);
+    run->executed = false;
+    go_on(tier, send_guarded);
+}
+
 /* Our token stands, or not; what does that make of the group? */
 static void stored(struct hf__redis *tier, bool ours)
 {
     struct hf__group_run *run = &tier->group;
     struct hf_shared_error error;
 
-    if (run->executed) {
+    if (run->phase == MAKING && ours && !run->made && !run->refused && !run->no_multi) {
+        guard_instead(tier);
+    } else if (run->executed && (run->phase != MAKING || run->made)) {
         judge_group(run->group, true);
         if (!ours)
             hf__redis_error(&run->group->error, HF_SHARED_FENCE, "our session token was gone after the group");
@@ -621,13 +778,6 @@ static void settle_answer(struct hf__redis *tier, const redisReply *reply, size_
 }
 
 /* ---- answers: guarding ---- */
-
-static void read_guarded_log(struct hf_shared_log *log, const redisReply *reply)
-{
-    log->missing = hf__reply_is_text(reply, "missing");
-    if (!log->missing)
-        hf__reply_copy(reply, log->last_id, sizeof(log->last_id));
-}
 
 static void blame_item(struct hf_shared_item *item, const redisReply *why)
 {
@@ -708,7 +858,8 @@ static void group_reply(struct hf__wave *wave, const redisReply *reply, size_t i
     struct hf__redis *tier = wave->ctx;
 
     switch ((enum phase)tier->group.phase) {
-    case STORING: store_answer(tier, reply, index); break;
+    case STORING:
+    case MAKING: store_answer(tier, reply, index); break;
     case SETTLING: settle_answer(tier, reply, index); break;
     case GUARDING: guarded_answer(tier, reply); break;
     }
@@ -762,7 +913,7 @@ int hf__redis_send_group(struct hf_shared_tier *base, struct hf_shared_group *gr
     if (group->n_items == 0)
         rc = send_settle(tier);
     else if (group->guarded)
-        rc = send_guarded(tier);
+        rc = is_made_at_once(tier) ? send_make(tier) : send_guarded(tier);
     else
         rc = send_store(tier);
     tier->busy = rc == 0;
