@@ -17,7 +17,7 @@ hf_mutant(what_was_not_made_is_named integration/test_redis_link.c *make__the_re
           "local made = redis.call('GET', KEYS[1]) == ARGV[1]" "local made = true")
 hf_mutant(making_does_not_look_at_the_log integration/test_redis_link.c *make__nothing_is_made_before* backends/redis/scripts.c
           "    if j == 100 or entries[j][2][2] ~= ARGV[1] then return 0 end" "    if j == 101 then return 0 end")
-hf_mutant(making_needs_no_latch integration/test_redis_link.c *make__nothing_is_made_before* backends/redis/groups.c
+hf_mutant(making_needs_no_latch integration/test_redis_link.c *make__nothing_is_made_before* backends/redis/group_commands.c
           "    hf__command(w, 3 + 2 * group->n_items, \"MSETNX\");\n    write_latch(w, tier);"
           "    hf__command(w, 3 + 2 * group->n_items, \"MSETNX\");\n    hf__arg_str(w, \"_hf:session:other\");")
 hf_mutant(20_no_script_that_frees_first integration/test_redis_link.c *oom__sets_are_a_state* backends/redis/groups.c
