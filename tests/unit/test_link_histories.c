@@ -40,7 +40,7 @@ static int setup(void **state)
     /* Nothing happens by the clock: a checkpoint comes when it is asked for, a write is pending after a moment. */
     f->opts = (struct hf_options){
         .redis = "fake",
-        .redis_timeout_ms = 100,
+        .redis_timeout_ms = 500,
         .redis_backoff_max_ms = 50,
         .checkpoint_interval_ms = NEVER_MS,
         .max_disk_bytes = 1u << 30,

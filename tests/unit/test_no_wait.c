@@ -426,6 +426,7 @@ static void test_no_wait__redis_is_never_asked(void **state)
             put(f->store, reads[i].key, "v");
     }
     assert_ok(hf_drain(f->store, SOON_MS));
+    assert_true(wait_until(is_shown, &(struct shows){f, "held", "v"}, SOON_MS));
     assert_reads(f, false);
     go_away(f);
     assert_reads(f, true);
@@ -806,6 +807,7 @@ static void test_no_wait__what_was_said_before_is_heard(void **state)
     struct fixture *f = *state;
     struct hf_result r;
     char text[64];
+    int rc;
 
     open_online(f);
     put(f->store, "k", "0");
@@ -815,8 +817,8 @@ static void test_no_wait__what_was_said_before_is_heard(void **state)
         snprintf(value, sizeof(value), "%d", i);
         fake_redis_foreign_set("k", value, 0);
         assert_ok(hf_hear(f->store, SOON_MS));
-        assert_ok(try_get(f, "k", text, &r));
-        assert_true(r.origin != HF_ORIGIN_LOCAL_VERIFIED || strcmp(text, value) == 0);
+        rc = try_get(f, "k", text, &r); /* what is heard is still to be fetched, perhaps */
+        assert_true(rc == HF_NOT_DONE || (rc == 0 && strcmp(text, value) == 0));
     }
 }
 
