@@ -148,6 +148,18 @@ static void refresh(struct hf_link *link, struct hf_slice key)
     link->refresh_failed |= hf__refresh_add(link, key, false) != 0;
 }
 
+/* The mark was set with what the log names: one that is behind it, or gone, was taken away since. With the one that we know
+ * the script refuses; without it, an increment whose answer was lost would be added once more. */
+static void know_mark(struct hf_link *link, const struct hf_shared_change *change)
+{
+    struct hf_ns *ns = hf__ns_of(&link->store->namespaces, change->key);
+
+    if (change->op != HF_SHARED_INCR || change->last_lsn <= ns->mark)
+        return;
+    ns->mark = change->last_lsn;
+    snprintf(ns->mark_id, sizeof(ns->mark_id), "%s", change->id);
+}
+
 static void own_change(struct hf_link *link, const struct hf_shared_change *change)
 {
     if (change->lsn > link->surviving_lsn)
@@ -155,6 +167,8 @@ static void own_change(struct hf_link *link, const struct hf_shared_change *chan
     if (change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn) /* sent, and lost in a crash */
         refresh(link, change->key);
     link->history_lost |= change->lsn > link->sent_lsn;
+    if (!link->history_lost)
+        know_mark(link, change);
     /* A deadline says nothing of the value before it, and is sent again without harm; lanes have their mark. */
     if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !link->history_lost &&
         hf__settle_key(link->store, change->key, change->lsn))
@@ -375,7 +389,7 @@ static void look_for_mark(struct hf_link *link)
 static void take_loss(struct hf_link *link)
 {
     struct hf_ns *ns = current_ns(link);
-    struct hf_resend reseed = {.ns = ns, .why = HF_ENTRY_RESEED};
+    struct hf_resend what = {.ns = ns, .why = HF_ENTRY_RESEED};
     enum hf_loss_policy policy = hf__evidence_policy(link->evidence, ns->on_loss);
 
     if (ns->decided != HF_LOSS_BY_EVIDENCE)
@@ -390,13 +404,10 @@ static void take_loss(struct hf_link *link)
     }
     atomic_fetch_add(&link->store->losses, 1);
     hf__link_distrust_namespace(ns);
-    atomic_store(&ns->adopt, policy == HF_LOSS_ADOPT);
-    if (policy == HF_LOSS_ADOPT) {
-        read_log(link);
-        return;
-    }
+    what.adopt = policy == HF_LOSS_ADOPT;
+    atomic_store(&ns->adopt, what.adopt);
     link->catch_up = HF_CATCH_UP_RESEND;
-    if (hf__resend_begin(link, &reseed) != 0)
+    if (hf__resend_begin(link, &what) != 0)
         no_memory(link);
 }
 
@@ -503,7 +514,8 @@ static void resend(struct hf_link *link)
         next_ns(link);
     else
         read_log(link);
-    ns->decided = HF_LOSS_BY_EVIDENCE;
+    if (!atomic_load(&ns->adopt)) /* the copies are still to be compared */
+        ns->decided = HF_LOSS_BY_EVIDENCE;
     hf__link_pump(link);
 }
 

@@ -207,16 +207,28 @@ static void note_own(struct hf_preview_run *run, const struct hf_shared_change *
         note->number = change->lsn;
 }
 
+/* As at catch-up: what the log names of a lane was applied, whatever became of the mark since. */
+static void know_mark(struct hf_preview_run *run, const struct hf_shared_change *change)
+{
+    const struct hf_ns_table *table = &run->store->namespaces;
+    struct hf_preview_ns *p = &run->namespaces[hf__ns_of(table, change->key) - table->all];
+
+    if (change->op == HF_SHARED_INCR && change->last_lsn > p->mark)
+        p->mark = change->last_lsn;
+}
+
 static void on_change(void *ctx, const struct hf_shared_change *change)
 {
     struct hf_preview_run *run = ctx;
     struct hf_foreign foreign = {
         .op = (uint8_t)change->op, .made_ms = change->made_ms, .uncertainty_ms = change->uncertainty_ms};
 
-    if (strcmp(change->node, run->store->node) == 0)
+    if (strcmp(change->node, run->store->node) == 0) {
+        know_mark(run, change);
         note_own(run, change);
-    else if (!hf__notes_foreign(&run->foreign, change->key, &foreign))
+    } else if (!hf__notes_foreign(&run->foreign, change->key, &foreign)) {
         run->rc = HF_ENOMEM;
+    }
 }
 
 /* A log that knows nothing of the place where we stopped is read from its beginning, as at catch-up. */

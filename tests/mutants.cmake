@@ -284,6 +284,16 @@ hf_mutant(waits_for_the_next_checkpoint_at_a_pass_end unit/test_link_histories.c
           "        link->checkpoint_ticket = hf__checkpoint_ticket(link->store);" "        link->checkpoint_ticket = UINT64_MAX;")
 hf_mutant(12_what_may_count_twice_is_sent unit/test_link_histories.c *12_what_may_count* core/link_before.c
           "    if (rc == 0 && b->any_theirs)" "    if (rc == 0 && b->any_theirs && false)")
+hf_mutant(12_what_may_count_twice_is_adopted unit/test_link_histories.c *12_what_may_count* core/link_before.c
+          "        return before->sent;" "        return false;")
+hf_mutant(12_a_failed_checkpoint_has_stored_what_was_sent unit/test_link_histories.c *12_what_may_count* core/checkpoint.c
+          "cp->ended >= ticket && cp->rc == 0" "cp->ended >= ticket")
+hf_mutant(13_what_the_log_names_of_a_lane_is_not_known unit/test_link_histories.c *13_a_first_increment_that_the_log* core/link_catchup.c
+          "change->op != HF_SHARED_INCR || change->last_lsn <= ns->mark" "true")
+hf_mutant(13_the_log_settles_a_part_of_a_first_batch unit/test_link_histories.c *13_a_first_increment_that_the_log* core/link_catchup.c
+          "ns->mark = change->last_lsn;" "ns->mark = change->lsn;")
+hf_mutant(look_no_lane_by_the_log unit/test_look.c *that_the_log_names* core/preview.c
+          "change->op == HF_SHARED_INCR && change->last_lsn > p->mark" "false")
 hf_mutant(12_what_was_not_there_before_is_not_looked_for unit/test_link_histories.c *12_what_may_count* core/link_before.c
           " || before->sent);" ");")
 hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may_count* core/link_before.c

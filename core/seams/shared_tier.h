@@ -249,6 +249,7 @@ struct hf_shared_change {
     enum hf_shared_op op;
     struct hf_slice key;
     uint64_t lsn;           /* in the writer's numbering */
+    uint64_t last_lsn;      /* the highest one of the entry; a lane's mark was set to it */
     int64_t made_ms;        /* on Redis's clock: when it was made; for a live write, when it arrived */
     int64_t uncertainty_ms; /* of made_ms, as far as the writer knew */
 };

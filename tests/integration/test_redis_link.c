@@ -418,7 +418,7 @@ struct told {
     struct {
         char node[40], id[48], key[64];
         enum hf_shared_op op;
-        uint64_t lsn;
+        uint64_t lsn, last_lsn;
     } all[64];
 };
 
@@ -434,6 +434,7 @@ static void tell(void *ctx, const struct hf_shared_change *change)
     snprintf(told.all[told.n].key, 64, "%.*s", (int)change->key.len, (const char *)change->key.data);
     told.all[told.n].op = change->op;
     told.all[told.n].lsn = change->lsn;
+    told.all[told.n].last_lsn = change->last_lsn;
     told.n++;
 }
 
@@ -1365,6 +1366,7 @@ static void test_lane__applies_once_and_says_already(void **state)
     assert_int_equal(told.n, 3);
     assert_int_equal(told.all[0].op, HF_SHARED_INCR);
     assert_int_equal(told.all[0].lsn, 10);
+    assert_int_equal(told.all[0].last_lsn, 12); /* the mark */
     assert_int_equal(told.all[2].lsn, 12);
 
     command(&f, "SET n foreign");

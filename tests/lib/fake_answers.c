@@ -267,6 +267,7 @@ static enum hf_lane_outcome examine_ops(struct hf_shared_lane *lane)
 static void apply_op(const struct fake_tier *tier, struct hf_shared_lane *lane, struct hf_shared_lane_op *op)
 {
     struct fake_key *key = fake_find_or_make(op->key);
+    struct fake_change change;
 
     op->expired = is_dead_increment(op);
     op->has_number = op->op == HF_SHARED_INCR && !op->expired;
@@ -277,8 +278,9 @@ static void apply_op(const struct fake_tier *tier, struct hf_shared_lane *lane, 
     else
         fake_change_key(key, op->op, op->value, op->deadline_ms);
     applied(tier, key);
+    change = (struct fake_change){.op = op->op, .lsn = op->lsn, .last_lsn = lane->ops[lane->n_ops - 1].lsn};
     if (lane->log.key.len > 0)
-        name_change(tier, &lane->log, (struct fake_change){.op = op->op, .lsn = op->lsn}, op->key);
+        name_change(tier, &lane->log, change, op->key);
 }
 
 static void set_mark(struct hf_slice name, uint64_t mark)
@@ -403,6 +405,7 @@ void fake_tell_page(struct hf_shared_log_page *page, struct fake_named *named)
                                           .op = logged->op,
                                           .key = fake_slice(&logged->key),
                                           .lsn = logged->lsn,
+                                          .last_lsn = logged->last_lsn ? logged->last_lsn : logged->lsn,
                                           .made_ms = logged->made_ms,
                                           .uncertainty_ms = logged->uncertainty_ms};
         format_id(page->after_id, sizeof(page->after_id), logged->id);

@@ -397,16 +397,23 @@ struct sent_twice {
     int before;           /* increments that were acknowledged */
     const char *theirs;   /* what another has put there since, or NULL */
     bool attempt_is_lost; /* our first one to give back what was acknowledged */
+    bool is_not_stored;   /* checkpoints fail until Redis is back */
+    bool adopts;          /* what is there, by policy: nothing is given back */
     const char *after;
     unsigned in_doubt;
 };
 
 static void play_sent_twice(struct fixture *f, const struct sent_twice *twice)
 {
+    unsigned asked;
+
+    f->ns.on_loss = twice->adopts ? HF_LOSS_ADOPT : HF_LOSS_BY_EVIDENCE;
     open_online(f);
     for (int i = 0; i < twice->before; i++)
         incr(f->store, "n");
     assert_ok(hf_drain(f->store, SOON_MS));
+    if (twice->is_not_stored)
+        fake_local_fail_commits(-1);
     fake_redis_script(FAKE_LANE, FAKE_LOSE_ANSWER, 1);
     submit(f->store, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
     wait_state(f->store, HF_LINK_OFFLINE);
@@ -415,10 +422,16 @@ static void play_sent_twice(struct fixture *f, const struct sent_twice *twice)
         fake_redis_foreign_set("n", twice->theirs, 0);
     if (twice->attempt_is_lost)
         fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    asked = fake_redis_asked(FAKE_EPOCH);
     lose_none();
     if (twice->attempt_is_lost)
         assert_true(wait_until(was_lost_again, f->store, SOON_MS));
     fake_redis_set_away(false);
+    if (twice->is_not_stored) {
+        wait_asked(FAKE_EPOCH, asked + 1);
+        assert_code(HF_EFULL, hf_checkpoint(f->store));
+        fake_local_fail_commits(0);
+    }
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_ok(hf_checkpoint(f->store));
     assert_redis_holds("n", twice->after);
@@ -438,6 +451,10 @@ static void test_link__12_what_may_count_twice_is_in_doubt(void **state)
         {.before = 0, .after = "1"},
         {.before = 10, .attempt_is_lost = true, .after = "11"},
         {.before = 0, .attempt_is_lost = true, .after = "1"},
+        {.before = 10, .theirs = "11", .is_not_stored = true, .after = "11", .in_doubt = 1},
+        {.before = 10, .is_not_stored = true, .after = "11"},
+        {.before = 10, .theirs = "11", .adopts = true, .after = "11", .in_doubt = 1},
+        {.before = 10, .adopts = true, .after = "1"},
     };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -445,6 +462,46 @@ static void test_link__12_what_may_count_twice_is_in_doubt(void **state)
         assert_int_equal(teardown(state), 0);
         assert_int_equal(setup(state), 0);
     }
+}
+
+/* The answer to our first increment is lost, and what tells of it. */
+static void lose_the_first_answer(struct fixture *f, void (*lose)(void))
+{
+    struct hf_op ops[] = {{.kind = HF_OP_INCR, .key = s_("n"), .delta = 1},
+                          {.kind = HF_OP_SET, .key = s_("a"), .value = s_("1")}};
+
+    open_online(f);
+    put(f->store, "k", "v");
+    fake_redis_snapshot();
+    fake_redis_script(FAKE_LANE, FAKE_LOSE_ANSWER, 1);
+    assert_ok(hf__write(f->store, ops, 2, NULL));
+    wait_state(f->store, HF_LINK_OFFLINE);
+    lose();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    incr(f->store, "n");
+    go_away(f); /* what is known of the mark by now holds on the next connection, too */
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "2");
+    assert_redis_holds("a", "1");
+    assert_int_equal(status_of(f->store).in_doubt, 0);
+    close_store(f);
+}
+
+static void lose_mark(void)
+{
+    fake_redis_set_mark(0);
+}
+
+static void test_link__13_a_first_increment_that_the_log_names_counts_once_without_its_mark(void **state)
+{
+    lose_the_first_answer(*state, lose_mark);
+}
+
+static void test_link__13_a_first_increment_that_a_rollback_took_is_sent_again(void **state)
+{
+    lose_the_first_answer(*state, fake_redis_restore);
 }
 
 static bool has_adopted(void *ctx)
@@ -1720,6 +1777,8 @@ int main(void)
         TEST(10_a_delete_named_during_the_replay_counts_among_nodes),
         TEST(12_increments_that_wait_are_added_to_what_was_acknowledged),
         TEST(12_what_may_count_twice_is_in_doubt),
+        TEST(13_a_first_increment_that_the_log_names_counts_once_without_its_mark),
+        TEST(13_a_first_increment_that_a_rollback_took_is_sent_again),
         TEST(12_what_is_given_up_is_told_by_the_next_opening_too),
         TEST(12_a_decision_is_for_one_loss),
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),

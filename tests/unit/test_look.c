@@ -622,28 +622,38 @@ static void test_look__what_the_log_has_of_ours_is_already_applied(void **state)
     assert_int_equal(previewed(f, "n:1")->outcome, HF_OUTCOME_ALREADY);
 }
 
-static void test_look__increments_without_their_mark_are_in_doubt(void **state)
+/* An increment has no answer, and the mark is gone: `sent` ends so. */
+static void preview_without_mark(struct fixture *f, const char *sent, const char *unsent, enum hf_outcome outcome)
 {
-    struct fixture *f = *state;
     int64_t number;
 
     open_store(f);
     go_online(f);
-    assert_ok(hf_incr(f->store, s_("n:0"), 1, &number, NULL));
+    assert_ok(hf_incr(f->store, s_(sent), 1, &number, NULL));
     assert_ok(hf_drain(f->store, SOON_MS));
     fake_redis_script(FAKE_LANE, FAKE_LOSE_ANSWER, 1);
-    assert_ok(hf_incr(f->store, s_("n:0"), 1, &number, NULL));
+    assert_ok(hf_incr(f->store, s_(sent), 1, &number, NULL));
     wait_state(f, HF_LINK_OFFLINE);
-    assert_ok(hf_incr(f->store, s_("n:1"), 1, &number, NULL));
+    assert_ok(hf_incr(f->store, s_(unsent), 1, &number, NULL));
     fake_redis_set_mark(0);
     forget_settled(f);
     come_back_frozen(f, true);
     preview(f);
-    assert_int_equal(previewed(f, "n:0")->outcome, HF_OUTCOME_IN_DOUBT);
-    assert_int_equal(previewed(f, "n:1")->outcome, HF_OUTCOME_APPLIED);
+    assert_int_equal(previewed(f, sent)->outcome, outcome);
+    assert_int_equal(previewed(f, unsent)->outcome, HF_OUTCOME_APPLIED);
     go_online(f);
     (void)wait_until(all_has_ended, f, 2000);
     assert_same_ends(f);
+}
+
+static void test_look__increments_without_mark_and_log_are_in_doubt(void **state)
+{
+    preview_without_mark(*state, "t:0", "t:1", HF_OUTCOME_IN_DOUBT);
+}
+
+static void test_look__increments_that_the_log_names_are_already_applied(void **state)
+{
+    preview_without_mark(*state, "n:0", "n:1", HF_OUTCOME_ALREADY);
 }
 
 /* A unit over keys that others changed: told as it ends. */
@@ -1114,7 +1124,8 @@ int main(void)
         CASE(test_look__a_callback_ends_a_preview),
         CASE(test_look__a_preview_goes_on_behind_the_first_batch),
         CASE(test_look__what_the_log_has_of_ours_is_already_applied),
-        CASE(test_look__increments_without_their_mark_are_in_doubt),
+        CASE(test_look__increments_without_mark_and_log_are_in_doubt),
+        CASE(test_look__increments_that_the_log_names_are_already_applied),
         CASE(test_look__a_batch_that_loses_a_key_is_told_as_parked),
         CASE(test_look__a_preview_knows_what_the_link_has_heard),
         CASE(test_look__a_value_that_loses_is_told_to_leave_its_lane),
