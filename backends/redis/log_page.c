@@ -149,10 +149,10 @@ void hf__page_begin(struct hf__page_read *read, struct hf_shared_log_page *page)
     strcpy(read->after_id, page->after_id[0] ? page->after_id : "0-0");
 }
 
-static void write_range(struct hf__command_writer *w, const struct hf__page_read *read, const char *from,
-                        const char *to, uint32_t count)
+static void write_range(struct hf__command_writer *w, const char *command, const struct hf__page_read *read,
+                        const char *from, const char *to, uint32_t count)
 {
-    hf__command(w, 6, "XRANGE");
+    hf__command(w, 6, command);
     hf__arg(w, read->page->log_key);
     hf__arg_str(w, from);
     hf__arg_str(w, to);
@@ -160,14 +160,19 @@ static void write_range(struct hf__command_writer *w, const struct hf__page_read
     hf__arg_u64(w, count);
 }
 
+/* As many replies both ways: backwards, the two that tell of gaps are not looked at. */
 void hf__page_write(struct hf__command_writer *w, const struct hf__page_read *read)
 {
+    bool from_end = read->page->backwards && !read->page->after_id[0];
     char behind[sizeof(read->after_id) + 1];
 
     snprintf(behind, sizeof(behind), "(%s", read->after_id);
-    write_range(w, read, behind, "+", read->page->count);
-    write_range(w, read, read->after_id, read->after_id, 1);
-    write_range(w, read, "-", "+", 1);
+    if (read->page->backwards)
+        write_range(w, "XREVRANGE", read, from_end ? "+" : behind, "-", read->page->count);
+    else
+        write_range(w, "XRANGE", read, behind, "+", read->page->count);
+    write_range(w, "XRANGE", read, read->after_id, read->after_id, 1);
+    write_range(w, "XRANGE", read, "-", "+", 1);
 }
 
 /* Every entry is counted before its changes are told: `each` may end the connection. */
@@ -192,7 +197,7 @@ static void judge_first(struct hf__page_read *read, const char *first)
 {
     struct hf_shared_log_page *page = read->page;
 
-    if (strcmp(read->after_id, "0-0") == 0)
+    if (page->backwards || strcmp(read->after_id, "0-0") == 0)
         return;
     page->gap = first[0] == '\0' || id_is_after(first, read->after_id);
     page->missing = !page->gap && !read->there && page->n_entries > 0;

@@ -493,6 +493,45 @@ static void test_operator__explain_tells_what_both_tiers_hold(void **state)
     assert_non_null(strstr(f->out, "kept          0 parked, 1 conflict\n"));
 }
 
+/* Another node, with a store of its own. */
+static void set_by_another_node(struct tool *f, const char *key, const char *value)
+{
+    run_bare(f, "--dir", "other", "set", key, value, NULL);
+    assert_done(f, "");
+}
+
+static void test_operator__explain_tells_since_when_redis_holds_it(void **state)
+{
+    struct tool *f = *state;
+    const cJSON *logged;
+    cJSON *json;
+
+    start(f);
+    set_online(f, "ours", "v");
+    set_by_another_node(f, "theirs", "v");
+    set_by_others(f, "plain", "v");
+    run(f, "explain", "ours", NULL);
+    assert_non_null(strstr(f->out, "Z or later (set by this node, entry "));
+    run(f, "explain", "theirs", "--json", NULL);
+    json = json_of(f);
+    logged = member(member(json, "redis"), "logged");
+    assert_string_equal(member(logged, "what")->valuestring, "set");
+    assert_true(cJSON_IsFalse(member(logged, "by_this_node")));
+    assert_true(cJSON_IsFalse(member(logged, "outdated")));
+    assert_true(member(logged, "since_ms")->valuedouble > 0);
+    assert_int_equal(strlen(member(logged, "node")->valuestring), 32);
+    cJSON_Delete(json);
+    run(f, "explain", "plain", NULL);
+    assert_non_null(strstr(f->out, "  since       not known: the change log does not name the key\n"));
+    assert_int_equal(redis_server_number(&f->server, "DEL ours"), 1);
+    run(f, "explain", "ours", NULL);
+    assert_non_null(strstr(f->out, "  since       not known; the change log names an older change: "));
+    run(f, "explain", "plain", "--json", NULL);
+    json = json_of(f);
+    assert_true(cJSON_IsNull(member(member(json, "redis"), "logged")));
+    cJSON_Delete(json);
+}
+
 static void test_operator__explain_says_when_redis_was_not_asked(void **state)
 {
     struct tool *f = *state;
@@ -757,6 +796,7 @@ int main(void)
         CASE(test_operator__all_that_is_parked_is_requeued_or_dropped),
         CASE(test_operator__a_dropped_entry_is_gone),
         CASE(test_operator__explain_tells_what_both_tiers_hold),
+        CASE(test_operator__explain_tells_since_when_redis_holds_it),
         CASE(test_operator__explain_says_when_redis_was_not_asked),
         CASE(test_operator__verify_names_what_differs),
         CASE(test_operator__verify_has_nothing_against_what_is_pending),

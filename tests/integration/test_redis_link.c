@@ -448,6 +448,17 @@ static struct hf_shared_log_page page_of(struct driver *d, const char *key, cons
     return page;
 }
 
+/* One entry, from the end on. */
+static struct hf_shared_log_page page_back_of(struct driver *d, const char *key, const char *before)
+{
+    struct hf_shared_log_page page = {.log_key = slice(key), .count = 1, .backwards = true, .each = tell};
+
+    snprintf(page.after_id, sizeof(page.after_id), "%s", before);
+    told.n = 0;
+    send_log_page(d, &page);
+    return page;
+}
+
 /* ---- addresses and error texts: no server needed ---- */
 
 static void test_address__forms(void **state)
@@ -901,6 +912,17 @@ static void test_group__log_entries_name_node_operation_and_lsn(void **state)
     assert_int_equal(told.all[1].op, HF_SHARED_DELETE);
     assert_int_equal(told.all[1].lsn, 107);
     assert_int_equal(told.all[2].lsn, 103);
+
+    page = page_back_of(&f.d, LOG, "");
+    assert_int_equal(page.n_entries, 1);
+    assert_string_equal(page.after_id, log.last_id);
+    assert_int_equal(told.n, 3);
+    page = page_back_of(&f.d, LOG, page.after_id);
+    assert_int_equal(page.n_entries, 1);
+    assert_string_equal(page.after_id, "1-1");
+    page = page_back_of(&f.d, LOG, page.after_id);
+    assert_int_equal(page.n_entries, 0);
+    assert_false(page.gap || page.missing);
     end(&f);
 }
 

@@ -371,6 +371,9 @@ static void look_for_gap(struct hf_shared_log_page *page, uint64_t after)
 
     for (size_t i = 0; i < data->n_log; i++)
         found |= data->log[i].id == after;
+    page->gap = page->missing = false;
+    if (page->backwards)
+        return;
     page->gap = after != 0 && (first == 0 || after < first);
     page->missing = after != 0 && !page->gap && !found && after < fake_last_id();
 }
@@ -386,11 +389,12 @@ struct fake_named fake_answer_page(struct hf_shared_log_page *page)
     if (!fake_is_log(page->log_key))
         return named;
     for (size_t i = 0; i < data->n_log && named.n < page->count; i++) {
-        if (data->log[i].id <= after)
+        const struct fake_change *change = &data->log[page->backwards ? data->n_log - 1 - i : i];
+        if (page->backwards ? after != 0 && change->id >= after : change->id <= after)
             continue;
         named.changes = fake_need(realloc(named.changes, (named.n + 1) * sizeof(*named.changes)));
-        named.changes[named.n] = data->log[i];
-        named.changes[named.n++].key = fake_copy(fake_slice(&data->log[i].key));
+        named.changes[named.n] = *change;
+        named.changes[named.n++].key = fake_copy(fake_slice(&change->key));
     }
     return named;
 }

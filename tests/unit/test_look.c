@@ -876,6 +876,56 @@ static void test_look__an_explanation_tells_what_both_tiers_hold(void **state)
     hf_explanation_release(&e); /* an empty one */
 }
 
+static void assert_logged(struct fixture *f, const char *key, const char *what, bool by_this_node)
+{
+    struct hf_logged logged;
+
+    assert_ok(hf_last_logged(f->store, s_(key), &logged));
+    assert_string_equal(logged.what, what);
+    assert_int_equal(logged.by_this_node, by_this_node);
+    assert_true(logged.id[0] && logged.node[0]);
+    assert_int_equal(logged.deleted, strcmp(what, "deleted") == 0);
+}
+
+static void assert_not_logged(struct fixture *f, const char *key)
+{
+    struct hf_logged logged;
+
+    assert_code(HF_NOT_FOUND, hf_last_logged(f->store, s_(key), &logged));
+}
+
+static void test_look__the_last_logged_change_of_a_key_is_found_from_the_end(void **state)
+{
+    struct fixture *f = *state;
+    struct server_state before, after;
+    struct hf_logged logged;
+    int64_t number;
+
+    open_store(f);
+    go_online(f);
+    put(f->store, "n:old", "v");
+    put(f->store, "n:1", "v");
+    assert_ok(hf_incr(f->store, s_("n:count"), 1, &number, NULL));
+    fake_redis_other_node("n:1", NULL, 0, 0);
+    for (int i = 0; i < 250; i++) /* some pages */
+        fake_redis_other_node("n:other", "v", 0, 0);
+    put(f->store, "t:1", "v"); /* no log */
+    assert_ok(hf_drain(f->store, SOON_MS));
+    before = server_state();
+    assert_logged(f, "n:old", "set", true);
+    assert_logged(f, "n:1", "deleted", false);
+    assert_logged(f, "n:count", "incremented", true);
+    assert_logged(f, "n:other", "set", false);
+    assert_not_logged(f, "n:gone");
+    assert_not_logged(f, "t:1");
+    after = server_state();
+    assert_memory_equal(&before, &after, sizeof(before));
+    fake_redis_trim_log(100);
+    assert_not_logged(f, "n:old");
+    go_offline(f);
+    assert_code(HF_EOFFLINE, hf_last_logged(f->store, s_("n:1"), &logged));
+}
+
 static void test_look__an_explanation_without_redis_says_so(void **state)
 {
     struct fixture *f = *state;
@@ -1132,6 +1182,7 @@ int main(void)
         CASE(test_look__another_type_is_told),
         CASE(test_look__a_lane_that_would_stay_is_told_as_pending),
         CASE(test_look__an_explanation_tells_what_both_tiers_hold),
+        CASE(test_look__the_last_logged_change_of_a_key_is_found_from_the_end),
         CASE(test_look__an_explanation_without_redis_says_so),
         CASE(test_look__the_sentence_follows_from_what_was_gathered),
         CASE(test_look__verify_tells_each_difference),
