@@ -1,5 +1,6 @@
 /* The operator's commands of the `holdfast` tool against a real Redis: what is looked at, decided and undone after an
  * outage. An outage is a run with an empty address: nothing is sent, and the server stays as it is. */
+#include "proxy.h"
 #include "tool.h"
 
 #include <fcntl.h>
@@ -466,6 +467,138 @@ static void test_operator__a_dropped_entry_is_gone(void **state)
     assert_string_equal(number_in(f, "parked"), "0");
 }
 
+/* ---- in doubt ---- */
+
+/* The change log, which would tell, is off: the mark alone knows whether an increment was applied. */
+static const char without_log[] = "{\"namespaces\": [{\"prefix\": \"\", \"change_log\": false}]}";
+
+/* Redis applies the increment, and its answer is lost. */
+static void incr_unheard(struct tool *f, const char *key, const char *by)
+{
+    char path[96], address[112];
+    struct proxy *proxy;
+
+    snprintf(path, sizeof(path), "%s/proxy", f->scratch.dir);
+    snprintf(address, sizeof(address), "unix://%s", path);
+    proxy = proxy_start(path, f->server.socket);
+    assert_non_null(proxy);
+    proxy_swallow_at(proxy, by);
+    run(f, "--config", "config", "--redis", address, "incr", key, by, NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->err, "tentative: "));
+    proxy_stop(proxy);
+}
+
+static void remove_mark(struct tool *f)
+{
+    char node[48];
+    cJSON *json;
+
+    run(f, "status", "--json", NULL);
+    json = json_of(f);
+    snprintf(node, sizeof(node), "%s", member(json, "node")->valuestring);
+    cJSON_Delete(json);
+    assert_int_equal(redis_server_number(&f->server, "DEL _hf::mark:%s", node), 1);
+}
+
+/* The LSN of the increment by so much, which is listed, and in doubt. */
+static const char *doubtful(struct tool *f, double by)
+{
+    static char lsn[24];
+
+    lsn[0] = '\0';
+    run(f, "parked", "list", "--json", NULL);
+    assert_status(f, 0);
+    for (char *line = strtok(f->out, "\n"); line; line = strtok(NULL, "\n")) {
+        cJSON *json = cJSON_Parse(line);
+        assert_true(cJSON_IsTrue(member(json, "in_doubt")));
+        if (member(json, "delta")->valuedouble == by)
+            snprintf(lsn, sizeof(lsn), "%.0f", member(json, "lsn")->valuedouble);
+        cJSON_Delete(json);
+    }
+    assert_string_not_equal(lsn, "");
+    return lsn;
+}
+
+/* One acknowledged increment, and one whose answer is lost, both applied; then their mark is taken away. */
+static void make_doubt(struct tool *f)
+{
+    start(f);
+    put_file("config", without_log, sizeof(without_log) - 1);
+    run(f, "--config", "config", "incr", "n", NULL);
+    assert_done(f, "1\n");
+    incr_unheard(f, "n", "12345");
+    remove_mark(f);
+    run(f, "--config", "config", "reconcile", NULL);
+    assert_status(f, 2);
+    assert_non_null(strstr(f->err, "2 entries are parked, 2 of them in doubt"));
+    assert_string_equal(in_redis(f, "n"), "12346");
+}
+
+static void test_operator__an_increment_in_doubt_is_shown_and_dropped(void **state)
+{
+    struct tool *f = *state;
+
+    make_doubt(f);
+    run(f, "parked", "show", doubtful(f, 12345), NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->out, "\nstate    in doubt\n"));
+    assert_non_null(strstr(f->out, "\nreason   the mark that told whether Redis had applied it is gone\n"));
+    assert_non_null(strstr(f->out, "\ndelta    12345\n"));
+    run(f, "explain", "n", NULL);
+    assert_non_null(strstr(f->out, "our latest change is in doubt, kept for the operator: the mark that told"));
+    run(f, "parked", "drop", doubtful(f, 12345), NULL);
+    assert_status(f, 0);
+    run(f, "parked", "drop", doubtful(f, 1), NULL);
+    assert_status(f, 0);
+    run(f, "parked", "list", NULL);
+    assert_done(f, "");
+    run(f, "--config", "config", "reconcile", NULL);
+    assert_status(f, 0);
+    assert_string_equal(in_redis(f, "n"), "12346");
+    run(f, "audit", NULL);
+    assert_int_equal(lines_of(f), 2);
+}
+
+/* The counter was set back by who knows better: it is to be added again. */
+static void test_operator__an_increment_in_doubt_is_requeued(void **state)
+{
+    struct tool *f = *state;
+
+    make_doubt(f);
+    set_by_others(f, "n", "1");
+    run(f, "--config", "config", "parked", "requeue", doubtful(f, 12345), NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->out, " is a change again (LSN "));
+    assert_string_equal(in_redis(f, "n"), "12346");
+    run(f, "parked", "show", doubtful(f, 1), NULL); /* the other one is still there */
+    assert_status(f, 0);
+}
+
+/* An increment without answer is lost with all of Redis, and another gives back a counter that counts it. */
+static void test_operator__an_increment_that_another_has_given_back_is_in_doubt(void **state)
+{
+    struct tool *f = *state;
+
+    start(f);
+    put_file("config", "{}", 2);
+    run(f, "incr", "n", NULL);
+    assert_done(f, "1\n");
+    incr_unheard(f, "n", "12345");
+    redis_server_kill(&f->server);
+    assert_int_equal(redis_server_restart(&f->server), 0);
+    set_by_others(f, "n", "12346");
+    reconcile(f, 2);
+    assert_string_equal(in_redis(f, "n"), "12346");
+    run(f, "parked", "show", doubtful(f, 12345), NULL);
+    assert_non_null(strstr(f->out, "\nreason   Redis has lost it, and what another has put there since may count"));
+    run(f, "parked", "drop", "--all", "--yes", NULL);
+    assert_status(f, 0);
+    reconcile(f, 0);
+    run(f, "get", "n", NULL);
+    assert_done(f, "12346");
+}
+
 /* ---- explain and verify ---- */
 
 static void test_operator__explain_tells_what_both_tiers_hold(void **state)
@@ -795,6 +928,9 @@ int main(void)
         CASE(test_operator__a_requeued_entry_is_sent_again),
         CASE(test_operator__all_that_is_parked_is_requeued_or_dropped),
         CASE(test_operator__a_dropped_entry_is_gone),
+        CASE(test_operator__an_increment_in_doubt_is_shown_and_dropped),
+        CASE(test_operator__an_increment_in_doubt_is_requeued),
+        CASE(test_operator__an_increment_that_another_has_given_back_is_in_doubt),
         CASE(test_operator__explain_tells_what_both_tiers_hold),
         CASE(test_operator__explain_tells_since_when_redis_holds_it),
         CASE(test_operator__explain_says_when_redis_was_not_asked),
