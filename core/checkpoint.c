@@ -15,6 +15,7 @@
 #include "link.h"
 #include "owner.h"
 #include "pending_bounds.h"
+#include "renew.h"
 #include "settle.h"
 
 #include <errno.h>
@@ -376,6 +377,8 @@ static int write_meta(struct run *run)
         rc = hf__owner_store(store, run->txn);
     if (rc == 0)
         rc = hf__intents_store(store, run->txn);
+    if (rc == 0)
+        rc = hf__renew_store(store, run->txn);
     return rc;
 }
 

@@ -42,9 +42,10 @@ static void next_ns(struct hf_link *link)
  * the mark nor the log can be trusted to speak of our entries: nothing is sent before an operator decides. */
 static void hold_lost_history(struct hf_link *link)
 {
-    struct hf_shared_error error = {
-        .class = HF_SHARED_AUTH,
-        .reason = "Redis holds later writes of this node than this store knows: its directory is an old copy"};
+    struct hf_shared_error error = {.class = HF_SHARED_AUTH,
+                                    .reason = "Redis holds later writes of this node than this store knows: its "
+                                              "directory is an old copy; decide with "
+                                              "`holdfast reconcile --new-node`"};
 
     hf__link_fail(link, &error);
 }
@@ -614,6 +615,17 @@ int hf__link_store_cursors(struct hf *store, struct hf_local_txn *txn)
     return rc;
 }
 
+/* What an earlier node's mark covered is in the values; this one's lane begins behind it, with a mark of its own. */
+static void begin_lane_behind(struct hf_ns *ns, uint64_t inherited_lsn)
+{
+    if (ns->mark <= inherited_lsn) {
+        ns->mark = 0;
+        ns->mark_id[0] = '\0';
+    }
+    if (ns->ended_mark < inherited_lsn)
+        ns->ended_mark = inherited_lsn;
+}
+
 static int load_cursor(struct hf *store, struct hf_local_snap *snap, struct hf_ns *ns)
 {
     uint8_t name[HF_META_NAME_MAX];
@@ -635,6 +647,16 @@ static int load_cursor(struct hf *store, struct hf_local_snap *snap, struct hf_n
         memcpy(ns->mark_id, bytes + CURSOR_BYTES_WITHOUT_MARK_ID, HF_STREAM_ID_MAX);
     ns->mark_id[HF_STREAM_ID_MAX - 1] = '\0';
     return rc;
+}
+
+static int load_inherited(struct hf *store, struct hf_local_snap *snap, uint64_t *ret_lsn)
+{
+    struct hf_slice value;
+    int rc = store->local->ops->meta_get(snap, hf__slice_str(HF_META_INHERITED), &value);
+
+    if (rc == 0 && value.len == 8)
+        *ret_lsn = hf__get64(value.data);
+    return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
 static int load_server(struct hf *store, struct hf_local_snap *snap)
@@ -669,6 +691,7 @@ int hf__link_load_cursors(struct hf *store)
 {
     struct hf_link *link = store->link;
     struct hf_local_snap *snap;
+    uint64_t inherited_lsn = 0;
     int rc;
 
     link->published = calloc(store->namespaces.n, sizeof(*link->published));
@@ -679,8 +702,11 @@ int hf__link_load_cursors(struct hf *store)
     if (rc != 0)
         return rc;
     rc = load_server(store, snap);
+    if (rc == 0)
+        rc = load_inherited(store, snap, &inherited_lsn);
     for (size_t i = 0; i < store->namespaces.n && rc == 0; i++) {
         rc = load_cursor(store, snap, &store->namespaces.all[i]);
+        begin_lane_behind(&store->namespaces.all[i], inherited_lsn);
         hf__link_publish_cursor(link, &store->namespaces.all[i]);
     }
     if (rc == 0)

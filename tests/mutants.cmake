@@ -140,6 +140,12 @@ hf_mutant(15_only_the_log_casts_doubt_on_a_row unit/test_link_histories.c *15_wh
           "(note->doubted || note->foreign.op != 0)" "note->foreign.op != 0")
 hf_mutant(15_a_fetch_that_was_overtaken_is_enough unit/test_link_histories.c *15_a_fetch_that_another* core/link_refresh.c
           "        again = !hf__write_fetched(" "        (void)hf__write_fetched(")
+hf_mutant(16_the_mark_covers_nothing integration/test_reconcile_histories.c *16_a_copy_does_not_apply_again* core/link_lane.c
+          "        if (entry.lsn <= ns->mark) {" "        if (false) {")
+hf_mutant(16_a_renewed_copy_sends_what_waits integration/test_reconcile_histories.c *16_a_renewed_copy_goes_on* core/renew.c
+          "        rc = park(store, &lane);" "        (void)park;")
+hf_mutant(16_a_renewed_copy_gives_back_what_was_inherited integration/test_reconcile_histories.c *16_a_renewed_copy_goes_on* core/link_catchup.c
+          "    if (ns->ended_mark < inherited_lsn)" "    if (false)")
 hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_two_copies* backends/redis/greet.c
           "|| is_known(owner, hf__reply_text(reply)))" "|| is_known(owner, hf__reply_text(reply)) || true)")
 hf_mutant(16_the_opening_that_connected_is_forgotten integration/test_reconcile_histories.c *16_a_store_that_was_often* core/owner.c

@@ -719,6 +719,12 @@ HF_API int hf_throttle(struct hf *store, uint64_t ops_per_s, uint64_t bytes_per_
  * such namespace, or it is not held for that. */
 HF_API int hf_decide_loss(struct hf *store, struct hf_slice prefix, enum hf_loss_policy policy);
 
+/* Make the directory a node of its own: it is a copy of another store's directory, or was restored from one, and its link is
+ * held for that. On a handle without an address; the new id counts from the next opening on. Changes that wait are kept, and
+ * judged as all are; increments and batches that wait are parked, in doubt, because nobody can know whether the other directory
+ * has sent them. HF_EINVAL: the handle has a link; HF_EFULL: the parked list has no room for them, and nothing was changed. */
+HF_API int hf_renew_node(struct hf *store);
+
 /* What would happen to one pending change if the replay ran now. */
 struct hf_preview {
     struct hf_slice key;

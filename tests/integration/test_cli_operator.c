@@ -599,6 +599,71 @@ static void test_operator__an_increment_that_another_has_given_back_is_in_doubt(
     assert_done(f, "12346");
 }
 
+/* ---- copies of the directory ---- */
+
+static void copy_store(struct tool *f, const char *to)
+{
+    char command[300];
+
+    snprintf(command, sizeof(command), "cp -a %s %s", f->scratch.store, to);
+    assert_int_equal(system(command), 0);
+}
+
+/* Beside the other, which has added to the same counter under the same LSN. */
+static void test_operator__a_copied_directory_is_made_a_node_of_its_own(void **state)
+{
+    struct tool *f = *state;
+    char lsn[24];
+
+    start(f);
+    run(f, "incr", "n", NULL);
+    copy_store(f, "copy");
+    run(f, "incr", "n", NULL);
+    assert_done(f, "2\n");
+    run_bare(f, "--dir", "copy", "--redis", "", "incr", "n", "5", NULL);
+    run_bare(f, "--dir", "copy", "--redis", "", "set", "k", "v", NULL);
+    run_bare(f, "--dir", "copy", "reconcile", NULL);
+    assert_status(f, 3);
+    assert_non_null(strstr(f->err, "another copy of this store's directory has connected to Redis: decide with "
+                                   "`holdfast reconcile --new-node`"));
+    run_bare(f, "--dir", "copy", "reconcile", "--new-node", NULL);
+    assert_status(f, 2);
+    assert_non_null(strstr(f->err, "a node of its own now; 1 entry is parked, 1 of them in doubt"));
+    assert_string_equal(in_redis(f, "n"), "2");
+    assert_string_equal(in_redis(f, "k"), "v");
+    run_bare(f, "--dir", "copy", "parked", "list", "--json", NULL);
+    snprintf(lsn, sizeof(lsn), "%s", number_in(f, "lsn"));
+    run_bare(f, "--dir", "copy", "parked", "requeue", lsn, NULL);
+    assert_status(f, 0);
+    assert_string_equal(in_redis(f, "n"), "7");
+    run(f, "incr", "n", NULL); /* the other goes on as it was */
+    assert_status(f, 0);
+    assert_string_equal(in_redis(f, "n"), "8");
+    run_bare(f, "--dir", "copy", "audit", NULL);
+    assert_non_null(strstr(f->out, "\"verb\":\"renew-node\""));
+}
+
+/* The node that it was copied from has gone on, and then was lost with its directory and its session key. */
+static void test_operator__a_restored_directory_is_made_a_node_of_its_own(void **state)
+{
+    static const char script[] = "for _,k in ipairs(redis.call('KEYS','_hf:session:*')) do redis.call('DEL',k) end";
+    struct tool *f = *state;
+
+    start(f);
+    set_online(f, "k", "old");
+    copy_store(f, "copy");
+    set_online(f, "k", "new");
+    freeReplyObject(redis_server_command(&f->server, "EVAL %s 0", script));
+    run_bare(f, "--dir", "copy", "reconcile", NULL);
+    assert_status(f, 3);
+    assert_non_null(strstr(f->err, "its directory is an old copy; decide with `holdfast reconcile --new-node`"));
+    run_bare(f, "--dir", "copy", "reconcile", "--new-node", NULL);
+    assert_status(f, 0);
+    run_bare(f, "--dir", "copy", "get", "k", NULL);
+    assert_done(f, "new");
+    assert_string_equal(in_redis(f, "k"), "new");
+}
+
 /* ---- explain and verify ---- */
 
 static void test_operator__explain_tells_what_both_tiers_hold(void **state)
@@ -931,6 +996,8 @@ int main(void)
         CASE(test_operator__an_increment_in_doubt_is_shown_and_dropped),
         CASE(test_operator__an_increment_in_doubt_is_requeued),
         CASE(test_operator__an_increment_that_another_has_given_back_is_in_doubt),
+        CASE(test_operator__a_copied_directory_is_made_a_node_of_its_own),
+        CASE(test_operator__a_restored_directory_is_made_a_node_of_its_own),
         CASE(test_operator__explain_tells_what_both_tiers_hold),
         CASE(test_operator__explain_tells_since_when_redis_holds_it),
         CASE(test_operator__explain_says_when_redis_was_not_asked),
