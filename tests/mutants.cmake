@@ -140,6 +140,11 @@ hf_mutant(15_only_the_log_casts_doubt_on_a_row unit/test_link_histories.c *15_wh
           "(note->doubted || note->foreign.op != 0)" "note->foreign.op != 0")
 hf_mutant(15_a_fetch_that_was_overtaken_is_enough unit/test_link_histories.c *15_a_fetch_that_another* core/link_refresh.c
           "        again = !hf__write_fetched(" "        (void)hf__write_fetched(")
+hf_mutant(copies_are_compared_without_a_pause unit/test_link_histories.c *paced_batches* core/link_sweep.c
+          "sweep->not_before_ms = link->turn.now_ms + PAUSE_MS;" "(void)PAUSE_MS;")
+hf_mutant(copies_that_are_compared_hold_up_live_writes unit/test_link_histories.c *paced_batches* core/link_sweep.c
+          "    sweep->out = true;" "    sweep->out = true;
+    hf__link_out(link, true);")
 hf_mutant(16_the_mark_covers_nothing integration/test_reconcile_histories.c *16_a_copy_does_not_apply_again* core/link_lane.c
           "        if (entry.lsn <= ns->mark) {" "        if (false) {")
 hf_mutant(16_a_renewed_copy_sends_what_waits integration/test_reconcile_histories.c *16_a_renewed_copy_goes_on* core/renew.c

@@ -1111,6 +1111,97 @@ static void test_link__15_what_is_distrusted_behind_the_walk_is_compared_again(v
     close_store(f);
 }
 
+/* ---- the pace of comparing copies ---- */
+
+#define A_BATCH 512 /* of copies that are compared at once */
+#define PAUSE_MS 4  /* between two batches */
+
+/* Clocks that stand still until the test lets time pass. */
+static _Atomic int64_t stands_at_ms;
+
+static int64_t standing(struct hf_clock *clock)
+{
+    (void)clock;
+    return atomic_load(&stands_at_ms);
+}
+
+static struct hf_clock standing_clock = {.wall_ms = standing, .boot_ms = standing};
+
+static void open_online_standing(struct fixture *f)
+{
+    struct hf_parts parts = {hf__file_layer_real(), &standing_clock, fake_local_open, fake_redis_open};
+
+    atomic_store(&stands_at_ms, hf__clock_real()->wall_ms(hf__clock_real()));
+    fake_redis_set_clock(&standing_clock, atomic_load(&stands_at_ms));
+    assert_ok(hf__store_open(f->scratch.store, &f->opts, &parts, &f->store));
+    wait_state(f->store, HF_LINK_ONLINE);
+}
+
+/* A live write is shared, whatever else goes on, and the link looks at what is to be done next. */
+static void write_live(struct fixture *f)
+{
+    struct hf_result result;
+
+    assert_ok(hf_set(f->store, s_("live"), s_("v"), NULL, &result));
+    assert_true(result.shared && !result.pending);
+}
+
+struct compared {
+    struct hf *store;
+    uint64_t n;
+};
+
+static bool are_compared(void *ctx)
+{
+    struct compared *c = ctx;
+
+    return status_of(c->store).revalidated == c->n;
+}
+
+/* The log was trimmed: nothing else would be compared here. */
+static void hold_many_copies(struct fixture *f, int n)
+{
+    char key[32];
+
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    open_online(f);
+    for (int i = 0; i < n; i++) {
+        snprintf(key, sizeof(key), "copy%05d", i);
+        submit_set(f->store, key, s_("v"));
+    }
+    assert_ok(hf_drain(f->store, SOON_MS));
+    close_store(f);
+    for (int i = 0; i < 8; i++)
+        fake_redis_other_node("other", "theirs", 0, 0);
+    fake_redis_trim_log(4);
+}
+
+/* Batches that are asked for while no time passes, and while one of them has no answer. */
+static void test_link__copies_are_compared_in_paced_batches_and_live_writes_go_on(void **state)
+{
+    struct fixture *f = *state;
+    unsigned first = fake_redis_asked(FAKE_EXAMINE) + 1;
+
+    hold_many_copies(f, 3 * A_BATCH + 1);
+    fake_redis_freeze(FAKE_EXAMINE);
+    open_online_standing(f);
+    wait_asked(FAKE_EXAMINE, first);
+    for (int i = 0; i < 5; i++)
+        write_live(f);
+    fake_redis_thaw(FAKE_EXAMINE);
+    for (unsigned batch = 0; batch < 4; batch++) {
+        struct compared so_far = {f->store, batch < 3 ? (batch + 1) * A_BATCH : 3 * A_BATCH + 1};
+        assert_true(wait_until(are_compared, &so_far, SOON_MS));
+        for (int i = 0; i < 5; i++)
+            write_live(f);
+        assert_int_equal(fake_redis_asked(FAKE_EXAMINE), first + batch);
+        atomic_fetch_add(&stands_at_ms, PAUSE_MS);
+        write_live(f);
+    }
+    assert_ok(hf_drain(f->store, SOON_MS));
+    close_store(f);
+}
+
 /* In the midst of them more is found in the log than an examination reads: it is read as after a connect, on the same
  * connection. */
 static void test_link__15_what_others_change_is_told_while_very_many_rows_go_and_copies_are_trusted(void **state)
@@ -1800,6 +1891,7 @@ int main(void)
         TEST(15_what_is_to_be_compared_since_the_log_was_lost_is_not_verified),
         TEST(15_what_is_distrusted_behind_the_walk_is_compared_again),
         TEST(15_what_others_change_is_told_while_very_many_rows_go_and_copies_are_trusted),
+        TEST(copies_are_compared_in_paced_batches_and_live_writes_go_on),
         TEST(waits_that_begin_in_a_replay_end_with_it),
         TEST(a_wait_for_a_row_ends_with_the_checkpoint_that_clears_it),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
