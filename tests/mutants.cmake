@@ -66,12 +66,19 @@ hf_mutant(2_live_increments_first unit/test_link_histories.c *2_live_increments*
           "    if (!link->lanes_done) /* one lane: older entries first */" "    if (false)")
 hf_mutant(2_no_mark_is_compared integration/test_redis_link.c *lane__other_mark* backends/redis/scripts.c
           "if mark ~= ARGV[2] then return {'M', mark} end" "")
+hf_mutant(2_a_requeued_increment_keeps_its_lsn integration/test_reconcile_histories.c *2_a_requeued* core/parked.c
+          "        rc = hf__write_unlisting(store, &op, &unlist, ret_result);"
+          "    {\n        bool hf__settle_relane(struct hf *store, const struct hf_lane_entry *entry);\n        struct hf_lane_entry old = {.lsn = parked->lsn, .op = HF_LANE_INCR, .delta = parked->delta, .key = parked->key};\n        rc = hf__settle_relane(store, &old) ? hf__unlist_alone(store, &unlist, \"parked-requeue\") : HF_ENOMEM;\n        (void)op, (void)ret_result;\n    }")
 hf_mutant(4_no_look_at_types_before_writing integration/test_redis_link.c *lane__bad_operation* backends/redis/scripts.c
           "if kind ~= 'none' and kind ~= 'string' then" "if false then")
 hf_mutant(5_no_times_made_in_the_log integration/test_reconcile_histories.c *_5_* core/link_send.c
           "bool late = s->replayed || now_ms - s->made_ms > LATE_MS;" "bool late = now_ms < 0;")
 hf_mutant(6_equal_values_settle_the_deadline integration/test_reconcile_histories.c *6_a_value_that_is_there* core/judge.c
           "        set_deadline(c, HF_OUTCOME_ALREADY, ret);" "        ret->outcome = HF_OUTCOME_ALREADY;")
+hf_mutant(already_applied_is_a_conflict unit/test_judge.c *every_cell* core/judge.c
+          "    } else if (ours == SAME) {
+        ret->send = 0;" "    } else if (false) {
+        ret->send = 0;")
 hf_mutant(9_no_own_versions_in_rows unit/test_link_histories.c *9_an_own_version* core/drain.c
           "if (atomic_load(&v->sent) && !is_ttl_op(v))" "if (false)")
 hf_mutant(9_a_verdict_over_a_newer_write unit/test_link_histories.c *9_a_write_behind* core/write.c
@@ -193,6 +200,8 @@ hf_mutant(A7_without_a_log_nothing_waits_for_the_sync unit/test_link_histories.c
           "    if (!live->ns->with_log && live->version->lsn > hf__journal_durable_lsn(store->journal))" "    if (false)")
 hf_mutant(A8_readers_wait_for_no_sync unit/test_link_histories.c *A8_* core/lookup.c
           "    if (store->read_only || lsn <= hf__journal_safe_lsn(store->journal))" "    if (lsn > 0)")
+hf_mutant(A9_our_own_lost_tail_is_not_read_back unit/test_link.c *A9_* core/link_catchup.c
+          "change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn" "false")
 hf_mutant(A10_not_held_is_absent integration/test_reconcile_histories.c *A10_* core/lookup.c
           "    if (!found->held)\n        return HF_ORIGIN_NONE;" "")
 hf_mutant(A11_an_answer_over_anything integration/test_reconcile_histories.c *A11_* backends/redis/examine.c

@@ -794,6 +794,29 @@ static void test_link__lane_entries_of_a_store_that_never_met_redis_are_applied(
     close_store(f);
 }
 
+/* ---- what a power cut took from us ---- */
+
+/* Redis was faster than the disk: it has a write that this store has lost, and others may have read it. */
+static void test_link__A9_what_a_power_cut_took_comes_back_from_redis(void **state)
+{
+    static const struct hf_namespace by_log = {.prefix = "", .writers = HF_WRITERS_HOLDFAST};
+    struct fixture *f = *state;
+
+    f->opts.namespaces = &by_log; /* nothing else would be compared */
+    f->opts.n_namespaces = 1;
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "old");
+    assert_ok(hf_checkpoint(f->store));
+    copy_dir(f->scratch.store, f->copy); /* what the disk had */
+    put(f->store, "k", "new");
+    fake_redis_set_away(true);
+    close_store(f);
+    come_back_as_it_was(f);
+    assert_value(f->store, "k", "new");
+    close_store(f);
+}
+
 /* ---- exactly once ---- */
 
 static void incr_with(struct fixture *f, enum fake_outcome outcome)
@@ -985,6 +1008,7 @@ int main(void)
         TEST(test_link__a_mark_that_is_gone_alone_is_no_rollback),
         TEST(test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed),
         TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
+        TEST(test_link__A9_what_a_power_cut_took_comes_back_from_redis),
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
         TEST(test_link__a_reader_says_that_a_row_is_pending),
         TEST(test_link__what_was_refused_is_neither_shared_nor_pending),
