@@ -262,6 +262,7 @@ struct hf_link {
     uint64_t lane_cursor;
     bool rows_done, lanes_done; /* in this pass */
     bool again;                 /* something of this pass has to be sent again */
+    bool unreadable;            /* in this pass there was a row that is damaged */
     bool lane_again;            /* lane entries were left: the rest of the lane waits for the next pass */
     struct hf_shared_error
         refused;          /* why, when this user may not send them: the link is held when the pass is through */

@@ -321,13 +321,14 @@ static int collect_from(struct hf_preview_run *run, struct hf_look *look, uint64
 
     while (rc == 0 && run->sends.n < HF_PREVIEW_KEYS && run->sends.bytes < BYTES_MAX) {
         rc = run->store->local->ops->pending_next(snap, *from_lsn, &row);
-        *ret_end = rc == HF_NOT_FOUND;
+        *ret_end = rc == HF_NOT_FOUND || (rc == HF_ECORRUPT && row.first_lsn == UINT64_MAX);
         if (*ret_end)
             return 0;
-        if (rc == 0) {
+        if (rc == 0 || rc == HF_ECORRUPT)
             *from_lsn = row.first_lsn + 1;
-            rc = add_row(run, look, &row);
-        }
+        rc = rc == 0             ? add_row(run, look, &row)
+             : rc == HF_ECORRUPT ? 0
+                                 : rc; /* the replay passes by what is damaged */
     }
     return rc;
 }

@@ -55,6 +55,14 @@ hf_mutant(outage_local_value_as_base unit/test_outage_policy.c *knows_no_base* c
 hf_mutant(outage_refuse_reads_the_copy unit/test_outage_policy.c *without_an_answer_to_a_read* core/read.c
           "        return r->live || !r->result.pending;"
           "        return false;")
+hf_mutant(damaged_rows_have_an_age unit/test_lmdb_tier.c *a_damaged_*being_counted* backends/lmdb/stats.c
+          "    while (rc == HF_ECORRUPT && row.first_lsn < UINT64_MAX)" "    while (false)")
+hf_mutant(damaged_rows_stop_the_replay unit/test_damaged_rows.c *keeps_nothing_else_back* core/link_replay.c
+          "        if (rc == HF_ECORRUPT) /* what is owed" "        if (false) /* what is owed")
+hf_mutant(damaged_rows_hold_up_live_writes unit/test_damaged_rows.c *keeps_nothing_else_back* core/link.c
+          "bool again = link->again || link->lane_again," "bool again = link->again || link->lane_again || link->unreadable,")
+hf_mutant(damaged_rows_stop_the_checkpoints unit/test_damaged_rows.c *replaced_by* core/drain.c
+          "    bool is_damaged = rc == HF_ECORRUPT;" "    bool is_damaged = false;")
 hf_mutant(lmdb_no_seal_of_conflicts unit/test_lmdb_logs.c *every_wrong_byte* backends/lmdb/conflict.c
           "!hf__lmdb_sealed(table_key, stored)" "false")
 hf_mutant(lmdb_short_gaps_before_long_ones unit/test_lmdb_logs.c *any_operations* backends/lmdb/gaps.c
@@ -133,7 +141,7 @@ hf_mutant(15_a_fetch_is_installed_over_what_came_since unit/test_link_histories.
 hf_mutant(15_a_lane_passes_over_what_others_logged unit/test_link_histories.c *15_a_lanes_own_entry* core/link_lane.c
           "lane->log.last_id[0] && !ns->log_unread" "lane->log.last_id[0]")
 hf_mutant(15_a_row_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_as_a_row* core/lookup.c
-          " &&\n             !has_ended(look->store, key, row.last_lsn))" ")")
+          "(rc == 0 && !has_ended(look->store, key, row.last_lsn))" "rc == 0")
 hf_mutant(15_a_lane_entry_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_in_the_lane* core/settle.c
           "    if (hf__buf_copy(entry->key, &settled.key) != 0 ||\n        !settle_and_leave(store, entry->key, &settled, mark_settled_exactly))"
           "    if (!settle_and_leave(store, entry->key, &settled, mark_settled_exactly))")
