@@ -577,14 +577,14 @@ int hf_preview(struct hf *store, int (*each)(void *ctx, const struct hf_preview 
 
 /* ---- losses ---- */
 
-/* Without the right to ask it stays unknown, as at catch-up. */
+/* Without the right to ask it stays unknown, as at catch-up; not so without an answer. */
 static int ask_life(struct hf_preview_run *run)
 {
     struct hf_link *link = run->store->link;
     struct hf_shared_facts facts;
     int rc = hf__ask_facts(run->store, &facts);
 
-    if (rc != 0 && facts.error.class == HF_SHARED_LINK)
+    if (rc != 0)
         return rc;
     pthread_mutex_lock(&link->mutex);
     run->life = hf__link_life_of(link, &facts);

@@ -322,6 +322,8 @@ hf_mutant(13_the_log_settles_a_part_of_a_first_batch unit/test_link_histories.c 
           "ns->mark = change->last_lsn;" "ns->mark = change->lsn;")
 hf_mutant(look_the_oldest_named_change unit/test_look.c *last_logged_change* core/logged.c
           ".backwards = true" ".backwards = false")
+hf_mutant(look_facts_that_nobody_told unit/test_look.c *facts_that_nobody* core/link_ask.c
+          "    if (rc == 0)\n        *ret_facts = a.facts;" "    *ret_facts = a.facts;")
 hf_mutant(look_no_lane_by_the_log unit/test_look.c *that_the_log_names* core/preview.c
           "change->op == HF_SHARED_INCR && change->last_lsn > p->mark" "false")
 hf_mutant(12_what_was_not_there_before_is_not_looked_for unit/test_link_histories.c *12_what_may_count* core/link_before.c

@@ -5,6 +5,7 @@
 
 #include "explain.h"
 #include "file_layer.h"
+#include "link_ask.h"
 #include "store.h"
 
 #include <inttypes.h>
@@ -926,6 +927,31 @@ static void test_look__the_last_logged_change_of_a_key_is_found_from_the_end(voi
     assert_code(HF_EOFFLINE, hf_last_logged(f->store, s_("n:1"), &logged));
 }
 
+static int never_told(void *ctx, const struct hf_loss *loss)
+{
+    (void)ctx, (void)loss;
+    return -1;
+}
+
+/* Else a server that was not asked would look like one that refuses to tell. */
+static void test_look__facts_that_nobody_told_are_left_as_they_were(void **state)
+{
+    struct hf_shared_facts facts = {.version = "before"};
+    struct fixture *f = *state;
+
+    open_store(f);
+    go_online(f);
+    go_offline(f);
+    assert_code(HF_EOFFLINE, hf__ask_facts(f->store, &facts));
+    assert_string_equal(facts.version, "before");
+    assert_code(HF_EOFFLINE, hf_preview_losses(f->store, never_told, NULL));
+    fake_redis_set_away(false);
+    go_online(f);
+    fake_redis_script(FAKE_FACTS, FAKE_LOSE, 1);
+    assert_code(HF_EOFFLINE, hf__ask_facts(f->store, &facts));
+    assert_string_equal(facts.version, "before");
+}
+
 static void test_look__an_explanation_without_redis_says_so(void **state)
 {
     struct fixture *f = *state;
@@ -1183,6 +1209,7 @@ int main(void)
         CASE(test_look__a_lane_that_would_stay_is_told_as_pending),
         CASE(test_look__an_explanation_tells_what_both_tiers_hold),
         CASE(test_look__the_last_logged_change_of_a_key_is_found_from_the_end),
+        CASE(test_look__facts_that_nobody_told_are_left_as_they_were),
         CASE(test_look__an_explanation_without_redis_says_so),
         CASE(test_look__the_sentence_follows_from_what_was_gathered),
         CASE(test_look__verify_tells_each_difference),
