@@ -145,7 +145,7 @@ static int park_forgotten(struct hf_link *link)
     if (rc == 0 && entry.lsn > link->resend.mark) {
         snprintf(reason, sizeof(reason),
                  "Redis was rolled back to LSN %" PRIu64 "; increments and batches behind it up to LSN %" PRIu64
-                 ", of this key and others, are no longer kept and cannot be sent again",
+                 ", of this key and others, are no longer kept",
                  link->resend.mark, entry.lsn);
         if (!hf__settle_may_park(link->store, 1))
             rc = hf__fail(HF_EFULL, "the parked list is full: requeue or drop entries, or raise parked_max");
