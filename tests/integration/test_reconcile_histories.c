@@ -630,6 +630,28 @@ static void test_reconcile__16_a_renewed_copy_goes_on_beside_the_other(void **st
     count_online(f, f->other, "6");
 }
 
+static void test_reconcile__16_a_copy_is_not_renewed_where_what_waits_has_no_room(void **state)
+{
+    struct fixture *f = *state;
+    char node[33];
+
+    count_online(f, f->scratch.store, "1");
+    count_away(f, f->scratch.store, "n");
+    count_away(f, f->scratch.store, "n");
+    f->opts.parked_max = 1;
+    f->opts.redis = NULL;
+    assert_ok(hf_open(f->scratch.store, &f->opts, &f->store));
+    memcpy(node, status_of(f).node, sizeof(node));
+    assert_code(HF_EFULL, hf_renew_node(f->store));
+    close_store(f);
+    f->opts.parked_max = 0;
+    come_home(f, f->scratch.store);
+    assert_string_equal(status_of(f).node, node);
+    assert_redis(f, "n", "3");
+    assert_int_equal(status_of(f).parked, 0);
+    close_store(f);
+}
+
 /* A directory that was restored from a copy of long ago, whose node has gone on meanwhile. */
 static void test_reconcile__16_a_renewed_old_copy_takes_over_what_was_written_since(void **state)
 {
@@ -985,6 +1007,7 @@ int main(void)
         T(16_a_copy_does_not_apply_again_what_it_inherited),
         T(16_what_two_copies_add_is_not_taken_for_one),
         T(16_a_renewed_copy_goes_on_beside_the_other),
+        T(16_a_copy_is_not_renewed_where_what_waits_has_no_room),
         T(16_a_renewed_old_copy_takes_over_what_was_written_since),
         T(16_a_store_that_was_often_opened_away_is_no_copy),
         T(19_a_forbidden_key_is_parked_and_holds_up_nobody),
