@@ -59,8 +59,6 @@ hf_mutant(damaged_rows_have_an_age unit/test_lmdb_tier.c *a_damaged_*being_count
           "    while (rc == HF_ECORRUPT && row.first_lsn < UINT64_MAX)" "    while (false)")
 hf_mutant(damaged_rows_stop_the_replay unit/test_damaged_rows.c *keeps_nothing_else_back* core/link_replay.c
           "        if (rc == HF_ECORRUPT) /* what is owed" "        if (false) /* what is owed")
-hf_mutant(damaged_rows_hold_up_live_writes unit/test_damaged_rows.c *keeps_nothing_else_back* core/link.c
-          "bool again = link->again || link->lane_again," "bool again = link->again || link->lane_again || link->unreadable,")
 hf_mutant(damaged_rows_stop_the_checkpoints unit/test_damaged_rows.c *replaced_by* core/drain.c
           "    bool is_damaged = rc == HF_ECORRUPT;" "    bool is_damaged = false;")
 hf_mutant(lmdb_no_seal_of_conflicts unit/test_lmdb_logs.c *every_wrong_byte* backends/lmdb/conflict.c

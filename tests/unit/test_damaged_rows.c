@@ -144,6 +144,7 @@ static void test_damaged__a_row_keeps_nothing_else_back(void **state)
     struct fixture *f = *state;
     struct hf_result result;
 
+    f->opts.redis_timeout_ms = SOON_MS;
     come_back_damaged(f, "pending");
     assert_true(wait_until(are_there, f, SOON_MS));
     for (int i = 0; i < 20; i++) {

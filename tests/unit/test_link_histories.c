@@ -1182,6 +1182,7 @@ static void test_link__copies_are_compared_in_paced_batches_and_live_writes_go_o
     struct fixture *f = *state;
     unsigned first = fake_redis_asked(FAKE_EXAMINE) + 1;
 
+    f->opts.redis_timeout_ms = SOON_MS;
     hold_many_copies(f, 3 * A_BATCH + 1);
     fake_redis_freeze(FAKE_EXAMINE);
     open_online_standing(f);
