@@ -62,6 +62,12 @@ hf_mutant(outage_local_value_as_base unit/test_outage_policy.c *knows_no_base* c
 hf_mutant(outage_refuse_reads_the_copy unit/test_outage_policy.c *without_an_answer_to_a_read* core/read.c
           "        return r->live || !r->result.pending;"
           "        return false;")
+hf_mutant(damaged_rows_have_an_age unit/test_lmdb_tier.c *a_damaged_*being_counted* backends/lmdb/stats.c
+          "    while (rc == HF_ECORRUPT && row.first_lsn < UINT64_MAX)" "    while (false)")
+hf_mutant(damaged_rows_stop_the_replay unit/test_damaged_rows.c *keeps_nothing_else_back* core/link_replay.c
+          "        if (rc == HF_ECORRUPT) /* what is owed" "        if (false) /* what is owed")
+hf_mutant(damaged_rows_stop_the_checkpoints unit/test_damaged_rows.c *replaced_by* core/drain.c
+          "    bool is_damaged = rc == HF_ECORRUPT;" "    bool is_damaged = false;")
 hf_mutant(lmdb_no_seal_of_conflicts unit/test_lmdb_logs.c *every_wrong_byte* backends/lmdb/conflict.c
           "!hf__lmdb_sealed(table_key, stored)" "false")
 hf_mutant(lmdb_short_gaps_before_long_ones unit/test_lmdb_logs.c *any_operations* backends/lmdb/gaps.c
@@ -73,12 +79,19 @@ hf_mutant(2_live_increments_first unit/test_link_histories.c *2_live_increments*
           "    if (!link->lanes_done) /* one lane: older entries first */" "    if (false)")
 hf_mutant(2_no_mark_is_compared integration/test_redis_link.c *lane__other_mark* backends/redis/scripts.c
           "if mark ~= ARGV[2] then return {'M', mark} end" "")
+hf_mutant(2_a_requeued_increment_keeps_its_lsn integration/test_reconcile_histories.c *2_a_requeued* core/parked.c
+          "        rc = hf__write_unlisting(store, &op, &unlist, ret_result);"
+          "    {\n        bool hf__settle_relane(struct hf *store, const struct hf_lane_entry *entry);\n        struct hf_lane_entry old = {.lsn = parked->lsn, .op = HF_LANE_INCR, .delta = parked->delta, .key = parked->key};\n        rc = hf__settle_relane(store, &old) ? hf__unlist_alone(store, &unlist, \"parked-requeue\") : HF_ENOMEM;\n        (void)op, (void)ret_result;\n    }")
 hf_mutant(4_no_look_at_types_before_writing integration/test_redis_link.c *lane__bad_operation* backends/redis/scripts.c
           "if kind ~= 'none' and kind ~= 'string' then" "if false then")
 hf_mutant(5_no_times_made_in_the_log integration/test_reconcile_histories.c *_5_* core/link_send.c
           "bool late = s->replayed || now_ms - s->made_ms > LATE_MS;" "bool late = now_ms < 0;")
 hf_mutant(6_equal_values_settle_the_deadline integration/test_reconcile_histories.c *6_a_value_that_is_there* core/judge.c
           "        set_deadline(c, HF_OUTCOME_ALREADY, ret);" "        ret->outcome = HF_OUTCOME_ALREADY;")
+hf_mutant(already_applied_is_a_conflict unit/test_judge.c *every_cell* core/judge.c
+          "    } else if (ours == SAME) {
+        ret->send = 0;" "    } else if (false) {
+        ret->send = 0;")
 hf_mutant(9_no_own_versions_in_rows unit/test_link_histories.c *9_an_own_version* core/drain.c
           "if (atomic_load(&v->sent) && !is_ttl_op(v))" "if (false)")
 hf_mutant(9_a_verdict_over_a_newer_write unit/test_link_histories.c *9_a_write_behind* core/write.c
@@ -134,7 +147,7 @@ hf_mutant(15_a_fetch_is_installed_over_what_came_since unit/test_link_histories.
 hf_mutant(15_a_lane_passes_over_what_others_logged unit/test_link_histories.c *15_a_lanes_own_entry* core/link_lane.c
           "lane->log.last_id[0] && !ns->log_unread" "lane->log.last_id[0]")
 hf_mutant(15_a_row_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_as_a_row* core/lookup.c
-          " &&\n             !has_ended(look->store, key, row.last_lsn))" ")")
+          "(rc == 0 && !has_ended(look->store, key, row.last_lsn))" "rc == 0")
 hf_mutant(15_a_lane_entry_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_in_the_lane* core/settle.c
           "    if (hf__buf_copy(entry->key, &settled.key) != 0 ||\n        !settle_and_leave(store, entry->key, &settled, mark_settled_exactly))"
           "    if (!settle_and_leave(store, entry->key, &settled, mark_settled_exactly))")
@@ -148,6 +161,17 @@ hf_mutant(15_only_the_log_casts_doubt_on_a_row unit/test_link_histories.c *15_wh
           "(note->doubted || note->foreign.op != 0)" "note->foreign.op != 0")
 hf_mutant(15_a_fetch_that_was_overtaken_is_enough unit/test_link_histories.c *15_a_fetch_that_another* core/link_refresh.c
           "        again = !hf__write_fetched(" "        (void)hf__write_fetched(")
+hf_mutant(copies_are_compared_without_a_pause unit/test_link_histories.c *paced_batches* core/link_sweep.c
+          "sweep->not_before_ms = link->turn.now_ms + PAUSE_MS;" "(void)PAUSE_MS;")
+hf_mutant(copies_that_are_compared_hold_up_live_writes unit/test_link_histories.c *paced_batches* core/link_sweep.c
+          "    sweep->out = true;" "    sweep->out = true;
+    hf__link_out(link, true);")
+hf_mutant(16_the_mark_covers_nothing integration/test_reconcile_histories.c *16_a_copy_does_not_apply_again* core/link_lane.c
+          "        if (entry.lsn <= ns->mark) {" "        if (false) {")
+hf_mutant(16_a_renewed_copy_sends_what_waits integration/test_reconcile_histories.c *16_a_renewed_copy_goes_on* core/renew.c
+          "        rc = park(store, &lane);" "        (void)park;")
+hf_mutant(16_a_renewed_copy_gives_back_what_was_inherited integration/test_reconcile_histories.c *16_a_renewed_copy_goes_on* core/link_catchup.c
+          "    if (ns->ended_mark < inherited_lsn)" "    if (false)")
 hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_two_copies* backends/redis/greet.c
           "|| is_known(owner, hf__reply_text(reply)))" "|| is_known(owner, hf__reply_text(reply)) || true)")
 hf_mutant(16_the_opening_that_connected_is_forgotten integration/test_reconcile_histories.c *16_a_store_that_was_often* core/owner.c
@@ -190,6 +214,8 @@ hf_mutant(A7_without_a_log_nothing_waits_for_the_sync unit/test_link_histories.c
           "    if (!live->ns->with_log && live->version->lsn > hf__journal_durable_lsn(store->journal))" "    if (false)")
 hf_mutant(A8_readers_wait_for_no_sync unit/test_link_histories.c *A8_* core/lookup.c
           "    if (store->read_only || lsn <= hf__journal_safe_lsn(store->journal))" "    if (lsn > 0)")
+hf_mutant(A9_our_own_lost_tail_is_not_read_back unit/test_link.c *A9_* core/link_catchup.c
+          "change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn" "false")
 hf_mutant(A10_not_held_is_absent integration/test_reconcile_histories.c *A10_* core/lookup.c
           "    if (!found->held)\n        return HF_ORIGIN_NONE;" "")
 hf_mutant(A11_an_answer_over_anything integration/test_reconcile_histories.c *A11_* backends/redis/examine.c
@@ -292,6 +318,20 @@ hf_mutant(waits_for_the_next_checkpoint_at_a_pass_end unit/test_link_histories.c
           "        link->checkpoint_ticket = hf__checkpoint_ticket(link->store);" "        link->checkpoint_ticket = UINT64_MAX;")
 hf_mutant(12_what_may_count_twice_is_sent unit/test_link_histories.c *12_what_may_count* core/link_before.c
           "    if (rc == 0 && b->any_theirs)" "    if (rc == 0 && b->any_theirs && false)")
+hf_mutant(12_what_may_count_twice_is_adopted unit/test_link_histories.c *12_what_may_count* core/link_before.c
+          "        return before->sent;" "        return false;")
+hf_mutant(12_a_failed_checkpoint_has_stored_what_was_sent unit/test_link_histories.c *12_what_may_count* core/checkpoint.c
+          "cp->ended >= ticket && cp->rc == 0" "cp->ended >= ticket")
+hf_mutant(13_what_the_log_names_of_a_lane_is_not_known unit/test_link_histories.c *13_a_first_increment_that_the_log* core/link_catchup.c
+          "change->op != HF_SHARED_INCR || change->last_lsn <= ns->mark" "true")
+hf_mutant(13_the_log_settles_a_part_of_a_first_batch unit/test_link_histories.c *13_a_first_increment_that_the_log* core/link_catchup.c
+          "ns->mark = change->last_lsn;" "ns->mark = change->lsn;")
+hf_mutant(look_the_oldest_named_change unit/test_look.c *last_logged_change* core/logged.c
+          ".backwards = true" ".backwards = false")
+hf_mutant(look_facts_that_nobody_told unit/test_look.c *facts_that_nobody* core/link_ask.c
+          "    if (rc == 0)\n        *ret_facts = a.facts;" "    *ret_facts = a.facts;")
+hf_mutant(look_no_lane_by_the_log unit/test_look.c *that_the_log_names* core/preview.c
+          "change->op == HF_SHARED_INCR && change->last_lsn > p->mark" "false")
 hf_mutant(12_what_was_not_there_before_is_not_looked_for unit/test_link_histories.c *12_what_may_count* core/link_before.c
           " || before->sent);" ");")
 hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may_count* core/link_before.c

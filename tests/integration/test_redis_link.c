@@ -418,7 +418,7 @@ struct told {
     struct {
         char node[40], id[48], key[64];
         enum hf_shared_op op;
-        uint64_t lsn;
+        uint64_t lsn, last_lsn;
     } all[64];
 };
 
@@ -434,6 +434,7 @@ static void tell(void *ctx, const struct hf_shared_change *change)
     snprintf(told.all[told.n].key, 64, "%.*s", (int)change->key.len, (const char *)change->key.data);
     told.all[told.n].op = change->op;
     told.all[told.n].lsn = change->lsn;
+    told.all[told.n].last_lsn = change->last_lsn;
     told.n++;
 }
 
@@ -442,6 +443,17 @@ static struct hf_shared_log_page page_of(struct driver *d, const char *key, cons
     struct hf_shared_log_page page = {.log_key = slice(key), .count = count, .each = tell};
 
     snprintf(page.after_id, sizeof(page.after_id), "%s", after);
+    told.n = 0;
+    send_log_page(d, &page);
+    return page;
+}
+
+/* One entry, from the end on. */
+static struct hf_shared_log_page page_back_of(struct driver *d, const char *key, const char *before)
+{
+    struct hf_shared_log_page page = {.log_key = slice(key), .count = 1, .backwards = true, .each = tell};
+
+    snprintf(page.after_id, sizeof(page.after_id), "%s", before);
     told.n = 0;
     send_log_page(d, &page);
     return page;
@@ -900,6 +912,17 @@ static void test_group__log_entries_name_node_operation_and_lsn(void **state)
     assert_int_equal(told.all[1].op, HF_SHARED_DELETE);
     assert_int_equal(told.all[1].lsn, 107);
     assert_int_equal(told.all[2].lsn, 103);
+
+    page = page_back_of(&f.d, LOG, "");
+    assert_int_equal(page.n_entries, 1);
+    assert_string_equal(page.after_id, log.last_id);
+    assert_int_equal(told.n, 3);
+    page = page_back_of(&f.d, LOG, page.after_id);
+    assert_int_equal(page.n_entries, 1);
+    assert_string_equal(page.after_id, "1-1");
+    page = page_back_of(&f.d, LOG, page.after_id);
+    assert_int_equal(page.n_entries, 0);
+    assert_false(page.gap || page.missing);
     end(&f);
 }
 
@@ -1581,6 +1604,7 @@ static void test_lane__applies_once_and_says_already(void **state)
     assert_int_equal(told.n, 3);
     assert_int_equal(told.all[0].op, HF_SHARED_INCR);
     assert_int_equal(told.all[0].lsn, 10);
+    assert_int_equal(told.all[0].last_lsn, 12); /* the mark */
     assert_int_equal(told.all[2].lsn, 12);
 
     command(&f, "SET n foreign");

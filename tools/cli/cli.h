@@ -115,6 +115,8 @@ int cli_find_dir(struct cli *cli, const char **ret_dir);
 int cli_open(struct cli *cli);
 /* The same for a verb that needs something else than the row says. */
 int cli_open_as(struct cli *cli, enum cli_needs needs);
+/* As owner of a store that exists, without its shared tier. */
+int cli_open_away(struct cli *cli);
 
 /* True when a Redis address was given; after cli_find_dir() or cli_open(). */
 bool cli_has_redis(const struct cli *cli);

@@ -60,7 +60,37 @@ static void print_here(const struct hf_explanation *e)
     printf("  origin      %s\n", cli_origin_text(e->origin));
 }
 
-static void print_there(const struct hf_explanation *e)
+/* What the change log tells of the value that Redis holds. */
+struct since {
+    bool logged; /* the log names the key */
+    struct hf_logged last;
+    char not_read[256]; /* why the log was not read; "" */
+};
+
+/* A change that cannot have left what is there: somebody who names nothing came later, or the key has expired. */
+static bool is_outdated(const struct hf_explanation *e, const struct hf_logged *last)
+{
+    return last->deleted == e->shared_present;
+}
+
+static void print_since(const struct hf_explanation *e, const struct since *since)
+{
+    const struct hf_logged *last = &since->last;
+    char at[CLI_TIME_ROOM];
+
+    fputs("  since       ", stdout);
+    if (!since->logged) {
+        printf("not known: %s\n", since->not_read[0] ? since->not_read : "the change log does not name the key");
+        return;
+    }
+    if (is_outdated(e, last))
+        fputs("not known; the change log names an older change: ", stdout);
+    printf("%s%s (%s by %s%s, entry %s of the change log)\n", cli_time(at, last->since_ms),
+           is_outdated(e, last) ? "" : " or later", last->what, last->by_this_node ? "this node" : "node ",
+           last->by_this_node ? "" : last->node, last->id);
+}
+
+static void print_there(const struct hf_explanation *e, const struct since *since)
 {
     fputs("Redis         ", stdout);
     if (!e->shared_known) {
@@ -73,6 +103,7 @@ static void print_there(const struct hf_explanation *e)
         printf("a value of type %s\n", e->shared_type);
     else
         print_value(e->shared_value, e->shared_deadline_ms);
+    print_since(e, since);
     printf("  the same    %s\n", e->same ? "yes" : "no");
 }
 
@@ -82,7 +113,7 @@ static bool has_change(const struct hf_explanation *e)
     return e->lsn != 0 || e->pending_last_lsn != 0;
 }
 
-static void print_plain(struct hf_slice key, const struct hf_explanation *e)
+static void print_plain(struct hf_slice key, const struct hf_explanation *e, const struct since *since)
 {
     fputs("key           ", stdout);
     cli_put_visible(stdout, key);
@@ -90,7 +121,7 @@ static void print_plain(struct hf_slice key, const struct hf_explanation *e)
     cli_put_visible(stdout, cli_slice(e->prefix));
     puts("\"");
     print_here(e);
-    print_there(e);
+    print_there(e, since);
     printf("latest change %s\n", has_change(e) ? hf_outcome_text(e->outcome) : "none");
     printf("owed          %s", e->owed);
     if (e->pending_last_lsn != 0)
@@ -119,7 +150,27 @@ static void here_json(struct cli_json *json, const struct hf_explanation *e)
     cli_json_end(json);
 }
 
-static void there_json(struct cli_json *json, const struct hf_explanation *e)
+static void logged_json(struct cli_json *json, const struct hf_explanation *e, const struct since *since)
+{
+    const struct hf_logged *last = &since->last;
+
+    if (!since->logged) {
+        cli_json_null(json, "logged");
+        return;
+    }
+    cli_json_begin(json, "logged");
+    cli_json_text(json, "what", last->what);
+    cli_json_text(json, "node", last->node);
+    cli_json_bool(json, "by_this_node", last->by_this_node);
+    cli_json_uint(json, "lsn", last->lsn);
+    cli_json_time(json, "since_ms", last->since_ms);
+    cli_json_time(json, "made_at_ms", last->made_ms);
+    cli_json_text(json, "id", last->id);
+    cli_json_bool(json, "outdated", is_outdated(e, last));
+    cli_json_end(json);
+}
+
+static void there_json(struct cli_json *json, const struct hf_explanation *e, const struct since *since)
 {
     cli_json_begin(json, "redis");
     cli_json_bool(json, "known", e->shared_known);
@@ -133,10 +184,12 @@ static void there_json(struct cli_json *json, const struct hf_explanation *e)
         if (strcmp(e->shared_type, "string") == 0)
             cli_json_bytes(json, "value", e->shared_value);
     }
+    if (e->shared_known)
+        logged_json(json, e, since);
     cli_json_end(json);
 }
 
-static void print_json(struct hf_slice key, const struct hf_explanation *e)
+static void print_json(struct hf_slice key, const struct hf_explanation *e, const struct since *since)
 {
     struct cli_json json = {.file = stdout};
 
@@ -144,7 +197,7 @@ static void print_json(struct hf_slice key, const struct hf_explanation *e)
     cli_json_bytes(&json, "key", key);
     cli_json_text(&json, "namespace", e->prefix);
     here_json(&json, e);
-    there_json(&json, e);
+    there_json(&json, e, since);
     if (has_change(e))
         cli_json_outcome(&json, "outcome", e->outcome);
     else
@@ -159,9 +212,19 @@ static void print_json(struct hf_slice key, const struct hf_explanation *e)
     cli_json_end_line(&json);
 }
 
+static void read_since(struct hf *store, struct hf_slice key, struct since *ret_since)
+{
+    int rc = hf_last_logged(store, key, &ret_since->last);
+
+    ret_since->logged = rc == 0;
+    if (rc != 0 && rc != HF_NOT_FOUND)
+        snprintf(ret_since->not_read, sizeof(ret_since->not_read), "%s", hf_errmsg());
+}
+
 int cmd_explain(struct cli *cli, int argc, char **argv)
 {
     struct hf_explanation explanation = {0};
+    struct since since = {0};
     int rc, status = cli_arguments(cli, &argc, argv, NULL, 1, 1);
 
     if (status == CLI_OK)
@@ -173,10 +236,12 @@ int cmd_explain(struct cli *cli, int argc, char **argv)
     rc = hf_explain(cli->store, cli_slice(argv[0]), &explanation);
     if (rc != 0)
         return cli_fail_library(rc);
+    if (explanation.shared_known)
+        read_since(cli->store, cli_slice(argv[0]), &since);
     if (cli->json)
-        print_json(cli_slice(argv[0]), &explanation);
+        print_json(cli_slice(argv[0]), &explanation, &since);
     else
-        print_plain(cli_slice(argv[0]), &explanation);
+        print_plain(cli_slice(argv[0]), &explanation, &since);
     hf_explanation_release(&explanation);
     return CLI_OK;
 }

@@ -27,6 +27,9 @@ const char cmd_reconcile_help[] =
     "                     are held here (reseed), or take what Redis has now (adopt; each loss is a conflict)\n"
     "    --namespace PREFIX\n"
     "                     with it: decide for this namespace only; default: for every one that is held\n"
+    "  --new-node         first make this directory, which is a copy of another one, a node of its own; increments "
+    "and\n"
+    "                     batches that wait are parked, in doubt: the other directory may have sent them\n"
     "\n"
     "  Connects, replays what is pending, waits until everything is shared, and prints how each change ended. "
     "Needs an\n"
@@ -40,8 +43,9 @@ struct reconcile {
     int64_t took_ms;
     enum hf_loss_policy on_loss; /* HF_LOSS_BY_EVIDENCE: not given */
     const char *prefix;          /* of the one namespace to decide for; NULL: all */
-    int64_t decided_ms;          /* when the last decision was taken; 0: none */
-    uint64_t most_pending;       /* keys, at any look */
+    bool new_node;
+    int64_t decided_ms;    /* when the last decision was taken; 0: none */
+    uint64_t most_pending; /* keys, at any look */
     struct hf_status before, after;
 };
 
@@ -61,6 +65,33 @@ static int look_before(struct reconcile *r)
     r->cli->store = NULL;
     r->most_pending = r->before.pending_keys;
     return CLI_OK;
+}
+
+/* ---- a copy of another directory ---- */
+
+static int close_again(struct cli *cli)
+{
+    int rc = hf_close(cli->store);
+
+    cli->store = NULL;
+    return rc == 0 ? CLI_OK : cli_fail_library(rc);
+}
+
+static int renew_node(struct cli *cli)
+{
+    struct hf_status s;
+    int rc, status = cli_open_away(cli);
+
+    if (status != CLI_OK)
+        return status;
+    rc = hf_renew_node(cli->store);
+    if (rc == 0)
+        rc = hf_status(cli->store, &s);
+    if (rc != 0)
+        return cli_fail_library(rc);
+    cli_note("this directory is a node of its own now; %" PRIu64 " %s parked, %" PRIu64 " of them in doubt",
+             s.parked, cli_plural(s.parked, "entry is", "entries are"), s.in_doubt);
+    return close_again(cli);
 }
 
 /* ---- deciding for what is held ---- */
@@ -350,6 +381,8 @@ static int reconcile(struct reconcile *r)
 {
     int rc, report_rc, status = look_before(r);
 
+    if (status == CLI_OK && r->new_node)
+        status = renew_node(r->cli);
     if (status == CLI_OK)
         status = cli_open(r->cli);
     if (status != CLI_OK)
@@ -367,7 +400,7 @@ static int reconcile(struct reconcile *r)
 
 struct given {
     const char *timeout, *limit, *on_loss, *prefix;
-    bool dry_run;
+    bool dry_run, new_node;
 };
 
 static int parse_timeout(const char *text, int64_t *ret_ms)
@@ -390,8 +423,9 @@ static int parse_on_loss(const char *text, enum hf_loss_policy *ret_policy)
 
 static int check_together(const struct given *given)
 {
-    if (given->dry_run && given->on_loss)
-        return cli_fail(CLI_USAGE, "--dry-run changes nothing, and --on-loss does: expected only one of them");
+    if (given->dry_run && (given->on_loss || given->new_node))
+        return cli_fail(CLI_USAGE, "--dry-run changes nothing, and %s does: expected only one of them",
+                        given->on_loss ? "--on-loss" : "--new-node");
     if (given->prefix && !given->on_loss)
         return cli_fail(CLI_USAGE, "--namespace goes with --on-loss");
     if (given->limit && !given->dry_run)
@@ -406,9 +440,13 @@ int cmd_reconcile(struct cli *cli, int argc, char **argv)
     int64_t limit = DRY_RUN_SHOWN;
     const char *dir;
     const struct cli_option options[] = {
-        {.name = "--timeout", .text = &given.timeout},  {.name = "--dry-run", .flag = &given.dry_run},
-        {.name = "--limit", .text = &given.limit},      {.name = "--on-loss", .text = &given.on_loss},
-        {.name = "--namespace", .text = &given.prefix}, {0},
+        {.name = "--timeout", .text = &given.timeout},
+        {.name = "--dry-run", .flag = &given.dry_run},
+        {.name = "--limit", .text = &given.limit},
+        {.name = "--on-loss", .text = &given.on_loss},
+        {.name = "--namespace", .text = &given.prefix},
+        {.name = "--new-node", .flag = &given.new_node},
+        {0},
     };
     int status = cli_arguments(cli, &argc, argv, options, 0, 0);
 
@@ -425,6 +463,7 @@ int cmd_reconcile(struct cli *cli, int argc, char **argv)
     if (status == CLI_OK)
         status = cli_need_redis(cli);
     r.prefix = given.prefix;
+    r.new_node = given.new_node;
     if (status != CLI_OK)
         return status;
     return given.dry_run ? cli_dry_run(cli, r.timeout_ms, limit) : reconcile(&r);

@@ -151,6 +151,20 @@ int cli_open_as(struct cli *cli, enum cli_needs needs)
     return rc == 0 ? CLI_OK : cli_fail_library(rc);
 }
 
+int cli_open_away(struct cli *cli)
+{
+    struct hf_options options;
+    const char *dir;
+    int rc, status = cli_find_dir(cli, &dir);
+
+    if (status != CLI_OK)
+        return status;
+    options = base_options(cli);
+    options.redis = NULL;
+    rc = open_owner(cli, dir, CLI_OWNS, options);
+    return rc == 0 ? CLI_OK : cli_fail_library(rc);
+}
+
 int cli_open(struct cli *cli)
 {
     return cli_open_as(cli, cli->command->needs);
