@@ -335,8 +335,11 @@ static void on_work_done(uv_work_t *request, int status)
         w->after(&w->call);
     w->later->hold_lsn = w->call.hold_lsn;
     w->client->works = false;
-    claims_drop(&w->client->server->claims, &w->client->claims);
-    later_done(w->later);
+    if (!w->call.is_open)
+        claims_drop(&w->client->server->claims, &w->client->claims);
+    w->later->is_running = false;
+    if (!w->call.is_open)
+        later_done(w->later);
     client_unref(w->client);
     free(w->argv);
     free(w);
@@ -359,6 +362,8 @@ static struct work *new_work(struct call *call, work_fn *work, work_fn *after)
     w->request.data = w;
     w->call.argv = w->argv;
     w->call.reply = &w->later->reply;
+    w->call.later = w->later;
+    w->call.is_open = false;
     return w;
 }
 

@@ -54,7 +54,8 @@ struct client *later_client(const struct later *later);
 void later_done(struct later *later);
 
 /* Run `work` on a worker thread with a copy of the arguments; it may wait, and may call the store. It writes into call->reply and
- * must not touch client or server. Then `after` (may be NULL) runs on the loop thread, before the reply leaves. */
+ * must not touch client or server. Then `after` (may be NULL) runs on the loop thread, before the reply leaves. Unless the client is
+ * gone by then, it may call call_later() or call_later_alone(): the keys stay busy until that is answered. */
 typedef void work_fn(struct call *call);
 void call_work(struct call *call, work_fn *work, work_fn *after);
 
