@@ -149,7 +149,7 @@ bool call_claim(struct call *call, const struct hf_slice *keys, size_t n)
 {
     struct client *client = call->client;
 
-    if (client->claims.n > 0) /* it was run again, or is a worker's */
+    if (n == 0 || client->claims.n > 0) /* it was run again, or is a worker's */
         return true;
     if (claims_make(&call->server->claims, &client->claims, keys, n, may_go_on) != 0) {
         call_fail(call, HF_ENOMEM);
@@ -277,6 +277,13 @@ void later_done(struct later *later)
     client_settle(client);
 }
 
+void call_leave(struct call *call)
+{
+    call->later->is_running = false;
+    if (!call->is_open)
+        later_done(call->later);
+}
+
 void call_hold(struct call *call, uint64_t lsn)
 {
     if (lsn > call->hold_lsn)
@@ -337,9 +344,7 @@ static void on_work_done(uv_work_t *request, int status)
     w->client->works = false;
     if (!w->call.is_open)
         claims_drop(&w->client->server->claims, &w->client->claims);
-    w->later->is_running = false;
-    if (!w->call.is_open)
-        later_done(w->later);
+    call_leave(&w->call);
     client_unref(w->client);
     free(w->argv);
     free(w);

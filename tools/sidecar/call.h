@@ -59,6 +59,9 @@ void later_done(struct later *later);
 typedef void work_fn(struct call *call);
 void call_work(struct call *call, work_fn *work, work_fn *after);
 
+/* What was answered later has been gone on with: the reply leaves now, unless call_later() or its like was called meanwhile. */
+void call_leave(struct call *call);
+
 /* For a command whose keys are not among its arguments (EXEC): false when somebody works on one of these keys. Then the handler
  * returns without a reply, and is run again when they are free. */
 bool call_claim(struct call *call, const struct hf_slice *keys, size_t n);

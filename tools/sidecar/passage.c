@@ -10,8 +10,7 @@
 
 #include <stdlib.h>
 
-#define KEYS_AT_ONCE 16u  /* keys of a command that need no allocation to be looked at */
-#define OWN_PREFIX "_hf:" /* of Holdfast's own keys in Redis */
+#define KEYS_AT_ONCE 16u /* keys of a command that need no allocation to be looked at */
 #define SHOWN_NAME 64
 
 /* A command on its way. */
@@ -19,6 +18,10 @@ struct passage {
     struct later *later;
     struct upstream *upstream;
     bool watches, ends_watch; /* WATCH, EXEC */
+    upstream_then_fn *then;   /* NULL: the answer leaves as it is */
+    struct call call;         /* for it, with: */
+    struct hf_slice name;
+    struct reply before;
 };
 
 /* ---- a client's connection ---- */
@@ -43,8 +46,8 @@ static struct upstream *upstream_of(struct client *client, bool make)
 
 static bool key_is_refused(struct call *call, struct hf_slice key)
 {
-    if (hf__slice_starts_with(key, hf__slice_str(OWN_PREFIX)))
-        reply_error(call->reply, "ERR keys that begin with '" OWN_PREFIX "' are Holdfast's own");
+    if (hf__slice_starts_with(key, hf__slice_str(UPSTREAM_OWN_PREFIX)))
+        reply_error(call->reply, "ERR keys that begin with '" UPSTREAM_OWN_PREFIX "' are Holdfast's own");
     else if (!upstreams_share(call->server->upstreams, key))
         reply_error(call->reply,
                     "OFFLINE the namespace of one of the keys is never shared, and only Redis runs this command");
@@ -101,13 +104,28 @@ static void passed(void *ctx)
         upstream_set_watch(passage->upstream, UPSTREAM_WATCHES_NOTHING);
     if (later_client(passage->later))
         later_client(passage->later)->waits_long = false;
-    later_done(passage->later);
+    if (passage->then && later_client(passage->later))
+        passage->then(&passage->call, &passage->before);
+    call_leave(&passage->call);
+    reply_release(&passage->before);
     free(passage);
+}
+
+/* The call as `then` gets it. */
+static void go_on_with(struct passage *passage, const struct call *call)
+{
+    passage->call = *call;
+    passage->name = hf__slice_str(call->command ? call->command->name : "");
+    passage->call.argc = 1;
+    passage->call.argv = &passage->name;
+    passage->call.reply = later_reply(passage->later);
+    passage->call.is_open = false;
 }
 
 static void send_on(struct call *call, struct upstream_request *request, const struct passage *what)
 {
     struct passage *passage = malloc(sizeof(*passage));
+    struct reply before = what->before;
 
     if (passage) {
         *passage = *what;
@@ -115,6 +133,7 @@ static void send_on(struct call *call, struct upstream_request *request, const s
         passage->later = passage->upstream ? call_later_alone(call) : NULL;
     }
     if (passage && passage->later) {
+        go_on_with(passage, call);
         call->client->waits_long = request->waits;
         upstream_send(passage->upstream, request, later_reply(passage->later), passed, passage);
         return;
@@ -122,7 +141,33 @@ static void send_on(struct call *call, struct upstream_request *request, const s
     hf__bytes_release(&request->bytes);
     if (!passage || !passage->upstream)
         reply_error(call->reply, "ERR out of memory: a command that is passed on");
+    reply_release(&before);
     free(passage);
+}
+
+static void send_words(struct call *call, size_t argc, const struct hf_slice *argv,
+                       struct upstream_request *request, const struct passage *what)
+{
+    struct reply before = what->before;
+
+    if (request_add(&request->bytes, argc, argv) == 0) {
+        send_on(call, request, what);
+        return;
+    }
+    reply_release(&before);
+    hf__bytes_release(&request->bytes);
+    reply_error(call->reply, "ERR out of memory: a command that is passed on");
+}
+
+void upstream_ask(struct call *call, size_t argc, const struct hf_slice *argv, struct reply *before,
+                  upstream_then_fn *then)
+{
+    struct upstream_request request = {.n_replies = 1};
+    struct passage what = {.then = then};
+
+    if (before)
+        what.before = *before;
+    send_words(call, argc, argv, &request, &what);
 }
 
 /* XREAD waits only when it is told to. */
@@ -146,12 +191,7 @@ static void pass(struct call *call, const struct passage *what)
 
     if (keys_are_refused(call, call->command, &words))
         return;
-    if (request_add(&request.bytes, call->argc, call->argv) == 0) {
-        send_on(call, &request, what);
-        return;
-    }
-    hf__bytes_release(&request.bytes);
-    reply_error(call->reply, "ERR out of memory: a command that is passed on");
+    send_words(call, call->argc, call->argv, &request, what);
 }
 
 void upstream_pass(struct call *call)

@@ -91,6 +91,21 @@ bool space_is_ours(const struct call *call, struct hf_slice key)
     return !space->has_redis || (rules && rules->ours);
 }
 
+bool space_has_ours(const struct call *call)
+{
+    const struct space *space = call->server->space;
+    bool has = false;
+
+    for (size_t i = 0; i < space->n_rules; i++)
+        has = has || space->rules[i].ours;
+    return space->has_redis && has;
+}
+
+bool space_asks_redis(const struct call *call)
+{
+    return call->server->space->has_redis && call->server->pass_on && hf_is_online(call->server->store);
+}
+
 /* The command as a worker runs it. */
 static void run_waiting(struct call *call)
 {

@@ -78,6 +78,10 @@ int64_t space_now_ms(const struct call *call); /* the store's timeline */
 
 /* Nobody but this store writes the key: its namespace is not shared, or the store has no shared tier. */
 bool space_is_ours(const struct call *call, struct hf_slice key);
+/* Some keys are, and others are not. */
+bool space_has_ours(const struct call *call);
+/* What is asked for is Redis's to tell, as it is online. */
+bool space_asks_redis(const struct call *call);
 /* What depends on the key's value may be decided here and now: the key is ours, or a worker compares, or, inside EXEC, Redis is
  * away. Otherwise false. */
 bool space_may_decide(struct call *call, struct hf_slice key);
