@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define BOUND_MS 10000
 #define EXCHANGES 8 /* from the first request of a transaction on, whose answers are lost one by one */
 #define ROUNDS 3
+#define DRAWS 100 /* of each of two sidecars */
 
 struct fixture {
     struct scratch scratch;
@@ -24,8 +26,10 @@ struct fixture {
 
 /* ---- fixture ---- */
 
-static const char config[] = "{\"namespaces\":[{\"prefix\":\"behind:\",\"write_mode\":\"behind\"},"
-                             "{\"prefix\":\"mine:\",\"write_mode\":\"local\"}]}";
+/* With patience, for a machine that is busy. */
+static const char config[] =
+    "{\"redis\":{\"timeout\":\"15s\"},\"namespaces\":[{\"prefix\":\"behind:\",\"write_mode\":\"behind\"},"
+    "{\"prefix\":\"mine:\",\"write_mode\":\"local\"}]}";
 
 static bool is_online(void *ctx)
 {
@@ -216,6 +220,52 @@ static void test_transactions__an_increment_replies_what_redis_has_counted(void 
     assert_int_equal(redis_server_number(&f->redis, "TTL n"), 100);
 }
 
+static void note_sum(struct talk *talk, bool *given)
+{
+    struct hf_slice reply = talk_reply(talk);
+    long sum = strtol((const char *)reply.data + strlen("*2\r\n:"), NULL, 10);
+
+    assert_in_range(sum, 1, 2 * DRAWS);
+    assert_false(given[sum]);
+    given[sum] = true;
+}
+
+/* As tickets are drawn from a counter: none twice. */
+static void test_transactions__two_sidecars_never_tell_the_same_sum(void **state)
+{
+    struct hf_slice multi[] = {s_("MULTI")}, incr[] = {s_("INCR"), s_("n")}, run[] = {s_("EXEC")};
+    struct hf_slice expire[] = {s_("EXPIRE"), s_("n"), s_("100")};
+    struct fixture *f = *state;
+    struct sidecar_process sidecar;
+    bool given[2 * DRAWS + 1] = {false};
+    struct talk talks[2] = {f->talk};
+    char dir[80];
+
+    snprintf(dir, sizeof(dir), "%s/second", f->scratch.dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    sidecar_start(&sidecar, dir, f->redis.address, config);
+    talk_open(&talks[1], sidecar.socket);
+    f->talk = talks[1];
+    assert_true(wait_until(is_online, f, BOUND_MS));
+    talks[1] = f->talk;
+    for (int i = 0; i < DRAWS; i++) {
+        for (int k = 0; k < 2; k++) {
+            talk_send(&talks[k], 1, multi);
+            talk_send(&talks[k], 2, incr);
+            talk_send(&talks[k], 3, expire);
+            talk_send(&talks[k], 1, run);
+        }
+        for (int k = 0; k < 2; k++) {
+            for (int q = 0; q < 3; q++)
+                (void)talk_reply(&talks[k]);
+            note_sum(&talks[k], given);
+        }
+    }
+    f->talk = talks[0];
+    talk_close(&talks[1]);
+    sidecar_stop(&sidecar);
+}
+
 /* ---- lost answers, and none ---- */
 
 static void test_transactions__an_increment_whose_answer_is_lost_is_counted_once(void **state)
@@ -317,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_transactions__what_depends_on_no_answer_of_redis_runs_here_with_the_same_replies),
         TEST(test_transactions__an_increment_replies_what_redis_has_counted),
+        TEST(test_transactions__two_sidecars_never_tell_the_same_sum),
         TEST(test_transactions__an_increment_whose_answer_is_lost_is_counted_once),
         TEST(test_transactions__increments_of_an_outage_reach_redis_once),
         TEST(test_transactions__nothing_of_others_comes_between_asking_and_running),

@@ -24,7 +24,7 @@ struct fixture {
 /* ---- fixture ---- */
 
 static const char config[] =
-    "{\"namespaces\":[{\"prefix\":\"behind:\",\"write_mode\":\"behind\"},"
+    "{\"redis\":{\"timeout\":\"15s\"},\"namespaces\":[{\"prefix\":\"behind:\",\"write_mode\":\"behind\"},"
     "{\"prefix\":\"mine:\",\"write_mode\":\"local\"}],"
     "\"sidecar\":{\"users\":[{\"name\":\"chief\",\"password_env\":\"APP_PASSWORD\",\"operator\":true},"
     "{\"name\":\"app\",\"password_env\":\"APP_PASSWORD\",\"prefixes\":[\"app:\",\"mine:\"]},"
