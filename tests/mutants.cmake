@@ -348,7 +348,7 @@ hf_mutant(sidecar_a_lost_answer_is_certainly_not_done integration/test_sidecar_u
           "\"INDOUBT the connection to Redis broke before it answered:\"" "\"OFFLINE the connection to Redis broke before it answered:\"")
 hf_mutant(sidecar_an_increment_in_exec_is_passed_on integration/test_sidecar_transactions.c *whose_answer_is_lost* tools/sidecar/transaction.c
           "    if (t->owes_sum) { /*" "    if (owes) { /*")
-hf_mutant(sidecar_an_increment_in_exec_tells_what_is_held_here integration/test_sidecar_transactions.c *replies_what_redis_has_counted* tools/sidecar/transaction.c
+hf_mutant(sidecar_an_increment_in_exec_tells_what_is_held_here integration/test_sidecar_transactions.c *was_added_since* tools/sidecar/transaction.c
           "    bool owes = is_redis_to_tell(call, op->key);" "    bool owes = is_redis_to_tell(call, op->key) && false;")
 hf_mutant(sidecar_a_batch_tells_a_sum_for_another integration/test_sidecar_transactions.c *with_the_same_replies* tools/sidecar/transaction.c
           "    if (t->owes_sum) { /*" "    if (owes && t->owes_sum) { /*")

@@ -220,6 +220,26 @@ static void test_transactions__an_increment_replies_what_redis_has_counted(void 
     assert_int_equal(redis_server_number(&f->redis, "TTL n"), 100);
 }
 
+/* What another program adds after the key was asked for counts, too. */
+static void test_transactions__an_increment_replies_what_was_added_since_it_was_asked_for(void **state)
+{
+    struct hf_slice multi[] = {s_("MULTI")}, incr[] = {s_("INCR"), s_("n")}, run[] = {s_("EXEC")}, reply;
+    struct fixture *f = *state;
+
+    another(f, "SET n 41");
+    proxy_hold_at(f->proxy, "_hf::mark:"); /* which increments move, and nothing else */
+    talk_send(&f->talk, 1, multi);
+    talk_send(&f->talk, 2, incr);
+    talk_send(&f->talk, 1, run);
+    for (int i = 0; i < 2; i++)
+        (void)talk_reply(&f->talk);
+    assert_true(proxy_wait_held(f->proxy, 1, BOUND_MS));
+    another(f, "INCRBY n 10");
+    proxy_release(f->proxy);
+    reply = talk_reply(&f->talk);
+    assert_memory_equal(reply.data, "*1\r\n:52\r\n", reply.len);
+}
+
 static void note_sum(struct talk *talk, bool *given)
 {
     struct hf_slice reply = talk_reply(talk);
@@ -367,6 +387,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_transactions__what_depends_on_no_answer_of_redis_runs_here_with_the_same_replies),
         TEST(test_transactions__an_increment_replies_what_redis_has_counted),
+        TEST(test_transactions__an_increment_replies_what_was_added_since_it_was_asked_for),
         TEST(test_transactions__two_sidecars_never_tell_the_same_sum),
         TEST(test_transactions__an_increment_whose_answer_is_lost_is_counted_once),
         TEST(test_transactions__increments_of_an_outage_reach_redis_once),
