@@ -21,7 +21,9 @@ struct fixture {
     char path[96], address[112];
     struct sidecar_process sidecar;
     struct talk talk, direct;
-    long long n_connections; /* to Redis, when no client has one of its own */
+    struct talk second; /* another client, for which something was passed on */
+    struct talk behind; /* straight to the Redis behind the sidecar */
+    long n_connections; /* to that, when no third client has one of its own */
 };
 
 /* ---- fixture ---- */
@@ -38,15 +40,17 @@ static bool is_online(void *ctx)
     return strstr(talk_ask(&f->talk, "HOLDFAST MODE"), "|online|") != NULL;
 }
 
-static long long connections(const struct fixture *f)
+static bool is_offline(void *ctx)
 {
-    char text[4096];
-    const char *line;
+    return !is_online(ctx);
+}
 
-    redis_server_text(&f->redis, text, sizeof(text), "INFO clients");
-    line = strstr(text, "connected_clients:");
+static long connections(struct fixture *f)
+{
+    const char *line = strstr(talk_ask(&f->behind, "INFO clients"), "connected_clients:");
+
     assert_non_null(line);
-    return strtoll(line + strlen("connected_clients:"), NULL, 10);
+    return strtol(line + strlen("connected_clients:"), NULL, 10);
 }
 
 static bool nobody_is_connected(void *ctx)
@@ -54,6 +58,12 @@ static bool nobody_is_connected(void *ctx)
     struct fixture *f = ctx;
 
     return connections(f) == f->n_connections;
+}
+
+/* What is passed on makes the link hear what Redis had to say before: no copy is older than this. */
+static void catch_up(struct fixture *f)
+{
+    assert_string_equal(talk_ask(&f->second, "HLEN nothing"), ":0|");
 }
 
 static int set_up(void **state)
@@ -71,8 +81,11 @@ static int set_up(void **state)
     assert_non_null(f->proxy);
     sidecar_start(&f->sidecar, f->scratch.dir, f->address, config);
     talk_open(&f->talk, f->sidecar.socket);
+    talk_open(&f->second, f->sidecar.socket);
     talk_open(&f->direct, f->other.socket);
+    talk_open(&f->behind, f->redis.socket);
     assert_true(wait_until(is_online, f, BOUND_MS));
+    catch_up(f);
     f->n_connections = connections(f);
     return 0;
 }
@@ -82,7 +95,9 @@ static int tear_down(void **state)
     struct fixture *f = *state;
 
     talk_close(&f->talk);
+    talk_close(&f->second);
     talk_close(&f->direct);
+    talk_close(&f->behind);
     sidecar_stop(&f->sidecar);
     proxy_stop(f->proxy);
     redis_server_stop(&f->redis);
@@ -97,8 +112,8 @@ static int tear_down(void **state)
 /* Another program's command, on both servers. */
 static void another(struct fixture *f, const char *words)
 {
-    freeReplyObject(redis_server_command(&f->redis, words));
-    freeReplyObject(redis_server_command(&f->other, words));
+    (void)talk_ask(&f->behind, words);
+    (void)talk_ask(&f->direct, words);
 }
 
 static void assert_reply(struct talk *talk, const char *words, const char *expected)
@@ -128,7 +143,7 @@ struct where {
     bool here;
 };
 
-/* Another program has written all of the keys. "held" was read here before. */
+/* Another program has written all of the keys. "held" was read here before, "unread" and "fresh" never were. */
 static const struct where transactions[] = {
     {"INCR n", true},
     {"INCR n;EXPIRE n 100", true},
@@ -136,6 +151,7 @@ static const struct where transactions[] = {
     {"DECRBY n 5;SET x 1;DEL x none", true},
     {"SET n 5;INCR n;INCR n;GET n;TTL n", true},
     {"DEL n;INCR n;INCR n;EXISTS n", true},
+    {"DEL fresh;INCR fresh;GET fresh;TTL fresh", true},
     {"SET x 1 EX 100;EXPIRETIME none", false},
     {"EXPIRE k 100;INCR n", true},
     {"PERSIST k;DEL k n none", true},
@@ -175,8 +191,9 @@ static void assert_same(struct fixture *f, const struct where *where)
     another(f, "SET k text EX 500");
     another(f, "SET held 7");
     another(f, "SET unread 7");
+    another(f, "SET fresh 7");
     another(f, "HSET hash f v");
-    assert_true(wait_until(is_online, f, BOUND_MS));
+    catch_up(f);
     assert_reply(&f->talk, "GET held", "$1|7|");
     snprintf(expected, sizeof(expected), "%s", exec(&f->direct, where->commands));
     reply = exec(&f->talk, where->commands);
@@ -314,6 +331,7 @@ static void test_transactions__increments_of_an_outage_reach_redis_once(void **s
     assert_string_equal(exec(&f->talk, "INCR n;EXPIRE n 100"), "*2|:1|:1|");
     proxy_set_away(f->proxy, true);
     assert_string_equal(exec(&f->talk, "INCR n;EXPIRE n 100"), "*2|:2|:1|");
+    assert_true(wait_until(is_offline, f, BOUND_MS));
     assert_string_equal(exec(&f->talk, "INCR n;TTL n;INCR n;GET n"), "*4|:3|:100|:4|$1|4|");
     another(f, "INCRBY n 100");
     proxy_set_away(f->proxy, false);
@@ -331,9 +349,7 @@ static void test_transactions__nothing_of_others_comes_between_asking_and_runnin
     struct fixture *f = *state;
     struct hf_slice multi[] = {s_("MULTI")}, incr[] = {s_("INCR"), s_("n")}, run[] = {s_("EXEC")};
     struct hf_slice set[] = {s_("SET"), s_("n"), s_("x")};
-    struct talk second;
 
-    talk_open(&second, f->sidecar.socket);
     another(f, "SET n 41");
     redis_server_pause(&f->redis);
     talk_send(&f->talk, 1, multi);
@@ -341,16 +357,15 @@ static void test_transactions__nothing_of_others_comes_between_asking_and_runnin
     talk_send(&f->talk, 1, run);
     for (int i = 0; i < 2; i++)
         (void)talk_reply(&f->talk);
-    (void)talk_ask(&second, "PING"); /* it was asked for by now */
-    talk_send(&second, 3, set);
+    (void)talk_ask(&f->second, "PING"); /* it was asked for by now */
+    talk_send(&f->second, 3, set);
     redis_server_resume(&f->redis);
     {
         struct hf_slice reply = talk_reply(&f->talk);
         assert_memory_equal(reply.data, "*1\r\n:42\r\n", reply.len);
-        reply = talk_reply(&second);
+        reply = talk_reply(&f->second);
         assert_memory_equal(reply.data, "+OK\r\n", reply.len);
     }
-    talk_close(&second);
 }
 
 static void test_transactions__a_client_that_leaves_while_its_keys_are_asked_for_harms_nobody(void **state)
@@ -358,19 +373,19 @@ static void test_transactions__a_client_that_leaves_while_its_keys_are_asked_for
     struct fixture *f = *state;
     struct hf_slice multi[] = {s_("MULTI")}, incr[] = {s_("INCR"), s_("n")}, run[] = {s_("EXEC")};
     struct hf_slice get[] = {s_("GET"), s_("n")}, reply;
-    struct talk second;
+    struct talk leaver;
     char expected[32];
     int n;
 
     another(f, "SET n 41");
-    talk_open(&second, f->sidecar.socket);
+    talk_open(&leaver, f->sidecar.socket);
     redis_server_pause(&f->redis);
-    talk_send(&second, 1, multi);
-    talk_send(&second, 2, incr);
-    talk_send(&second, 1, run);
+    talk_send(&leaver, 1, multi);
+    talk_send(&leaver, 2, incr);
+    talk_send(&leaver, 1, run);
     for (int i = 0; i < 2; i++)
-        (void)talk_reply(&second);
-    talk_close(&second);
+        (void)talk_reply(&leaver);
+    talk_close(&leaver);
     assert_reply(&f->talk, "PING", "+PONG|");
     redis_server_resume(&f->redis);
     talk_send(&f->talk, 2, get);

@@ -196,7 +196,8 @@ static bool needs_redis(const struct call *call, const struct transaction *t)
            (t->owes_sum && !is_one_namespace(call, &t->view));
 }
 
-/* Run all of it into `replies`, or find that it cannot run here, or not yet. */
+/* Run all of it into `replies`, or find that it cannot run here, or not yet. Behind a command that waits nothing can be said of
+ * the others but what they have to be told, too. */
 static void run_all(struct call *call, struct transaction *t, struct reply *replies)
 {
     bool waits = false;
@@ -205,14 +206,14 @@ static void run_all(struct call *call, struct transaction *t, struct reply *repl
     if (!all_run_here(t))
         transaction_leave_to_redis(t);
     reply_array(replies, t->n_queued);
-    for (size_t i = 0; i < t->n_queued && t->place != TRANSACTION_REDIS; i++) {
+    for (size_t i = 0; i < t->n_queued && (waits || t->place != TRANSACTION_REDIS); i++) {
         run_one(call, t, &t->queued[i], replies);
         waits = waits || t->queued[i].asks;
     }
-    if (needs_redis(call, t))
+    if (waits)
+        t->place = TRANSACTION_WAITS;
+    else if (needs_redis(call, t))
         transaction_leave_to_redis(t);
-    else
-        t->place = waits ? TRANSACTION_WAITS : TRANSACTION_HERE;
 }
 
 static void pass_all_on(struct call *call, const struct transaction *t)
