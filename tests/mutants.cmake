@@ -358,5 +358,7 @@ hf_mutant(sidecar_what_is_asked_for_is_not_busy integration/test_sidecar_transac
           "    (void)claim_keys(call, t);" "")
 hf_mutant(sidecar_a_cursor_of_redis_goes_on_here integration/test_sidecar_walks.c *an_outage_meets_begins_again* tools/sidecar/cmd_scan.c
           "    else if (letter == SCAN_REDIS)\n" "    else if (false)\n")
+hf_mutant(sidecar_a_walk_ends_with_redis integration/test_sidecar_walks.c *goes_away_before_it_answers* tools/sidecar/cmd_scan.c
+          "    if (is_lost(call)) {" "    if (is_lost(call) && false) {")
 hf_mutant(sidecar_what_is_never_shared_is_not_scanned integration/test_sidecar_walks.c *scan_shows_what_redis_holds* tools/sidecar/cmd_scan.c
           "    return !space_has_ours(call) || number_of" "    return true || number_of")

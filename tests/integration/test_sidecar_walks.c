@@ -369,6 +369,37 @@ static void test_walks__a_scan_that_an_outage_meets_begins_again_and_misses_noth
     come_back(f);
 }
 
+/* The connection ends when this request is on it, and is opened again for the next one. */
+static void lose(struct fixture *f, const char *name, const char *argument)
+{
+    struct hf_slice words[] = {s_(name), s_(argument)};
+
+    proxy_hold_at(f->proxy, name);
+    talk_send(&f->talk, argument[0] ? 2 : 1, words);
+    assert_true(proxy_wait_held(f->proxy, 1, BOUND_MS));
+    proxy_cut_clients(f->proxy);
+    proxy_release(f->proxy);
+}
+
+static void test_walks__when_redis_goes_away_before_it_answers_what_is_held_here_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct seen seen = {0}, page = held();
+
+    fill(f);
+    lose(f, "KEYS", "app:*");
+    expect(&seen, "app:");
+    see_array(&seen, talk_text(&f->talk));
+    assert_seen(&seen);
+    lose(f, "SCAN", "0");
+    assert_int_equal(strncmp(talk_text(&f->talk), "*2|$", 4), 0);
+    lose(f, "DBSIZE", "");
+    assert_string_equal(talk_text(&f->talk), ":900|");
+    lose(f, "RANDOMKEY", "");
+    see(&page, strchr(talk_text(&f->talk), '|') + 1);
+    assert_int_equal(page.n_others, 0);
+}
+
 static void test_walks__a_scan_of_an_outage_begins_again_when_redis_is_back(void **state)
 {
     struct fixture *f = *state;
@@ -481,6 +512,7 @@ int main(void)
         TEST(test_walks__dbsize_is_that_of_redis_and_what_is_never_shared),
         TEST(test_walks__an_error_of_redis_is_told_as_it_is),
         TEST(test_walks__a_scan_that_an_outage_meets_begins_again_and_misses_nothing),
+        TEST(test_walks__when_redis_goes_away_before_it_answers_what_is_held_here_counts),
         TEST(test_walks__a_scan_of_an_outage_begins_again_when_redis_is_back),
         TEST(test_walks__what_is_never_shared_is_scanned_on_when_redis_goes_away),
         TEST(test_walks__flushdb_leaves_nothing_but_the_bookkeeping),

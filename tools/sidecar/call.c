@@ -301,10 +301,10 @@ struct work {
     struct hf_slice *argv;
 };
 
-/* A copy of the arguments in one piece: the slices, and their bytes behind them. */
-static struct hf_slice *copy_arguments(size_t argc, const struct hf_slice *argv)
+struct hf_slice *call_copy_arguments(const struct call *call)
 {
-    size_t size = argc * sizeof(*argv);
+    const struct hf_slice *argv = call->argv;
+    size_t argc = call->argc, size = argc * sizeof(*argv);
     struct hf_slice *copy;
     char *bytes;
 
@@ -357,7 +357,7 @@ static struct work *new_work(struct call *call, work_fn *work, work_fn *after)
     if (!w)
         return NULL;
     *w = (struct work){.call = *call, .client = call->client, .work = work, .after = after};
-    w->argv = copy_arguments(call->argc, call->argv);
+    w->argv = call_copy_arguments(call);
     w->later = w->argv ? call_later_alone(call) : NULL;
     if (!w->later) {
         free(w->argv);

@@ -59,6 +59,9 @@ void later_done(struct later *later);
 typedef void work_fn(struct call *call);
 void call_work(struct call *call, work_fn *work, work_fn *after);
 
+/* The arguments in one piece for free(): the slices, and their bytes behind them. NULL without memory. */
+struct hf_slice *call_copy_arguments(const struct call *call);
+
 /* What was answered later has been gone on with: the reply leaves now, unless call_later() or its like was called meanwhile. */
 void call_leave(struct call *call);
 

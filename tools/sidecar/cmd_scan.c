@@ -24,9 +24,26 @@ static bool is_error(const struct reply *reply)
     return reply->bytes.len > 0 && reply->bytes.bytes[0] == '-';
 }
 
-/* Take the answer of Redis out of the reply. False: it is an error, and stays. */
+static bool begins_with(const struct reply *reply, const char *text)
+{
+    return hf__slice_starts_with(hf__slice(reply->bytes.bytes, reply->bytes.len), hf__slice_str(text));
+}
+
+/* Redis went away before it answered. */
+static bool is_lost(const struct call *call)
+{
+    return begins_with(call->reply, "-INDOUBT ") ||
+           (begins_with(call->reply, "-OFFLINE ") && !hf_is_online(call->server->store));
+}
+
+/* Take the answer of Redis out of the reply. False: it is an error, and stays; or there is none, and what is held here counts. */
 static bool take_answer(struct call *call, struct hf_bytes *ret_answer)
 {
+    if (is_lost(call)) {
+        call->reply->bytes.len = 0;
+        space_wait(call);
+        return false;
+    }
     if (is_error(call->reply))
         return false;
     *ret_answer = call->reply->bytes;

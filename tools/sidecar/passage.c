@@ -20,7 +20,7 @@ struct passage {
     bool watches, ends_watch; /* WATCH, EXEC */
     upstream_then_fn *then;   /* NULL: the answer leaves as it is */
     struct call call;         /* for it, with: */
-    struct hf_slice name;
+    struct hf_slice *argv;
     struct reply before;
 };
 
@@ -91,6 +91,16 @@ static bool keys_are_refused(struct call *call, const struct command *command, c
 
 /* ---- passing on ---- */
 
+/* Accepts NULL. */
+static void release(struct passage *passage)
+{
+    if (!passage)
+        return;
+    reply_release(&passage->before);
+    free(passage->argv);
+    free(passage);
+}
+
 /* What Redis watches from now on: EXEC has ended it, and WATCH has begun it unless it was refused. */
 static void passed(void *ctx)
 {
@@ -107,42 +117,47 @@ static void passed(void *ctx)
     if (passage->then && later_client(passage->later))
         passage->then(&passage->call, &passage->before);
     call_leave(&passage->call);
-    reply_release(&passage->before);
-    free(passage);
+    release(passage);
 }
 
-/* The call as `then` gets it. */
-static void go_on_with(struct passage *passage, const struct call *call)
-{
-    passage->call = *call;
-    passage->name = hf__slice_str(call->command ? call->command->name : "");
-    passage->call.argc = 1;
-    passage->call.argv = &passage->name;
-    passage->call.reply = later_reply(passage->later);
-    passage->call.is_open = false;
-}
-
-static void send_on(struct call *call, struct upstream_request *request, const struct passage *what)
+/* The beginning of a passage. Takes over what is `before`. NULL: the call is answered. */
+static struct passage *new_passage(struct call *call, const struct passage *what)
 {
     struct passage *passage = malloc(sizeof(*passage));
     struct reply before = what->before;
 
-    if (passage) {
-        *passage = *what;
-        passage->upstream = upstream_of(call->client, true);
-        passage->later = passage->upstream ? call_later_alone(call) : NULL;
+    if (!passage) {
+        reply_release(&before);
+        reply_error(call->reply, "ERR out of memory: a command that is passed on");
+        return NULL;
     }
-    if (passage && passage->later) {
-        go_on_with(passage, call);
-        call->client->waits_long = request->waits;
-        upstream_send(passage->upstream, request, later_reply(passage->later), passed, passage);
+    *passage = *what;
+    passage->upstream = upstream_of(call->client, true);
+    passage->argv = what->then ? call_copy_arguments(call) : NULL;
+    if (passage->upstream && (passage->argv || !what->then))
+        passage->later = call_later_alone(call);
+    else
+        reply_error(call->reply, "ERR out of memory: a command that is passed on");
+    if (passage->later)
+        return passage;
+    release(passage);
+    return NULL;
+}
+
+static void send_on(struct call *call, struct upstream_request *request, const struct passage *what)
+{
+    struct passage *passage = new_passage(call, what);
+
+    if (!passage) {
+        hf__bytes_release(&request->bytes);
         return;
     }
-    hf__bytes_release(&request->bytes);
-    if (!passage || !passage->upstream)
-        reply_error(call->reply, "ERR out of memory: a command that is passed on");
-    reply_release(&before);
-    free(passage);
+    passage->call = *call;
+    passage->call.argv = passage->argv;
+    passage->call.reply = later_reply(passage->later);
+    passage->call.is_open = false;
+    call->client->waits_long = request->waits;
+    upstream_send(passage->upstream, request, later_reply(passage->later), passed, passage);
 }
 
 static void send_words(struct call *call, size_t argc, const struct hf_slice *argv,

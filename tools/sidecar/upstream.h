@@ -25,8 +25,8 @@
 void upstream_pass(struct call *call);
 
 /* Pass these words on for a command that has to see the answer before the client does: `then` finds it in call->reply, may change
- * it, or answer later, as what follows on call_work() may. It is not called when the client is gone. The arguments of the
- * call are gone by then; what was in `before` (NULL: nothing), which is taken over, is there. */
+ * it, or answer later, as what follows on call_work() may. It is not called when the client is gone. The arguments are those of
+ * the call; `before` (NULL: nothing) is taken over. */
 typedef void upstream_then_fn(struct call *call, const struct reply *before);
 void upstream_ask(struct call *call, size_t argc, const struct hf_slice *argv, struct reply *before,
                   upstream_then_fn *then);
