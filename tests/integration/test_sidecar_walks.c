@@ -120,8 +120,12 @@ static void see(struct seen *seen, const char *key)
     seen->n++;
     for (size_t i = 0; i < seen->n_kinds; i++) {
         struct kind *kind = &seen->kinds[i];
-        int number = atoi(key + strlen(kind->prefix));
-        if (strncmp(key, kind->prefix, strlen(kind->prefix)) == 0 && number >= 0 && number < N_KEYS) {
+        char *end;
+        long number;
+        if (strncmp(key, kind->prefix, strlen(kind->prefix)) != 0)
+            continue;
+        number = strtol(key + strlen(kind->prefix), &end, 10);
+        if (end > key + strlen(kind->prefix) && number >= 0 && number < N_KEYS) {
             kind->seen[number]++;
             return;
         }
@@ -441,7 +445,7 @@ static void test_walks__flushdb_leaves_nothing_but_the_bookkeeping(void **state)
 {
     struct fixture *f = *state;
     struct seen nothing = {0};
-    char text[64];
+    char text[128];
 
     fill(f);
     assert_reply(&f->talk, "FLUSHDB", "+OK|");
