@@ -91,11 +91,8 @@ static bool keys_are_refused(struct call *call, const struct command *command, c
 
 /* ---- passing on ---- */
 
-/* Accepts NULL. */
 static void release(struct passage *passage)
 {
-    if (!passage)
-        return;
     reply_release(&passage->before);
     free(passage->argv);
     free(passage);
