@@ -350,3 +350,63 @@ hf_mutant(13_a_mark_that_is_gone_is_a_rollback unit/test_link.c *mark_that_is_go
           "link->sought_found || (by_id && !page->gap)" "false")
 hf_mutant(13_what_nobody_can_know_is_guessed unit/test_link.c *what_a_mark_covered* core/link_catchup.c
           "page->gap || !whole" "false")
+
+# Those of the sidecar. An integration test starts a holdfastd with the mutant in it.
+hf_mutant(sidecar_a_reply_waits_for_no_sync unit/test_call.c *a_held_reply_waits* tools/sidecar/call.c
+          "    if (call->hold_lsn > 0 && !call->later && !hf_is_durable" "    if (false && !hf_is_durable")
+hf_mutant(sidecar_a_reply_behind_another_leaves_first unit/test_call.c *answers_that_come_later_leave_in_order* tools/sidecar/call.c
+          "    if (!client->first_later)\n        return true;" "    if (true)\n        return true;")
+hf_mutant(sidecar_a_reply_leaves_while_one_before_it_waits unit/test_call.c *those_behind_it_with_it* tools/sidecar/client.c
+          "    while ((later = client->first_later) && may_leave(later)) {" "    while ((later = client->first_later) && (may_leave(later) || later->next)) {")
+hf_mutant(sidecar_nobody_waits_for_his_worker unit/test_call.c *the_next_command_waits_for_a_worker* tools/sidecar/client.c
+          "    return !client->waits_worker && !client->waits_claims" "    return !client->waits_claims")
+hf_mutant(sidecar_no_key_is_busy unit/test_call.c *others_wait_for_a_busy_key* tools/sidecar/call.c
+          "    if (claims_meet(&call->server->claims, keys.all, keys.n))" "    if (false)")
+hf_mutant(sidecar_a_client_that_has_gone_gives_its_keys_back unit/test_call.c *still_holds_its_key* tools/sidecar/client.c
+          "    if (!client->works)\n" "")
+hf_mutant(sidecar_messages_have_no_limit unit/test_call.c *who_reads_no_messages* tools/sidecar/client.c
+          "client_unread(client) > server->settings->output_max + server->value_max" "(false && server)")
+hf_mutant(sidecar_who_does_not_read_is_read_from integration/test_sidecar.c *who_does_not_read_is_not_read_from* tools/sidecar/client.c
+          " && !client->waits_reader && !client->closes" " && !client->closes")
+hf_mutant(sidecar_any_key_for_a_user_with_prefixes integration/test_sidecar.c *a_user_touches_its_prefixes* tools/sidecar/call.c
+          "        may = may && user_may_touch(user, keys.all[i]);" "        may = may || user_may_touch(user, keys.all[i]);")
+hf_mutant(sidecar_scripts_for_a_user_with_prefixes integration/test_sidecar_upstream.c *a_user_with_prefixes_reaches* tools/sidecar/call.c
+          " && !(command->flags & COMMAND_ANY_KEYS)" "")
+hf_mutant(sidecar_a_user_with_prefixes_sees_every_key integration/test_sidecar_walks.c *a_user_with_prefixes_sees* tools/sidecar/listing.c
+          " && user &&\n           user_may_touch(user, key)" " && user")
+hf_mutant(sidecar_open_to_others_without_a_password integration/test_sidecar.c *mistakes_of_the_configuration* tools/sidecar/settings.c
+          "        if (!is_loopback(settings->binds[i]))" "        if (!is_loopback(settings->binds[i]) && false)")
+hf_mutant(sidecar_nothing_is_shared_before_what_is_passed_on integration/test_sidecar_upstream.c *a_script_waits_for_megabytes* tools/sidecar/upstream.c
+          "return rc == 0 ? hf_wait_shared(store, UINT64_MAX, timeout_ms) : rc;" "return rc;")
+hf_mutant(sidecar_an_answer_leaves_before_the_link_has_heard integration/test_sidecar_upstream.c *a_read_here_sees* tools/sidecar/upstream.c
+          "    up->step = HEARING;\n    up->member.done = heard;\n    rounds_join(&up->all->hearing, &up->member);"
+          "    finish(up);\n    (void)heard;")
+hf_mutant(sidecar_own_keys_are_passed_on integration/test_sidecar_upstream.c *for_the_operator_of_redis* tools/sidecar/passage.c
+          "    if (hf__slice_starts_with(key, hf__slice_str(UPSTREAM_OWN_PREFIX)))" "    if (false)")
+hf_mutant(sidecar_own_keys_are_shown integration/test_sidecar_walks.c *keys_shows_the_same* tools/sidecar/listing.c
+          "!hf__slice_starts_with(key, hf__slice_str(UPSTREAM_OWN_PREFIX)) && " "")
+hf_mutant(sidecar_own_keys_are_flushed integration/test_sidecar_walks.c *flushdb_leaves* tools/sidecar/listing.c
+          "!hf__slice_starts_with(key, hf__slice_str(UPSTREAM_OWN_PREFIX)) && " "")
+hf_mutant(sidecar_no_watched_key_has_changed integration/test_sidecar_commands.c *a_watched_key_that_another* tools/sidecar/transaction.c
+          "        return watched->live != value->live || watched->lsn != value->result.lsn;\n    return value->result.lsn > watched->lsn;"
+          "        return false;\n    return false;")
+hf_mutant(sidecar_a_lost_watch_is_forgotten integration/test_sidecar_upstream.c *a_watch_that_an_outage_has_ended* tools/sidecar/upstream.c
+          "    if (up->request.watched && !up->watches)" "    if (false)")
+hf_mutant(sidecar_a_lost_answer_is_certainly_not_done integration/test_sidecar_upstream.c *in_doubt_for_what_was_sent* tools/sidecar/upstream.c
+          "\"INDOUBT the connection to Redis broke before it answered:\"" "\"OFFLINE the connection to Redis broke before it answered:\"")
+hf_mutant(sidecar_an_increment_in_exec_is_passed_on integration/test_sidecar_transactions.c *whose_answer_is_lost* tools/sidecar/transaction.c
+          "    if (t->owes_sum) { /*" "    if (owes) { /*")
+hf_mutant(sidecar_an_increment_in_exec_tells_what_is_held_here integration/test_sidecar_transactions.c *was_added_since* tools/sidecar/transaction.c
+          "    bool owes = is_redis_to_tell(call, op->key);" "    bool owes = is_redis_to_tell(call, op->key) && false;")
+hf_mutant(sidecar_a_batch_tells_a_sum_for_another integration/test_sidecar_transactions.c *with_the_same_replies* tools/sidecar/transaction.c
+          "    if (t->owes_sum) { /*" "    if (owes && t->owes_sum) { /*")
+hf_mutant(sidecar_reads_and_writes_of_two_moments integration/test_sidecar_transactions.c *with_the_same_replies* tools/sidecar/cmd_transaction.c
+          "(t->reads && t->writes)" "(false && t->reads && t->writes)")
+hf_mutant(sidecar_what_is_asked_for_is_not_busy integration/test_sidecar_transactions.c *nothing_of_others_comes_between* tools/sidecar/cmd_transaction.c
+          "    (void)claim_keys(call, t);" "")
+hf_mutant(sidecar_a_cursor_of_redis_goes_on_here integration/test_sidecar_walks.c *an_outage_meets_begins_again* tools/sidecar/cmd_scan.c
+          "    else if (letter == SCAN_REDIS)\n" "    else if (false)\n")
+hf_mutant(sidecar_a_walk_ends_with_redis integration/test_sidecar_walks.c *goes_away_before_it_answers* tools/sidecar/cmd_scan.c
+          "    if (is_lost(call)) {" "    if (is_lost(call) && false) {")
+hf_mutant(sidecar_what_is_never_shared_is_not_scanned integration/test_sidecar_walks.c *scan_shows_what_redis_holds* tools/sidecar/cmd_scan.c
+          "    return !space_has_ours(call) || number_of" "    return true || number_of")

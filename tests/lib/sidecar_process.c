@@ -226,14 +226,20 @@ struct hf_slice talk_reply(struct talk *talk)
 const char *talk_ask(struct talk *talk, const char *words)
 {
     char copy[1024], *rest = copy, *word;
-    struct hf_slice argv[WORDS_MAX], reply;
+    struct hf_slice argv[WORDS_MAX];
     size_t argc = 0;
 
     snprintf(copy, sizeof(copy), "%s", words);
     while ((word = strsep(&rest, " ")) && argc < WORDS_MAX)
         argv[argc++] = s_(strcmp(word, "\"\"") == 0 ? "" : word);
     talk_send(talk, argc, argv);
-    reply = talk_reply(talk);
+    return talk_text(talk);
+}
+
+const char *talk_text(struct talk *talk)
+{
+    struct hf_slice reply = talk_reply(talk);
+
     hf__bytes_reset(&talk->text);
     for (size_t i = 0; i < reply.len; i++) {
         char c = ((const char *)reply.data)[i];

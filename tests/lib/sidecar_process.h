@@ -38,8 +38,10 @@ void talk_send(struct talk *talk, size_t argc, const struct hf_slice *argv);
 /* The bytes of the next reply, borrowed until the next call. Fails the test when it does not come. */
 struct hf_slice talk_reply(struct talk *talk);
 
-/* A command of words between spaces, "" for an empty one. The bytes of its reply with '|' for each end of line, borrowed until
- * the next call: "$1|x|". */
+/* The same with '|' for each end of line: "$1|x|". */
+const char *talk_text(struct talk *talk);
+
+/* Send a command of words between spaces, "" for an empty one, and return its reply as talk_text(). */
 const char *talk_ask(struct talk *talk, const char *words);
 
 #endif

@@ -149,7 +149,7 @@ bool call_claim(struct call *call, const struct hf_slice *keys, size_t n)
 {
     struct client *client = call->client;
 
-    if (client->claims.n > 0) /* it was run again, or is a worker's */
+    if (n == 0 || client->claims.n > 0) /* it was run again, or is a worker's */
         return true;
     if (claims_make(&call->server->claims, &client->claims, keys, n, may_go_on) != 0) {
         call_fail(call, HF_ENOMEM);
@@ -277,6 +277,13 @@ void later_done(struct later *later)
     client_settle(client);
 }
 
+void call_leave(struct call *call)
+{
+    call->later->is_running = false;
+    if (!call->is_open)
+        later_done(call->later);
+}
+
 void call_hold(struct call *call, uint64_t lsn)
 {
     if (lsn > call->hold_lsn)
@@ -294,10 +301,10 @@ struct work {
     struct hf_slice *argv;
 };
 
-/* A copy of the arguments in one piece: the slices, and their bytes behind them. */
-static struct hf_slice *copy_arguments(size_t argc, const struct hf_slice *argv)
+struct hf_slice *call_copy_arguments(const struct call *call)
 {
-    size_t size = argc * sizeof(*argv);
+    const struct hf_slice *argv = call->argv;
+    size_t argc = call->argc, size = argc * sizeof(*argv);
     struct hf_slice *copy;
     char *bytes;
 
@@ -335,8 +342,9 @@ static void on_work_done(uv_work_t *request, int status)
         w->after(&w->call);
     w->later->hold_lsn = w->call.hold_lsn;
     w->client->works = false;
-    claims_drop(&w->client->server->claims, &w->client->claims);
-    later_done(w->later);
+    if (!w->call.is_open)
+        claims_drop(&w->client->server->claims, &w->client->claims);
+    call_leave(&w->call);
     client_unref(w->client);
     free(w->argv);
     free(w);
@@ -349,7 +357,7 @@ static struct work *new_work(struct call *call, work_fn *work, work_fn *after)
     if (!w)
         return NULL;
     *w = (struct work){.call = *call, .client = call->client, .work = work, .after = after};
-    w->argv = copy_arguments(call->argc, call->argv);
+    w->argv = call_copy_arguments(call);
     w->later = w->argv ? call_later_alone(call) : NULL;
     if (!w->later) {
         free(w->argv);
@@ -359,6 +367,8 @@ static struct work *new_work(struct call *call, work_fn *work, work_fn *after)
     w->request.data = w;
     w->call.argv = w->argv;
     w->call.reply = &w->later->reply;
+    w->call.later = w->later;
+    w->call.is_open = false;
     return w;
 }
 
