@@ -347,7 +347,8 @@ hf_mutant(13_the_log_settles_a_part_of_a_batch unit/test_link_histories.c *13_a_
 hf_mutant(13_a_mark_that_is_gone_says_nothing unit/test_link.c *to_before_our_first_increment* core/link_catchup.c
           "epoch->mark == 0 && known.mark != 0" "false")
 hf_mutant(13_a_mark_that_is_gone_is_a_rollback unit/test_link.c *mark_that_is_gone_alone* core/link_catchup.c
-          "link->sought_found || (by_id && !page->gap)" "false")
+          "link->sought_found || (by_id && !page->gap)" "false"
+          "    if (!link->history_lost)\n        know_mark(link, change);" "    (void)know_mark;")
 hf_mutant(13_what_nobody_can_know_is_guessed unit/test_link.c *what_a_mark_covered* core/link_catchup.c
           "page->gap || !whole" "false")
 
