@@ -423,6 +423,43 @@ static void test_sidecar_tool__an_import_acknowledges_before_it_reads_on(void **
     talk_close(&talk);
 }
 
+static void give(struct talk *talk, const char *bytes, size_t len, const char *answer)
+{
+    const struct hf_slice words[] = {s_("HOLDFAST.TOOL"), s_("INPUT"), s_("0"), {bytes, len}};
+    struct hf_slice reply;
+
+    talk_send(talk, LENGTH(words), words);
+    reply = talk_reply(talk);
+    assert_int_equal(reply.len, strlen(answer));
+    assert_memory_equal(reply.data, answer, reply.len);
+}
+
+/* However much is given at once, and however much the command reads at once. */
+static void test_sidecar_tool__input_comes_in_pieces_of_any_size(void **state)
+{
+    static const size_t pieces[] = {1, 262144, 262145, 7, 500000};
+    static const char more[] = "*3\r\n$0\r\n\r\n$0\r\n\r\n$5\r\ninput\r\n";
+    static char bytes[1100000];
+    struct fixture *f = *state;
+    struct talk talk;
+    size_t len = 0;
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)(i * 7 ^ i >> 8 ^ i >> 16);
+    start(f, NULL);
+    talk_open(&talk, f->sidecar.socket);
+    assert_string_equal(talk_ask(&talk, "HOLDFAST.TOOL OPEN 0.1.0"), "+OK|");
+    assert_string_equal(talk_ask(&talk, "HOLDFAST.TOOL RUN 0 0 set k -"), "*3|$0||$0||$5|input|");
+    for (size_t i = 0; i < LENGTH(pieces); len += pieces[i++])
+        give(&talk, bytes + len, pieces[i], more);
+    give(&talk, NULL, 0, "*3\r\n$0\r\n\r\n$0\r\n\r\n$1\r\n0\r\n");
+    talk_close(&talk);
+    run(f->tool, "get", "k", NULL);
+    assert_status(f->tool, 0);
+    assert_int_equal(f->tool->out_len, len);
+    assert_memory_equal(f->tool->out, bytes, len);
+}
+
 static void test_sidecar_tool__get_ends_the_line_on_the_tools_terminal(void **state)
 {
     struct fixture *f = *state;
@@ -776,6 +813,7 @@ int main(void)
         TEST(test_sidecar_tool__a_large_value_arrives_byte_for_byte),
         TEST(test_sidecar_tool__an_import_is_read_in_pieces),
         TEST(test_sidecar_tool__an_import_acknowledges_before_it_reads_on),
+        TEST(test_sidecar_tool__input_comes_in_pieces_of_any_size),
         TEST(test_sidecar_tool__get_ends_the_line_on_the_tools_terminal),
         TEST(test_sidecar_tool__who_does_not_read_keeps_nobody_waiting),
         TEST(test_sidecar_tool__nobody_speaks_it_over_tcp),

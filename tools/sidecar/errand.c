@@ -400,13 +400,11 @@ bool errand_give(struct errand *errand, int error, struct hf_slice bytes)
     return takes;
 }
 
-/* The peer of one that has gone is not waited for; what it has asked for would go on as long as it likes. */
+/* With the answer a client ends whose peer has gone. */
 void errand_tick(struct client *client)
 {
     struct errand *errand = errand_of(client);
 
-    if (errand && client->ended)
-        client_close(client);
-    else if (errand && errand->asked)
+    if (errand && errand->asked)
         answer(errand);
 }
