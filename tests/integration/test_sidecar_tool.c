@@ -67,13 +67,20 @@ static void run_words(struct tool *tool, const char *words)
     run(tool, w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], NULL);
 }
 
+/* A connection with all rights. */
+static void open_talk(struct fixture *f, struct talk *talk)
+{
+    talk_open(talk, f->sidecar.socket);
+    assert_string_equal(talk_ask(talk, "HOLDFAST.TOOL OPEN 0.1.0"), "+OK|");
+}
+
 /* How many clients are in the middle of a command of the tool. */
 static int errands(struct fixture *f)
 {
     struct talk talk;
     int n = 0;
 
-    talk_open(&talk, f->sidecar.socket);
+    open_talk(f, &talk);
     for (const char *at = talk_ask(&talk, "CLIENT LIST"); (at = strstr(at, "cmd=holdfast.tool")); at++)
         n++;
     talk_close(&talk);
@@ -105,6 +112,14 @@ static void kill_sidecar(struct fixture *f)
     kill(f->sidecar.pid, SIGKILL);
     waitpid(f->sidecar.pid, NULL, 0);
     f->sidecar.pid = 0;
+}
+
+/* With Redis away, a reconcile waits. */
+static void begin_long(struct fixture *f)
+{
+    start_server(f->tool, NULL);
+    start(f, NULL);
+    redis_server_kill(&f->tool->server);
 }
 
 /* ---- the same as without ---- */
@@ -414,8 +429,7 @@ static void test_sidecar_tool__an_import_acknowledges_before_it_reads_on(void **
     struct talk talk;
 
     start(f, NULL);
-    talk_open(&talk, f->sidecar.socket);
-    assert_string_equal(talk_ask(&talk, "HOLDFAST.TOOL OPEN 0.1.0"), "+OK|");
+    open_talk(f, &talk);
     assert_string_equal(talk_ask(&talk, "HOLDFAST.TOOL RUN 0 0 import - --acks"), "*3|$0||$0||$5|input|");
     assert_string_equal(talk_ask(&talk, "HOLDFAST.TOOL INPUT 0 {\"key\":\"a\",\"val"), "*3|$0||$0||$5|input|");
     assert_string_equal(talk_ask(&talk, "HOLDFAST.TOOL INPUT 0 ue\":\"v\"}\n"), "*3|$4|\"a\"||$0||$5|input|");
@@ -447,8 +461,7 @@ static void test_sidecar_tool__input_comes_in_pieces_of_any_size(void **state)
     for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (char)(i * 7 ^ i >> 8 ^ i >> 16);
     start(f, NULL);
-    talk_open(&talk, f->sidecar.socket);
-    assert_string_equal(talk_ask(&talk, "HOLDFAST.TOOL OPEN 0.1.0"), "+OK|");
+    open_talk(f, &talk);
     assert_string_equal(talk_ask(&talk, "HOLDFAST.TOOL RUN 0 0 set k -"), "*3|$0||$0||$5|input|");
     for (size_t i = 0; i < LENGTH(pieces); len += pieces[i++])
         give(&talk, bytes + len, pieces[i], more);
@@ -509,9 +522,8 @@ static void test_sidecar_tool__who_does_not_read_keeps_nobody_waiting(void **sta
     start(f, NULL);
     run(f->tool, "import", "records", NULL);
     assert_status(f->tool, 0);
-    talk_open(&slow, f->sidecar.socket);
+    open_talk(f, &slow);
     talk_open(&other, f->sidecar.socket);
-    assert_string_equal(talk_ask(&slow, "HOLDFAST.TOOL OPEN 0.1.0"), "+OK|");
     for (answer = talk_ask(&slow, "HOLDFAST.TOOL RUN 0 0 scan"); !strstr(answer, "|$1|0|");
          answer = talk_ask(&slow, "HOLDFAST.TOOL NEXT")) {
         assert_in_range(strlen(answer), 0, 64 * 1024 + 64);
@@ -633,6 +645,42 @@ static void test_sidecar_tool__without_redis_it_says_so(void **state)
     assert_refused(f->tool, 4, "verify needs Redis, and the sidecar that owns the store was given none");
 }
 
+static bool has_read_again(void *ctx)
+{
+    struct fixture *f = ctx;
+    struct talk talk;
+    bool has;
+
+    open_talk(f, &talk);
+    has = strstr(talk_ask(&talk, "INFO clients"), "maxclients:77|") != NULL;
+    talk_close(&talk);
+    return has;
+}
+
+/* Users come and go; who owns the store stays. */
+static void test_sidecar_tool__another_configuration_ends_no_command(void **state)
+{
+    static const char users[] = "\"users\": [{\"name\": \"ops\", \"password_env\": \"TEST_OPS\"}]";
+    struct fixture *f = *state;
+    char config[256];
+    pid_t pid;
+
+    setenv("TEST_OPS", "o", 1);
+    begin_long(f);
+    sidecar_stop(&f->sidecar);
+    snprintf(config, sizeof(config), "{\"sidecar\": {%s}}", users);
+    start(f, config);
+    pid = run_begin(f->tool, "reconcile", "--timeout", "1h", NULL);
+    await_errands(f, 1);
+    snprintf(config, sizeof(config), "{\"sidecar\": {%s, \"max_clients\": 77}}", users);
+    put_file(f->sidecar.config, config, strlen(config));
+    kill(f->sidecar.pid, SIGHUP);
+    assert_true(wait_until(has_read_again, f, BOUND_MS));
+    assert_int_equal(redis_server_restart(&f->tool->server), 0);
+    run_end(f->tool, pid);
+    assert_status(f->tool, 0);
+}
+
 /* ---- the audit log ---- */
 
 static void test_sidecar_tool__the_audit_log_names_who_ran_the_tool(void **state)
@@ -652,16 +700,6 @@ static void test_sidecar_tool__the_audit_log_names_who_ran_the_tool(void **state
 }
 
 /* ---- ends in the middle ---- */
-
-static const char *const no_args[] = {NULL};
-
-/* A reconcile that waits for a Redis which is away. */
-static void begin_long(struct fixture *f)
-{
-    start_server(f->tool, no_args);
-    start(f, NULL);
-    redis_server_kill(&f->tool->server);
-}
 
 static void test_sidecar_tool__a_sidecar_that_dies_leaves_a_change_in_doubt(void **state)
 {
@@ -712,6 +750,14 @@ static bool can_set(void *ctx)
     return f->tool->status == 0;
 }
 
+static bool is_refused(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    run(f->tool, "ttl", "k", NULL);
+    return f->tool->status == 5;
+}
+
 /* There are four at most, and one whose tool has gone ends. */
 static void test_sidecar_tool__a_tool_that_dies_gives_its_place_back(void **state)
 {
@@ -721,8 +767,7 @@ static void test_sidecar_tool__a_tool_that_dies_gives_its_place_back(void **stat
     begin_long(f);
     for (size_t i = 0; i < LENGTH(pids); i++)
         pids[i] = run_begin(f->tool, "reconcile", "--timeout", "1h", NULL);
-    await_errands(f, LENGTH(pids));
-    run(f->tool, "ttl", "k", NULL);
+    assert_true(wait_until(is_refused, f, BOUND_MS));
     assert_refused(f->tool, 5, "does not run this: ERR it runs 4 commands of the tool already");
     for (size_t i = 0; i < LENGTH(pids); i++) {
         kill(pids[i], SIGKILL);
@@ -821,6 +866,7 @@ int main(void)
         TEST(test_sidecar_tool__what_is_out_of_place_is_an_error),
         TEST(test_sidecar_tool__another_redis_is_refused),
         TEST(test_sidecar_tool__without_redis_it_says_so),
+        TEST(test_sidecar_tool__another_configuration_ends_no_command),
         TEST(test_sidecar_tool__the_audit_log_names_who_ran_the_tool),
         TEST(test_sidecar_tool__a_sidecar_that_dies_leaves_a_change_in_doubt),
         TEST(test_sidecar_tool__a_sidecar_that_dies_leaves_a_look_undone),

@@ -170,12 +170,14 @@ static ssize_t on_write(void *ctx, const char *bytes, size_t len)
 {
     const struct cookie *cookie = ctx;
     struct errand *errand = cookie->errand;
-    ssize_t n = 0;
     size_t done = 0;
+    ssize_t n;
 
     pthread_mutex_lock(&errand->lock);
-    for (; done < len && n >= 0; done += n > 0 ? (size_t)n : 0)
+    do {
         n = say_some(errand, cookie->stream, bytes + done, len - done);
+        done += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && done < len);
     pthread_mutex_unlock(&errand->lock);
     return n < 0 ? 0 : (ssize_t)len;
 }
