@@ -403,6 +403,21 @@ static void test_sidecar_tool__a_large_value_arrives_byte_for_byte(void **state)
     free(bytes);
 }
 
+/* The sidecar's limit, not the tool's. */
+static void test_sidecar_tool__a_value_beyond_the_limit_is_not_read(void **state)
+{
+    static char bytes[300001];
+    struct fixture *f = *state;
+
+    start(f, "{\"limits\": {\"max_value\": 300000}}");
+    put_file(f->tool->in, bytes, sizeof(bytes));
+    run(f->tool, "set", "large", "-", NULL);
+    assert_refused(f->tool, 4, "standard input: found more than 300000 bytes, which is the limit of a value");
+    put_file(f->tool->in, bytes, sizeof(bytes) - 1);
+    run(f->tool, "set", "large", "-", NULL);
+    assert_done(f->tool, "");
+}
+
 static void test_sidecar_tool__an_import_is_read_in_pieces(void **state)
 {
     struct fixture *f = *state;
@@ -856,6 +871,7 @@ int main(void)
         TEST(test_sidecar_tool__every_command_says_what_it_says_without),
         TEST(test_sidecar_tool__the_table_has_every_command),
         TEST(test_sidecar_tool__a_large_value_arrives_byte_for_byte),
+        TEST(test_sidecar_tool__a_value_beyond_the_limit_is_not_read),
         TEST(test_sidecar_tool__an_import_is_read_in_pieces),
         TEST(test_sidecar_tool__an_import_acknowledges_before_it_reads_on),
         TEST(test_sidecar_tool__input_comes_in_pieces_of_any_size),

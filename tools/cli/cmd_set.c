@@ -7,7 +7,7 @@
 
 const char cli_cmd_set_help[] =
     "  KEY                1 to 4,096 bytes\n"
-    "  VALUE              the value; '-' reads it from standard input, at most 512 MiB\n"
+    "  VALUE              the value; '-' reads it from standard input, at most max_value (64 MiB)\n"
     "  --ttl DURATION     how long it lives, 1 ms to 100 years; default: the namespace's\n"
     "\n"
     "  DURATION: a whole number with ms, s, m, h or d, such as 250ms or 7d; without a unit, milliseconds.\n"
@@ -50,6 +50,21 @@ static int set(struct cli *cli, struct hf_slice key, struct hf_slice value, cons
     return CLI_OK;
 }
 
+static size_t value_max(const struct cli *cli)
+{
+    struct hf_options options = cli_options(cli);
+
+    return options.max_value_bytes ? (size_t)options.max_value_bytes : HF_MAX_VALUE_DEFAULT;
+}
+
+/* Input that a sidecar is to have is not read here. */
+static int read_value(struct cli *cli, char **ret_input, size_t *ret_len)
+{
+    int status = cli_look_for_sidecar(cli, cli->command->needs);
+
+    return status == CLI_OK ? cli_read_all(cli, "standard input", value_max(cli), ret_input, ret_len) : status;
+}
+
 int cli_cmd_set(struct cli *cli, int argc, char **argv)
 {
     const char *ttl = NULL;
@@ -67,9 +82,7 @@ int cli_cmd_set(struct cli *cli, int argc, char **argv)
         return status;
     value = cli_slice(argv[1]);
     if (strcmp(argv[1], "-") == 0)
-        status = cli_look_for_sidecar(cli, cli->command->needs);
-    if (strcmp(argv[1], "-") == 0 && status == CLI_OK)
-        status = cli_read_all(cli, "standard input", HF_VALUE_MAX, &input, &value.len);
+        status = read_value(cli, &input, &value.len);
     if (input)
         value.data = input;
     if (status == CLI_OK)
