@@ -769,7 +769,7 @@ static bool is_refused(void *ctx)
 {
     struct fixture *f = ctx;
 
-    run(f->tool, "ttl", "k", NULL);
+    run(f->tool, "persist", "k", NULL);
     return f->tool->status == 5;
 }
 
@@ -783,7 +783,7 @@ static void test_sidecar_tool__a_tool_that_dies_gives_its_place_back(void **stat
     for (size_t i = 0; i < LENGTH(pids); i++)
         pids[i] = run_begin(f->tool, "reconcile", "--timeout", "1h", NULL);
     assert_true(wait_until(is_refused, f, BOUND_MS));
-    assert_refused(f->tool, 5, "does not run this: ERR it runs 4 commands of the tool already");
+    assert_refused(f->tool, 5, "does not run this: it runs 4 commands of the tool already");
     for (size_t i = 0; i < LENGTH(pids); i++) {
         kill(pids[i], SIGKILL);
         waitpid(pids[i], NULL, 0);
@@ -833,7 +833,7 @@ static void test_sidecar_tool__one_of_another_kind_is_told_in_a_sentence(void **
     static const struct {
         const char *answer, *sentence;
     } cases[] = {
-        {"-ERR unknown command 'HOLDFAST.TOOL'\r\n", "does not run this: ERR unknown command 'HOLDFAST.TOOL'\n"},
+        {"-ERR unknown command 'HOLDFAST.TOOL'\r\n", "does not run this: unknown command 'HOLDFAST.TOOL'\n"},
         {"+PONG\r\n", "the sidecar that owns the store has gone\n"},
         {"", "the sidecar that owns the store has gone\n"},
     };
@@ -849,6 +849,26 @@ static void test_sidecar_tool__one_of_another_kind_is_told_in_a_sentence(void **
         run_end(f->tool, pid);
         assert_refused(f->tool, 5, cases[i].sentence);
     }
+    close(listener);
+}
+
+/* Which works beside any owner. */
+static void test_sidecar_tool__what_reads_is_done_beside_one_of_another_kind(void **state)
+{
+    struct fixture *f = *state;
+    int listener;
+    pid_t pid;
+
+    run(f->tool, "set", "k", "v", NULL);
+    listener = listen_in_store(f);
+    pid = run_begin(f->tool, "get", "k", NULL);
+    answer_and_close(listener, "-ERR it is of version 9.9.9\r\n");
+    run_end(f->tool, pid);
+    assert_status(f->tool, 0);
+    assert_string_equal(f->tool->out, "v");
+    assert_string_equal(f->tool->err,
+                        "holdfast: the sidecar that owns the store does not run this: it is of version 9.9.9; "
+                        "this is done beside it\n");
     close(listener);
 }
 
@@ -890,6 +910,7 @@ int main(void)
         TEST(test_sidecar_tool__a_tool_that_dies_gives_its_place_back),
         TEST(test_sidecar_tool__an_old_socket_is_no_sidecar),
         TEST(test_sidecar_tool__one_of_another_kind_is_told_in_a_sentence),
+        TEST(test_sidecar_tool__what_reads_is_done_beside_one_of_another_kind),
         TEST(test_sidecar_tool__one_that_hangs_is_not_waited_for),
     };
 

@@ -51,6 +51,7 @@ enum cli_needs {
 };
 
 struct cli;
+struct cli_sidecar;
 
 struct cli_command {
     const char *name;
@@ -81,8 +82,9 @@ struct cli {
     const struct cli_loan *loan; /* NULL: the tool runs the command itself */
     struct hf *store;            /* after cli_open() */
     struct hf_config *config;    /* what --config named; NULL: nothing */
-    int sidecar;                 /* after CLI_ELSEWHERE: a connection to the one that owns the store */
-    enum cli_needs needs;        /* and what the command would have opened the store for */
+    struct cli_sidecar *sidecar; /* after CLI_ELSEWHERE: the one that is to run the command */
+    bool has_looked;             /* for one */
+    enum cli_needs needs;        /* and for what the command would open the store */
     /* Global options as given; NULL: not given. */
     const char *dir;
     const char *redis; /* a copy, because argv's is blanked; freed by cli_close() */

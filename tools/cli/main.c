@@ -34,7 +34,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct cli cli = {.out = stdout, .err = stderr, .input = STDIN_FILENO, .sidecar = -1};
+    struct cli cli = {.out = stdout, .err = stderr, .input = STDIN_FILENO};
 
     occupy_standard_descriptors();
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error of writing, reported as one */

@@ -2,7 +2,7 @@
  *
  * It is asked in RESP2, and answers each question with what the command has said since the last one, and what it is at:
  *
- *     HOLDFAST.TOOL OPEN version [address]           +OK
+ *     HOLDFAST.TOOL OPEN version [address]           OK
  *     HOLDFAST.TOOL RUN terminals bytes argument...  [standard output, standard error, "more", "input" or the status]
  *     HOLDFAST.TOOL NEXT                             the same
  *     HOLDFAST.TOOL INPUT error bytes                the same; no bytes: the end
@@ -29,17 +29,16 @@ struct part {
     size_t len;
 };
 
-struct exchange {
+struct cli_sidecar {
     struct cli *cli;
     FILE *to, *from;
-    bool begun;
     char error[LINE_BYTES]; /* what the sidecar refused with; "" when the connection broke */
     struct part out, err, at;
 };
 
 /* ---- the connection ---- */
 
-int cli_sidecar_connect(const char *dir)
+static int connect_to(const char *dir)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const struct timeval patience = {.tv_sec = ANSWER_S};
@@ -58,37 +57,63 @@ int cli_sidecar_connect(const char *dir)
     return -1;
 }
 
+/* Takes over the descriptor. */
 static FILE *open_stream(int fd, const char *mode)
 {
-    int copy = dup(fd);
-    FILE *file = copy >= 0 ? fdopen(copy, mode) : NULL;
+    FILE *file = fd >= 0 ? fdopen(fd, mode) : NULL;
 
-    if (!file && copy >= 0)
-        close(copy);
+    if (!file && fd >= 0)
+        close(fd);
     return file;
 }
 
-static void close_stream(FILE *file)
+/* NULL: no memory. */
+static struct cli_sidecar *new_connection(struct cli *cli, int fd)
 {
-    if (file)
-        fclose(file);
+    struct cli_sidecar *x = calloc(1, sizeof(*x));
+
+    if (!x) {
+        close(fd);
+        return NULL;
+    }
+    x->cli = cli;
+    x->to = open_stream(dup(fd), "w");
+    x->from = open_stream(fd, "r");
+    if (x->to && x->from)
+        return x;
+    cli_sidecar_close(x);
+    return NULL;
+}
+
+void cli_sidecar_close(struct cli_sidecar *x)
+{
+    if (!x)
+        return;
+    if (x->to)
+        fclose(x->to);
+    if (x->from)
+        fclose(x->from);
+    free(x->out.bytes);
+    free(x->err.bytes);
+    free(x->at.bytes);
+    free(x);
 }
 
 /* ---- asking ---- */
 
-static void put_bytes(struct exchange *x, const void *bytes, size_t len)
+static void put_bytes(struct cli_sidecar *x, const void *bytes, size_t len)
 {
     fprintf(x->to, "$%zu\r\n", len);
     fwrite(bytes, 1, len, x->to);
     fputs("\r\n", x->to);
 }
 
-static void put_text(struct exchange *x, const char *text)
+static void put_text(struct cli_sidecar *x, const char *text)
 {
     put_bytes(x, text, strlen(text));
 }
 
-static void put_number(struct exchange *x, uint64_t number)
+static void put_number(struct cli_sidecar *x, uint64_t number)
 {
     char text[24];
 
@@ -97,7 +122,7 @@ static void put_number(struct exchange *x, uint64_t number)
 }
 
 /* The beginning of a question with so many words behind the verb. */
-static void ask(struct exchange *x, const char *verb, int n)
+static void ask(struct cli_sidecar *x, const char *verb, int n)
 {
     fprintf(x->to, "*%d\r\n", n + 2);
     put_text(x, "HOLDFAST.TOOL");
@@ -107,7 +132,7 @@ static void ask(struct exchange *x, const char *verb, int n)
 /* ---- being answered ---- */
 
 /* A line without its end; false when the connection broke. */
-static bool read_line(struct exchange *x, char line[LINE_BYTES])
+static bool read_line(struct cli_sidecar *x, char line[LINE_BYTES])
 {
     errno = 0;
     if (fflush(x->to) != 0 || !fgets(line, LINE_BYTES, x->from))
@@ -116,14 +141,14 @@ static bool read_line(struct exchange *x, char line[LINE_BYTES])
     return true;
 }
 
-static bool refused(struct exchange *x, const char *line)
+static bool refused(struct cli_sidecar *x, const char *line)
 {
     if (line[0] == '-')
         snprintf(x->error, sizeof(x->error), "%s", line + 1);
     return line[0] == '-';
 }
 
-static bool read_part(struct exchange *x, struct part *part)
+static bool read_part(struct cli_sidecar *x, struct part *part)
 {
     char line[LINE_BYTES], end[2];
     unsigned long len;
@@ -141,7 +166,7 @@ static bool read_part(struct exchange *x, struct part *part)
     return fread(bytes, 1, len, x->from) == len && fread(end, 1, sizeof(end), x->from) == sizeof(end);
 }
 
-static bool read_answer(struct exchange *x)
+static bool read_answer(struct cli_sidecar *x)
 {
     char line[LINE_BYTES];
 
@@ -156,11 +181,31 @@ static bool has_prefix(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static int fail_refused(const struct exchange *x)
+/* What the connection came to, behind "the sidecar that owns the store". */
+static const char *how_it_failed(const struct cli_sidecar *x, char *text, size_t size)
 {
+    const char *why = x->error + (has_prefix(x->error, "ERR ") ? strlen("ERR ") : 0);
+
+    if (*x->error)
+        snprintf(text, size, "does not run this: %s", why);
+    else
+        snprintf(text, size, "%s", errno == EAGAIN || errno == EWOULDBLOCK ? "does not answer" : "has gone");
+    return text;
+}
+
+/* Nothing was done. What works beside any owner works beside this one. */
+static int fail_to_open(const struct cli_sidecar *x)
+{
+    const struct cli *cli = x->cli;
+    char how[LINE_BYTES + 32];
+
     if (has_prefix(x->error, "USAGE "))
-        return cli_fail(x->cli, CLI_USAGE, "%s", x->error + strlen("USAGE "));
-    return cli_fail(x->cli, CLI_STORE, "the sidecar that owns the store does not run this: %s", x->error);
+        return cli_fail(cli, CLI_USAGE, "%s", x->error + strlen("USAGE "));
+    how_it_failed(x, how, sizeof(how));
+    if (cli->needs >= CLI_LOOKS)
+        return cli_fail(cli, CLI_STORE, "the sidecar that owns the store %s", how);
+    cli_note(cli, "the sidecar that owns the store %s; this is done beside it", how);
+    return CLI_OK;
 }
 
 static bool changes_something(enum cli_needs needs)
@@ -168,22 +213,20 @@ static bool changes_something(enum cli_needs needs)
     return needs == CLI_STEERS || needs >= CLI_OWNS;
 }
 
-static int fail(const struct exchange *x)
+static int fail_to_follow(const struct cli_sidecar *x)
 {
-    bool slow = errno == EAGAIN || errno == EWOULDBLOCK;
-    bool in_doubt = x->begun && changes_something(x->cli->needs);
+    bool in_doubt = !*x->error && changes_something(x->cli->needs);
+    char how[LINE_BYTES + 32];
 
-    if (*x->error)
-        return fail_refused(x);
     return cli_fail(x->cli, in_doubt ? CLI_PARKED : CLI_STORE, "the sidecar that owns the store %s%s",
-                    slow ? "does not answer" : "has gone",
+                    how_it_failed(x, how, sizeof(how)),
                     in_doubt ? ": the command may have been done, wholly or in part" : "");
 }
 
 /* ---- the exchange ---- */
 
 /* Who it is and which shared tier is meant are no secrets; a password would be one, and is not needed. */
-static void put_address(struct exchange *x, const char *address)
+static void put_address(struct cli_sidecar *x, const char *address)
 {
     const char *scheme_end = strstr(address, "://"), *at = strrchr(address, '@');
     char text[LINE_BYTES];
@@ -195,7 +238,7 @@ static void put_address(struct exchange *x, const char *address)
     put_text(x, text);
 }
 
-static bool open_exchange(struct exchange *x)
+static bool is_welcome(struct cli_sidecar *x)
 {
     const char *address = cli_options(x->cli).redis;
     char line[LINE_BYTES];
@@ -207,7 +250,19 @@ static bool open_exchange(struct exchange *x)
     return read_line(x, line) && !refused(x, line) && strcmp(line, "+OK") == 0;
 }
 
-static void begin(struct exchange *x, int argc, char **argv)
+int cli_sidecar_ask(struct cli *cli, const char *dir)
+{
+    int fd = connect_to(dir);
+
+    if (fd < 0)
+        return CLI_OK;
+    cli->sidecar = new_connection(cli, fd);
+    if (!cli->sidecar)
+        return cli_fail(cli, CLI_STORE, "out of memory: the connection to the sidecar");
+    return is_welcome(cli->sidecar) ? CLI_ELSEWHERE : fail_to_open(cli->sidecar);
+}
+
+static void begin(struct cli_sidecar *x, int argc, char **argv)
 {
     const struct cli *cli = x->cli;
 
@@ -216,10 +271,9 @@ static void begin(struct exchange *x, int argc, char **argv)
     put_number(x, cli->input_bytes);
     for (int i = 0; i < argc; i++)
         put_text(x, argv[i]);
-    x->begun = true;
 }
 
-static void show(const struct exchange *x)
+static void show(const struct cli_sidecar *x)
 {
     fwrite(x->out.bytes, 1, x->out.len, x->cli->out);
     if (x->out.len > 0)
@@ -227,7 +281,7 @@ static void show(const struct exchange *x)
     fwrite(x->err.bytes, 1, x->err.len, x->cli->err);
 }
 
-static void give_input(struct exchange *x, char *buffer)
+static void give_input(struct cli_sidecar *x, char *buffer)
 {
     ssize_t n = cli_read(x->cli, buffer, INPUT_BYTES);
 
@@ -236,7 +290,7 @@ static void give_input(struct exchange *x, char *buffer)
     put_bytes(x, buffer, n > 0 ? (size_t)n : 0);
 }
 
-static int follow(struct exchange *x, char *buffer)
+static int follow(struct cli_sidecar *x, char *buffer)
 {
     while (read_answer(x)) {
         show(x);
@@ -247,37 +301,18 @@ static int follow(struct exchange *x, char *buffer)
         else
             return atoi(x->at.bytes);
     }
-    return fail(x);
-}
-
-static int run(struct exchange *x, int argc, char **argv)
-{
-    char *buffer = malloc(INPUT_BYTES);
-    int status;
-
-    if (!buffer || !x->to || !x->from) {
-        free(buffer);
-        return cli_fail(x->cli, CLI_STORE, "out of memory: the connection to the sidecar");
-    }
-    if (open_exchange(x)) {
-        begin(x, argc, argv);
-        status = follow(x, buffer);
-    } else {
-        status = fail(x);
-    }
-    free(buffer);
-    return status;
+    return fail_to_follow(x);
 }
 
 int cli_sidecar_run(struct cli *cli, int argc, char **argv)
 {
-    struct exchange x = {.cli = cli, .to = open_stream(cli->sidecar, "w"), .from = open_stream(cli->sidecar, "r")};
-    int status = run(&x, argc, argv);
+    char *buffer = malloc(INPUT_BYTES);
+    int status;
 
-    close_stream(x.to);
-    close_stream(x.from);
-    free(x.out.bytes);
-    free(x.err.bytes);
-    free(x.at.bytes);
+    if (!buffer)
+        return cli_fail(cli, CLI_STORE, "out of memory: input for the sidecar");
+    begin(cli->sidecar, argc, argv);
+    status = follow(cli->sidecar, buffer);
+    free(buffer);
     return status;
 }

@@ -4,11 +4,15 @@
 
 #include "cli.h"
 
-/* A connection to the sidecar that listens in the store's directory; -1: none does. */
-int cli_sidecar_connect(const char *dir);
+/* Ask the sidecar that listens in the store's directory whether it runs the command, which needs cli->needs. CLI_ELSEWHERE:
+ * it does, and cli->sidecar is the connection. CLI_OK: there is none; or it does not, and a note says that a command which can do
+ * without it does. Otherwise a status with the sentence said. */
+int cli_sidecar_ask(struct cli *cli, const char *dir);
 
-/* Have the sidecar that cli->sidecar is connected to run the command with these arguments. Its status, or one with the
- * sentence said: CLI_PARKED when it is in doubt whether the command was done. */
+/* Have it run the command with these arguments. Its status, or one with the sentence said: CLI_PARKED when it is in doubt
+ * whether the command was done. */
 int cli_sidecar_run(struct cli *cli, int argc, char **argv);
+
+void cli_sidecar_close(struct cli_sidecar *sidecar); /* accepts NULL */
 
 #endif

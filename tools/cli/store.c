@@ -149,12 +149,11 @@ int cli_look_for_sidecar(struct cli *cli, enum cli_needs needs)
     const char *dir;
     int status = cli_find_dir(cli, &dir);
 
-    if (status != CLI_OK || cli->loan || needs <= CLI_READS)
+    if (status != CLI_OK || cli->loan || cli->has_looked || needs <= CLI_READS)
         return status;
-    if (cli->sidecar < 0)
-        cli->sidecar = cli_sidecar_connect(dir);
+    cli->has_looked = true;
     cli->needs = needs;
-    return cli->sidecar < 0 ? CLI_OK : CLI_ELSEWHERE;
+    return cli_sidecar_ask(cli, dir);
 }
 
 /* As the owner where that is needed, or of use and possible; else as a reader. Returns what hf_open() does. */
@@ -218,8 +217,8 @@ int cli_close(struct cli *cli, int status)
     cli->store = NULL;
     if (cli->input > STDIN_FILENO)
         close(cli->input);
-    if (cli->sidecar >= 0)
-        close(cli->sidecar);
+    cli_sidecar_close(cli->sidecar);
+    cli->sidecar = NULL;
     hf_config_free(cli->config);
     cli->config = NULL;
     free((void *)cli->redis);

@@ -102,6 +102,11 @@ static bool address_fits(struct call *call, struct hf_slice told)
     return fits;
 }
 
+static void refuse_number(struct call *call)
+{
+    reply_error(call->reply, "ERR it runs %u commands of the tool already", ERRANDS_MAX);
+}
+
 /* From here on the client has all rights: what it could run is not less. */
 static void open_tool(struct call *call)
 {
@@ -113,6 +118,8 @@ static void open_tool(struct call *call)
     } else if (!hf__slice_eq(version, hf__slice_str(hf_version()))) {
         reply_error(call->reply, "ERR it is of version %s, and the tool of version %s", hf_version(),
                     hf__printable(version, found, sizeof(found)));
+    } else if (call->server->errands->n >= ERRANDS_MAX) {
+        refuse_number(call);
     } else if (call->argc == 3 || address_fits(call, call->argv[3])) {
         call->client->is_owner = true;
         call->client->user = settings_owner(call->server->settings);
@@ -157,7 +164,7 @@ static void run_tool(struct call *call)
     else if (!read_setup(call, &setup) || !all_are_texts(argc, argv))
         reply_error(call->reply, "ERR expected 0 to 3, a number of bytes, and arguments without a NUL");
     else if (call->server->errands->n >= ERRANDS_MAX)
-        reply_error(call->reply, "ERR it runs %u commands of the tool already", ERRANDS_MAX);
+        refuse_number(call);
     else if (errand_begin(call, &setup, argc, argv) != 0)
         reply_error(call->reply, "ERR out of memory: a command of the tool");
     else

@@ -258,7 +258,6 @@ static int run_command(struct errand *errand, FILE *out, FILE *err)
         .input = -1,
         .input_bytes = errand->setup.input_bytes,
         .loan = &errand->loan,
-        .sidecar = -1,
     };
 
     return cli_finish_output(&cli, cli_close(&cli, cli_run(&cli, errand->argc, errand->argv)));
