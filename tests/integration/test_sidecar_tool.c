@@ -581,8 +581,12 @@ static void test_sidecar_tool__passwords_are_for_others(void **state)
 
     setenv("TEST_OPS", "o", 1);
     setenv("TEST_APP", "a", 1);
-    start(f, "{\"sidecar\": {\"users\": [{\"name\": \"ops\", \"password_env\": \"TEST_OPS\", \"operator\": true},"
-             " {\"name\": \"app\", \"password_env\": \"TEST_APP\", \"prefixes\": [\"app:\"]}]}}");
+    setenv("TEST_SOME", "s", 1);
+    start(
+        f,
+        "{\"sidecar\": {\"users\": [{\"name\": \"ops\", \"password_env\": \"TEST_OPS\", \"operator\": true},"
+        " {\"name\": \"app\", \"password_env\": \"TEST_APP\", \"prefixes\": [\"app:\"]},"
+        " {\"name\": \"some\", \"password_env\": \"TEST_SOME\", \"operator\": true, \"prefixes\": [\"app:\"]}]}}");
     run(f->tool, "set", "k", "v", NULL);
     assert_done(f->tool, "");
     talk_open(&talk, f->sidecar.socket);
@@ -590,6 +594,8 @@ static void test_sidecar_tool__passwords_are_for_others(void **state)
     assert_string_equal(talk_ask(&talk, "AUTH app a"), "+OK|");
     assert_string_equal(talk_ask(&talk, "HOLDFAST.TOOL OPEN 0.1.0"), nobody);
     assert_string_equal(talk_ask(&talk, "HOLDFAST.TOOL RUN 0 0 get k"), nobody);
+    assert_string_equal(talk_ask(&talk, "AUTH some s"), "+OK|");
+    assert_string_equal(talk_ask(&talk, "HOLDFAST.TOOL OPEN 0.1.0"), nobody);
     assert_string_equal(talk_ask(&talk, "AUTH ops o"), "+OK|");
     assert_string_equal(talk_ask(&talk, "HOLDFAST.TOOL OPEN 0.1.0"), "+OK|");
     assert_string_equal(talk_ask(&talk, "HOLDFAST.TOOL RUN 0 0 get k"), "*3|$1|v|$0||$1|0|");

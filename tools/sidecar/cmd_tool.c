@@ -5,14 +5,13 @@
 #include "address.h"
 #include "client.h"
 #include "command.h"
+#include "errand.h"
 #include "number.h"
 #include "server.h"
 #include "settings.h"
 #include "subcommand.h"
-#include "errand.h"
 #include "words.h"
 
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -32,7 +31,7 @@ static bool is_operator(const struct client *client)
     struct ucred peer;
 
     if (client->user)
-        return client->user->is_operator;
+        return client->user->is_operator && client->user->n_prefixes == 0;
     return peer_of(client, &peer) && (peer.uid == geteuid() || peer.uid == 0);
 }
 
@@ -107,7 +106,7 @@ static void refuse_number(struct call *call)
     reply_error(call->reply, "ERR it runs %u commands of the tool already", ERRANDS_MAX);
 }
 
-/* From here on the client has all rights: what it could run is not less. */
+/* From here on the client has all rights: by the tool's commands it has them anyway. */
 static void open_tool(struct call *call)
 {
     struct hf_slice version = call->argv[2];
