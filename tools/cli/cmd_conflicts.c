@@ -200,7 +200,7 @@ static int resolve_all(const struct cli *cli, const struct cli_ids *ids)
     int rc, status = CLI_OK;
     uint64_t n = 0;
 
-    for (size_t i = 0; i < ids->n && (status == CLI_OK || status == CLI_NO_KEY); i++) {
+    for (size_t i = 0; i < ids->n && (status == CLI_OK || status == CLI_NO_KEY) && cli_is_wanted(cli); i++) {
         rc = hf_conflict_resolve(cli->store, ids->ids[i]);
         if (rc == 0)
             n++;

@@ -176,7 +176,7 @@ static int each_of(struct parked *parked, one_fn *one)
     const struct cli *cli = parked->cli;
     int rc, status = CLI_OK;
 
-    for (size_t i = 0; i < parked->ids.n && status != CLI_STORE; i++) {
+    for (size_t i = 0; i < parked->ids.n && status != CLI_STORE && cli_is_wanted(cli); i++) {
         rc = one(parked, i);
         if (rc != 0)
             status = rc == HF_NOT_FOUND ? not_parked(cli, parked->ids.ids[i]) : cli_fail_library(cli, rc);

@@ -69,6 +69,8 @@ static int take_one(void *ctx, const struct hf_preview *preview)
     struct dry_run *dry = ctx;
     struct kept *kept = &dry->kept[preview->outcome];
 
+    if (!cli_is_wanted(dry->cli))
+        return CLI_ENOUGH;
     dry->total++;
     dry->counts[preview->outcome]++;
     return kept->n >= dry->limit || keep(kept, *preview) ? 0 : HF_ENOMEM;
