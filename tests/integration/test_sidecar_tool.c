@@ -763,6 +763,26 @@ static void test_sidecar_tool__a_stop_does_not_wait_for_a_long_command(void **st
     assert_refused(f->tool, 2, "the sidecar that owns the store has gone");
 }
 
+/* A bound of what waits is reached, and the import waits for room. */
+static void test_sidecar_tool__a_stop_does_not_wait_for_room(void **state)
+{
+    struct fixture *f = *state;
+    char records[4096] = "";
+    pid_t pid;
+
+    start_server(f->tool, NULL);
+    redis_server_kill(&f->tool->server);
+    start(f, "{\"pending\": {\"max\": 5}, \"sidecar\": {\"drain\": 0}}");
+    for (int i = 0; i < 50; i++)
+        snprintf(records + strlen(records), 64, "{\"key\":\"k%d\",\"value\":\"v\"}\n", i);
+    put_file("records", records, strlen(records));
+    pid = run_begin(f->tool, "import", "records", NULL);
+    await_errands(f, 1);
+    sidecar_stop(&f->sidecar);
+    run_end(f->tool, pid);
+    assert_refused(f->tool, 2, "the sidecar that owns the store has gone");
+}
+
 static bool can_set(void *ctx)
 {
     struct fixture *f = ctx;
@@ -913,6 +933,7 @@ int main(void)
         TEST(test_sidecar_tool__a_sidecar_that_dies_leaves_a_change_in_doubt),
         TEST(test_sidecar_tool__a_sidecar_that_dies_leaves_a_look_undone),
         TEST(test_sidecar_tool__a_stop_does_not_wait_for_a_long_command),
+        TEST(test_sidecar_tool__a_stop_does_not_wait_for_room),
         TEST(test_sidecar_tool__a_tool_that_dies_gives_its_place_back),
         TEST(test_sidecar_tool__an_old_socket_is_no_sidecar),
         TEST(test_sidecar_tool__one_of_another_kind_is_told_in_a_sentence),

@@ -202,7 +202,7 @@ static int submit_patiently(struct import *import, const struct hf_op *op, struc
             import->in_flight++;
         if (rc != HF_EBUSY)
             return rc;
-        if (!wait_below(import, 1))
+        if (!wait_below(import, 1) || !cli_is_wanted(import->cli))
             return HF_EBUSY;
         (void)poll(NULL, 0, 1);
     }
