@@ -436,7 +436,7 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     } else {
         if (link->evidence == HF_EVIDENCE_LOG_LOST)
             ns->log_id[0] = '\0';
-        if (!ns->fresh && !ns->log_id[0]) /* what was trimmed since is not named */
+        if (ns->with_log && !ns->fresh && !ns->log_id[0]) /* what was trimmed since is not named */
             hf__link_distrust_namespace(ns);
         read_log(link);
     }

@@ -13,6 +13,13 @@ hf_mutant(21_no_isolation_of_what_kills_the_link integration/test_histories.c *2
 hf_mutant(1_no_watch_over_the_session_token integration/test_redis_link.c *fence__late_group_of* backends/redis/groups.c
           "    hf__command(w, 2, \"WATCH\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");"
           "    hf__command(w, 2, \"EXISTS\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");")
+hf_mutant(what_was_not_made_is_named integration/test_redis_link.c *make__the_rest_is_made* backends/redis/scripts.c
+          "local made = redis.call('GET', KEYS[1]) == ARGV[1]" "local made = true")
+hf_mutant(making_does_not_look_at_the_log integration/test_redis_link.c *make__nothing_is_made_before* backends/redis/scripts.c
+          "    if j == 100 or entries[j][2][2] ~= ARGV[1] then return 0 end" "    if j == 101 then return 0 end")
+hf_mutant(making_needs_no_latch integration/test_redis_link.c *make__nothing_is_made_before* backends/redis/group_commands.c
+          "    hf__command(w, 3 + 2 * group->n_items, \"MSETNX\");\n    write_latch(w, tier);"
+          "    hf__command(w, 3 + 2 * group->n_items, \"MSETNX\");\n    hf__arg_str(w, \"_hf:session:other\");")
 hf_mutant(20_no_script_that_frees_first integration/test_redis_link.c *oom__sets_are_a_state* backends/redis/groups.c
           "    if (is_oom(run) && is_freeing(run->group)) {" "    if (false) {")
 hf_mutant(no_watch_over_examined_keys integration/test_examine.c *watch__what_another* backends/redis/examine.c
@@ -111,7 +118,8 @@ hf_mutant(13_a_loss_is_forgotten_with_the_connection unit/test_link_histories.c 
 hf_mutant(13_what_the_journal_says_was_acknowledged_is_forgotten unit/test_link.c *increment_in_the_journal* core/recovered.c
           "if (v->lsn > ns->recovered_mark)" "if (false)")
 hf_mutant(13_a_copy_to_be_fetched_keeps_the_mark unit/test_link.c *a_rollback_is_found_after* core/link_catchup.c
-          "if (strcmp(cursor->epoch, ns->epoch) == 0) { /*" "if (refreshed) { /*")
+          "if (strcmp(cursor->epoch, ns->epoch) == 0) { /*" "if (refreshed) { /*"
+          "        rc = raise_mark_by_retained(store, snap);" "        (void)raise_mark_by_retained;")
 hf_mutant(13_a_mark_that_is_gone_is_believed_after_a_rollback unit/test_link_histories.c *13_a_rollback_to_before* core/link_catchup.c
           "    take_mark(ns, &link->epoch);\n    ns->losing" "    ns->losing")
 hf_mutant(13_marks_of_an_earlier_epoch_are_forgotten unit/test_link_histories.c *13_what_an_earlier* core/link_catchup.c
