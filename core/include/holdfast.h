@@ -841,6 +841,9 @@ HF_API int hf_parked_requeue(struct hf *store, uint64_t lsn, struct hf_result *r
 /* Take it off the list, durably; it is not shared, and the copy here stays until it is compared with Redis. HF_NOT_FOUND. */
 HF_API int hf_parked_drop(struct hf *store, uint64_t lsn);
 
+/* Who asks for what this thread calls from now on, for the audit log: a program that does what other processes ask for names them.
+ * A pid of 0: this process itself. */
+HF_API void hf_audit_as(uint32_t uid, int64_t pid);
 /* Verbs that destroy or overrule something leave a line of JSON each in the file `audit.log` of the store's directory:
  * when, who (user and process), what, which key or entry. Call `each` for every line, oldest first. */
 HF_API int hf_audit_list(struct hf *store, int (*each)(void *ctx, const char *line), void *ctx);

@@ -19,10 +19,12 @@
 
 static void exec_sidecar(const struct sidecar_process *sidecar)
 {
-    const char *argv[16] = {getenv("HOLDFASTD_BIN"), "--dir",        sidecar->store, "--port", "0",
+    char port[16];
+    const char *argv[16] = {getenv("HOLDFASTD_BIN"), "--dir",        sidecar->store, "--port", port,
                             "--unixsocket",          sidecar->socket};
     size_t n = 7;
 
+    snprintf(port, sizeof(port), "%d", sidecar->port);
     if (sidecar->redis) {
         argv[n++] = "--redis";
         argv[n++] = sidecar->redis;
@@ -83,9 +85,15 @@ static void write_config(struct sidecar_process *sidecar, const char *dir, const
 
 void sidecar_start(struct sidecar_process *sidecar, const char *dir, const char *redis, const char *config)
 {
-    *sidecar = (struct sidecar_process){.redis = redis};
+    sidecar_start_on(sidecar, 0, dir, redis, config);
+}
+
+void sidecar_start_on(struct sidecar_process *sidecar, int port, const char *dir, const char *redis,
+                      const char *config)
+{
+    *sidecar = (struct sidecar_process){.port = port, .redis = redis};
     snprintf(sidecar->store, sizeof(sidecar->store), "%s/sidecar", dir);
-    snprintf(sidecar->socket, sizeof(sidecar->socket), "%s/sidecar.sock", dir);
+    snprintf(sidecar->socket, sizeof(sidecar->socket), "%s/holdfastd.sock", sidecar->store);
     if (config)
         write_config(sidecar, dir, config);
     launch(sidecar);

@@ -9,14 +9,18 @@
 #define SIDECAR_WAIT_MS 20000 /* for a reply, a start or an end, at the most */
 
 struct sidecar_process {
-    char store[96], socket[112], config[112];
-    const char *redis; /* address; NULL: none */
-    pid_t pid;         /* 0: not running */
+    char store[96], socket[112], config[112]; /* the socket is in the store's directory */
+    int port;                                 /* 0: none */
+    const char *redis;                        /* address; NULL: none */
+    pid_t pid;                                /* 0: not running */
 };
 
 /* Start one on a store below `dir` and wait until it answers. `config` is the text of a configuration file; NULL: none.
  * HOLDFASTD_BIN names the program. Fails the test when it does not come up. */
 void sidecar_start(struct sidecar_process *sidecar, const char *dir, const char *redis, const char *config);
+/* The same on a TCP port of 127.0.0.1, too. */
+void sidecar_start_on(struct sidecar_process *sidecar, int port, const char *dir, const char *redis,
+                      const char *config);
 /* SIGTERM, and again on the same store. */
 void sidecar_restart(struct sidecar_process *sidecar);
 /* SIGTERM; fails the test when it does not end with status 0. Accepts one that does not run. */

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "server.h"
 #include "settings.h"
+#include "errand.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -162,6 +163,7 @@ void client_reset(struct client *client)
     client->out.proto = 2;
     client->name[0] = '\0';
     client->reply_mode = CLIENT_REPLY_ON;
+    client->is_owner = false;
     client->user = settings_default_user(client->server->settings);
 }
 
@@ -557,13 +559,15 @@ static bool reads_too_slowly(struct client *client, int64_t now_ms)
 void client_tick(struct client *client, int64_t now_ms)
 {
     int idle_ms = client->server->settings->idle_timeout_ms;
-    bool idle = idle_ms > 0 && client->n_subscriptions == 0 && !client->waits_worker &&
+    bool idle = idle_ms > 0 && client->n_subscriptions == 0 && !client->waits_worker && !errand_of(client) &&
                 now_ms - client->active_ms >= idle_ms;
 
     if (reads_too_slowly(client, now_ms))
         close_over_limit(client);
     else if (idle || (!client->user && now_ms - client->connected_ms >= SETTINGS_AUTH_MS))
         client_close(client);
+    else
+        errand_tick(client);
 }
 
 /* ---- a new one ---- */
@@ -655,6 +659,7 @@ void client_accept(struct server *server, uv_stream_t *listener, bool is_unix)
         return; /* the connection stays in the listener's queue */
     if (is_unix)
         snprintf(client->address, sizeof(client->address), "%s:0", server->unix_path);
+    client->is_unix = is_unix;
     if (take(client, listener, is_unix) != 0)
         client_close(client);
     else if (server->n_clients > server->settings->max_clients || server->stopping)

@@ -22,7 +22,7 @@ struct server;
 struct user;
 
 /* What other files keep for a client. */
-enum client_part { CLIENT_TRANSACTION, CLIENT_SUBSCRIPTIONS, CLIENT_UPSTREAM, CLIENT_N_PARTS };
+enum client_part { CLIENT_TRANSACTION, CLIENT_SUBSCRIPTIONS, CLIENT_UPSTREAM, CLIENT_ERRAND, CLIENT_N_PARTS };
 struct client_state {
     void *state;                                         /* NULL: none */
     void (*release)(struct client *client, void *state); /* when the client ends, or with RESET */
@@ -36,6 +36,8 @@ struct client {
     struct server *server;
     uint64_t id;
     int proto;               /* 2 or 3 */
+    bool is_unix;            /* it came over the unix socket */
+    bool is_owner;           /* the tool of who owns the store: all rights, by no login */
     const struct user *user; /* NULL: not authenticated */
     char name[CLIENT_NAME_MAX], lib_name[CLIENT_NAME_MAX], lib_version[CLIENT_NAME_MAX];
     char address[112];               /* of the peer: "127.0.0.1:50412", or the path of the unix socket with ":0" */

@@ -8,6 +8,7 @@
 #include "server.h"
 #include "settings.h"
 #include "space.h"
+#include "errand.h"
 #include "upstream.h"
 
 #include <errno.h>
@@ -43,6 +44,7 @@ struct daemon {
     struct server server;
     struct monitor *monitor;
     struct space *space;
+    struct errands errands;
     uv_loop_t loop;
     uv_signal_t terminate, interrupt, hang_up;
     uv_timer_t watchdog, second;
@@ -312,6 +314,8 @@ static int serve(struct daemon *d)
 {
     d->server.ended = on_ended;
     d->server.space = d->space;
+    d->errands = (struct errands){.dir = directory(d, d->settings), .options = &d->store_options};
+    d->server.errands = &d->errands;
     watch(d);
     if (plug_in(d) != 0 ||
         monitor_start(&d->server, d->settings, &d->store_options, directory(d, d->settings), &d->monitor) != 0 ||

@@ -370,7 +370,7 @@ void server_reconfigure(struct server *server, const struct settings *settings)
         next = client->next;
         if (!client->user)
             continue;
-        client->user = settings_successor(settings, client->user);
+        client->user = client->is_owner ? settings_owner(settings) : settings_successor(settings, client->user);
         if (!client->user)
             client_close(client);
     }

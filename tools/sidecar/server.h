@@ -64,6 +64,7 @@ struct server {
     struct upstreams *upstreams;
     struct pubsub *pubsub;
     struct metrics *metrics;
+    struct errands *errands;              /* what commands of the `holdfast` tool get */
     void (*ended)(struct server *server); /* after server_stop(): the last client has gone */
 
     /* The loop's own. */

@@ -580,6 +580,11 @@ const struct user *settings_default_user(const struct settings *settings)
     return settings->n_users == 1 && !settings->users[0].has_password ? &settings->users[0] : NULL;
 }
 
+const struct user *settings_owner(const struct settings *settings)
+{
+    return &settings->users[0]; /* it may do everything; a password is for others */
+}
+
 const struct user *settings_successor(const struct settings *settings, const struct user *user)
 {
     const struct user *successor = user_named(settings, hf__slice_str(user->name));

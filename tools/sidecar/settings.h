@@ -64,6 +64,8 @@ const struct user *settings_successor(const struct settings *settings, const str
 
 /* The user of this name whose password this is; NULL: there is none. Takes as long for a name that does not exist. */
 const struct user *settings_login(const struct settings *settings, struct hf_slice name, struct hf_slice password);
+/* Who owns the store, and needs no password for it. */
+const struct user *settings_owner(const struct settings *settings);
 /* Who needs no password; NULL: nobody. */
 const struct user *settings_default_user(const struct settings *settings);
 bool user_may_touch(const struct user *user, struct hf_slice key);
