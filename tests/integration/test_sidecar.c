@@ -404,24 +404,6 @@ static void test_sidecar__a_client_too_many_is_told_so(void **state)
     wire_close(&wires[1]);
 }
 
-static long resident_kib(pid_t pid)
-{
-    char path[64], line[128];
-    long kib = -1;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    file = fopen(path, "re");
-    assert_non_null(file);
-    while (kib < 0 && fgets(line, sizeof(line), file)) {
-        if (sscanf(line, "VmRSS: %ld kB", &kib) != 1)
-            kib = -1;
-    }
-    fclose(file);
-    assert_true(kib > 0);
-    return kib;
-}
-
 /* Send pings and read nothing, until no more are taken for a while; returns how many bytes went. */
 static size_t flood(struct fixture *f, struct wire *wire, const char *line)
 {
@@ -591,41 +573,13 @@ static void test_sidecar__a_user_touches_its_prefixes_only(void **state)
 
 /* ---- the program ---- */
 
-/* Run `holdfastd` with these arguments until it ends; what it says comes into `said`. Returns its status. */
-static int run_daemon(const char *arguments, char *said, size_t size)
-{
-    char command[1024];
-    size_t len;
-    FILE *pipe;
-    int status;
-
-    snprintf(command, sizeof(command), "timeout 20 \"$HOLDFASTD_BIN\" %s 2>&1", arguments);
-    pipe = popen(command, "re");
-    assert_non_null(pipe);
-    len = fread(said, 1, size - 1, pipe);
-    said[len] = '\0';
-    status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-static void assert_says(const char *arguments, int status, const char *part)
-{
-    char said[2048];
-    int got = run_daemon(arguments, said, sizeof(said));
-
-    if (got != status || !strstr(said, part))
-        fail_msg("holdfastd %s ended with %d and said\n  %s\nexpected %d and\n  %s", arguments, got, said, status,
-                 part);
-}
-
 static void test_sidecar__mistakes_of_the_configuration_are_named(void **state)
 {
     static const struct {
         const char *sidecar, *part;
     } cases[] = {
         {"[]", "sidecar: found an array, expected an object"},
-        {"{\"prot\": 1}", "sidecar.prot: found an unknown key, expected one of: bind, port, unixsocket"},
+        {"{\"prot\": 1}", "sidecar.prot: found an unknown key, expected one of: bind, port, tls, unixsocket"},
         {"{\"port\": 65536}", "sidecar.port: found 65536, expected a whole number from 0 to 65535"},
         {"{\"port\": 1, \"port\": 2}", "sidecar.port: found the key twice, expected it once"},
         {"{\"port\": \"1\"}", "sidecar.port: found \"1\", expected a whole number from 0 to 65535"},

@@ -22,6 +22,12 @@ void sidecar_restart(struct sidecar_process *sidecar);
 /* SIGTERM; fails the test when it does not end with status 0. Accepts one that does not run. */
 void sidecar_stop(struct sidecar_process *sidecar);
 
+/* Memory that a process holds. */
+long resident_kib(pid_t pid);
+
+/* holdfastd with these arguments, in the words of a shell, must end with this status, and its output hold `part`. */
+void assert_says(const char *arguments, int status, const char *part);
+
 /* ---- a connection ---- */
 
 struct talk {

@@ -27,8 +27,8 @@ struct post {
     void (*run)(struct post *post); /* may free it */
 };
 
-#define SERVER_REDIS_VERSION "7.0.15" /* what clients decide by what they may use */
-#define SERVER_LISTENERS_MAX 16
+#define SERVER_REDIS_VERSION "7.0.15"  /* what clients decide by what they may use */
+#define SERVER_LISTENERS_MAX 17        /* each address plain and with TLS, and the unix socket */
 #define SERVER_READ_BYTES (64u * 1024) /* what is read at once; the buffer is shared by all clients */
 
 struct listener {
@@ -39,7 +39,7 @@ struct listener {
         uv_pipe_t pipe;
     } as;
     struct server *server;
-    bool is_unix;
+    bool is_unix, is_tls;
 };
 
 struct server_counts {
@@ -79,6 +79,7 @@ struct server {
     uint64_t asked_lsn; /* the newest one that the store was asked to tell of */
     struct listener listeners[SERVER_LISTENERS_MAX];
     size_t n_listeners;
+    bool is_reachable;   /* one of them from beyond this machine */
     char unix_path[108]; /* "": none */
     bool deaf;           /* under the lock: the loop is told of posts no more */
     bool stopping;       /* takes no more clients and reads no more commands */
@@ -89,6 +90,7 @@ struct server {
     pthread_mutex_t lock;
     struct post *posts, **posts_end; /* under the lock */
     char *read_buffer;
+    char *plain_buffer; /* for a record of TLS that was opened; shared, too */
 };
 
 /* Prepare a server on `loop`, which is the caller's. 0, or an error of the library. */

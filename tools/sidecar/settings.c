@@ -402,6 +402,36 @@ static int read_http(struct reader *r, const cJSON *value, const struct field *f
     return read_members(r, value, fields, target);
 }
 
+static int read_tls_files(const struct reader *r, struct settings *settings)
+{
+    char place[sizeof(r->file) + sizeof(r->path) + 16];
+
+    snprintf(place, sizeof(place), "configuration %s: %s", r->file, r->path);
+    return tls_files_load(place, &settings->tls_files, &settings->tls);
+}
+
+static int read_tls(struct reader *r, const cJSON *value, const struct field *field, void *target)
+{
+    static const struct field fields[] = {
+        {.name = "port", .read = read_port, .offset = SETTING(tls_port), .min = 1, .max = 65535},
+        {.name = "cert_file", .read = read_text, .offset = SETTING(tls_files.certificate), .min = 1},
+        {.name = "key_file", .read = read_text, .offset = SETTING(tls_files.key), .min = 1},
+        {.name = "client_ca_file", .read = read_text, .offset = SETTING(tls_files.client_ca), .min = 1},
+        {0},
+    };
+    struct settings *settings = target;
+    int rc = read_members(r, value, fields, target);
+
+    (void)field;
+    if (rc != 0)
+        return rc;
+    if (settings->tls_port == 0)
+        return bad(r, "no port", "one");
+    if (!settings->tls_files.certificate || !settings->tls_files.key)
+        return bad(r, "no certificate or no key", "cert_file and key_file");
+    return read_tls_files(r, settings);
+}
+
 static int read_log(struct reader *r, const cJSON *value, const struct field *field, void *target)
 {
     const char *text = cJSON_IsString(value) ? value->valuestring : "";
@@ -428,6 +458,7 @@ static int read_sidecar(struct reader *r, const cJSON *value)
     static const struct field fields[] = {
         {.name = "bind", .read = read_binds},
         {.name = "port", .read = read_port, .offset = SETTING(port), .max = 65535},
+        {.name = "tls", .read = read_tls},
         {.name = "unixsocket", .read = read_text, .offset = SETTING(unixsocket)},
         {.name = "password_file", .read = read_default_file},
         {.name = "password_env", .read = read_default_env},
@@ -531,16 +562,21 @@ void settings_free(struct settings *settings)
         return;
     cJSON_Delete(settings->json);
     hf_config_free(settings->config);
+    SSL_CTX_free(settings->tls);
     OPENSSL_cleanse(settings->users, sizeof(settings->users));
     free(settings);
 }
 
-void settings_keep_store(struct settings *settings, struct settings *old)
+void settings_keep(struct settings *settings, struct settings *old)
 {
     struct hf_config *config = settings->config;
 
     settings->config = old->config;
     old->config = config;
+    if (settings->tls)
+        return;
+    settings->tls = old->tls;
+    old->tls = NULL;
 }
 
 uint64_t settings_value_max(const struct settings *settings)
@@ -552,17 +588,21 @@ uint64_t settings_value_max(const struct settings *settings)
 
 /* ---- protected mode ---- */
 
-static bool is_loopback(const char *address)
+bool settings_is_loopback(const char *address)
 {
     return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
 int settings_check(const struct settings *settings)
 {
+    if (settings->tls_port > 0 && settings->tls_port == settings->port)
+        return hf__fail(HF_ECONFIG,
+                        "sidecar.tls.port: found %d, which is the port without TLS, expected another one",
+                        settings->port);
     if (settings->users[0].has_password || settings->n_users > 1)
         return 0;
-    for (size_t i = 0; settings->port > 0 && i < settings->n_binds; i++) {
-        if (!is_loopback(settings->binds[i]))
+    for (size_t i = 0; (settings->port > 0 || settings->tls_port > 0) && i < settings->n_binds; i++) {
+        if (!settings_is_loopback(settings->binds[i]))
             return hf__fail(
                 HF_ECONFIG,
                 "sidecar.bind: found %s, which others can reach, and no password; expected a loopback address, "
