@@ -791,6 +791,55 @@ static void test_sidecar__sighup_reads_the_users_again_and_ends_who_is_gone(void
     wire_ask(&f->wire, "PING\r\n", "+PONG\r\n");
 }
 
+/* Keys of the prefix "app:", and as many of another one. */
+static void set_keys(struct fixture *f, int n)
+{
+    struct hf_bytes request = {0};
+    char line[64];
+
+    for (int i = 0; i < n; i++) {
+        snprintf(line, sizeof(line), "MSET app:%d v other:%d v\r\n", i, i);
+        assert_int_equal(hf__bytes_append(&request, line, strlen(line)), 0);
+    }
+    wire_send(&f->wire, request.bytes, request.len);
+    for (int i = 0; i < n; i++)
+        wire_hear(&f->wire, "+OK\r\n");
+    hf__bytes_release(&request);
+}
+
+/* Read so many bulk strings. */
+static void hear_keys(struct wire *wire, int n)
+{
+    char line[64];
+
+    for (int i = 0; i < 2 * n; i++)
+        wire_line(wire, line, sizeof(line));
+}
+
+static void test_sidecar__who_walks_keeps_its_rights_when_the_configuration_is_read_again(void **state)
+{
+    struct fixture *f = *state;
+    struct wire app;
+    char line[64], expected[64];
+    const int n = 5000;
+
+    start_with_users(f);
+    wire_ask(&f->wire, "AUTH \"correct horse\"\r\n", "+OK\r\n");
+    set_keys(f, n);
+    snprintf(expected, sizeof(expected), "*%d\r\n", n);
+    wire_open(&app, f->sidecar.socket);
+    wire_ask(&app, "AUTH app \"battery staple\"\r\n", "+OK\r\n");
+    for (int i = 0; i < 20; i++) {
+        wire_say(&app, "KEYS *\r\n");
+        wire_ask(&f->wire, "PING\r\n", "+PONG\r\n"); /* a worker has begun */
+        assert_int_equal(kill(f->sidecar.pid, SIGHUP), 0);
+        wire_line(&app, line, sizeof(line));
+        assert_string_equal(line, expected);
+        hear_keys(&app, n);
+    }
+    wire_close(&app);
+}
+
 static void test_sidecar__the_service_manager_is_told_when_it_is_ready(void **state)
 {
     struct fixture *f = *state;
@@ -847,6 +896,7 @@ int main(void)
         TEST(its_socket_is_its_owner_s_and_replaces_only_a_socket),
         TEST(what_was_sent_before_sigterm_is_done),
         TEST(sighup_reads_the_users_again_and_ends_who_is_gone),
+        TEST(who_walks_keeps_its_rights_when_the_configuration_is_read_again),
         TEST(the_service_manager_is_told_when_it_is_ready),
     };
 

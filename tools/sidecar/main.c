@@ -170,7 +170,7 @@ static int load_settings(struct daemon *d, struct settings **ret_settings)
     apply_options(d, settings);
     rc = settings_check(settings);
     if (rc != 0) {
-        settings_free(settings);
+        settings_release_ref(settings);
         return rc;
     }
     *ret_settings = settings;
@@ -237,7 +237,7 @@ static int load_again(struct daemon *d, struct settings **ret_settings)
         return rc;
     rc = check_again(d, fresh);
     if (rc != 0) {
-        settings_free(fresh);
+        settings_release_ref(fresh);
         return rc;
     }
     *ret_settings = fresh;
@@ -261,7 +261,7 @@ static void on_hang_up(uv_signal_t *handle, int number)
     server_reconfigure(&d->server, fresh);
     if (d->monitor)
         monitor_reconfigure(d->monitor, fresh);
-    settings_free(old);
+    settings_release_ref(old);
     log_as_json(fresh->log_json);
     log_line(LOG_LEVEL_INFO, "config", "the configuration was read again");
 }
@@ -429,6 +429,6 @@ int main(int argc, char **argv)
     (void)prctl(PR_SET_DUMPABLE, 0); /* passwords and values are in this memory */
     setenv("UV_THREADPOOL_SIZE", WORKERS, 1);
     status = run(&d);
-    settings_free(d.settings);
+    settings_release_ref(d.settings);
     return status;
 }

@@ -362,7 +362,7 @@ static int start_handles(struct server *server)
     return 0;
 }
 
-int server_init(struct server *server, uv_loop_t *loop, struct hf *store, const struct settings *settings)
+int server_init(struct server *server, uv_loop_t *loop, struct hf *store, struct settings *settings)
 {
     *server = (struct server){.loop = loop, .store = store, .settings = settings, .started_ms = wall_ms()};
     server->posts_end = &server->posts;
@@ -376,7 +376,7 @@ int server_init(struct server *server, uv_loop_t *loop, struct hf *store, const 
     return start_handles(server);
 }
 
-void server_reconfigure(struct server *server, const struct settings *settings)
+void server_reconfigure(struct server *server, struct settings *settings)
 {
     struct client *next;
 

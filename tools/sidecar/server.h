@@ -49,7 +49,7 @@ struct server_counts {
 struct server {
     uv_loop_t *loop;
     struct hf *store;
-    const struct settings *settings;
+    struct settings *settings;
     char run_id[41];    /* random, new with every start */
     int64_t started_ms; /* wall clock */
     uint64_t value_max; /* of the store */
@@ -94,7 +94,7 @@ struct server {
 };
 
 /* Prepare a server on `loop`, which is the caller's. 0, or an error of the library. */
-int server_init(struct server *server, uv_loop_t *loop, struct hf *store, const struct settings *settings);
+int server_init(struct server *server, uv_loop_t *loop, struct hf *store, struct settings *settings);
 /* Listen as the settings say, and serve from the loop's next turn on. */
 int server_start(struct server *server);
 /* Close the listeners, read no more commands, and close each client when its replies are out. The loop then runs until
@@ -102,7 +102,7 @@ int server_start(struct server *server);
 void server_stop(struct server *server, uint64_t grace_ms);
 /* Go on with other settings, which replace the old ones for good: users, and limits of clients. A client stays logged in as the
  * user of the same name; one whose user is gone is closed. */
-void server_reconfigure(struct server *server, const struct settings *settings);
+void server_reconfigure(struct server *server, struct settings *settings);
 /* After the loop has ended. */
 void server_release(struct server *server);
 

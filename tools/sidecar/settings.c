@@ -523,6 +523,7 @@ static struct settings *defaults(void)
 
     if (!settings)
         return NULL;
+    settings->refs = 1;
     settings->binds[0] = "127.0.0.1";
     settings->n_binds = 1;
     settings->port = SETTINGS_PORT_DEFAULT;
@@ -549,16 +550,22 @@ int settings_load(const char *path, struct settings **ret_settings)
     if (rc == 0 && path)
         rc = load_sidecar(settings, path);
     if (rc != 0) {
-        settings_free(settings);
+        settings_release_ref(settings);
         return rc;
     }
     *ret_settings = settings;
     return 0;
 }
 
-void settings_free(struct settings *settings)
+struct settings *settings_retain(struct settings *settings)
 {
-    if (!settings)
+    settings->refs++;
+    return settings;
+}
+
+void settings_release_ref(struct settings *settings)
+{
+    if (!settings || --settings->refs > 0)
         return;
     cJSON_Delete(settings->json);
     hf_config_free(settings->config);

@@ -47,12 +47,15 @@ struct settings {
 
     struct hf_config *config; /* the rest of the file; NULL: no file */
     void *json;               /* the document that the strings point into */
+    unsigned refs;
 };
 
 /* The defaults, and what the file at `path` says (NULL: no file). HF_ECONFIG with the key's path, what was found and what was
  * expected; HF_EIO, HF_ENOMEM. */
 int settings_load(const char *path, struct settings **ret_settings);
-void settings_free(struct settings *settings); /* accepts NULL */
+/* Counted by the loop thread alone: the loader has the first reference, and a worker's call has one while it runs. */
+struct settings *settings_retain(struct settings *settings);
+void settings_release_ref(struct settings *settings); /* accepts NULL */
 
 /* The store was opened with what `old` says of it, and who comes to the TLS port needs a certificate, whether `settings` name one or
  * not: these stay, and `settings` take them over. */
