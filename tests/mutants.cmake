@@ -243,6 +243,8 @@ hf_mutant(no_wait_nobody_is_asked_what_was_said integration/test_hear.c *was_rep
           "    (void)timeout_ms;\n    return 0;")
 hf_mutant(no_wait_nobody_syncs unit/test_no_wait.c *brings_the_sync_about* core/durable.c
           "    hf__journal_push(store->journal);" "")
+hf_mutant(no_wait_the_disk_waits_for_redis unit/test_no_wait.c *does_not_wait_for_redis core/done.c
+          "submission->only_durable ? &q->for_disk : &q->submissions" "&q->submissions")
 hf_mutant(no_wait_all_is_called_durable unit/test_no_wait.c *shown_before_its_sync* core/read.c
           "    r->result.durable = hf__is_durable(store, r->result.lsn);" "    r->result.durable = true;")
 hf_mutant(no_wait_a_failed_sync_is_an_unknown_outcome unit/test_no_wait.c *a_failed_sync_is_told* core/done.c
