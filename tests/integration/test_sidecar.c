@@ -447,6 +447,31 @@ static void test_sidecar__who_does_not_read_is_not_read_from_and_loses_nothing(v
     wire_close(&slow);
 }
 
+/* Arguments in quotes are copied, and a command of many arguments has a list of them. */
+static void test_sidecar__an_idle_client_keeps_nothing_of_its_last_command(void **state)
+{
+    static char line[60000 + 1];
+    struct fixture *f = *state;
+    struct wire wires[100];
+    long before;
+
+    start(f, NULL);
+    memset(line, 'x', sizeof(line) - 1);
+    memcpy(line, "EXISTS ", 7);
+    for (size_t i = 7; i < sizeof(line) - 3; i += 6)
+        line[i] = ' ';
+    memcpy(line + sizeof(line) - 3, "\r\n", 3);
+    before = resident_kib(f->sidecar.pid);
+    for (size_t i = 0; i < 100; i++) {
+        wire_open(&wires[i], f->sidecar.socket);
+        wire_ask(&wires[i], line, ":0\r\n");
+    }
+    print_message("%ld KiB for 100 clients\n", resident_kib(f->sidecar.pid) - before);
+    assert_in_range(resident_kib(f->sidecar.pid) - before, 0, 10 * 1024);
+    for (size_t i = 0; i < 100; i++)
+        wire_close(&wires[i]);
+}
+
 static void test_sidecar__ten_thousand_idle_clients_are_held(void **state)
 {
     struct fixture *f = *state;
@@ -885,6 +910,7 @@ int main(void)
         TEST(what_redis_decides_keeps_its_place),
         TEST(a_client_too_many_is_told_so),
         TEST(who_does_not_read_is_not_read_from_and_loses_nothing),
+        TEST(an_idle_client_keeps_nothing_of_its_last_command),
         TEST(ten_thousand_idle_clients_are_held),
         TEST(nothing_is_done_before_the_password),
         TEST(who_has_no_password_cannot_make_it_allocate),

@@ -230,6 +230,7 @@ static size_t run_commands(struct client *client, const char *bytes, size_t len)
         used += (size_t)n;
         look_at_unread(client);
     }
+    resp_rest(&client->reader);
     return used;
 }
 
