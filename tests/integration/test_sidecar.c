@@ -612,11 +612,12 @@ static void test_sidecar__mistakes_of_the_configuration_are_named(void **state)
         {"{\"bind\": [1]}", "sidecar.bind[0]: found 1, expected a string that is not empty"},
         {"{\"max_clients\": 0}", "sidecar.max_clients: found 0, expected a whole number from 1 to 1000000"},
         {"{\"output_limit\": \"1KiB\"}",
-         "sidecar.output_limit: found \"1KiB\", expected a size of at least 64 KiB"},
-        {"{\"drain\": \"1y\"}", "sidecar.drain: found \"1y\", expected a duration up to 24 days"},
+         "sidecar.output_limit: found \"1KiB\", expected a size from 65536 to 9223372036854775807 bytes"},
+        {"{\"drain\": \"1y\"}", "sidecar.drain: found \"1y\", expected a duration from 0 to 2147483647 ms"},
         {"{\"log\": \"xml\"}", "sidecar.log: found \"xml\", expected \"text\" or \"json\""},
-        {"{\"password_file\": \"/nowhere\"}", "cannot read the file that sidecar.password_file names"},
-        {"{\"password_file\": \"/dev/zero\"}", "sidecar.password_file: found the name of something else"},
+        {"{\"password_file\": \"/nowhere\"}", "the file that sidecar.password_file names: No such file"},
+        {"{\"password_file\": \"/dev/zero\"}",
+         "the file that sidecar.password_file names: found a device, expected a regular file"},
         {"{\"password_env\": \"TEST_NOT_SET\"}",
          "sidecar.password_env: found no variable of this name that is set"},
         {"{\"users\": [{}]}", "sidecar.users[0]: found no name, expected one"},
@@ -657,7 +658,8 @@ static void test_sidecar__a_password_file_that_others_read_is_refused(void **sta
     snprintf(text, sizeof(text), "{\"sidecar\": {\"password_file\": \"%s\", \"bind\": [\"0.0.0.0\"]}}", path);
     write_file(config, text, 0600);
     write_file(path, "secret\n", 0644);
-    assert_says(arguments, 4, "sidecar.password_file: found a file that others may use");
+    assert_says(arguments, 4,
+                "the file that sidecar.password_file names: found permissions 0644, expected none for others");
     write_file(path, "two\nlines\n", 0600);
     assert_says(arguments, 4, "expected a file with the password as its one line");
     write_file(path, "secret\r\n", 0600);
