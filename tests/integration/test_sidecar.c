@@ -467,7 +467,8 @@ static void test_sidecar__an_idle_client_keeps_nothing_of_its_last_command(void 
         wire_ask(&wires[i], line, ":0\r\n");
     }
     print_message("%ld KiB for 100 clients\n", resident_kib(f->sidecar.pid) - before);
-    assert_in_range(resident_kib(f->sidecar.pid) - before, 0, 10 * 1024);
+    if (MEASURES_MEMORY)
+        assert_in_range(resident_kib(f->sidecar.pid) - before, 0, 10 * 1024);
     for (size_t i = 0; i < 100; i++)
         wire_close(&wires[i]);
 }

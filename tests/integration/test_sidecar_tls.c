@@ -20,12 +20,6 @@
 #define IDLE 500
 #define LARGE (5u << 20)
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MEASURES_MEMORY false /* a sanitizer keeps what was freed */
-#else
-#define MEASURES_MEMORY true
-#endif
-
 struct fixture {
     struct scratch scratch;
     struct sidecar_process sidecar;
