@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <poll.h>
 #include <string.h>
@@ -14,13 +15,23 @@
 
 /* ---- the socket ---- */
 
-static int dial(int port)
+static void set_option(int fd, int level, int option, int value)
+{
+    assert_int_equal(setsockopt(fd, level, option, &value, sizeof(value)), 0);
+}
+
+static int dial(int port, int buffer_bytes)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_true(fd >= 0);
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (buffer_bytes > 0) {
+        set_option(fd, SOL_SOCKET, SO_RCVBUF, buffer_bytes);
+        set_option(fd, SOL_SOCKET, SO_SNDBUF, buffer_bytes);
+    }
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
         fail_msg("cannot connect to port %d: %s", port, strerror(errno));
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
@@ -91,7 +102,8 @@ static void set_certificate(struct tls_wire *wire, const char *name)
 
 void tls_wire_connect(struct tls_wire *wire, const struct tls_wire_setup *setup)
 {
-    *wire = (struct tls_wire){.fd = dial(setup->port), .context = SSL_CTX_new(TLS_client_method())};
+    *wire = (struct tls_wire){.fd = dial(setup->port, setup->buffer_bytes),
+                              .context = SSL_CTX_new(TLS_client_method())};
     assert_non_null(wire->context);
     assert_int_equal(SSL_CTX_load_verify_file(wire->context, setup->ca), 1);
     assert_int_equal(SSL_CTX_set_max_proto_version(wire->context, setup->version), 1);

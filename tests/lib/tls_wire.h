@@ -21,6 +21,7 @@ struct tls_wire_setup {
     const char *ca;   /* PEM file of the authority that the server's certificate must be of */
     const char *name; /* PEM files <name>.pem and <name>.key of a certificate to show; NULL: none */
     int version;      /* TLS1_2_VERSION, for no newer one; 0: any */
+    int buffer_bytes; /* of its socket, each way; 0: the system's */
 };
 
 /* A connection whose handshake has not begun. */
