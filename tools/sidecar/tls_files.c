@@ -138,6 +138,7 @@ int tls_files_load(const char *place, const struct tls_files *files, SSL_CTX **r
         rc = load_key(context, place, files->key);
     if (rc == 0 && files->client_ca)
         rc = load_client_ca(context, place, files->client_ca);
+    ERR_clear_error(); /* of what was told */
     if (rc != 0) {
         SSL_CTX_free(context);
         return rc;

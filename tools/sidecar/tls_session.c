@@ -116,6 +116,7 @@ bool tls_session_is_open(const struct tls_session *session)
 
 /* ---- reading ---- */
 
+/* OpenSSL keeps what went wrong for the next one of this thread who asks: nothing is left for another connection. */
 static int broken(const struct tls_session *session)
 {
     long verdict = SSL_get_verify_result(session->ssl);
@@ -125,6 +126,7 @@ static int broken(const struct tls_session *session)
         (void)hf__fail(HF_EIO, "tls: its certificate is not accepted: %s", X509_verify_cert_error_string(verdict));
     else
         (void)hf__fail(HF_EIO, "tls: %s", problem ? problem : "out of memory");
+    ERR_clear_error();
     return TLS_SESSION_BROKEN;
 }
 
@@ -181,9 +183,9 @@ int tls_session_seal(struct tls_session *session, struct hf_bytes *plain)
 
 void tls_session_end(struct tls_session *session)
 {
-    ERR_clear_error();
     if (tls_session_is_open(session))
         (void)SSL_shutdown(session->ssl); /* a peer that does not hear of it finds the end of the stream */
+    ERR_clear_error();
 }
 
 struct hf_bytes *tls_session_sealed(struct tls_session *session)
