@@ -277,6 +277,8 @@ hf_mutant(no_wait_nobody_is_asked_what_was_said integration/test_hear.c *was_rep
           "    (void)timeout_ms;\n    return 0;")
 hf_mutant(no_wait_nobody_syncs unit/test_no_wait.c *brings_the_sync_about* core/durable.c
           "    hf__journal_push(store->journal);" "")
+hf_mutant(no_wait_the_disk_waits_for_redis unit/test_no_wait.c *does_not_wait_for_redis core/done.c
+          "submission->only_durable ? &q->for_disk : &q->submissions" "&q->submissions")
 hf_mutant(no_wait_all_is_called_durable unit/test_no_wait.c *shown_before_its_sync* core/read.c
           "    r->result.durable = hf__is_durable(store, r->result.lsn);" "    r->result.durable = true;")
 hf_mutant(no_wait_a_failed_sync_is_an_unknown_outcome unit/test_no_wait.c *a_failed_sync_is_told* core/done.c
@@ -376,7 +378,7 @@ hf_mutant(sidecar_scripts_for_a_user_with_prefixes integration/test_sidecar_upst
 hf_mutant(sidecar_a_user_with_prefixes_sees_every_key integration/test_sidecar_walks.c *a_user_with_prefixes_sees* tools/sidecar/listing.c
           " && user &&\n           user_may_touch(user, key)" " && user")
 hf_mutant(sidecar_open_to_others_without_a_password integration/test_sidecar.c *mistakes_of_the_configuration* tools/sidecar/settings.c
-          "        if (!is_loopback(settings->binds[i]))" "        if (!is_loopback(settings->binds[i]) && false)")
+          "        if (!settings_is_loopback(settings->binds[i]))" "        if (!settings_is_loopback(settings->binds[i]) && false)")
 hf_mutant(sidecar_nothing_is_shared_before_what_is_passed_on integration/test_sidecar_upstream.c *a_script_waits_for_megabytes* tools/sidecar/upstream.c
           "return rc == 0 ? hf_wait_shared(store, UINT64_MAX, timeout_ms) : rc;" "return rc;")
 hf_mutant(sidecar_an_answer_leaves_before_the_link_has_heard integration/test_sidecar_upstream.c *a_read_here_sees* tools/sidecar/upstream.c

@@ -497,8 +497,8 @@ HF_API int hf_try_write(struct hf *store, const struct hf_op *op, struct hf_resu
  * load. */
 HF_API bool hf_is_durable(struct hf *store, uint64_t lsn);
 
-/* Call `done` on the completion thread when hf_is_durable(lsn), in the order of submissions: behind those that are still to be
- * completed, which in a write-through namespace is redis_timeout_ms later at the most. `result->code` is 0, or HF_ESTOPPED when
+/* Call `done` on the completion thread when hf_is_durable(lsn), in the order of these calls, and whatever submissions still wait
+ * for. `result->code` is 0, or HF_ESTOPPED when
  * the sync failed; besides it, only `lsn` and `durable` say something. Sees to it that a sync is under way. HF_EINVAL: no
  * change has that number yet. If it returns an error, `done` is never called. */
 HF_API int hf_when_durable(struct hf *store, uint64_t lsn, hf_done_fn *done, void *ctx);

@@ -13,6 +13,8 @@ from redis.retry import Retry
 WAIT_S = 30
 client = redis.Redis(
     port=int(os.environ["HOLDFASTD_PORT"]),
+    ssl="HOLDFASTD_CA" in os.environ,
+    ssl_ca_certs=os.environ.get("HOLDFASTD_CA"),
     socket_timeout=WAIT_S,
     retry=Retry(ConstantBackoff(0.05), 20),
     retry_on_error=[redis.ConnectionError],

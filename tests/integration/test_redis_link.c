@@ -4,6 +4,7 @@
  * handler and `done` leaves its mark under one lock and signals. All waits are bounded by WAIT_S. */
 #include "address.h"
 #include "bytes.h"
+#include "certificates.h"
 #include "errors.h"
 #include "fail.h"
 #include "proxy.h"
@@ -2286,44 +2287,13 @@ static void test_acl__documented_rights_are_enough(void **state)
 
 /* ---- TLS ---- */
 
-static void run_openssl(const char *dir, const char *arguments)
-{
-    char line[1024];
-
-    snprintf(line, sizeof(line), "cd %s && openssl %s 2>openssl.log", dir, arguments);
-    if (system(line) != 0)
-        fail_msg("%s", line);
-}
-
 /* A throw-away authority, and certificates for 127.0.0.1 and for another host. */
 static void make_certificates(const char *dir)
 {
-    run_openssl(dir, "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca");
-    run_openssl(dir,
-                "req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -days 2 -subj /CN=other-ca");
-    for (int i = 0; i < 2; i++) {
-        const char *name = i ? "wrong" : "good", *san = i ? "DNS:elsewhere.example" : "IP:127.0.0.1,DNS:localhost";
-        char line[512];
-
-        snprintf(line, sizeof(line), "req -newkey rsa:2048 -nodes -keyout %s.key -out %s.csr -subj /CN=redis", name,
-                 name);
-        run_openssl(dir, line);
-        snprintf(line, sizeof(line),
-                 "x509 -req -in %s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 "
-                 "-extfile %s.ext -out %s.pem",
-                 name, name, name);
-        {
-            char path[128];
-            FILE *ext;
-
-            snprintf(path, sizeof(path), "%s/%s.ext", dir, name);
-            ext = fopen(path, "w");
-            assert_non_null(ext);
-            fprintf(ext, "subjectAltName=%s\n", san);
-            fclose(ext);
-        }
-        run_openssl(dir, line);
-    }
+    certificates_authority(dir, "ca");
+    certificates_authority(dir, "other");
+    certificates_issue(dir, "ca", "good", "IP:127.0.0.1,DNS:localhost");
+    certificates_issue(dir, "ca", "wrong", "DNS:elsewhere.example");
 }
 
 struct tls {

@@ -129,6 +129,54 @@ void sidecar_restart(struct sidecar_process *sidecar)
     launch(sidecar);
 }
 
+long resident_kib(pid_t pid)
+{
+    char path[64], line[128];
+    long kib = -1;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    while (kib < 0 && fgets(line, sizeof(line), file)) {
+        if (sscanf(line, "VmRSS: %ld kB", &kib) != 1)
+            kib = -1;
+    }
+    fclose(file);
+    assert_true(kib > 0);
+    return kib;
+}
+
+/* ---- a run that ends by itself ---- */
+
+/* Run `holdfastd` with these arguments until it ends; what it says comes into `said`. Returns its status. */
+static int run_daemon(const char *arguments, char *said, size_t size)
+{
+    char command[1024];
+    size_t len;
+    FILE *pipe;
+    int status;
+
+    snprintf(command, sizeof(command), "timeout 20 \"$HOLDFASTD_BIN\" %s 2>&1", arguments);
+    pipe = popen(command, "re");
+    assert_non_null(pipe);
+    len = fread(said, 1, size - 1, pipe);
+    said[len] = '\0';
+    status = pclose(pipe);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+void assert_says(const char *arguments, int status, const char *part)
+{
+    char said[2048];
+    int got = run_daemon(arguments, said, sizeof(said));
+
+    if (got != status || !strstr(said, part))
+        fail_msg("holdfastd %s ended with %d and said\n  %s\nexpected %d and\n  %s", arguments, got, said, status,
+                 part);
+}
+
 /* ---- a connection ---- */
 
 void talk_open(struct talk *talk, const char *socket)

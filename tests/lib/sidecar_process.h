@@ -26,6 +26,17 @@ void sidecar_restart(struct sidecar_process *sidecar);
 /* SIGTERM; fails the test when it does not end with status 0. Accepts one that does not run. */
 void sidecar_stop(struct sidecar_process *sidecar);
 
+/* Memory that a process holds. What it has freed counts for less only where this is true. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MEASURES_MEMORY false /* a sanitizer keeps what was freed */
+#else
+#define MEASURES_MEMORY true
+#endif
+long resident_kib(pid_t pid);
+
+/* holdfastd with these arguments, in the words of a shell, must end with this status, and its output hold `part`. */
+void assert_says(const char *arguments, int status, const char *part);
+
 /* ---- a connection ---- */
 
 struct talk {

@@ -199,7 +199,7 @@ static int tear_down(void **state)
         if (f->wires[i].fd >= 0)
             wire_close(&f->wires[i]);
     }
-    settings_free(f->settings);
+    settings_release_ref(f->settings);
     sem_destroy(&work_may_end);
     scratch_remove(&f->scratch);
     free(f);

@@ -295,7 +295,8 @@ void call_hold(struct call *call, uint64_t lsn)
 struct work {
     uv_work_t request;
     struct call call;
-    struct client *client; /* there until the work is done, if only its memory */
+    struct client *client;     /* there until the work is done, if only its memory */
+    struct settings *settings; /* the user's, which a new configuration must not take away meanwhile */
     work_fn *work, *after;
     struct later *later;
     struct hf_slice *argv;
@@ -346,6 +347,7 @@ static void on_work_done(uv_work_t *request, int status)
         claims_drop(&w->client->server->claims, &w->client->claims);
     call_leave(&w->call);
     client_unref(w->client);
+    settings_release_ref(w->settings);
     free(w->argv);
     free(w);
 }
@@ -364,6 +366,7 @@ static struct work *new_work(struct call *call, work_fn *work, work_fn *after)
         free(w);
         return NULL;
     }
+    w->settings = settings_retain(call->server->settings);
     w->request.data = w;
     w->call.argv = w->argv;
     w->call.reply = &w->later->reply;
@@ -400,7 +403,7 @@ static bool arity_is_right(const struct command *command, size_t argc)
 
 static bool may_touch_keys(const struct call *call)
 {
-    const struct user *user = call->client->user;
+    const struct user *user = call->user;
     struct keys keys;
     bool may = true;
 
@@ -417,7 +420,7 @@ static bool may_touch_keys(const struct call *call)
 /* What is passed on can touch any key, if it does not say here where its keys are. */
 static bool may_run(const struct call *call)
 {
-    const struct user *user = call->client->user;
+    const struct user *user = call->user;
     const struct command *command = call->command;
 
     if (!command)
@@ -435,7 +438,7 @@ static bool refuse_rights(struct call *call)
 
     if (flags & COMMAND_BEFORE_AUTH)
         return false;
-    if (!call->client->user)
+    if (!call->user)
         reply_error(call->reply, "NOAUTH Authentication required.");
     else if (!may_run(call))
         reply_error(call->reply, "NOPERM this user has no permissions to run the '%.*s' command",
@@ -466,7 +469,7 @@ static bool refuse(struct call *call)
 {
     const struct command *command = call->command;
 
-    if (!command && !call->server->pass_on && call->client->user)
+    if (!command && !call->server->pass_on && call->user)
         call_unknown(call);
     else if (command && !arity_is_right(command, call->argc))
         call_wrong_arity(call);
@@ -608,6 +611,7 @@ bool call_run(struct client *client, const struct resp_command *words)
 {
     struct call call = {.server = client->server,
                         .client = client,
+                        .user = client->user,
                         .command = command_find(words->argv[0]),
                         .argc = words->argc,
                         .argv = words->argv};

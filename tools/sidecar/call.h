@@ -19,10 +19,13 @@ struct client;
 struct command;
 struct server;
 struct transaction;
+struct user;
 
 struct call {
     struct server *server;
     struct client *client;
+    const struct user
+        *user; /* who it is run for, as the command began; stays while a worker runs it. NULL: nobody yet */
     const struct command *command;
     size_t argc;
     const struct hf_slice *argv; /* borrowed until the handler returns; a worker has copies */

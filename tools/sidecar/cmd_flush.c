@@ -39,7 +39,7 @@ static int look_at(struct call *call, struct page *page, struct hf_slice key)
 {
     int rc = 0;
 
-    if (user_may_touch(call->client->user, key)) {
+    if (user_may_touch(call->user, key)) {
         rc = hf__bytes_append(&page->bytes, key.data, key.len);
         page->lens[page->n++] = key.len;
     }

@@ -156,6 +156,7 @@ static void run_one(struct call *exec, struct transaction *t, struct queued *que
 {
     struct call call = {.server = exec->server,
                         .client = exec->client,
+                        .user = exec->user,
                         .command = queued->command,
                         .argc = queued->argc,
                         .argv = queued->words,

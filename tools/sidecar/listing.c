@@ -52,7 +52,7 @@ bool listing_take_bulk(struct listing *listing, struct hf_slice *ret_bytes)
 
 bool listing_shows(const struct call *call, struct hf_slice key)
 {
-    const struct user *user = call->client->user;
+    const struct user *user = call->user;
 
     return !hf__slice_starts_with(key, hf__slice_str(UPSTREAM_OWN_PREFIX)) && !space_is_ours(call, key) && user &&
            user_may_touch(user, key);

@@ -8,7 +8,7 @@
 
 static bool matches(const struct walk *walk, struct hf_slice key)
 {
-    const struct user *user = walk->call->client->user;
+    const struct user *user = walk->call->user;
 
     if (walk->pattern.len > 0 && !glob_match(walk->pattern, key))
         return false;
