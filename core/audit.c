@@ -193,7 +193,7 @@ static int find_end(int fd, off_t size, off_t *ret_end)
 static int cut_torn_line(int fd, off_t *ret_size)
 {
     struct stat st;
-    off_t end;
+    off_t end = 0;
     int rc;
 
     if (fstat(fd, &st) != 0)
