@@ -553,7 +553,8 @@ static void test_no_wait__a_key_that_redis_decides_about_is_not_told(void **stat
 
     begin_to_decide(f, &d);
     assert_try_code(f, HF_NOT_DONE, "k");
-    assert_true(wait_until(is_shown, &(struct shows){f, "other", "v"}, SOON_MS)); /* once all that was told is fetched */
+    assert_true(
+        wait_until(is_shown, &(struct shows){f, "other", "v"}, SOON_MS)); /* once all that was told is fetched */
     end_decision(&d);
     assert_true(wait_until(is_shown, &(struct shows){f, "k", "new"}, SOON_MS));
 }
