@@ -107,17 +107,35 @@ static bool add_time(cJSON *object, int64_t now_ms)
     return cJSON_AddStringToObject(object, "time", text) && add_number(object, "time_ms", (uint64_t)now_ms);
 }
 
+/* Whom this thread acts for; a pid of 0: its process. */
+static _Thread_local struct {
+    uint32_t uid;
+    int64_t pid;
+} asker;
+
+void hf_audit_as(uint32_t uid, int64_t pid)
+{
+    asker.uid = uid;
+    asker.pid = pid;
+}
+
 /* The real user: who asked, not what the program may do. */
 static bool add_user(cJSON *object)
 {
+    uid_t uid = asker.pid != 0 ? asker.uid : getuid();
     struct passwd entry, *found = NULL;
     char text[1024];
 
-    if (!add_number(object, "uid", getuid()))
+    if (!add_number(object, "uid", uid))
         return false;
-    if (getpwuid_r(getuid(), &entry, text, sizeof(text), &found) != 0 || !found)
+    if (getpwuid_r(uid, &entry, text, sizeof(text), &found) != 0 || !found)
         return true; /* the name is not known here */
     return add_bytes(object, "user", hf__slice_str(found->pw_name));
+}
+
+static bool add_process(cJSON *object)
+{
+    return add_number(object, "pid", (uint64_t)(asker.pid != 0 ? asker.pid : getpid()));
 }
 
 static bool add_entry(cJSON *object, const struct hf_audit_entry *entry)
@@ -137,8 +155,8 @@ static int make_line(struct hf *store, const struct hf_audit_entry *entry, struc
     char *text = NULL;
     int rc = HF_ENOMEM;
 
-    if (object && add_time(object, hf__now_ms(store)) && add_user(object) &&
-        add_number(object, "pid", (uint64_t)getpid()) && add_entry(object, entry))
+    if (object && add_time(object, hf__now_ms(store)) && add_user(object) && add_process(object) &&
+        add_entry(object, entry))
         text = cJSON_PrintUnformatted(object);
     if (text)
         rc = hf__bytes_append(line, text, strlen(text));
@@ -175,7 +193,7 @@ static int find_end(int fd, off_t size, off_t *ret_end)
 static int cut_torn_line(int fd, off_t *ret_size)
 {
     struct stat st;
-    off_t end;
+    off_t end = 0;
     int rc;
 
     if (fstat(fd, &st) != 0)

@@ -15,6 +15,7 @@
 #include "link.h"
 #include "owner.h"
 #include "pending_bounds.h"
+#include "renew.h"
 #include "settle.h"
 
 #include <errno.h>
@@ -89,14 +90,14 @@ static struct hf_slice settled_key(const struct hf_settled *s)
     return hf__slice(s->key.data, s->key.len);
 }
 
-/* The row is for this LSN or an older one: nothing is owed any more. */
+/* The row is for this LSN or an older one: nothing is owed any more. A damaged one stays: it may be about a later change. */
 static int clear_row(struct run *run, const struct hf_settled *s)
 {
     int rc = run->ops->pending_remove(run->txn, settled_key(s), s->lsn);
 
     if (rc == 0)
         rc = hf__record_mark(run->ops, run->txn, settled_key(s), s->lsn, s->what & HF_LEFT_PARKED);
-    return rc == HF_NOT_FOUND ? 0 : rc;
+    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
 }
 
 /* The copy becomes what Redis holds. Where that was in the generation that is drained, it was stored with it, or what has
@@ -125,7 +126,7 @@ static int note_foreign(struct run *run, const struct hf_settled *s)
     int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
 
     if (rc != 0 || !hf__foreign_replaces(&s->more->foreign, &row.foreign))
-        return rc == HF_NOT_FOUND ? 0 : rc;
+        return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc; /* a damaged row takes no note */
     row.foreign = s->more->foreign;
     row.key = settled_key(s); /* what the transaction lends ends with the next write to it */
     rc = hf__bytes_append(&base_value, row.base_value.data, row.base_value.len);
@@ -376,6 +377,8 @@ static int write_meta(struct run *run)
         rc = hf__owner_store(store, run->txn);
     if (rc == 0)
         rc = hf__intents_store(store, run->txn);
+    if (rc == 0)
+        rc = hf__renew_store(store, run->txn);
     return rc;
 }
 

@@ -44,9 +44,11 @@ int hf__checkpoint_run(struct hf *store);
 #define HF_META_RETAINED_FLOOR                                                                                     \
     "retained_floor:" /* and the prefix: the last lane entry that is no longer retained; u64 LSN, key */
 #define HF_META_OPENINGS "openings" /* ids of openings with a shared tier, 16 digits each: owner.c */
-#define HF_META_SERVER "server"     /* the run id of the server that the cursors speak of */
-#define HF_META_INTENTS "intents"   /* each: u64 LSN, u16 length, key */
-#define HF_META_CURSOR "cursor:"    /* and the prefix: epoch, log id, mark */
+#define HF_META_INHERITED                                                                                          \
+    "inherited_lsn"               /* what was written up to here was written under another node's id: renew.c */
+#define HF_META_SERVER "server"   /* the run id of the server that the cursors speak of */
+#define HF_META_INTENTS "intents" /* each: u64 LSN, u16 length, key */
+#define HF_META_CURSOR "cursor:"  /* and the prefix: epoch, log id, mark */
 
 /* Such a name of a namespace's own, in `bytes`. */
 #define HF_META_NAME_MAX 512

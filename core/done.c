@@ -13,13 +13,18 @@ struct told {
     char bytes[];
 };
 
+struct line {
+    struct hf_submission *first, *last;
+};
+
+/* Who waits for the disk alone has a line of its own: a submission may wait for Redis. */
 struct hf_done_queue {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     bool closing, poked;
-    _Atomic bool waiting; /* there are submissions: pokes matter */
-    struct hf_submission *first, *last;
+    _Atomic bool waiting; /* there are some in a line: pokes matter */
+    struct line submissions, for_disk;
     struct told *told_first, *told_last;
 };
 
@@ -68,42 +73,65 @@ static void finish(struct hf *store, struct hf_submission *s)
     free(s);
 }
 
-/* Take the first submission off the queue. */
-static void pop(struct hf_done_queue *q)
+static bool is_anyone_waiting(const struct hf_done_queue *q)
+{
+    return q->submissions.first || q->for_disk.first;
+}
+
+static struct hf_submission *first_of(struct hf_done_queue *q, const struct line *line)
+{
+    struct hf_submission *first;
+
+    pthread_mutex_lock(&q->mutex);
+    first = line->first;
+    pthread_mutex_unlock(&q->mutex);
+    return first;
+}
+
+/* Take the first one off its line. */
+static void pop(struct hf_done_queue *q, struct line *line)
 {
     pthread_mutex_lock(&q->mutex);
-    q->first = q->first->next;
-    if (!q->first)
-        q->last = NULL;
-    atomic_store(&q->waiting, q->first != NULL);
+    line->first = line->first->next;
+    if (!line->first)
+        line->last = NULL;
+    atomic_store(&q->waiting, is_anyone_waiting(q));
     pthread_mutex_unlock(&q->mutex);
 }
 
 /* Sleep until there is a submission or a poke, or the first submission has waited long enough. With the lock. */
 static void sleep_until_poked(struct hf_done_queue *q)
 {
-    if (q->first && q->first->ticket)
-        (void)pthread_cond_timedwait(&q->wake, &q->mutex, &q->first->deadline); /* the caller looks in any case */
+    const struct hf_submission *first = q->submissions.first;
+
+    if (first && first->ticket)
+        (void)pthread_cond_timedwait(&q->wake, &q->mutex, &first->deadline); /* the caller looks in any case */
     else
         pthread_cond_wait(&q->wake, &q->mutex);
 }
 
-/* Wait for something to do. The first submission, or NULL; `stuck`: it could not be completed a moment ago.
- * `*ret_closing`: there is none, and none will come. */
-static struct hf_submission *wait_for_first(struct hf_done_queue *q, bool stuck, bool *ret_closing)
+static bool first_has_waited(const struct hf_done_queue *q)
 {
-    struct hf_submission *first;
+    const struct hf_submission *first = q->submissions.first;
+
+    return first && first->ticket && hf__deadline_passed(&first->deadline);
+}
+
+/* Wait for something to do; `stuck`: none of the first could be completed a moment ago. False: there is nothing, and nothing will
+ * come. */
+static bool wait_for_something(struct hf_done_queue *q, bool stuck)
+{
+    bool there_is;
 
     pthread_mutex_lock(&q->mutex);
-    while (!q->poked && (q->first ? stuck : !q->closing)) {
+    while (!q->poked && (is_anyone_waiting(q) ? stuck : !q->closing)) {
         sleep_until_poked(q);
-        stuck = stuck && !(q->first && q->first->ticket && hf__deadline_passed(&q->first->deadline));
+        stuck = stuck && !first_has_waited(q);
     }
     q->poked = false;
-    first = q->first;
-    *ret_closing = !first && q->closing;
+    there_is = is_anyone_waiting(q) || !q->closing;
     pthread_mutex_unlock(&q->mutex);
-    return first;
+    return there_is;
 }
 
 /* ---- settlements ---- */
@@ -161,25 +189,31 @@ static void tell_all(struct hf *store)
     }
 }
 
+/* False: there is none in this line, or the first one cannot be completed yet. */
+static bool complete_first(struct hf *store, struct line *line)
+{
+    struct hf_submission *s = first_of(store->done, line);
+
+    if (!s || !complete(store, s))
+        return false;
+    pop(store->done, line);
+    finish(store, s);
+    return true;
+}
+
 static void *done_main(void *arg)
 {
     struct hf *store = arg;
     struct hf_done_queue *q = store->done;
-    struct hf_submission *s;
-    bool stuck = false, closing = false;
+    bool stuck = false;
 
     pthread_setname_np(pthread_self(), "hf-done");
-    while (!closing) {
-        s = wait_for_first(q, stuck, &closing);
+    while (wait_for_something(q, stuck)) {
         tell_all(store);
-        stuck = s && !complete(store, s);
-        if (!s)
-            continue;
-        if (!stuck) {
-            pop(q);
-            finish(store, s);
-        }
+        stuck = !complete_first(store, &q->submissions);
+        stuck = !complete_first(store, &q->for_disk) && stuck;
     }
+    tell_all(store);
     return NULL;
 }
 
@@ -232,18 +266,19 @@ void hf__done_free(struct hf *store)
 void hf__done_submit(struct hf *store, struct hf_submission *submission)
 {
     struct hf_done_queue *q = store->done;
+    struct line *line = submission->only_durable ? &q->for_disk : &q->submissions;
 
     submission->next = NULL;
     pthread_mutex_lock(&q->mutex);
-    if (q->last)
-        q->last->next = submission;
+    if (line->last)
+        line->last->next = submission;
     else
-        q->first = submission;
-    if (q->first == submission) { /* behind another one, that one's end leads here */
+        line->first = submission;
+    if (line->first == submission) { /* behind another one, that one's end leads here */
         q->poked = true;
         pthread_cond_signal(&q->wake);
     }
-    q->last = submission;
+    line->last = submission;
     atomic_store(&q->waiting, true);
     pthread_mutex_unlock(&q->mutex);
 }

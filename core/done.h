@@ -1,4 +1,5 @@
-/* Completions of asynchronous submissions: one thread, in order of LSN, with no lock held. */
+/* Completions of asynchronous submissions: one thread, in order of LSN, with no lock held. Who waits for the disk alone does not
+ * stand behind them. */
 #ifndef HF_DONE_H
 #define HF_DONE_H
 

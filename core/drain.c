@@ -223,6 +223,14 @@ static void fill_row(const struct hf *store, const struct drained *d, bool is_ne
     }
 }
 
+/* What the row said is not known any more, but it was older than what is written now, whose base is not known therefore. */
+static void begin_anew(struct hf_pending_row *row)
+{
+    row->base = (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
+    row->has_base_value = false;
+    row->why = row->why == HF_PENDING_TENTATIVE ? HF_PENDING_WRITE : row->why;
+}
+
 /* All that the row is about has ended: what is written now begins a row of its own, based on how that ended. */
 static bool is_void(struct hf *store, const struct drained *d, const struct hf_pending_row *row)
 {
@@ -234,8 +242,11 @@ static int write_row(struct hf *store, struct hf_local_txn *txn, const struct hf
 {
     struct hf_pending_row row;
     int rc = ops->pending_get(ops->txn_snap(txn), d->key, &row);
+    bool is_damaged = rc == HF_ECORRUPT;
 
-    if (rc == 0 && is_void(store, d, &row)) {
+    if (is_damaged && d->head->lsn == 0)
+        return 0; /* a fetched copy takes no change's place */
+    if (is_damaged || (rc == 0 && is_void(store, d, &row))) {
         rc = ops->pending_remove(txn, d->key, UINT64_MAX);
         rc = rc == 0 ? HF_NOT_FOUND : rc;
     }
@@ -243,6 +254,8 @@ static int write_row(struct hf *store, struct hf_local_txn *txn, const struct hf
         return rc;
     if (d->n_plain > 0 && !d->has_lane) {
         fill_row(store, d, rc == HF_NOT_FOUND, &row);
+        if (is_damaged)
+            begin_anew(&row);
         return ops->pending_put(txn, &row);
     }
     if (rc == 0 && (d->has_lane || d->head->lsn >= row.last_lsn))
@@ -304,7 +317,7 @@ static int lane_base(struct hf *store, struct hf_local_txn *txn, const struct dr
         *ret_base = d->undecided ? *ret_base : base_id(d);
     else if (rc == 0 && row.n_own == 0 && row.why == HF_PENDING_WRITE)
         *ret_base = row.base;
-    return rc == HF_NOT_FOUND ? 0 : rc;
+    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc; /* of a damaged row nothing is known */
 }
 
 /* Only what sets or deletes is compared with it. */

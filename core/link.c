@@ -14,6 +14,7 @@
 
 #define BACKOFF_FIRST_MS 20 /* a restarted Redis answers again within some tens of milliseconds */
 #define PAUSE_MS 250        /* after a refusal by the server's state */
+#define UNREADABLE_MS 1000  /* between looks at a row that is damaged */
 
 /* ---- state ---- */
 
@@ -187,12 +188,23 @@ void hf__link_begin_pass(struct hf_link *link)
     link->rows_done = false;
     link->ended_out_of_turn = false;
     link->lanes_done = false;
-    link->again = false;
+    link->again = link->unreadable = false;
     link->lane_again = false;
     link->refused = (struct hf_shared_error){0};
     link->checking = false;
     link->only_deletes = link->out_of_memory; /* they free memory; the pass after it tries everything again */
     link->out_of_memory = false;
+}
+
+/* A damaged place in their order hides no row: the pass has walked over the rows themselves. */
+static int next_row(struct hf_link *link, struct hf_local_snap *snap, struct hf_pending_row *row)
+{
+    const struct hf_local_ops *ops = link->store->local->ops;
+    int rc = ops->pending_next(snap, 0, row);
+
+    while (rc == HF_ECORRUPT && row->first_lsn < UINT64_MAX)
+        rc = ops->pending_next(snap, row->first_lsn + 1, row);
+    return rc;
 }
 
 /* Whether the local tier still has rows or lane entries from before live_from. */
@@ -202,14 +214,15 @@ static bool anything_left(struct hf_link *link)
     struct hf_local_snap *snap;
     struct hf_pending_row row;
     struct hf_lane_entry entry;
-    bool left = true; /* also when it cannot be read */
+    int row_rc, lane_rc;
 
     if (ops->snap_begin(link->store->local, &snap) != 0)
-        return true;
-    left = (ops->pending_next(snap, 0, &row) == 0 && row.first_lsn < link->live_from) ||
-           (ops->lane_next(snap, 0, &entry) == 0 && entry.lsn < link->live_from);
+        return true; /* also when it cannot be read */
+    row_rc = next_row(link, snap, &row);
+    lane_rc = ops->lane_next(snap, 0, &entry);
     ops->snap_end(snap);
-    return left;
+    return link->unreadable || (row_rc == 0 && row.first_lsn < link->live_from) ||
+           (lane_rc == 0 && entry.lsn < link->live_from);
 }
 
 /* A pass is through: have its acknowledgements stored, then look whether anything is left. */
@@ -220,7 +233,7 @@ static void end_pass(struct hf_link *link)
         link->checkpoint_ticket = hf__checkpoint_ticket(link->store);
     } else if (hf__checkpoint_ended(link->store, link->checkpoint_ticket)) {
         bool left = anything_left(link);
-        bool again = link->again || link->lane_again;
+        bool again = link->again || link->lane_again, unreadable = link->unreadable;
         struct hf_shared_error refused = link->refused;
         hf__link_begin_pass(link);
         if (left && refused.class != HF_SHARED_OK) {
@@ -239,6 +252,8 @@ static void end_pass(struct hf_link *link)
             link->paused = true;
             link->tier->ops->set_timer(link->tier, hf__link_jittered(link, PAUSE_MS));
         } else {
+            if (unreadable) /* until somebody writes the key anew: nothing else waits for that */
+                link->rows_not_before_ms = link->turn.now_ms + UNREADABLE_MS;
             hf__link_wake(link->store); /* another pass, now */
         }
     }

@@ -180,6 +180,7 @@ int hf__ask_facts(struct hf *store, struct hf_shared_facts *ret_facts)
 
     a.facts.ctx = &a.ask;
     rc = hf__link_ask(store, &a.ask);
-    *ret_facts = a.facts;
+    if (rc == 0)
+        *ret_facts = a.facts;
     return rc;
 }

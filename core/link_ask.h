@@ -47,7 +47,7 @@ struct hf_ask_examine {
 };
 int hf__ask_examine(struct hf *store, struct hf_ask_examine *ask);
 
-/* What the server says of itself. Its error says what was not answered, also when this succeeds. */
+/* What the server says of itself; what it refuses to say is left out. As hf__link_ask, and nothing is filled in then. */
 int hf__ask_facts(struct hf *store, struct hf_shared_facts *ret_facts);
 
 /* ---- the link's part ---- */

@@ -6,7 +6,7 @@
  *                  something else is there: increments that may have been sent are in doubt ◄───┘
  *
  * Redis may have applied such an increment before it lost it, and another node have read the counter meanwhile and given
- * that value back.
+ * that value back. Where Redis's view is adopted, such a counter begins with 0, by the same groups and for this reason alone.
  *
  * Nothing of it is stored. Until the namespace's cursor says that the loss is made good, it is worked out again after
  * each loss of the connection and each crash, and what is there by then stays. */
@@ -161,6 +161,8 @@ static int sum_up_stored(struct hf_link *link, struct hf_local_snap *snap)
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
+/* What is here came behind the checkpoint that was awaited, on this connection, and was not sent yet: what may have been sent
+ * is stored. */
 static int sum_up_node(struct hf_link *link, const struct hf_look *look, const struct hf_node *node,
                        uint64_t covered_lsn)
 {
@@ -196,10 +198,14 @@ static int sum_up_overlay(struct hf_link *link, const struct hf_look *look, stru
 
 /* A counter that was not there before needs nothing, because an increment begins with 0 by itself; unless it is to be seen
  * whether others have given it back. */
-static bool subtract(const struct hf_found *found, struct before *before)
+static bool subtract(const struct hf_resend *r, const struct hf_found *found, struct before *before)
 {
     int64_t now;
 
+    if (r->adopt) {
+        before->number = 0;
+        return before->sent;
+    }
     if (!before->counts)
         return true;
     return hf__parse_counter(found->value, &now) && !__builtin_sub_overflow(now, before->number, &before->number) &&
@@ -212,7 +218,7 @@ static void work_out(struct hf_link *link, struct hf_look *look, struct before *
     struct hf_found found;
 
     if (before->needless || hf__look_up(look, key_of(before), &found) != 0 || !found.live ||
-        !subtract(&found, before)) {
+        !subtract(&link->resend, &found, before)) {
         before->needless = true;
         return;
     }

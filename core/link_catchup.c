@@ -42,9 +42,10 @@ static void next_ns(struct hf_link *link)
  * the mark nor the log can be trusted to speak of our entries: nothing is sent before an operator decides. */
 static void hold_lost_history(struct hf_link *link)
 {
-    struct hf_shared_error error = {
-        .class = HF_SHARED_AUTH,
-        .reason = "Redis holds later writes of this node than this store knows: its directory is an old copy"};
+    struct hf_shared_error error = {.class = HF_SHARED_AUTH,
+                                    .reason = "Redis holds later writes of this node than this store knows: its "
+                                              "directory is an old copy; decide with "
+                                              "`holdfast reconcile --new-node`"};
 
     hf__link_fail(link, &error);
 }
@@ -148,6 +149,18 @@ static void refresh(struct hf_link *link, struct hf_slice key)
     link->refresh_failed |= hf__refresh_add(link, key, false) != 0;
 }
 
+/* The mark was set with what the log names: one that is behind it, or gone, was taken away since. With the one that we know
+ * the script refuses; without it, an increment whose answer was lost would be added once more. */
+static void know_mark(struct hf_link *link, const struct hf_shared_change *change)
+{
+    struct hf_ns *ns = hf__ns_of(&link->store->namespaces, change->key);
+
+    if (change->op != HF_SHARED_INCR || change->last_lsn <= ns->mark)
+        return;
+    ns->mark = change->last_lsn;
+    snprintf(ns->mark_id, sizeof(ns->mark_id), "%s", change->id);
+}
+
 static void own_change(struct hf_link *link, const struct hf_shared_change *change)
 {
     if (change->lsn > link->surviving_lsn)
@@ -155,6 +168,8 @@ static void own_change(struct hf_link *link, const struct hf_shared_change *chan
     if (change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn) /* sent, and lost in a crash */
         refresh(link, change->key);
     link->history_lost |= change->lsn > link->sent_lsn;
+    if (!link->history_lost)
+        know_mark(link, change);
     /* A deadline says nothing of the value before it, and is sent again without harm; lanes have their mark. */
     if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !link->history_lost &&
         hf__settle_key(link->store, change->key, change->lsn))
@@ -375,7 +390,7 @@ static void look_for_mark(struct hf_link *link)
 static void take_loss(struct hf_link *link)
 {
     struct hf_ns *ns = current_ns(link);
-    struct hf_resend reseed = {.ns = ns, .why = HF_ENTRY_RESEED};
+    struct hf_resend what = {.ns = ns, .why = HF_ENTRY_RESEED};
     enum hf_loss_policy policy = hf__evidence_policy(link->evidence, ns->on_loss);
 
     if (ns->decided != HF_LOSS_BY_EVIDENCE)
@@ -390,13 +405,10 @@ static void take_loss(struct hf_link *link)
     }
     atomic_fetch_add(&link->store->losses, 1);
     hf__link_distrust_namespace(ns);
-    atomic_store(&ns->adopt, policy == HF_LOSS_ADOPT);
-    if (policy == HF_LOSS_ADOPT) {
-        read_log(link);
-        return;
-    }
+    what.adopt = policy == HF_LOSS_ADOPT;
+    atomic_store(&ns->adopt, what.adopt);
     link->catch_up = HF_CATCH_UP_RESEND;
-    if (hf__resend_begin(link, &reseed) != 0)
+    if (hf__resend_begin(link, &what) != 0)
         no_memory(link);
 }
 
@@ -436,7 +448,7 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     } else {
         if (link->evidence == HF_EVIDENCE_LOG_LOST)
             ns->log_id[0] = '\0';
-        if (!ns->fresh && !ns->log_id[0]) /* what was trimmed since is not named */
+        if (ns->with_log && !ns->fresh && !ns->log_id[0]) /* what was trimmed since is not named */
             hf__link_distrust_namespace(ns);
         read_log(link);
     }
@@ -503,7 +515,8 @@ static void resend(struct hf_link *link)
         next_ns(link);
     else
         read_log(link);
-    ns->decided = HF_LOSS_BY_EVIDENCE;
+    if (!atomic_load(&ns->adopt)) /* the copies are still to be compared */
+        ns->decided = HF_LOSS_BY_EVIDENCE;
     hf__link_pump(link);
 }
 
@@ -602,6 +615,17 @@ int hf__link_store_cursors(struct hf *store, struct hf_local_txn *txn)
     return rc;
 }
 
+/* What an earlier node's mark covered is in the values; this one's lane begins behind it, with a mark of its own. */
+static void begin_lane_behind(struct hf_ns *ns, uint64_t inherited_lsn)
+{
+    if (ns->mark <= inherited_lsn) {
+        ns->mark = 0;
+        ns->mark_id[0] = '\0';
+    }
+    if (ns->ended_mark < inherited_lsn)
+        ns->ended_mark = inherited_lsn;
+}
+
 static int load_cursor(struct hf *store, struct hf_local_snap *snap, struct hf_ns *ns)
 {
     uint8_t name[HF_META_NAME_MAX];
@@ -623,6 +647,16 @@ static int load_cursor(struct hf *store, struct hf_local_snap *snap, struct hf_n
         memcpy(ns->mark_id, bytes + CURSOR_BYTES_WITHOUT_MARK_ID, HF_STREAM_ID_MAX);
     ns->mark_id[HF_STREAM_ID_MAX - 1] = '\0';
     return rc;
+}
+
+static int load_inherited(struct hf *store, struct hf_local_snap *snap, uint64_t *ret_lsn)
+{
+    struct hf_slice value;
+    int rc = store->local->ops->meta_get(snap, hf__slice_str(HF_META_INHERITED), &value);
+
+    if (rc == 0 && value.len == 8)
+        *ret_lsn = hf__get64(value.data);
+    return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
 static int load_server(struct hf *store, struct hf_local_snap *snap)
@@ -657,6 +691,7 @@ int hf__link_load_cursors(struct hf *store)
 {
     struct hf_link *link = store->link;
     struct hf_local_snap *snap;
+    uint64_t inherited_lsn = 0;
     int rc;
 
     link->published = calloc(store->namespaces.n, sizeof(*link->published));
@@ -667,8 +702,11 @@ int hf__link_load_cursors(struct hf *store)
     if (rc != 0)
         return rc;
     rc = load_server(store, snap);
+    if (rc == 0)
+        rc = load_inherited(store, snap, &inherited_lsn);
     for (size_t i = 0; i < store->namespaces.n && rc == 0; i++) {
         rc = load_cursor(store, snap, &store->namespaces.all[i]);
+        begin_lane_behind(&store->namespaces.all[i], inherited_lsn);
         hf__link_publish_cursor(link, &store->namespaces.all[i]);
     }
     if (rc == 0)

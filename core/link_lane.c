@@ -1,8 +1,8 @@
 /* The lanes: increments and batches in LSN order, exactly once by their mark.
  *
  * A request carries (previous, last): the LSN that the mark must hold, and the one it will hold. What Redis answers
- * tells whether this or an earlier attempt was applied, so a lost answer costs nothing. When the mark itself is gone,
- * entries that may have been sent are in doubt: parked, never guessed. */
+ * tells whether this or an earlier attempt was applied, so a lost answer costs nothing. When the mark itself is gone, the
+ * change log tells; without it, entries that may have been sent are in doubt: parked, never guessed. */
 #include "link_state.h"
 
 #include "done.h"

@@ -163,7 +163,7 @@ static int check_decision(struct hf *store, struct hf_slice prefix, enum hf_loss
 int hf_decide_loss(struct hf *store, struct hf_slice prefix, enum hf_loss_policy policy)
 {
     struct hf_audit_entry audit = {.verb = "decide-loss", .detail = policy == HF_LOSS_RESEED ? "reseed" : "adopt"};
-    struct hf_ns *ns;
+    struct hf_ns *ns = NULL;
     int rc = check_decision(store, prefix, policy, &ns);
 
     audit.ns = rc == 0 ? ns : NULL;

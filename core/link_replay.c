@@ -602,6 +602,15 @@ static void park_contended(struct hf_link *link)
     hf__send_list_clear(&link->sends);
 }
 
+static int note_unreadable(struct hf_link *link)
+{
+    link->unreadable = true;
+    pthread_mutex_lock(&link->mutex);
+    snprintf(link->reason, sizeof(link->reason), "a change that waits cannot be read: %.100s", hf_errmsg());
+    pthread_mutex_unlock(&link->mutex);
+    return 0;
+}
+
 static int collect_rows(struct hf_link *link, struct hf_send_list *list, struct hf_look *look, unsigned allowed)
 {
     const struct hf_local_ops *ops = link->store->local->ops;
@@ -614,6 +623,8 @@ static int collect_rows(struct hf_link *link, struct hf_send_list *list, struct 
         rc = ops->pending_walk(snap, &link->row_cursor, &row);
         if (rc == 0 && row.first_lsn < link->live_from)
             rc = hf__replay_add_row(link, list, look, &row);
+        if (rc == HF_ECORRUPT) /* what is owed cannot be told: the row stays, and the others go */
+            rc = note_unreadable(link);
     }
     link->rows_done = rc == HF_NOT_FOUND;
     return link->rows_done ? 0 : rc;

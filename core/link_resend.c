@@ -45,7 +45,7 @@ int hf__resend_begin(struct hf_link *link, const struct hf_resend *what)
     hf__resend_release(link);
     link->resend = *what;
     link->resend.ticket = hf__checkpoint_ticket(link->store); /* then the local tier knows every copy */
-    return what->why == HF_ENTRY_RESEED ? note_changed(link) : 0;
+    return what->why == HF_ENTRY_RESEED && !what->adopt ? note_changed(link) : 0;
 }
 
 static bool overlay_is_full(struct hf_link *link)
@@ -145,7 +145,7 @@ static int park_forgotten(struct hf_link *link)
     if (rc == 0 && entry.lsn > link->resend.mark) {
         snprintf(reason, sizeof(reason),
                  "Redis was rolled back to LSN %" PRIu64 "; increments and batches behind it up to LSN %" PRIu64
-                 ", of this key and others, are no longer kept and cannot be sent again",
+                 ", of this key and others, are no longer kept",
                  link->resend.mark, entry.lsn);
         if (!hf__settle_may_park(link->store, 1))
             rc = hf__fail(HF_EFULL, "the parked list is full: requeue or drop entries, or raise parked_max");
@@ -298,9 +298,10 @@ bool hf__resend_step(struct hf_link *link)
         r->ticket = hf__checkpoint_ticket(link->store);
         return false;
     }
-    if (r->why == HF_ENTRY_RESEED && !r->lanes_done)
+    if (r->why == HF_ENTRY_RESEED && !r->lanes_done) {
         rc = hf__before_step(link, &r->lanes_done);
-    else if (r->why == HF_ENTRY_RESEND && !r->retained_done)
+        r->copies_done = r->adopt && r->lanes_done; /* they are compared */
+    } else if (r->why == HF_ENTRY_RESEND && !r->retained_done)
         rc = resend_retained(link);
     else if (!r->copies_done)
         rc = resend_copies(link);

@@ -139,12 +139,13 @@ struct hf_refresh {
 /* What Redis has lost, on its way back. */
 struct hf_resend {
     struct hf_ns *ns;
-    uint32_t why;           /* HF_ENTRY_RESEED or HF_ENTRY_RESEND */
-    uint64_t above_lsn;     /* a rollback: what we wrote after this ... */
-    int64_t above_made_ms;  /* ... or, when no entry of ours has survived, made since then; 0: by LSN */
-    uint64_t mark;          /* the lane's, as it was found; at least the last of an epoch before */
-    bool in_doubt;          /* nobody can know what came after the mark: it is parked, and nothing is sent again */
-    uint64_t ticket;        /* of the checkpoint that is awaited */
+    uint32_t why;          /* HF_ENTRY_RESEED or HF_ENTRY_RESEND */
+    uint64_t above_lsn;    /* a rollback: what we wrote after this ... */
+    int64_t above_made_ms; /* ... or, when no entry of ours has survived, made since then; 0: by LSN */
+    uint64_t mark;         /* the lane's, as it was found; at least the last of an epoch before */
+    bool adopt;      /* what is there counts: only increments that may be counted in it already are looked after */
+    bool in_doubt;   /* nobody can know what came after the mark: it is parked, and nothing is sent again */
+    uint64_t ticket; /* of the checkpoint that is awaited */
     uint64_t retained_from; /* cursor */
     struct hf_buf after;    /* cursor: the last key looked at */
     bool retained_done, lanes_done, copies_done;
@@ -263,6 +264,7 @@ struct hf_link {
     uint64_t lane_cursor;
     bool rows_done, lanes_done; /* in this pass */
     bool again;                 /* something of this pass has to be sent again */
+    bool unreadable;            /* in this pass there was a row that is damaged */
     bool lane_again;            /* lane entries were left: the rest of the lane waits for the next pass */
     struct hf_shared_error
         refused;          /* why, when this user may not send them: the link is held when the pass is through */

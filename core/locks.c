@@ -158,7 +158,7 @@ int hf_lock_acquire(struct hf *store, struct hf_slice key, int64_t ttl_ms, int64
                     struct hf_lock **ret_lock)
 {
     struct hf_decision d;
-    struct hf_lock *lock;
+    struct hf_lock *lock = NULL;
     int rc = hf__check_handle(store, true);
 
     if (rc == 0)

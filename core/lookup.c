@@ -153,11 +153,21 @@ static bool has_ended(struct hf *store, struct hf_slice key, uint64_t lsn)
     return !store->read_only && hf__settle_acked_lsn(store, key) >= lsn;
 }
 
+/* Of a damaged row it is known that there is one: the key can be read, and written, which takes the row's place. */
+static int look_for_row(struct hf_look *look, struct hf_local_snap *snap, struct hf_slice key,
+                        enum hf_owed *ret_owed)
+{
+    struct hf_pending_row row;
+    int rc = look->store->local->ops->pending_get(snap, key, &row);
+
+    if (rc == HF_ECORRUPT || (rc == 0 && !has_ended(look->store, key, row.last_lsn)))
+        *ret_owed = HF_OWED_ROW;
+    return rc == HF_ECORRUPT ? 0 : rc;
+}
+
 int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_found *found, enum hf_owed *ret_owed)
 {
-    const struct hf_local_ops *ops = look->store->local->ops;
     struct hf_local_snap *snap = NULL;
-    struct hf_pending_row row;
     uint64_t lsn;
     int rc = 0;
 
@@ -171,11 +181,11 @@ int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_fou
         atomic_load(&look->store->pending_rows) == 0)
         return 0;
     rc = hf__look_snap(look, &snap);
-    if (rc == 0 && (rc = ops->lane_last(snap, key, &lsn)) == 0 && !has_ended(look->store, key, lsn))
+    if (rc == 0 && (rc = look->store->local->ops->lane_last(snap, key, &lsn)) == 0 &&
+        !has_ended(look->store, key, lsn))
         *ret_owed = HF_OWED_LANE;
-    else if ((rc == 0 || rc == HF_NOT_FOUND) && (rc = ops->pending_get(snap, key, &row)) == 0 &&
-             !has_ended(look->store, key, row.last_lsn))
-        *ret_owed = HF_OWED_ROW;
+    else if (rc == 0 || rc == HF_NOT_FOUND)
+        rc = look_for_row(look, snap, key, ret_owed);
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
@@ -255,7 +265,7 @@ static int was_decided_here(struct hf_look *look, struct hf_slice key, const str
     if (rc == 0)
         rc = look->store->local->ops->pending_get(snap, key, &row);
     *ret_tentative = rc == 0 && row.why == HF_PENDING_TENTATIVE;
-    return rc == HF_NOT_FOUND ? 0 : rc;
+    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
 }
 
 /* Redis has this value, or nobody is owed it. A parked one is neither pending nor shared. */

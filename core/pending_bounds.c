@@ -67,7 +67,7 @@ static int counted_bytes(struct hf_look *look, struct hf_slice key, const struct
         rc = store->local->ops->pending_get(snap, key, &row);
     if (rc == 0)
         *ret_bytes = key.len + row.value_len;
-    return rc == HF_NOT_FOUND ? 0 : rc;
+    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc; /* a row that cannot be read does not count */
 }
 
 int hf__pending_is_counted(struct hf_look *look, struct hf_slice key, bool *ret_counted)

@@ -227,6 +227,18 @@ static int drop_unit(struct trim *t, struct hf_lane_entry *entry, bool *ret_fits
 
 /* ---- trimming ---- */
 
+/* What cannot be read cannot be given up either. */
+static int next_row(struct trim *t, struct hf_local_snap *snap, struct hf_pending_row *row)
+{
+    int rc = t->ops->pending_next(snap, t->row_from, row);
+
+    while (rc == HF_ECORRUPT && row->first_lsn < UINT64_MAX) {
+        t->row_from = row->first_lsn + 1;
+        rc = t->ops->pending_next(snap, t->row_from, row);
+    }
+    return rc == HF_ECORRUPT ? HF_NOT_FOUND : rc;
+}
+
 /* The bytes of lane entries are not counted: giving them up would make no room. */
 static int next_entry(struct trim *t, struct hf_lane_entry *entry)
 {
@@ -242,7 +254,7 @@ static int drop_one(struct trim *t)
     struct hf_pending_row row;
     struct hf_lane_entry entry;
     bool fits = true, row_first;
-    int has_row = t->ops->pending_next(snap, t->row_from, &row);
+    int has_row = next_row(t, snap, &row);
     int has_entry = next_entry(t, &entry);
     int rc = has_row < 0 ? has_row : has_entry;
 

@@ -207,16 +207,28 @@ static void note_own(struct hf_preview_run *run, const struct hf_shared_change *
         note->number = change->lsn;
 }
 
+/* As at catch-up: what the log names of a lane was applied, whatever became of the mark since. */
+static void know_mark(struct hf_preview_run *run, const struct hf_shared_change *change)
+{
+    const struct hf_ns_table *table = &run->store->namespaces;
+    struct hf_preview_ns *p = &run->namespaces[hf__ns_of(table, change->key) - table->all];
+
+    if (change->op == HF_SHARED_INCR && change->last_lsn > p->mark)
+        p->mark = change->last_lsn;
+}
+
 static void on_change(void *ctx, const struct hf_shared_change *change)
 {
     struct hf_preview_run *run = ctx;
     struct hf_foreign foreign = {
         .op = (uint8_t)change->op, .made_ms = change->made_ms, .uncertainty_ms = change->uncertainty_ms};
 
-    if (strcmp(change->node, run->store->node) == 0)
+    if (strcmp(change->node, run->store->node) == 0) {
+        know_mark(run, change);
         note_own(run, change);
-    else if (!hf__notes_foreign(&run->foreign, change->key, &foreign))
+    } else if (!hf__notes_foreign(&run->foreign, change->key, &foreign)) {
         run->rc = HF_ENOMEM;
+    }
 }
 
 /* A log that knows nothing of the place where we stopped is read from its beginning, as at catch-up. */
@@ -309,13 +321,14 @@ static int collect_from(struct hf_preview_run *run, struct hf_look *look, uint64
 
     while (rc == 0 && run->sends.n < HF_PREVIEW_KEYS && run->sends.bytes < BYTES_MAX) {
         rc = run->store->local->ops->pending_next(snap, *from_lsn, &row);
-        *ret_end = rc == HF_NOT_FOUND;
+        *ret_end = rc == HF_NOT_FOUND || (rc == HF_ECORRUPT && row.first_lsn == UINT64_MAX);
         if (*ret_end)
             return 0;
-        if (rc == 0) {
+        if (rc == 0 || rc == HF_ECORRUPT)
             *from_lsn = row.first_lsn + 1;
-            rc = add_row(run, look, &row);
-        }
+        rc = rc == 0             ? add_row(run, look, &row)
+             : rc == HF_ECORRUPT ? 0
+                                 : rc; /* the replay passes by what is damaged */
     }
     return rc;
 }
@@ -564,14 +577,14 @@ int hf_preview(struct hf *store, int (*each)(void *ctx, const struct hf_preview 
 
 /* ---- losses ---- */
 
-/* Without the right to ask it stays unknown, as at catch-up. */
+/* Without the right to ask it stays unknown, as at catch-up; not so without an answer. */
 static int ask_life(struct hf_preview_run *run)
 {
     struct hf_link *link = run->store->link;
     struct hf_shared_facts facts;
     int rc = hf__ask_facts(run->store, &facts);
 
-    if (rc != 0 && facts.error.class == HF_SHARED_LINK)
+    if (rc != 0)
         return rc;
     pthread_mutex_lock(&link->mutex);
     run->life = hf__link_life_of(link, &facts);

@@ -12,6 +12,7 @@
 #include "owner.h"
 #include "pending_bounds.h"
 #include "recovered.h"
+#include "renew.h"
 #include "seed.h"
 #include "settle.h"
 
@@ -20,7 +21,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -335,17 +335,14 @@ static int remember(struct hf *store, struct remembered *ret)
 /* A new store's identity. */
 static int make_node(struct hf *store)
 {
-    uint8_t bytes[16];
     struct hf_local_txn *txn;
     int rc;
 
     if (store->node[0])
         return 0;
-    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-        return hf__fail_errno(HF_EIO, errno, "cannot make a node id");
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(store->node + 2 * i, 3, "%02x", bytes[i]);
-    rc = store->local->ops->txn_begin(store->local, 0, &txn);
+    rc = hf__node_id(store->node);
+    if (rc == 0)
+        rc = store->local->ops->txn_begin(store->local, 0, &txn);
     if (rc != 0)
         return rc;
     rc = store->local->ops->meta_put(txn, hf__slice_str(HF_META_NODE), hf__slice(store->node, 32));

@@ -112,6 +112,11 @@ struct hf {
     struct hf_parts parts;
     int dir_fd, journal_fd, quarantine_fd, lock_fd;
     char node[33];
+    struct hf_renewal {
+        char node[33];
+        uint64_t inherited_lsn; /* what was written up to here was written under the old id */
+        _Atomic bool is_due;    /* both are set: the next checkpoint stores them */
+    } renewal;
     struct hf_shared_owner owner;
     _Atomic bool owner_connected; /* Redis has had a token of this opening */
     struct hf_ns_table namespaces;

@@ -13,6 +13,13 @@ hf_mutant(21_no_isolation_of_what_kills_the_link integration/test_histories.c *2
 hf_mutant(1_no_watch_over_the_session_token integration/test_redis_link.c *fence__late_group_of* backends/redis/groups.c
           "    hf__command(w, 2, \"WATCH\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");"
           "    hf__command(w, 2, \"EXISTS\");\n    hf__arg_str(w, conn->session_key);\n    hf__command(w, 2, \"GET\");")
+hf_mutant(what_was_not_made_is_named integration/test_redis_link.c *make__the_rest_is_made* backends/redis/scripts.c
+          "local made = redis.call('GET', KEYS[1]) == ARGV[1]" "local made = true")
+hf_mutant(making_does_not_look_at_the_log integration/test_redis_link.c *make__nothing_is_made_before* backends/redis/scripts.c
+          "    if j == 100 or entries[j][2][2] ~= ARGV[1] then return 0 end" "    if j == 101 then return 0 end")
+hf_mutant(making_needs_no_latch integration/test_redis_link.c *make__nothing_is_made_before* backends/redis/group_commands.c
+          "    hf__command(w, 3 + 2 * group->n_items, \"MSETNX\");\n    write_latch(w, tier);"
+          "    hf__command(w, 3 + 2 * group->n_items, \"MSETNX\");\n    hf__arg_str(w, \"_hf:session:other\");")
 hf_mutant(20_no_script_that_frees_first integration/test_redis_link.c *oom__sets_are_a_state* backends/redis/groups.c
           "    if (is_oom(run) && is_freeing(run->group)) {" "    if (false) {")
 hf_mutant(no_watch_over_examined_keys integration/test_examine.c *watch__what_another* backends/redis/examine.c
@@ -55,6 +62,12 @@ hf_mutant(outage_local_value_as_base unit/test_outage_policy.c *knows_no_base* c
 hf_mutant(outage_refuse_reads_the_copy unit/test_outage_policy.c *without_an_answer_to_a_read* core/read.c
           "        return r->live || !r->result.pending;"
           "        return false;")
+hf_mutant(damaged_rows_have_an_age unit/test_lmdb_tier.c *a_damaged_*being_counted* backends/lmdb/stats.c
+          "    while (rc == HF_ECORRUPT && row.first_lsn < UINT64_MAX)" "    while (false)")
+hf_mutant(damaged_rows_stop_the_replay unit/test_damaged_rows.c *keeps_nothing_else_back* core/link_replay.c
+          "        if (rc == HF_ECORRUPT) /* what is owed" "        if (false) /* what is owed")
+hf_mutant(damaged_rows_stop_the_checkpoints unit/test_damaged_rows.c *replaced_by* core/drain.c
+          "    bool is_damaged = rc == HF_ECORRUPT;" "    bool is_damaged = false;")
 hf_mutant(lmdb_no_seal_of_conflicts unit/test_lmdb_logs.c *every_wrong_byte* backends/lmdb/conflict.c
           "!hf__lmdb_sealed(table_key, stored)" "false")
 hf_mutant(lmdb_short_gaps_before_long_ones unit/test_lmdb_logs.c *any_operations* backends/lmdb/gaps.c
@@ -66,12 +79,19 @@ hf_mutant(2_live_increments_first unit/test_link_histories.c *2_live_increments*
           "    if (!link->lanes_done) /* one lane: older entries first */" "    if (false)")
 hf_mutant(2_no_mark_is_compared integration/test_redis_link.c *lane__other_mark* backends/redis/scripts.c
           "if mark ~= ARGV[2] then return {'M', mark} end" "")
+hf_mutant(2_a_requeued_increment_keeps_its_lsn integration/test_reconcile_histories.c *2_a_requeued* core/parked.c
+          "        rc = hf__write_unlisting(store, &op, &unlist, ret_result);"
+          "    {\n        bool hf__settle_relane(struct hf *store, const struct hf_lane_entry *entry);\n        struct hf_lane_entry old = {.lsn = parked->lsn, .op = HF_LANE_INCR, .delta = parked->delta, .key = parked->key};\n        rc = hf__settle_relane(store, &old) ? hf__unlist_alone(store, &unlist, \"parked-requeue\") : HF_ENOMEM;\n        (void)op, (void)ret_result;\n    }")
 hf_mutant(4_no_look_at_types_before_writing integration/test_redis_link.c *lane__bad_operation* backends/redis/scripts.c
           "if kind ~= 'none' and kind ~= 'string' then" "if false then")
 hf_mutant(5_no_times_made_in_the_log integration/test_reconcile_histories.c *_5_* core/link_send.c
           "bool late = s->replayed || now_ms - s->made_ms > LATE_MS;" "bool late = now_ms < 0;")
 hf_mutant(6_equal_values_settle_the_deadline integration/test_reconcile_histories.c *6_a_value_that_is_there* core/judge.c
           "        set_deadline(c, HF_OUTCOME_ALREADY, ret);" "        ret->outcome = HF_OUTCOME_ALREADY;")
+hf_mutant(already_applied_is_a_conflict unit/test_judge.c *every_cell* core/judge.c
+          "    } else if (ours == SAME) {
+        ret->send = 0;" "    } else if (false) {
+        ret->send = 0;")
 hf_mutant(9_no_own_versions_in_rows unit/test_link_histories.c *9_an_own_version* core/drain.c
           "if (atomic_load(&v->sent) && !is_ttl_op(v))" "if (false)")
 hf_mutant(9_a_verdict_over_a_newer_write unit/test_link_histories.c *9_a_write_behind* core/write.c
@@ -111,7 +131,8 @@ hf_mutant(13_a_loss_is_forgotten_with_the_connection unit/test_link_histories.c 
 hf_mutant(13_what_the_journal_says_was_acknowledged_is_forgotten unit/test_link.c *increment_in_the_journal* core/recovered.c
           "if (v->lsn > ns->recovered_mark)" "if (false)")
 hf_mutant(13_a_copy_to_be_fetched_keeps_the_mark unit/test_link.c *a_rollback_is_found_after* core/link_catchup.c
-          "if (strcmp(cursor->epoch, ns->epoch) == 0) { /*" "if (refreshed) { /*")
+          "if (strcmp(cursor->epoch, ns->epoch) == 0) { /*" "if (refreshed) { /*"
+          "        rc = raise_mark_by_retained(store, snap);" "        (void)raise_mark_by_retained;")
 hf_mutant(13_a_mark_that_is_gone_is_believed_after_a_rollback unit/test_link_histories.c *13_a_rollback_to_before* core/link_catchup.c
           "    take_mark(ns, &link->epoch);\n    ns->losing" "    ns->losing")
 hf_mutant(13_marks_of_an_earlier_epoch_are_forgotten unit/test_link_histories.c *13_what_an_earlier* core/link_catchup.c
@@ -126,7 +147,7 @@ hf_mutant(15_a_fetch_is_installed_over_what_came_since unit/test_link_histories.
 hf_mutant(15_a_lane_passes_over_what_others_logged unit/test_link_histories.c *15_a_lanes_own_entry* core/link_lane.c
           "lane->log.last_id[0] && !ns->log_unread" "lane->log.last_id[0]")
 hf_mutant(15_a_row_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_as_a_row* core/lookup.c
-          " &&\n             !has_ended(look->store, key, row.last_lsn))" ")")
+          "(rc == 0 && !has_ended(look->store, key, row.last_lsn))" "rc == 0")
 hf_mutant(15_a_lane_entry_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_in_the_lane* core/settle.c
           "    if (hf__buf_copy(entry->key, &settled.key) != 0 ||\n        !settle_and_leave(store, entry->key, &settled, mark_settled_exactly))"
           "    if (!settle_and_leave(store, entry->key, &settled, mark_settled_exactly))")
@@ -140,6 +161,17 @@ hf_mutant(15_only_the_log_casts_doubt_on_a_row unit/test_link_histories.c *15_wh
           "(note->doubted || note->foreign.op != 0)" "note->foreign.op != 0")
 hf_mutant(15_a_fetch_that_was_overtaken_is_enough unit/test_link_histories.c *15_a_fetch_that_another* core/link_refresh.c
           "        again = !hf__write_fetched(" "        (void)hf__write_fetched(")
+hf_mutant(copies_are_compared_without_a_pause unit/test_link_histories.c *paced_batches* core/link_sweep.c
+          "sweep->not_before_ms = link->turn.now_ms + PAUSE_MS;" "(void)PAUSE_MS;")
+hf_mutant(copies_that_are_compared_hold_up_live_writes unit/test_link_histories.c *paced_batches* core/link_sweep.c
+          "    sweep->out = true;" "    sweep->out = true;
+    hf__link_out(link, true);")
+hf_mutant(16_the_mark_covers_nothing integration/test_reconcile_histories.c *16_a_copy_does_not_apply_again* core/link_lane.c
+          "        if (entry.lsn <= ns->mark) {" "        if (false) {")
+hf_mutant(16_a_renewed_copy_sends_what_waits integration/test_reconcile_histories.c *16_a_renewed_copy_goes_on* core/renew.c
+          "        rc = park(store, &lane);" "        (void)park;")
+hf_mutant(16_a_renewed_copy_gives_back_what_was_inherited integration/test_reconcile_histories.c *16_a_renewed_copy_goes_on* core/link_catchup.c
+          "    if (ns->ended_mark < inherited_lsn)" "    if (false)")
 hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_two_copies* backends/redis/greet.c
           "|| is_known(owner, hf__reply_text(reply)))" "|| is_known(owner, hf__reply_text(reply)) || true)")
 hf_mutant(16_the_opening_that_connected_is_forgotten integration/test_reconcile_histories.c *16_a_store_that_was_often* core/owner.c
@@ -182,6 +214,8 @@ hf_mutant(A7_without_a_log_nothing_waits_for_the_sync unit/test_link_histories.c
           "    if (!live->ns->with_log && live->version->lsn > hf__journal_durable_lsn(store->journal))" "    if (false)")
 hf_mutant(A8_readers_wait_for_no_sync unit/test_link_histories.c *A8_* core/lookup.c
           "    if (store->read_only || lsn <= hf__journal_safe_lsn(store->journal))" "    if (lsn > 0)")
+hf_mutant(A9_our_own_lost_tail_is_not_read_back unit/test_link.c *A9_* core/link_catchup.c
+          "change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn" "false")
 hf_mutant(A10_not_held_is_absent integration/test_reconcile_histories.c *A10_* core/lookup.c
           "    if (!found->held)\n        return HF_ORIGIN_NONE;" "")
 hf_mutant(A11_an_answer_over_anything integration/test_reconcile_histories.c *A11_* backends/redis/examine.c
@@ -243,6 +277,8 @@ hf_mutant(no_wait_nobody_is_asked_what_was_said integration/test_hear.c *was_rep
           "    (void)timeout_ms;\n    return 0;")
 hf_mutant(no_wait_nobody_syncs unit/test_no_wait.c *brings_the_sync_about* core/durable.c
           "    hf__journal_push(store->journal);" "")
+hf_mutant(no_wait_the_disk_waits_for_redis unit/test_no_wait.c *does_not_wait_for_redis core/done.c
+          "submission->only_durable ? &q->for_disk : &q->submissions" "&q->submissions")
 hf_mutant(no_wait_all_is_called_durable unit/test_no_wait.c *shown_before_its_sync* core/read.c
           "    r->result.durable = hf__is_durable(store, r->result.lsn);" "    r->result.durable = true;")
 hf_mutant(no_wait_a_failed_sync_is_an_unknown_outcome unit/test_no_wait.c *a_failed_sync_is_told* core/done.c
@@ -284,6 +320,20 @@ hf_mutant(waits_for_the_next_checkpoint_at_a_pass_end unit/test_link_histories.c
           "        link->checkpoint_ticket = hf__checkpoint_ticket(link->store);" "        link->checkpoint_ticket = UINT64_MAX;")
 hf_mutant(12_what_may_count_twice_is_sent unit/test_link_histories.c *12_what_may_count* core/link_before.c
           "    if (rc == 0 && b->any_theirs)" "    if (rc == 0 && b->any_theirs && false)")
+hf_mutant(12_what_may_count_twice_is_adopted unit/test_link_histories.c *12_what_may_count* core/link_before.c
+          "        return before->sent;" "        return false;")
+hf_mutant(12_a_failed_checkpoint_has_stored_what_was_sent unit/test_link_histories.c *12_what_may_count* core/checkpoint.c
+          "cp->ended >= ticket && cp->rc == 0" "cp->ended >= ticket")
+hf_mutant(13_what_the_log_names_of_a_lane_is_not_known unit/test_link_histories.c *13_a_first_increment_that_the_log* core/link_catchup.c
+          "change->op != HF_SHARED_INCR || change->last_lsn <= ns->mark" "true")
+hf_mutant(13_the_log_settles_a_part_of_a_first_batch unit/test_link_histories.c *13_a_first_increment_that_the_log* core/link_catchup.c
+          "ns->mark = change->last_lsn;" "ns->mark = change->lsn;")
+hf_mutant(look_the_oldest_named_change unit/test_look.c *last_logged_change* core/logged.c
+          ".backwards = true" ".backwards = false")
+hf_mutant(look_facts_that_nobody_told unit/test_look.c *facts_that_nobody* core/link_ask.c
+          "    if (rc == 0)\n        *ret_facts = a.facts;" "    *ret_facts = a.facts;")
+hf_mutant(look_no_lane_by_the_log unit/test_look.c *that_the_log_names* core/preview.c
+          "change->op == HF_SHARED_INCR && change->last_lsn > p->mark" "false")
 hf_mutant(12_what_was_not_there_before_is_not_looked_for unit/test_link_histories.c *12_what_may_count* core/link_before.c
           " || before->sent);" ");")
 hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may_count* core/link_before.c
@@ -299,6 +349,67 @@ hf_mutant(13_the_log_settles_a_part_of_a_batch unit/test_link_histories.c *13_a_
 hf_mutant(13_a_mark_that_is_gone_says_nothing unit/test_link.c *to_before_our_first_increment* core/link_catchup.c
           "epoch->mark == 0 && known.mark != 0" "false")
 hf_mutant(13_a_mark_that_is_gone_is_a_rollback unit/test_link.c *mark_that_is_gone_alone* core/link_catchup.c
-          "link->sought_found || (by_id && !page->gap)" "false")
+          "link->sought_found || (by_id && !page->gap)" "false"
+          "    if (!link->history_lost)\n        know_mark(link, change);" "    (void)know_mark;")
 hf_mutant(13_what_nobody_can_know_is_guessed unit/test_link.c *what_a_mark_covered* core/link_catchup.c
           "page->gap || !whole" "false")
+
+# Those of the sidecar. An integration test starts a holdfastd with the mutant in it.
+hf_mutant(sidecar_a_reply_waits_for_no_sync unit/test_call.c *a_held_reply_waits* tools/sidecar/call.c
+          "    if (call->hold_lsn > 0 && !call->later && !hf_is_durable" "    if (false && !hf_is_durable")
+hf_mutant(sidecar_a_reply_behind_another_leaves_first unit/test_call.c *answers_that_come_later_leave_in_order* tools/sidecar/call.c
+          "    if (!client->first_later)\n        return true;" "    if (true)\n        return true;")
+hf_mutant(sidecar_a_reply_leaves_while_one_before_it_waits unit/test_call.c *those_behind_it_with_it* tools/sidecar/client.c
+          "    while ((later = client->first_later) && may_leave(later)) {" "    while ((later = client->first_later) && (may_leave(later) || later->next)) {")
+hf_mutant(sidecar_nobody_waits_for_his_worker unit/test_call.c *the_next_command_waits_for_a_worker* tools/sidecar/client.c
+          "    return !client->waits_worker && !client->waits_claims" "    return !client->waits_claims")
+hf_mutant(sidecar_no_key_is_busy unit/test_call.c *others_wait_for_a_busy_key* tools/sidecar/call.c
+          "    if (claims_meet(&call->server->claims, keys.all, keys.n))" "    if (false)")
+hf_mutant(sidecar_a_client_that_has_gone_gives_its_keys_back unit/test_call.c *still_holds_its_key* tools/sidecar/client.c
+          "    if (!client->works)\n" "")
+hf_mutant(sidecar_messages_have_no_limit unit/test_call.c *who_reads_no_messages* tools/sidecar/client.c
+          "client_unread(client) > server->settings->output_max + server->value_max" "(false && server)")
+hf_mutant(sidecar_who_does_not_read_is_read_from integration/test_sidecar.c *who_does_not_read_is_not_read_from* tools/sidecar/client.c
+          " && !client->waits_reader && !client->closes" " && !client->closes")
+hf_mutant(sidecar_any_key_for_a_user_with_prefixes integration/test_sidecar.c *a_user_touches_its_prefixes* tools/sidecar/call.c
+          "        may = may && user_may_touch(user, keys.all[i]);" "        may = may || user_may_touch(user, keys.all[i]);")
+hf_mutant(sidecar_scripts_for_a_user_with_prefixes integration/test_sidecar_upstream.c *a_user_with_prefixes_reaches* tools/sidecar/call.c
+          " && !(command->flags & COMMAND_ANY_KEYS)" "")
+hf_mutant(sidecar_a_user_with_prefixes_sees_every_key integration/test_sidecar_walks.c *a_user_with_prefixes_sees* tools/sidecar/listing.c
+          " && user &&\n           user_may_touch(user, key)" " && user")
+hf_mutant(sidecar_open_to_others_without_a_password integration/test_sidecar.c *mistakes_of_the_configuration* tools/sidecar/settings.c
+          "        if (!settings_is_loopback(settings->binds[i]))" "        if (!settings_is_loopback(settings->binds[i]) && false)")
+hf_mutant(sidecar_nothing_is_shared_before_what_is_passed_on integration/test_sidecar_upstream.c *a_script_waits_for_megabytes* tools/sidecar/upstream.c
+          "return rc == 0 ? hf_wait_shared(store, UINT64_MAX, timeout_ms) : rc;" "return rc;")
+hf_mutant(sidecar_an_answer_leaves_before_the_link_has_heard integration/test_sidecar_upstream.c *a_read_here_sees* tools/sidecar/upstream.c
+          "    up->step = HEARING;\n    up->member.done = heard;\n    rounds_join(&up->all->hearing, &up->member);"
+          "    finish(up);\n    (void)heard;")
+hf_mutant(sidecar_own_keys_are_passed_on integration/test_sidecar_upstream.c *for_the_operator_of_redis* tools/sidecar/passage.c
+          "    if (hf__slice_starts_with(key, hf__slice_str(UPSTREAM_OWN_PREFIX)))" "    if (false)")
+hf_mutant(sidecar_own_keys_are_shown integration/test_sidecar_walks.c *keys_shows_the_same* tools/sidecar/listing.c
+          "!hf__slice_starts_with(key, hf__slice_str(UPSTREAM_OWN_PREFIX)) && " "")
+hf_mutant(sidecar_own_keys_are_flushed integration/test_sidecar_walks.c *flushdb_leaves* tools/sidecar/listing.c
+          "!hf__slice_starts_with(key, hf__slice_str(UPSTREAM_OWN_PREFIX)) && " "")
+hf_mutant(sidecar_no_watched_key_has_changed integration/test_sidecar_commands.c *a_watched_key_that_another* tools/sidecar/transaction.c
+          "        return watched->live != value->live || watched->lsn != value->result.lsn;\n    return value->result.lsn > watched->lsn;"
+          "        return false;\n    return false;")
+hf_mutant(sidecar_a_lost_watch_is_forgotten integration/test_sidecar_upstream.c *a_watch_that_an_outage_has_ended* tools/sidecar/upstream.c
+          "    if (up->request.watched && !up->watches)" "    if (false)")
+hf_mutant(sidecar_a_lost_answer_is_certainly_not_done integration/test_sidecar_upstream.c *in_doubt_for_what_was_sent* tools/sidecar/upstream.c
+          "\"INDOUBT the connection to Redis broke before it answered:\"" "\"OFFLINE the connection to Redis broke before it answered:\"")
+hf_mutant(sidecar_an_increment_in_exec_is_passed_on integration/test_sidecar_transactions.c *whose_answer_is_lost* tools/sidecar/transaction.c
+          "    if (t->owes_sum) { /*" "    if (owes) { /*")
+hf_mutant(sidecar_an_increment_in_exec_tells_what_is_held_here integration/test_sidecar_transactions.c *was_added_since* tools/sidecar/transaction.c
+          "    bool owes = is_redis_to_tell(call, op->key);" "    bool owes = is_redis_to_tell(call, op->key) && false;")
+hf_mutant(sidecar_a_batch_tells_a_sum_for_another integration/test_sidecar_transactions.c *with_the_same_replies* tools/sidecar/transaction.c
+          "    if (t->owes_sum) { /*" "    if (owes && t->owes_sum) { /*")
+hf_mutant(sidecar_reads_and_writes_of_two_moments integration/test_sidecar_transactions.c *with_the_same_replies* tools/sidecar/cmd_transaction.c
+          "(t->reads && t->writes)" "(false && t->reads && t->writes)")
+hf_mutant(sidecar_what_is_asked_for_is_not_busy integration/test_sidecar_transactions.c *nothing_of_others_comes_between* tools/sidecar/cmd_transaction.c
+          "    (void)claim_keys(call, t);" "")
+hf_mutant(sidecar_a_cursor_of_redis_goes_on_here integration/test_sidecar_walks.c *an_outage_meets_begins_again* tools/sidecar/cmd_scan.c
+          "    else if (letter == SCAN_REDIS)\n" "    else if (false)\n")
+hf_mutant(sidecar_a_walk_ends_with_redis integration/test_sidecar_walks.c *goes_away_before_it_answers* tools/sidecar/cmd_scan.c
+          "    if (is_lost(call)) {" "    if (is_lost(call) && false) {")
+hf_mutant(sidecar_what_is_never_shared_is_not_scanned integration/test_sidecar_walks.c *scan_shows_what_redis_holds* tools/sidecar/cmd_scan.c
+          "    return !space_has_ours(call) || number_of" "    return true || number_of")

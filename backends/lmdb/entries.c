@@ -46,7 +46,13 @@ int hf__lmdb_entry_next(struct hf_local_snap *snap, enum hf__lmdb_table table, u
     struct hf_slice stored;
     int rc = hf__lmdb_seek(snap, table, lsn_key(from_lsn, &bytes), &key, &stored);
 
-    return rc == 0 ? hf__lmdb_entry_decode(key, stored, ret_row) : rc;
+    bool has_lsn = rc == 0 && key.len == sizeof(bytes);
+
+    if (rc == 0)
+        rc = hf__lmdb_entry_decode(key, stored, ret_row);
+    if (rc == HF_ECORRUPT) /* who goes on behind it passes it by, where that is possible */
+        ret_row->entry.lsn = has_lsn ? hf__get64be(key.data) : UINT64_MAX;
+    return rc;
 }
 
 /* The bytes are made before LMDB changes anything: what the row points to may be borrowed from this transaction. */

@@ -67,6 +67,8 @@ int hf__lmdb_lane_next(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_
 
     if (rc == 0)
         *ret_entry = row.entry;
+    if (rc == HF_ECORRUPT)
+        ret_entry->lsn = row.entry.lsn;
     return rc;
 }
 

@@ -66,7 +66,8 @@ static struct hf_slice place_slice(const struct place *place)
     return hf__slice(place->bytes, sizeof(place->bytes));
 }
 
-/* The first place at `from_lsn` or behind it. Of a damaged one the LSN is told all the same. */
+/* The first place at `from_lsn` or behind it. Of a damaged one the LSN is told all the same: the highest, where there is no
+ * going on behind it. */
 static int next_place(struct hf_local_snap *snap, uint64_t from_lsn, struct place *ret_place)
 {
     struct hf_slice order;
@@ -75,6 +76,8 @@ static int next_place(struct hf_local_snap *snap, uint64_t from_lsn, struct plac
 
     hf__put64be(ret_place->bytes, from_lsn);
     rc = hf__lmdb_seek(snap, HF__LMDB_PENDING_ORDER, place_slice(ret_place), &order, &stored);
+    if (rc != 0 || order.len != sizeof(ret_place->bytes))
+        hf__put64be(ret_place->bytes, UINT64_MAX);
     if (rc == 0 && order.len != sizeof(ret_place->bytes))
         return hf__fail(HF_ECORRUPT, "the order of the local tier's pending table has a place of %zu bytes",
                         order.len);
@@ -161,6 +164,8 @@ int hf__lmdb_pending_tidy(struct hf_local_txn *txn)
     bool counts = false;
     int rc = count_left_behind(txn, &rows, &left);
 
+    if (rc == 0 && rows == 0)
+        txn->snap.state.pending_bytes = 0; /* a damaged row could not tell how many it had */
     if (rc != 0 || left == 0)
         return rc;
     if (rows == 0)
@@ -178,9 +183,11 @@ int hf__lmdb_pending_next(struct hf_local_snap *snap, uint64_t from_lsn, struct 
     while (rc == 0) {
         rc = row_of_place(snap, &place, ret_row);
         if (rc != HF_NOT_FOUND)
-            return rc;
+            break;
         rc = next_place(snap, hf__get64be(place.bytes) + 1, &place);
     }
+    if (rc == HF_ECORRUPT)
+        ret_row->first_lsn = hf__get64be(place.bytes);
     return rc;
 }
 
@@ -195,15 +202,19 @@ int hf__lmdb_pending_walk(struct hf_local_snap *snap, struct hf_local_cursor *cu
     struct hf_slice stored;
     int rc = hf__lmdb_seek(snap, HF__LMDB_PENDING, hf__slice(cursor->at, cursor->len), &ref, &stored);
 
-    if (rc == 0)
-        rc = hf__lmdb_row_decode(ref, stored, &row);
+    if (rc == 0 && ref.len >= sizeof(cursor->at))
+        rc = hf__fail(HF_ECORRUPT, "a name in the local tier's pending table has %zu bytes", ref.len);
     if (rc != 0)
+        return rc == HF_ECORRUPT ? HF_EIO : rc; /* the walk cannot go on behind this */
+    rc = hf__lmdb_row_decode(ref, stored, &row);
+    if (rc != 0 && rc != HF_ECORRUPT)
         return rc;
     memcpy(cursor->at, ref.data, ref.len);
     cursor->at[ref.len] = 0; /* the first that could come behind it */
     cursor->len = (uint16_t)(ref.len + 1);
-    *ret_row = row;
-    return 0;
+    if (rc == 0)
+        *ret_row = row;
+    return rc;
 }
 
 static int check_row(const struct hf_pending_row *row)
@@ -300,12 +311,24 @@ int hf__lmdb_pending_put(struct hf_local_txn *txn, const struct hf_pending_row *
     return rc;
 }
 
+/* What a damaged row says does not matter to one who removes it whatever it says. */
+static int get_to_remove(struct hf_local_snap *snap, struct hf_slice key, uint64_t upto_lsn,
+                         struct hf__lmdb_ref *ret_ref, struct hf_pending_row *ret_row)
+{
+    int rc = get(snap, key, ret_ref, ret_row);
+
+    if (rc != HF_ECORRUPT || upto_lsn < UINT64_MAX)
+        return rc;
+    *ret_row = (struct hf_pending_row){.op = HF_PENDING_SET};
+    return hf__lmdb_ref_find(snap, key, HF__LMDB_USE_PENDING, ret_ref);
+}
+
 int hf__lmdb_pending_remove(struct hf_local_txn *txn, struct hf_slice key, uint64_t upto_lsn)
 {
     struct hf_pending_row row;
     struct hf__lmdb_ref ref;
     uint64_t bytes;
-    int rc = get(&txn->snap, key, &ref, &row);
+    int rc = get_to_remove(&txn->snap, key, upto_lsn, &ref, &row);
 
     if (rc != 0)
         return rc;

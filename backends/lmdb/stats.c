@@ -62,17 +62,40 @@ static int64_t older(int64_t a_ms, int64_t b_ms)
     return a_ms < b_ms ? a_ms : b_ms;
 }
 
-static int find_oldest(struct hf_local_snap *snap, int64_t *ret_made_ms)
+/* A time of 0: there is none. What is damaged has no time, and who reads it will say so: it must not keep the others from being
+ * counted. */
+static int find_oldest_row(struct hf_local_snap *snap, int64_t *ret_made_ms)
 {
     struct hf_pending_row row = {0};
-    struct hf_lane_entry entry = {0};
     int rc = hf__lmdb_pending_next(snap, 0, &row);
 
-    if (rc >= 0)
-        rc = hf__lmdb_lane_next(snap, 0, &entry);
-    if (rc >= 0)
-        *ret_made_ms = older(row.first_made_ms, entry.made_ms);
-    return rc < 0 ? rc : 0;
+    while (rc == HF_ECORRUPT && row.first_lsn < UINT64_MAX)
+        rc = hf__lmdb_pending_next(snap, row.first_lsn + 1, &row);
+    *ret_made_ms = rc == 0 ? row.first_made_ms : 0;
+    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
+}
+
+static int find_oldest_of_lane(struct hf_local_snap *snap, int64_t *ret_made_ms)
+{
+    struct hf_lane_entry entry = {0};
+    int rc = hf__lmdb_lane_next(snap, 0, &entry);
+
+    while (rc == HF_ECORRUPT && entry.lsn < UINT64_MAX)
+        rc = hf__lmdb_lane_next(snap, entry.lsn + 1, &entry);
+    *ret_made_ms = rc == 0 ? entry.made_ms : 0;
+    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
+}
+
+static int find_oldest(struct hf_local_snap *snap, int64_t *ret_made_ms)
+{
+    int64_t row_ms, entry_ms;
+    int rc = find_oldest_row(snap, &row_ms);
+
+    if (rc == 0)
+        rc = find_oldest_of_lane(snap, &entry_ms);
+    if (rc == 0)
+        *ret_made_ms = older(row_ms, entry_ms);
+    return rc;
 }
 
 int hf__lmdb_stats(struct hf_local_snap *snap, struct hf_local_stats *ret_stats)

@@ -263,8 +263,8 @@ static bool is_ours_to_take(struct hf__conn *conn, const redisReply *reply)
     if (!owner || reply->type != REDIS_REPLY_STRING || is_known(owner, hf__reply_text(reply)))
         return true;
     refuse(conn, HF_SHARED_AUTH,
-           "another copy of this store's directory has connected to Redis: remove one of them, then delete "
-           "_hf:session:<node>");
+           "another copy of this store's directory has connected to Redis: decide with `holdfast reconcile "
+           "--new-node`");
     return false;
 }
 

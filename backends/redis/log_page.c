@@ -80,7 +80,7 @@ static bool parse_made(struct hf_slice text, struct hf_shared_change *change)
 
 /* "s3", "s3@1700000000000" or "s3@1700000000000~12": operation, LSN, when it was made. False for anything else, which
  * is passed over. */
-static bool parse_name(struct hf_slice name, uint64_t last, struct hf_shared_change *change)
+static bool parse_name(struct hf_slice name, struct hf_shared_change *change)
 {
     struct hf_slice behind_text, made = name;
     uint64_t behind;
@@ -90,9 +90,9 @@ static bool parse_name(struct hf_slice name, uint64_t last, struct hf_shared_cha
         return false;
     change->op = op_of(*(const char *)behind_text.data);
     behind_text = hf__slice((const char *)behind_text.data + 1, behind_text.len - 1);
-    if (change->op == 0 || !hf__parse_u64(behind_text, &behind) || behind > last)
+    if (change->op == 0 || !hf__parse_u64(behind_text, &behind) || behind > change->last_lsn)
         return false;
-    change->lsn = last - behind;
+    change->lsn = change->last_lsn - behind;
     change->made_ms = id_ms(change->id);
     change->uncertainty_ms = 0;
     return !made.data || parse_made(made, change);
@@ -112,16 +112,16 @@ static void tell_changes(struct hf__redis *tier, struct hf_shared_log_page *page
                          const redisReply *fields)
 {
     struct hf_shared_change change = {.id = id};
-    uint64_t last, attempt = tier->conn.attempt;
+    uint64_t attempt = tier->conn.attempt;
     char node[NODE_MAX];
 
     if (!hf__reply_is_array(fields, 4) || !hf__reply_copy(field(fields, "n"), node, sizeof(node)) ||
-        !hf__parse_u64(hf__reply_text(field(fields, "l")), &last))
+        !hf__parse_u64(hf__reply_text(field(fields, "l")), &change.last_lsn))
         return;
     change.node = node;
     for (size_t i = 0; i + 1 < fields->elements && attempt == tier->conn.attempt; i += 2) {
         change.key = hf__reply_text(fields->element[i + 1]);
-        if (change.key.len > 0 && parse_name(hf__reply_text(fields->element[i]), last, &change))
+        if (change.key.len > 0 && parse_name(hf__reply_text(fields->element[i]), &change))
             page->each(page->ctx, &change);
     }
 }
@@ -149,10 +149,10 @@ void hf__page_begin(struct hf__page_read *read, struct hf_shared_log_page *page)
     strcpy(read->after_id, page->after_id[0] ? page->after_id : "0-0");
 }
 
-static void write_range(struct hf__command_writer *w, const struct hf__page_read *read, const char *from,
-                        const char *to, uint32_t count)
+static void write_range(struct hf__command_writer *w, const char *command, const struct hf__page_read *read,
+                        const char *from, const char *to, uint32_t count)
 {
-    hf__command(w, 6, "XRANGE");
+    hf__command(w, 6, command);
     hf__arg(w, read->page->log_key);
     hf__arg_str(w, from);
     hf__arg_str(w, to);
@@ -160,14 +160,19 @@ static void write_range(struct hf__command_writer *w, const struct hf__page_read
     hf__arg_u64(w, count);
 }
 
+/* As many replies both ways: backwards, the two that tell of gaps are not looked at. */
 void hf__page_write(struct hf__command_writer *w, const struct hf__page_read *read)
 {
+    bool from_end = read->page->backwards && !read->page->after_id[0];
     char behind[sizeof(read->after_id) + 1];
 
     snprintf(behind, sizeof(behind), "(%s", read->after_id);
-    write_range(w, read, behind, "+", read->page->count);
-    write_range(w, read, read->after_id, read->after_id, 1);
-    write_range(w, read, "-", "+", 1);
+    if (read->page->backwards)
+        write_range(w, "XREVRANGE", read, from_end ? "+" : behind, "-", read->page->count);
+    else
+        write_range(w, "XRANGE", read, behind, "+", read->page->count);
+    write_range(w, "XRANGE", read, read->after_id, read->after_id, 1);
+    write_range(w, "XRANGE", read, "-", "+", 1);
 }
 
 /* Every entry is counted before its changes are told: `each` may end the connection. */
@@ -192,7 +197,7 @@ static void judge_first(struct hf__page_read *read, const char *first)
 {
     struct hf_shared_log_page *page = read->page;
 
-    if (strcmp(read->after_id, "0-0") == 0)
+    if (page->backwards || strcmp(read->after_id, "0-0") == 0)
         return;
     page->gap = first[0] == '\0' || id_is_after(first, read->after_id);
     page->missing = !page->gap && !read->there && page->n_entries > 0;

@@ -124,9 +124,11 @@ static const char guarded_script[] =
     "  return pcall('PERSIST', key)\n"
     "end\n"
     "for i = 1, n do\n"
-    "  local got = done[i] or one(KEYS[1 + i], sub(ops, i, i), place[i])\n"
-    "  if got == '' then why[i] = ''\n"
-    "  elseif type(got) == 'table' and got.err then why[i] = got.err end\n"
+    "  if done[i] ~= true then\n"
+    "    local got = done[i] or one(KEYS[1 + i], sub(ops, i, i), place[i])\n"
+    "    if got == '' then why[i] = ''\n"
+    "    elseif type(got) == 'table' and got.err then why[i] = got.err end\n"
+    "  end\n"
     "end\n"
     "local out = {'A'}\n"
     "for i = 1, n_logs do\n"
@@ -145,6 +147,30 @@ static const char guarded_script[] =
     "    out[#out + 1] = i - 1\n"
     "    out[#out + 1] = why[i]\n"
     "  end\n"
+    "end\n"
+    "return out\n";
+
+/* KEYS: latch, one per log. ARGV: node, per log the id behind which others may not have written ('': it is not looked at).
+ * Answers 1 (taken away) or 0 (others have written, or there is too much to look at). */
+static const char allow_script[] =
+    "for i = 2, #KEYS do\n"
+    "  local entries = ARGV[i] ~= '' and redis.call('XRANGE', KEYS[i], '(' .. ARGV[i], '+', 'COUNT', 100) or {}\n"
+    "  for j = 1, #entries do\n"
+    "    if j == 100 or entries[j][2][2] ~= ARGV[1] then return 0 end\n"
+    "  end\n"
+    "end\n"
+    "return redis.call('DEL', KEYS[1])\n";
+
+/* KEYS: latch, one per log. ARGV: token, node; per log: max, last LSN, number of fields, the fields. Answers {} (nothing was
+ * made) or per log its id or 'missing'. */
+static const char name_script[] =
+    "local made = redis.call('GET', KEYS[1]) == ARGV[1]\n"
+    "redis.call('DEL', KEYS[1])\n"
+    "local out, at = {}, 3\n"
+    "for i = 2, made and #KEYS or 0 do\n"
+    "  local n = tonumber(ARGV[at + 2])\n"
+    "  out[i - 1] = log(KEYS[i], ARGV[at], ARGV[2], ARGV[at + 1], ARGV, at + 3, at + 2 + n)\n"
+    "  at = at + 3 + n\n"
     "end\n"
     "return out\n";
 
@@ -429,6 +455,8 @@ static const char *const parts[HF__N_SCRIPTS][4] = {
     [HF__SCRIPT_TOKEN] = {token_script},
     [HF__SCRIPT_LANE] = {integer_functions, log_function, lane_script},
     [HF__SCRIPT_GUARDED] = {log_function, guarded_script},
+    [HF__SCRIPT_ALLOW] = {allow_script},
+    [HF__SCRIPT_NAME] = {log_function, name_script},
     [HF__SCRIPT_FETCH] = {fetch_script},
     [HF__SCRIPT_EPOCH] = {epoch_script},
     [HF__SCRIPT_EXAMINE] = {examine_script},

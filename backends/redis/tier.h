@@ -16,10 +16,12 @@ struct hf__group_run {
     size_t cursor; /* the item whose answer comes next */
     size_t n_sent; /* items in MULTI */
     size_t n_logs_sent;
-    bool no_multi; /* MULTI was refused: the commands ran one by one */
-    bool executed; /* EXEC answered with results */
-    bool refused;  /* EXEC answered nil: a watched key was touched */
-    bool watched;  /* our session is watched again */
+    size_t n_results; /* of EXEC */
+    bool no_multi;    /* MULTI was refused: the commands ran one by one */
+    bool executed;    /* EXEC answered with results */
+    bool refused;     /* EXEC answered nil: a watched key was touched */
+    bool made;        /* MSETNX has stored all items */
+    bool watched;     /* our session is watched again */
     bool whole_script;
     struct hf_shared_error abort; /* why EXEC, or a log entry, was refused */
 };
@@ -80,6 +82,7 @@ struct hf__redis {
     struct hf__conn conn;
     bool busy;       /* a request is out that nothing but fetches and unwatched examinations may run beside */
     bool no_scripts; /* this user may not run scripts that read: fetch and examine without */
+    bool no_making;  /* this user may not all that making takes: guard by the script */
     struct hf__group_run group;
     struct hf__lane_run lane;
     struct hf__decide_run decide;

@@ -497,8 +497,8 @@ HF_API int hf_try_write(struct hf *store, const struct hf_op *op, struct hf_resu
  * load. */
 HF_API bool hf_is_durable(struct hf *store, uint64_t lsn);
 
-/* Call `done` on the completion thread when hf_is_durable(lsn), in the order of submissions: behind those that are still to be
- * completed, which in a write-through namespace is redis_timeout_ms later at the most. `result->code` is 0, or HF_ESTOPPED when
+/* Call `done` on the completion thread when hf_is_durable(lsn), in the order of these calls, and whatever submissions still wait
+ * for. `result->code` is 0, or HF_ESTOPPED when
  * the sync failed; besides it, only `lsn` and `durable` say something. Sees to it that a sync is under way. HF_EINVAL: no
  * change has that number yet. If it returns an error, `done` is never called. */
 HF_API int hf_when_durable(struct hf *store, uint64_t lsn, hf_done_fn *done, void *ctx);
@@ -743,6 +743,12 @@ HF_API int hf_throttle(struct hf *store, uint64_t ops_per_s, uint64_t bytes_per_
  * such namespace, or it is not held for that. */
 HF_API int hf_decide_loss(struct hf *store, struct hf_slice prefix, enum hf_loss_policy policy);
 
+/* Make the directory a node of its own: it is a copy of another store's directory, or was restored from one, and its link is
+ * held for that. On a handle without an address; the new id counts from the next opening on. Changes that wait are kept, and
+ * judged as all are; increments and batches that wait are parked, in doubt, because nobody can know whether the other directory
+ * has sent them. HF_EINVAL: the handle has a link; HF_EFULL: the parked list has no room for them, and nothing was changed. */
+HF_API int hf_renew_node(struct hf *store);
+
 /* What would happen to one pending change if the replay ran now. */
 struct hf_preview {
     struct hf_slice key;
@@ -791,6 +797,21 @@ struct hf_explanation {
 };
 HF_API int hf_explain(struct hf *store, struct hf_slice key, struct hf_explanation *ret_explanation);
 HF_API void hf_explanation_release(struct hf_explanation *explanation); /* accepts an empty one */
+
+/* The latest change of a key in Redis that the namespace's change log names. It names what Holdfast nodes write; a plain client may
+ * have changed the key since. */
+struct hf_logged {
+    const char *what; /* "set", "deleted", "incremented", "given a deadline", "made to stay"; a constant */
+    bool deleted;
+    char node[33]; /* that wrote it */
+    bool by_this_node;
+    uint64_t lsn; /* in that node's numbering */
+    int64_t since_ms,
+        made_ms; /* timeline: when Redis got it, and when it was made, which is earlier after an outage */
+    char id[48]; /* of the log's entry */
+};
+/* Reads the log from its end on until it names the key. HF_NOT_FOUND: it does not, or there is no log; HF_EOFFLINE. */
+HF_API int hf_last_logged(struct hf *store, struct hf_slice key, struct hf_logged *ret_logged);
 
 /* Compare the tiers by digest, all keys held here or a random sample of so many (0: all). */
 struct hf_difference {
@@ -844,6 +865,9 @@ HF_API int hf_parked_requeue(struct hf *store, uint64_t lsn, struct hf_result *r
 /* Take it off the list, durably; it is not shared, and the copy here stays until it is compared with Redis. HF_NOT_FOUND. */
 HF_API int hf_parked_drop(struct hf *store, uint64_t lsn);
 
+/* Who asks for what this thread calls from now on, for the audit log: a program that does what other processes ask for names them.
+ * A pid of 0: this process itself. */
+HF_API void hf_audit_as(uint32_t uid, int64_t pid);
 /* Verbs that destroy or overrule something leave a line of JSON each in the file `audit.log` of the store's directory:
  * when, who (user and process), what, which key or entry. Call `each` for every line, oldest first. */
 HF_API int hf_audit_list(struct hf *store, int (*each)(void *ctx, const char *line), void *ctx);

@@ -222,12 +222,14 @@ struct hf_local_ops {
 
     /* The pending row of a key, or HF_NOT_FOUND. */
     int (*pending_get)(struct hf_local_snap *snap, struct hf_slice key, struct hf_pending_row *ret_row);
-    /* The row with the lowest first_lsn >= from_lsn, or HF_NOT_FOUND. */
+    /* The row with the lowest first_lsn >= from_lsn, or HF_NOT_FOUND. With HF_ECORRUPT its first_lsn is filled in all the same:
+     * who goes on behind it passes it by, unless it is UINT64_MAX. */
     int (*pending_next)(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_pending_row *ret_row);
     /* The next row in the order in which rows lie side by side, or HF_NOT_FOUND; moves the cursor on. The cursor outlives
-     * the snapshot: rows that came or went meanwhile are met or not. */
+     * the snapshot: rows that came or went meanwhile are met or not. Over a damaged row, too, with HF_ECORRUPT: the walk can
+     * go on. */
     int (*pending_walk)(struct hf_local_snap *snap, struct hf_local_cursor *cursor, struct hf_pending_row *ret_row);
-    /* The lane entry with the lowest LSN >= from_lsn, or HF_NOT_FOUND. */
+    /* The lane entry with the lowest LSN >= from_lsn, or HF_NOT_FOUND. With HF_ECORRUPT its LSN is filled in, as above. */
     int (*lane_next)(struct hf_local_snap *snap, uint64_t from_lsn, struct hf_lane_entry *ret_entry);
     /* The highest LSN of a lane entry for `key`, or HF_NOT_FOUND. */
     int (*lane_last)(struct hf_local_snap *snap, struct hf_slice key, uint64_t *ret_lsn);
@@ -264,7 +266,8 @@ struct hf_local_ops {
                         size_t *ret_key_len);
     /* Insert or replace the row of row->key. first_lsn of an existing row never changes. */
     int (*pending_put)(struct hf_local_txn *txn, const struct hf_pending_row *row);
-    /* HF_NOT_FOUND, and nothing is done: there is no row, or its last_lsn is higher than `upto_lsn`. */
+    /* HF_NOT_FOUND, and nothing is done: there is no row, or its last_lsn is higher than `upto_lsn`. With UINT64_MAX a damaged row
+     * is removed, too. */
     int (*pending_remove)(struct hf_local_txn *txn, struct hf_slice key, uint64_t upto_lsn);
     int (*lane_put)(struct hf_local_txn *txn, const struct hf_lane_entry *entry);
     int (*lane_remove)(struct hf_local_txn *txn, uint64_t lsn); /* 0 also when absent */

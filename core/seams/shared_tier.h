@@ -249,6 +249,7 @@ struct hf_shared_change {
     enum hf_shared_op op;
     struct hf_slice key;
     uint64_t lsn;           /* in the writer's numbering */
+    uint64_t last_lsn;      /* the highest one of the entry; a lane's mark was set to it */
     int64_t made_ms;        /* on Redis's clock: when it was made; for a live write, when it arrived */
     int64_t uncertainty_ms; /* of made_ms, as far as the writer knew */
 };
@@ -256,6 +257,8 @@ struct hf_shared_log_page {
     struct hf_slice log_key;
     char after_id[48]; /* in: read behind this id ("" or "0-0": from the beginning); out: the last one read */
     uint32_t count;    /* entries at the most */
+    bool
+        backwards; /* read the newest entries before after_id ("": of all), newest first; gap and missing say nothing */
     void (*each)(void *ctx, const struct hf_shared_change *change); /* called in order before `done` */
     uint32_t n_entries; /* filled in; less than count: the end was reached */
     bool gap;           /* filled in: after_id was trimmed away: changes may be missing */

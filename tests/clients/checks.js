@@ -7,6 +7,8 @@ const { setTimeout: sleep } = require('node:timers/promises');
 
 const CHECK_MS = 40000;
 const port = Number(process.env.HOLDFASTD_PORT);
+const ca = process.env.HOLDFASTD_CA;
+const tls = ca && { ca: fs.readFileSync(ca) };
 
 /* redis-stop, redis-start or sidecar-restart; see the program `run`. */
 function world(verb) {
@@ -59,4 +61,4 @@ async function checks(bodies) {
   process.exit(0);
 }
 
-module.exports = { assert, checks, port, redis, sleep, until, world };
+module.exports = { assert, checks, port, redis, sleep, tls, until, world };

@@ -9,8 +9,13 @@ world() {
     read -r _ <"$WORLD_ANSWER"
 }
 
+# How holdfastd is reached.
+there=(-p "$HOLDFASTD_PORT")
+[ -z "${HOLDFASTD_CA:-}" ] || there+=(--tls --cacert "$HOLDFASTD_CA")
+readonly there
+
 # Ask holdfastd; ask the Redis behind it.
-ask() { redis-cli -p "$HOLDFASTD_PORT" --raw "$@"; }
+ask() { redis-cli "${there[@]}" --raw "$@"; }
 behind() { redis-cli -s "$REDIS_SOCKET" --raw "$@"; }
 
 fail() {

@@ -1,10 +1,10 @@
 /* ioredis against holdfastd. */
 'use strict';
 const Redis = require('ioredis');
-const { assert, checks, port, redis, until, world } = require('./checks');
+const { assert, checks, port, redis, tls, until, world } = require('./checks');
 
-const client = new Redis(port);
-const subscriber = new Redis(port);
+const client = new Redis({ port, tls });
+const subscriber = new Redis({ port, tls });
 const heard = [];
 
 /* Reconnecting is its own business; that it had to is no error here. */

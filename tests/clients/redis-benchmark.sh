@@ -7,7 +7,7 @@ n=3000 # commands of a run
 # It asks for CONFIG GET first, and ends with an error at the first reply that is one.
 bench() {
     local said
-    said=$(timeout "$wait_s" redis-benchmark -p "$HOLDFASTD_PORT" -n "$n" -q "$@" 2>&1) ||
+    said=$(timeout "$wait_s" redis-benchmark "${there[@]}" -n "$n" -q "$@" 2>&1) ||
         fail "redis-benchmark $* ended with status $?: $said"
     [[ $said != *[Ee]rror* ]] || fail "redis-benchmark $* said $said"
 }

@@ -15,7 +15,7 @@ connect() {
 # Its mode for mass insertion, which counts replies and errors.
 pipeline() {
     local said
-    said=$(for i in {1..5000}; do printf 'SET p:%d %d\r\n' "$i" "$i"; done | redis-cli -p "$HOLDFASTD_PORT" --pipe) ||
+    said=$(for i in {1..5000}; do printf 'SET p:%d %d\r\n' "$i" "$i"; done | redis-cli "${there[@]}" --pipe) ||
         fail "--pipe ended with status $?: $said"
     [[ $said == *'errors: 0, replies: 5000'* ]] || fail "--pipe said $said"
     expect 5000 behind get p:5000
@@ -46,7 +46,7 @@ expiry() {
 subscribe() {
     local heard
     heard=$(mktemp)
-    timeout "$wait_s" redis-cli -p "$HOLDFASTD_PORT" --raw subscribe news >"$heard" &
+    timeout "$wait_s" redis-cli "${there[@]}" --raw subscribe news >"$heard" &
     until_is $'news\n1' ask pubsub numsub news
     ask publish news 'from here' >/dev/null
     until_is 1 grep -c 'from here' "$heard"
@@ -60,7 +60,7 @@ subscribe() {
 reconnect() {
     local heard
     heard=$(mktemp)
-    coproc session { TERM=dumb script -qfec "redis-cli -p $HOLDFASTD_PORT" /dev/null >"$heard" 2>&1; }
+    coproc session { TERM=dumb script -qfec "redis-cli ${there[*]}" /dev/null >"$heard" 2>&1; }
     says() { echo "get p:$1" >&"${session[1]}" && grep -m 1 -o "^\"$1\"" "$heard"; }
     until_is '"7"' says 7
     world sidecar-restart

@@ -13,6 +13,8 @@ from redis.retry import Retry
 WAIT_S = 30
 client = redis.Redis(
     port=int(os.environ["HOLDFASTD_PORT"]),
+    ssl="HOLDFASTD_CA" in os.environ,
+    ssl_ca_certs=os.environ.get("HOLDFASTD_CA"),
     socket_timeout=WAIT_S,
     retry=Retry(ConstantBackoff(0.05), 20),
     retry_on_error=[redis.ConnectionError],
@@ -89,6 +91,19 @@ def transaction():
         except redis.WatchError:
             pass
     assert behind("get", "t") == "7"
+    behind("set", "limit", "41")
+    assert client.pipeline().incr("limit").expire("limit", 100).execute() == [42, True]
+    assert behind("ttl", "limit") == "100"
+
+
+def walk():
+    behind("hset", "walk:theirs", "field", "value")
+    behind("set", "walk:text", "x")
+    client.set("walk:ours", "x")
+    assert sorted(client.scan_iter("walk:*")) == [b"walk:ours", b"walk:text", b"walk:theirs"]
+    assert sorted(client.keys("walk:*")) == [b"walk:ours", b"walk:text", b"walk:theirs"]
+    assert list(client.scan_iter("walk:*", _type="hash")) == [b"walk:theirs"]
+    assert not [key for key in client.scan_iter() if key.startswith(b"_hf:")]
 
 
 def expiry():
@@ -137,15 +152,17 @@ def outage():
     assert client.incrby("counter", 2) == 5
     assert client.delete("p:1") == 1
     assert client.pipeline().set("a", 1).set("b", 2).execute() == [True, True]
+    assert client.pipeline().incr("limit").expire("limit", 100).execute() == [43, True]
+    assert list(client.scan_iter("walk:ours")) == [b"walk:ours"]
     assert is_refused()
     client.publish("news", "offline")
     hears(b"offline")
     world("redis-start")
-    until(lambda: behind("mget", "offline", "counter", "p:1", "a", "b"), "written\n5\n\n1\n2")
+    until(lambda: behind("mget", "offline", "counter", "p:1", "a", "b", "limit"), "written\n5\n\n1\n2\n43")
     until(field, b"value")
 
 
-for check in (connect, pipeline, transaction, expiry, subscribe, reconnect, outage):
+for check in (connect, pipeline, transaction, walk, expiry, subscribe, reconnect, outage):
     try:
         check()
     except Exception:

@@ -602,6 +602,7 @@ static void test_cli__wrong_usage_is_one_sentence_and_status_4(void **state)
         {{"reconcile", "--dry-run"}, "reconcile needs an address"},
         {{"reconcile", "--on-loss", "hold"}, "--on-loss: found \"hold\", expected reseed or adopt"},
         {{"reconcile", "--on-loss", "adopt", "--dry-run"}, "expected only one of them"},
+        {{"reconcile", "--new-node", "--dry-run"}, "and --new-node does: expected only one of them"},
         {{"reconcile", "--namespace", "s:"}, "--namespace goes with --on-loss"},
         {{"reconcile", "--limit", "3"}, "--limit goes with --dry-run"},
         {{"reconcile", "--dry-run", "--limit", "-3"}, "--limit: found -3, expected a number from 0 on"},

@@ -1,5 +1,6 @@
 /* The operator's commands of the `holdfast` tool against a real Redis: what is looked at, decided and undone after an
  * outage. An outage is a run with an empty address: nothing is sent, and the server stays as it is. */
+#include "proxy.h"
 #include "tool.h"
 
 #include <fcntl.h>
@@ -466,6 +467,203 @@ static void test_operator__a_dropped_entry_is_gone(void **state)
     assert_string_equal(number_in(f, "parked"), "0");
 }
 
+/* ---- in doubt ---- */
+
+/* The change log, which would tell, is off: the mark alone knows whether an increment was applied. */
+static const char without_log[] = "{\"namespaces\": [{\"prefix\": \"\", \"change_log\": false}]}";
+
+/* Redis applies the increment, and its answer is lost. */
+static void incr_unheard(struct tool *f, const char *key, const char *by)
+{
+    char path[96], address[112];
+    struct proxy *proxy;
+
+    snprintf(path, sizeof(path), "%s/proxy", f->scratch.dir);
+    snprintf(address, sizeof(address), "unix://%s", path);
+    proxy = proxy_start(path, f->server.socket);
+    assert_non_null(proxy);
+    proxy_swallow_at(proxy, by);
+    run(f, "--config", "config", "--redis", address, "incr", key, by, NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->err, "tentative: "));
+    proxy_stop(proxy);
+}
+
+static void remove_mark(struct tool *f)
+{
+    char node[48];
+    cJSON *json;
+
+    run(f, "status", "--json", NULL);
+    json = json_of(f);
+    snprintf(node, sizeof(node), "%s", member(json, "node")->valuestring);
+    cJSON_Delete(json);
+    assert_int_equal(redis_server_number(&f->server, "DEL _hf::mark:%s", node), 1);
+}
+
+/* The LSN of the increment by so much, which is listed, and in doubt. */
+static const char *doubtful(struct tool *f, double by)
+{
+    static char lsn[24];
+
+    lsn[0] = '\0';
+    run(f, "parked", "list", "--json", NULL);
+    assert_status(f, 0);
+    for (char *line = strtok(f->out, "\n"); line; line = strtok(NULL, "\n")) {
+        cJSON *json = cJSON_Parse(line);
+        assert_true(cJSON_IsTrue(member(json, "in_doubt")));
+        if (member(json, "delta")->valuedouble == by)
+            snprintf(lsn, sizeof(lsn), "%.0f", member(json, "lsn")->valuedouble);
+        cJSON_Delete(json);
+    }
+    assert_string_not_equal(lsn, "");
+    return lsn;
+}
+
+/* One acknowledged increment, and one whose answer is lost, both applied; then their mark is taken away. */
+static void make_doubt(struct tool *f)
+{
+    start(f);
+    put_file("config", without_log, sizeof(without_log) - 1);
+    run(f, "--config", "config", "incr", "n", NULL);
+    assert_done(f, "1\n");
+    incr_unheard(f, "n", "12345");
+    remove_mark(f);
+    run(f, "--config", "config", "reconcile", NULL);
+    assert_status(f, 2);
+    assert_non_null(strstr(f->err, "2 entries are parked, 2 of them in doubt"));
+    assert_string_equal(in_redis(f, "n"), "12346");
+}
+
+static void test_operator__an_increment_in_doubt_is_shown_and_dropped(void **state)
+{
+    struct tool *f = *state;
+
+    make_doubt(f);
+    run(f, "parked", "show", doubtful(f, 12345), NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->out, "\nstate    in doubt\n"));
+    assert_non_null(strstr(f->out, "\nreason   the mark that told whether Redis had applied it is gone\n"));
+    assert_non_null(strstr(f->out, "\ndelta    12345\n"));
+    run(f, "explain", "n", NULL);
+    assert_non_null(strstr(f->out, "our latest change is in doubt, kept for the operator: the mark that told"));
+    run(f, "parked", "drop", doubtful(f, 12345), NULL);
+    assert_status(f, 0);
+    run(f, "parked", "drop", doubtful(f, 1), NULL);
+    assert_status(f, 0);
+    run(f, "parked", "list", NULL);
+    assert_done(f, "");
+    run(f, "--config", "config", "reconcile", NULL);
+    assert_status(f, 0);
+    assert_string_equal(in_redis(f, "n"), "12346");
+    run(f, "audit", NULL);
+    assert_int_equal(lines_of(f), 2);
+}
+
+/* The counter was set back by who knows better: it is to be added again. */
+static void test_operator__an_increment_in_doubt_is_requeued(void **state)
+{
+    struct tool *f = *state;
+
+    make_doubt(f);
+    set_by_others(f, "n", "1");
+    run(f, "--config", "config", "parked", "requeue", doubtful(f, 12345), NULL);
+    assert_status(f, 0);
+    assert_non_null(strstr(f->out, " is a change again (LSN "));
+    assert_string_equal(in_redis(f, "n"), "12346");
+    run(f, "parked", "show", doubtful(f, 1), NULL); /* the other one is still there */
+    assert_status(f, 0);
+}
+
+/* An increment without answer is lost with all of Redis, and another gives back a counter that counts it. */
+static void test_operator__an_increment_that_another_has_given_back_is_in_doubt(void **state)
+{
+    struct tool *f = *state;
+
+    start(f);
+    put_file("config", "{}", 2);
+    run(f, "incr", "n", NULL);
+    assert_done(f, "1\n");
+    incr_unheard(f, "n", "12345");
+    redis_server_kill(&f->server);
+    assert_int_equal(redis_server_restart(&f->server), 0);
+    set_by_others(f, "n", "12346");
+    reconcile(f, 2);
+    assert_string_equal(in_redis(f, "n"), "12346");
+    run(f, "parked", "show", doubtful(f, 12345), NULL);
+    assert_non_null(strstr(f->out, "\nreason   Redis has lost it, and what another has put there since may count"));
+    run(f, "parked", "drop", "--all", "--yes", NULL);
+    assert_status(f, 0);
+    reconcile(f, 0);
+    run(f, "get", "n", NULL);
+    assert_done(f, "12346");
+}
+
+/* ---- copies of the directory ---- */
+
+static void copy_store(struct tool *f, const char *to)
+{
+    char command[300];
+
+    snprintf(command, sizeof(command), "cp -a %s %s", f->scratch.store, to);
+    assert_int_equal(system(command), 0);
+}
+
+/* Beside the other, which has added to the same counter under the same LSN. */
+static void test_operator__a_copied_directory_is_made_a_node_of_its_own(void **state)
+{
+    struct tool *f = *state;
+    char lsn[24];
+
+    start(f);
+    run(f, "incr", "n", NULL);
+    copy_store(f, "copy");
+    run(f, "incr", "n", NULL);
+    assert_done(f, "2\n");
+    run_bare(f, "--dir", "copy", "--redis", "", "incr", "n", "5", NULL);
+    run_bare(f, "--dir", "copy", "--redis", "", "set", "k", "v", NULL);
+    run_bare(f, "--dir", "copy", "reconcile", NULL);
+    assert_status(f, 3);
+    assert_non_null(strstr(f->err, "another copy of this store's directory has connected to Redis: decide with "
+                                   "`holdfast reconcile --new-node`"));
+    run_bare(f, "--dir", "copy", "reconcile", "--new-node", NULL);
+    assert_status(f, 2);
+    assert_non_null(strstr(f->err, "a node of its own now; 1 entry is parked, 1 of them in doubt"));
+    assert_string_equal(in_redis(f, "n"), "2");
+    assert_string_equal(in_redis(f, "k"), "v");
+    run_bare(f, "--dir", "copy", "parked", "list", "--json", NULL);
+    snprintf(lsn, sizeof(lsn), "%s", number_in(f, "lsn"));
+    run_bare(f, "--dir", "copy", "parked", "requeue", lsn, NULL);
+    assert_status(f, 0);
+    assert_string_equal(in_redis(f, "n"), "7");
+    run(f, "incr", "n", NULL); /* the other goes on as it was */
+    assert_status(f, 0);
+    assert_string_equal(in_redis(f, "n"), "8");
+    run_bare(f, "--dir", "copy", "audit", NULL);
+    assert_non_null(strstr(f->out, "\"verb\":\"renew-node\""));
+}
+
+/* The node that it was copied from has gone on, and then was lost with its directory and its session key. */
+static void test_operator__a_restored_directory_is_made_a_node_of_its_own(void **state)
+{
+    static const char script[] = "for _,k in ipairs(redis.call('KEYS','_hf:session:*')) do redis.call('DEL',k) end";
+    struct tool *f = *state;
+
+    start(f);
+    set_online(f, "k", "old");
+    copy_store(f, "copy");
+    set_online(f, "k", "new");
+    freeReplyObject(redis_server_command(&f->server, "EVAL %s 0", script));
+    run_bare(f, "--dir", "copy", "reconcile", NULL);
+    assert_status(f, 3);
+    assert_non_null(strstr(f->err, "its directory is an old copy; decide with `holdfast reconcile --new-node`"));
+    run_bare(f, "--dir", "copy", "reconcile", "--new-node", NULL);
+    assert_status(f, 0);
+    run_bare(f, "--dir", "copy", "get", "k", NULL);
+    assert_done(f, "new");
+    assert_string_equal(in_redis(f, "k"), "new");
+}
+
 /* ---- explain and verify ---- */
 
 static void test_operator__explain_tells_what_both_tiers_hold(void **state)
@@ -491,6 +689,45 @@ static void test_operator__explain_tells_what_both_tiers_hold(void **state)
     assert_status(f, 0);
     assert_non_null(strstr(f->out, "  the same    yes\n"));
     assert_non_null(strstr(f->out, "kept          0 parked, 1 conflict\n"));
+}
+
+/* Another node, with a store of its own. */
+static void set_by_another_node(struct tool *f, const char *key, const char *value)
+{
+    run_bare(f, "--dir", "other", "set", key, value, NULL);
+    assert_done(f, "");
+}
+
+static void test_operator__explain_tells_since_when_redis_holds_it(void **state)
+{
+    struct tool *f = *state;
+    const cJSON *logged;
+    cJSON *json;
+
+    start(f);
+    set_online(f, "ours", "v");
+    set_by_another_node(f, "theirs", "v");
+    set_by_others(f, "plain", "v");
+    run(f, "explain", "ours", NULL);
+    assert_non_null(strstr(f->out, "Z or later (set by this node, entry "));
+    run(f, "explain", "theirs", "--json", NULL);
+    json = json_of(f);
+    logged = member(member(json, "redis"), "logged");
+    assert_string_equal(member(logged, "what")->valuestring, "set");
+    assert_true(cJSON_IsFalse(member(logged, "by_this_node")));
+    assert_true(cJSON_IsFalse(member(logged, "outdated")));
+    assert_true(member(logged, "since_ms")->valuedouble > 0);
+    assert_int_equal(strlen(member(logged, "node")->valuestring), 32);
+    cJSON_Delete(json);
+    run(f, "explain", "plain", NULL);
+    assert_non_null(strstr(f->out, "  since       not known: the change log does not name the key\n"));
+    assert_int_equal(redis_server_number(&f->server, "DEL ours"), 1);
+    run(f, "explain", "ours", NULL);
+    assert_non_null(strstr(f->out, "  since       not known; the change log names an older change: "));
+    run(f, "explain", "plain", "--json", NULL);
+    json = json_of(f);
+    assert_true(cJSON_IsNull(member(member(json, "redis"), "logged")));
+    cJSON_Delete(json);
 }
 
 static void test_operator__explain_says_when_redis_was_not_asked(void **state)
@@ -756,7 +993,13 @@ int main(void)
         CASE(test_operator__a_requeued_entry_is_sent_again),
         CASE(test_operator__all_that_is_parked_is_requeued_or_dropped),
         CASE(test_operator__a_dropped_entry_is_gone),
+        CASE(test_operator__an_increment_in_doubt_is_shown_and_dropped),
+        CASE(test_operator__an_increment_in_doubt_is_requeued),
+        CASE(test_operator__an_increment_that_another_has_given_back_is_in_doubt),
+        CASE(test_operator__a_copied_directory_is_made_a_node_of_its_own),
+        CASE(test_operator__a_restored_directory_is_made_a_node_of_its_own),
         CASE(test_operator__explain_tells_what_both_tiers_hold),
+        CASE(test_operator__explain_tells_since_when_redis_holds_it),
         CASE(test_operator__explain_says_when_redis_was_not_asked),
         CASE(test_operator__verify_names_what_differs),
         CASE(test_operator__verify_has_nothing_against_what_is_pending),

@@ -523,7 +523,7 @@ static void count_away(struct fixture *f, const char *dir, const char *key)
     close_store(f);
 }
 
-/* What an operator does who has decided which one goes on. */
+/* Nothing shows that there are two. */
 static void let_copies_connect(struct fixture *f)
 {
     static const char script[] = "for _,k in ipairs(redis.call('KEYS','_hf:session:*')) do redis.call('DEL',k) end";
@@ -531,6 +531,7 @@ static void let_copies_connect(struct fixture *f)
     freeReplyObject(redis_server_command(&f->redis, "EVAL %s 0", script));
 }
 
+/* The directory was moved: the first one adds nothing more. */
 static void test_reconcile__16_a_copy_does_not_apply_again_what_it_inherited(void **state)
 {
     struct fixture *f = *state;
@@ -539,10 +540,12 @@ static void test_reconcile__16_a_copy_does_not_apply_again_what_it_inherited(voi
         count_away(f, f->scratch.store, "n");
     copy_dir(f->scratch.store, f->other);
     come_home(f, f->scratch.store);
+    assert_redis(f, "n", "3");
     close_store(f);
+    count_away(f, f->other, "n"); /* goes with what it inherited */
     let_copies_connect(f);
     come_home(f, f->other);
-    assert_redis(f, "n", "3");
+    assert_redis(f, "n", "4");
     assert_int_equal(status_of(f).in_doubt, 0);
     close_store(f);
 }
@@ -567,6 +570,107 @@ static void test_reconcile__16_what_two_copies_add_is_not_taken_for_one(void **s
     close_store(f);
     come_home(f, f->scratch.store);
     close_store(f);
+}
+
+static void assert_held_as_copy(struct fixture *f, const char *dir)
+{
+    f->opts.redis = f->redis.address;
+    assert_ok(hf_open(dir, &f->opts, &f->store));
+    assert_true(wait_link(f->store, HF_LINK_HELD, BOUND_MS));
+    assert_non_null(strstr(status_of(f).link_reason, "decide with `holdfast reconcile --new-node`"));
+    assert_code(HF_EINVAL, hf_renew_node(f->store));
+    close_store(f);
+}
+
+static void renew(struct fixture *f, const char *dir)
+{
+    f->opts.redis = NULL;
+    assert_ok(hf_open(dir, &f->opts, &f->store));
+    assert_ok(hf_renew_node(f->store));
+    close_store(f);
+}
+
+static void count_online(struct fixture *f, const char *dir, const char *value)
+{
+    int64_t number;
+
+    come_home(f, dir);
+    assert_ok(hf_incr(f->store, s_("n"), 1, &number, NULL));
+    assert_ok(hf_drain(f->store, BOUND_MS));
+    assert_redis(f, "n", value);
+    close_store(f);
+}
+
+/* What the other may have sent is in doubt, whoever has written it; all else goes on, on both sides. */
+static void test_reconcile__16_a_renewed_copy_goes_on_beside_the_other(void **state)
+{
+    struct fixture *f = *state;
+    char node[33];
+
+    count_online(f, f->scratch.store, "1");
+    count_online(f, f->scratch.store, "2"); /* retained by both */
+    count_away(f, f->scratch.store, "n");   /* inherited */
+    copy_dir(f->scratch.store, f->other);
+    count_away(f, f->other, "n");
+    put_away(f, f->other, "k", "v");
+    count_online(f, f->scratch.store, "4");
+    assert_held_as_copy(f, f->other);
+    renew(f, f->other);
+    come_home(f, f->other);
+    assert_redis(f, "n", "4");
+    assert_redis(f, "k", "v");
+    assert_int_equal(status_of(f).in_doubt, 2);
+    assert_int_equal(status_of(f).pending_ops, 0);
+    memcpy(node, status_of(f).node, sizeof(node));
+    close_store(f);
+    count_online(f, f->scratch.store, "5");
+    assert_ok(hf_open(f->scratch.store, &f->opts, &f->store));
+    assert_string_not_equal(status_of(f).node, node);
+    close_store(f);
+    count_online(f, f->other, "6");
+}
+
+static void test_reconcile__16_a_copy_is_not_renewed_where_what_waits_has_no_room(void **state)
+{
+    struct fixture *f = *state;
+    char node[33];
+
+    count_online(f, f->scratch.store, "1");
+    count_away(f, f->scratch.store, "n");
+    count_away(f, f->scratch.store, "n");
+    f->opts.parked_max = 1;
+    f->opts.redis = NULL;
+    assert_ok(hf_open(f->scratch.store, &f->opts, &f->store));
+    memcpy(node, status_of(f).node, sizeof(node));
+    assert_code(HF_EFULL, hf_renew_node(f->store));
+    close_store(f);
+    f->opts.parked_max = 0;
+    come_home(f, f->scratch.store);
+    assert_string_equal(status_of(f).node, node);
+    assert_redis(f, "n", "3");
+    assert_int_equal(status_of(f).parked, 0);
+    close_store(f);
+}
+
+/* A directory that was restored from a copy of long ago, whose node has gone on meanwhile. */
+static void test_reconcile__16_a_renewed_old_copy_takes_over_what_was_written_since(void **state)
+{
+    struct fixture *f = *state;
+
+    put_online(f, f->scratch.store, "k", "old");
+    copy_dir(f->scratch.store, f->other);
+    put_online(f, f->scratch.store, "k", "new");
+    count_online(f, f->scratch.store, "1");
+    let_copies_connect(f);
+    assert_held_as_copy(f, f->other);
+    renew(f, f->other);
+    come_home(f, f->other);
+    assert_redis(f, "k", "new");
+    assert_value(f->store, "k", "new");
+    assert_int_equal(status_of(f).in_doubt, 0);
+    assert_int_equal(status_of(f).conflicts, 0);
+    close_store(f);
+    count_online(f, f->other, "2");
 }
 
 /* Redis shows the token of an opening that lies long back. */
@@ -902,6 +1006,9 @@ int main(void)
         T(13_nothing_is_replayed_to_a_replica),
         T(16_a_copy_does_not_apply_again_what_it_inherited),
         T(16_what_two_copies_add_is_not_taken_for_one),
+        T(16_a_renewed_copy_goes_on_beside_the_other),
+        T(16_a_copy_is_not_renewed_where_what_waits_has_no_room),
+        T(16_a_renewed_old_copy_takes_over_what_was_written_since),
         T(16_a_store_that_was_often_opened_away_is_no_copy),
         T(19_a_forbidden_key_is_parked_and_holds_up_nobody),
         T(22_a_full_store_takes_no_write_and_passes_none_on),

@@ -4,6 +4,7 @@
  * handler and `done` leaves its mark under one lock and signals. All waits are bounded by WAIT_S. */
 #include "address.h"
 #include "bytes.h"
+#include "certificates.h"
 #include "errors.h"
 #include "fail.h"
 #include "proxy.h"
@@ -418,7 +419,7 @@ struct told {
     struct {
         char node[40], id[48], key[64];
         enum hf_shared_op op;
-        uint64_t lsn;
+        uint64_t lsn, last_lsn;
     } all[64];
 };
 
@@ -434,6 +435,7 @@ static void tell(void *ctx, const struct hf_shared_change *change)
     snprintf(told.all[told.n].key, 64, "%.*s", (int)change->key.len, (const char *)change->key.data);
     told.all[told.n].op = change->op;
     told.all[told.n].lsn = change->lsn;
+    told.all[told.n].last_lsn = change->last_lsn;
     told.n++;
 }
 
@@ -442,6 +444,17 @@ static struct hf_shared_log_page page_of(struct driver *d, const char *key, cons
     struct hf_shared_log_page page = {.log_key = slice(key), .count = count, .each = tell};
 
     snprintf(page.after_id, sizeof(page.after_id), "%s", after);
+    told.n = 0;
+    send_log_page(d, &page);
+    return page;
+}
+
+/* One entry, from the end on. */
+static struct hf_shared_log_page page_back_of(struct driver *d, const char *key, const char *before)
+{
+    struct hf_shared_log_page page = {.log_key = slice(key), .count = 1, .backwards = true, .each = tell};
+
+    snprintf(page.after_id, sizeof(page.after_id), "%s", before);
     told.n = 0;
     send_log_page(d, &page);
     return page;
@@ -900,6 +913,17 @@ static void test_group__log_entries_name_node_operation_and_lsn(void **state)
     assert_int_equal(told.all[1].op, HF_SHARED_DELETE);
     assert_int_equal(told.all[1].lsn, 107);
     assert_int_equal(told.all[2].lsn, 103);
+
+    page = page_back_of(&f.d, LOG, "");
+    assert_int_equal(page.n_entries, 1);
+    assert_string_equal(page.after_id, log.last_id);
+    assert_int_equal(told.n, 3);
+    page = page_back_of(&f.d, LOG, page.after_id);
+    assert_int_equal(page.n_entries, 1);
+    assert_string_equal(page.after_id, "1-1");
+    page = page_back_of(&f.d, LOG, page.after_id);
+    assert_int_equal(page.n_entries, 0);
+    assert_false(page.gap || page.missing);
     end(&f);
 }
 
@@ -991,6 +1015,216 @@ static void test_group__nothing_is_applied_before_others_entries_are_read(void *
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         send_behind(&f, &cases[i]);
     end(&f);
+}
+
+/* ---- making ---- */
+
+/* How often the server ran a command so far. */
+static int64_t calls_of(struct fixture *f, const char *name)
+{
+    redisReply *reply = redis_server_command(&f->server, "INFO commandstats");
+    char field[64];
+    const char *at;
+    int64_t calls;
+
+    snprintf(field, sizeof(field), "cmdstat_%s:calls=", name);
+    at = strstr(reply->str, field);
+    calls = at ? strtoll(at + strlen(field), NULL, 10) : 0;
+    freeReplyObject(reply);
+    return calls;
+}
+
+static void expect_absent(struct hf_shared_item *items, size_t n)
+{
+    static const struct hf_shared_guard absent = {.absent = true};
+
+    for (size_t i = 0; i < n; i++) {
+        items[i].guards = &absent;
+        items[i].n_guards = 1;
+    }
+}
+
+static void assert_no_latch(struct fixture *f)
+{
+    assert_int_equal(redis_server_number(&f->server, "EXISTS _hf:session:" NODE_A ":latch"), 0);
+}
+
+static void test_make__absent_keys_are_made_at_once_and_named(void **state)
+{
+    struct hf_shared_item items[] = {set("app:a", "1", 10), set("app:b", "2", 12), set("app:c", "", 13)};
+    struct hf_shared_log log = log_over(3);
+    struct hf_shared_group group = GROUP(items, &log, 1);
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    command(&f, "XADD " LOG " 1-1 n x l 0");
+    expect_absent(items, 3);
+    log.after_id = "1-1";
+    group.guarded = true;
+    send_group(&f.d, &group);
+    assert_int_equal(group.error.class, HF_SHARED_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(items[i].error.class, HF_SHARED_OK);
+    assert_int_equal(calls_of(&f, "evalsha"), 0);
+    assert_int_equal(calls_of(&f, "msetnx"), 1);
+    assert_text(&f, "1", "GET app:a");
+    assert_text(&f, "2", "GET app:b");
+    assert_text(&f, "", "GET app:c");
+    page_of(&f.d, LOG, "1-1", 10);
+    assert_int_equal(told.n, 3);
+    assert_string_equal(told.all[0].key, "app:a");
+    assert_int_equal(told.all[0].lsn, 10);
+    assert_string_equal(log.last_id, told.all[2].id);
+    assert_no_latch(&f);
+    send_group(&f.d, &group); /* the guard stands */
+    assert_int_equal(group.error.class, HF_SHARED_OK);
+    assert_int_equal(items[0].error.class, HF_SHARED_CHANGED);
+    end(&f);
+}
+
+/* All or none is made at once; then the script makes what it can. Only what was made is named. */
+static void test_make__the_rest_is_made_where_a_key_is_there(void **state)
+{
+    static const char *const theirs[] = {"SET app:b theirs", "HSET app:b f v", "SET app:b '' PX 100000"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(theirs) / sizeof(theirs[0]); i++) {
+        struct hf_shared_item items[] = {set("app:a", "1", 10), set("app:b", "2", 12), set("app:c", "3", 13)};
+        struct hf_shared_log log = log_over(3);
+        struct hf_shared_group group = GROUP(items, &log, 1);
+        struct fixture f;
+
+        begin(&f);
+        command(&f, "XADD " LOG " 1-1 n x l 0");
+        command(&f, theirs[i]);
+        expect_absent(items, 3);
+        group.guarded = true;
+        send_group(&f.d, &group);
+        assert_int_equal(group.error.class, HF_SHARED_OK);
+        assert_int_equal(items[0].error.class, HF_SHARED_OK);
+        assert_int_equal(items[1].error.class, HF_SHARED_CHANGED);
+        assert_int_equal(items[2].error.class, HF_SHARED_OK);
+        assert_int_equal(calls_of(&f, "msetnx"), 2); /* by itself, and in the script */
+        assert_int_equal(redis_server_number(&f.server, "XLEN " LOG), 2);
+        page_of(&f.d, LOG, "1-1", 10);
+        assert_int_equal(told.n, 2);
+        assert_string_equal(told.all[1].key, "app:c");
+        assert_no_latch(&f);
+        end(&f);
+    }
+}
+
+static void test_make__nothing_is_made_before_others_entries_are_read(void **state)
+{
+    struct hf_shared_item items[] = {set("app:a", "1", 10), set("app:b", "2", 12)};
+    struct hf_shared_log log = log_over(2);
+    struct hf_shared_group group = GROUP(items, &log, 1);
+    struct fixture f;
+    char last_id[48];
+
+    (void)state;
+    begin(&f);
+    command(&f, "XADD " LOG " 1-1 n x l 0");
+    log_of(&f, NODE_A, 3);
+    log_of(&f, NODE_B, 1);
+    snprintf(last_id, sizeof(last_id), "%s", page_of(&f.d, LOG, "1-1", 10).after_id);
+    expect_absent(items, 2);
+    log.after_id = "1-1";
+    group.guarded = true;
+    send_group(&f.d, &group);
+    assert_int_equal(items[0].error.class, HF_SHARED_CHANGED);
+    assert_int_equal(redis_server_number(&f.server, "EXISTS app:a app:b"), 0);
+    assert_int_equal(redis_server_number(&f.server, "XLEN " LOG), 5);
+    assert_string_equal(page_of(&f.d, LOG, "1-1", 10).after_id, last_id);
+    assert_no_latch(&f);
+    log.after_id = last_id;
+    send_group(&f.d, &group);
+    assert_int_equal(items[0].error.class, HF_SHARED_OK);
+    assert_int_equal(redis_server_number(&f.server, "EXISTS app:a app:b"), 2);
+    end(&f);
+}
+
+static void test_make__a_log_that_is_gone_is_told(void **state)
+{
+    struct hf_shared_item items[] = {set("app:a", "1", 10)};
+    struct hf_shared_log log = log_over(1);
+    struct hf_shared_group group = GROUP(items, &log, 1);
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    expect_absent(items, 1);
+    group.guarded = true;
+    send_group(&f.d, &group);
+    assert_int_equal(items[0].error.class, HF_SHARED_OK);
+    assert_true(log.missing);
+    assert_text(&f, "1", "GET app:a");
+    assert_int_equal(redis_server_number(&f.server, "EXISTS " LOG), 0);
+    end(&f);
+}
+
+static void test_make__out_of_memory_is_a_state(void **state)
+{
+    struct hf_shared_item items[] = {set("app:a", "1", 10)};
+    struct hf_shared_log log = log_over(1);
+    struct hf_shared_group group = GROUP(items, &log, 1);
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    command(&f, "XADD " LOG " 1-1 n x l 0");
+    expect_absent(items, 1);
+    group.guarded = true;
+    command(&f, "CONFIG SET maxmemory 1");
+    send_group(&f.d, &group);
+    assert_int_equal(group.error.class, HF_SHARED_STATE);
+    assert_true(group.error.oom);
+    assert_int_equal(redis_server_number(&f.server, "EXISTS app:a"), 0);
+    command(&f, "CONFIG SET maxmemory 0");
+    send_group(&f.d, &group);
+    assert_int_equal(items[0].error.class, HF_SHARED_OK);
+    assert_int_equal(calls_of(&f, "msetnx"), 1);
+    end(&f);
+}
+
+/* Who may not store many at once, or look at the log, is served by the script, and asked once in a connection. */
+static void test_make__who_may_not_is_served_by_the_script(void **state)
+{
+    static const char *const forbidden[] = {"-msetnx", "-xrange"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
+        struct hf_shared_item first[] = {set("app:a", "1", 10)}, second[] = {set("app:b", "1", 11)};
+        struct hf_shared_log log = log_over(1);
+        struct hf_shared_group group = GROUP(first, &log, 1);
+        struct fixture f;
+        struct driver d;
+        int64_t execs;
+        char acl[128];
+
+        begin(&f);
+        command(&f, "XADD " LOG " 1-1 n x l 0");
+        snprintf(acl, sizeof(acl), "ACL SETUSER limited on >pw ~* +@all %s", forbidden[i]);
+        command(&f, acl);
+        connect_as(&f, &d, "limited", "pw");
+        assert_true(connects(&d));
+        expect_absent(first, 1);
+        expect_absent(second, 1);
+        log.after_id = "1-1";
+        group.guarded = true;
+        send_group(&d, &group);
+        assert_int_equal(first[0].error.class, HF_SHARED_OK);
+        execs = calls_of(&f, "multi");
+        group.items = second;
+        send_group(&d, &group);
+        assert_int_equal(second[0].error.class, HF_SHARED_OK);
+        assert_int_equal(calls_of(&f, "multi"), execs);
+        assert_int_equal(redis_server_number(&f.server, "EXISTS app:a app:b"), 2);
+        assert_int_equal(redis_server_number(&f.server, "XLEN " LOG), 3);
+        stop(&d);
+        end(&f);
+    }
 }
 
 static void test_group__one_at_a_time(void **state)
@@ -1124,7 +1358,7 @@ static void end_proxied(struct proxied *p)
 
 /* History 1: the old connection's group is executed after the replay. The guard of a connection's first group comes
  * from the handshake, that of any other from the group before it. */
-static void check_zombie(bool first)
+static void check_zombie(bool first, bool made)
 {
     struct hf_shared_item other[] = {set("other", "1", 1)}, old[] = {set("k", "A-older", 2)};
     struct hf_shared_item newer[] = {set("k", "C-newer", 3)};
@@ -1138,30 +1372,36 @@ static void check_zombie(bool first)
         assert_int_equal(before.error.class, HF_SHARED_OK);
     }
     proxy_hold(p.proxy);
+    expect_absent(old, 1);
+    zombie.guarded = made;
     send_group(&p.f.d, &zombie);
     assert_int_equal(zombie.error.class, HF_SHARED_LINK);
     assert_string_equal(zombie.error.reason, "no answer within 300 ms");
     wait_lost(&p.f.d, 1);
     assert_true(proxy_wait_held(p.proxy, 50, 5000));
     assert_true(connects(&p.f.d));
-    send_group(&p.f.d, &replay);
-    assert_int_equal(replay.error.class, HF_SHARED_OK);
+    if (!made) { /* otherwise the key is to be absent when it comes */
+        send_group(&p.f.d, &replay);
+        assert_int_equal(replay.error.class, HF_SHARED_OK);
+    }
     proxy_release(p.proxy);
     assert_true(proxy_wait_unheard(p.proxy, 20, 5000));
-    assert_text(&p.f, "C-newer", "GET k");
+    assert_text(&p.f, made ? "(nil)" : "C-newer", "GET k");
     end_proxied(&p);
 }
 
 static void test_fence__late_first_group_of_a_dead_connection_does_nothing(void **state)
 {
     (void)state;
-    check_zombie(true);
+    check_zombie(true, false);
+    check_zombie(true, true);
 }
 
 static void test_fence__late_group_of_a_dead_connection_does_nothing(void **state)
 {
     (void)state;
-    check_zombie(false);
+    check_zombie(false, false);
+    check_zombie(false, true);
 }
 
 static void test_fence__late_lane_of_a_dead_connection_does_nothing(void **state)
@@ -1365,6 +1605,7 @@ static void test_lane__applies_once_and_says_already(void **state)
     assert_int_equal(told.n, 3);
     assert_int_equal(told.all[0].op, HF_SHARED_INCR);
     assert_int_equal(told.all[0].lsn, 10);
+    assert_int_equal(told.all[0].last_lsn, 12); /* the mark */
     assert_int_equal(told.all[2].lsn, 12);
 
     command(&f, "SET n foreign");
@@ -2046,44 +2287,13 @@ static void test_acl__documented_rights_are_enough(void **state)
 
 /* ---- TLS ---- */
 
-static void run_openssl(const char *dir, const char *arguments)
-{
-    char line[1024];
-
-    snprintf(line, sizeof(line), "cd %s && openssl %s 2>openssl.log", dir, arguments);
-    if (system(line) != 0)
-        fail_msg("%s", line);
-}
-
 /* A throw-away authority, and certificates for 127.0.0.1 and for another host. */
 static void make_certificates(const char *dir)
 {
-    run_openssl(dir, "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca");
-    run_openssl(dir,
-                "req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -days 2 -subj /CN=other-ca");
-    for (int i = 0; i < 2; i++) {
-        const char *name = i ? "wrong" : "good", *san = i ? "DNS:elsewhere.example" : "IP:127.0.0.1,DNS:localhost";
-        char line[512];
-
-        snprintf(line, sizeof(line), "req -newkey rsa:2048 -nodes -keyout %s.key -out %s.csr -subj /CN=redis", name,
-                 name);
-        run_openssl(dir, line);
-        snprintf(line, sizeof(line),
-                 "x509 -req -in %s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 "
-                 "-extfile %s.ext -out %s.pem",
-                 name, name, name);
-        {
-            char path[128];
-            FILE *ext;
-
-            snprintf(path, sizeof(path), "%s/%s.ext", dir, name);
-            ext = fopen(path, "w");
-            assert_non_null(ext);
-            fprintf(ext, "subjectAltName=%s\n", san);
-            fclose(ext);
-        }
-        run_openssl(dir, line);
-    }
+    certificates_authority(dir, "ca");
+    certificates_authority(dir, "other");
+    certificates_issue(dir, "ca", "good", "IP:127.0.0.1,DNS:localhost");
+    certificates_issue(dir, "ca", "wrong", "DNS:elsewhere.example");
 }
 
 struct tls {
@@ -2188,6 +2398,12 @@ int main(void)
         cmocka_unit_test(test_group__log_entries_name_node_operation_and_lsn),
         cmocka_unit_test(test_group__missing_log_is_told_and_fails_nothing),
         cmocka_unit_test(test_group__nothing_is_applied_before_others_entries_are_read),
+        cmocka_unit_test(test_make__absent_keys_are_made_at_once_and_named),
+        cmocka_unit_test(test_make__the_rest_is_made_where_a_key_is_there),
+        cmocka_unit_test(test_make__nothing_is_made_before_others_entries_are_read),
+        cmocka_unit_test(test_make__a_log_that_is_gone_is_told),
+        cmocka_unit_test(test_make__out_of_memory_is_a_state),
+        cmocka_unit_test(test_make__who_may_not_is_served_by_the_script),
         cmocka_unit_test(test_group__one_at_a_time),
         cmocka_unit_test(test_group__wrong_type_is_not_overwritten_at_replay),
         cmocka_unit_test(test_group__refused_by_acl_finds_the_guilty_one),

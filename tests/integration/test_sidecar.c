@@ -404,24 +404,6 @@ static void test_sidecar__a_client_too_many_is_told_so(void **state)
     wire_close(&wires[1]);
 }
 
-static long resident_kib(pid_t pid)
-{
-    char path[64], line[128];
-    long kib = -1;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    file = fopen(path, "re");
-    assert_non_null(file);
-    while (kib < 0 && fgets(line, sizeof(line), file)) {
-        if (sscanf(line, "VmRSS: %ld kB", &kib) != 1)
-            kib = -1;
-    }
-    fclose(file);
-    assert_true(kib > 0);
-    return kib;
-}
-
 /* Send pings and read nothing, until no more are taken for a while; returns how many bytes went. */
 static size_t flood(struct fixture *f, struct wire *wire, const char *line)
 {
@@ -463,6 +445,32 @@ static void test_sidecar__who_does_not_read_is_not_read_from_and_loses_nothing(v
         wire_expect(&slow, echo + 5, strlen(echo) - 5);
     }
     wire_close(&slow);
+}
+
+/* Arguments in quotes are copied, and a command of many arguments has a list of them. */
+static void test_sidecar__an_idle_client_keeps_nothing_of_its_last_command(void **state)
+{
+    static char line[60000 + 1];
+    struct fixture *f = *state;
+    struct wire wires[100];
+    long before;
+
+    start(f, NULL);
+    memset(line, 'x', sizeof(line) - 1);
+    memcpy(line, "EXISTS ", 7);
+    for (size_t i = 7; i < sizeof(line) - 3; i += 6)
+        line[i] = ' ';
+    memcpy(line + sizeof(line) - 3, "\r\n", 3);
+    before = resident_kib(f->sidecar.pid);
+    for (size_t i = 0; i < 100; i++) {
+        wire_open(&wires[i], f->sidecar.socket);
+        wire_ask(&wires[i], line, ":0\r\n");
+    }
+    print_message("%ld KiB for 100 clients\n", resident_kib(f->sidecar.pid) - before);
+    if (MEASURES_MEMORY)
+        assert_in_range(resident_kib(f->sidecar.pid) - before, 0, 10 * 1024);
+    for (size_t i = 0; i < 100; i++)
+        wire_close(&wires[i]);
 }
 
 static void test_sidecar__ten_thousand_idle_clients_are_held(void **state)
@@ -591,41 +599,13 @@ static void test_sidecar__a_user_touches_its_prefixes_only(void **state)
 
 /* ---- the program ---- */
 
-/* Run `holdfastd` with these arguments until it ends; what it says comes into `said`. Returns its status. */
-static int run_daemon(const char *arguments, char *said, size_t size)
-{
-    char command[1024];
-    size_t len;
-    FILE *pipe;
-    int status;
-
-    snprintf(command, sizeof(command), "timeout 20 \"$HOLDFASTD_BIN\" %s 2>&1", arguments);
-    pipe = popen(command, "re");
-    assert_non_null(pipe);
-    len = fread(said, 1, size - 1, pipe);
-    said[len] = '\0';
-    status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-static void assert_says(const char *arguments, int status, const char *part)
-{
-    char said[2048];
-    int got = run_daemon(arguments, said, sizeof(said));
-
-    if (got != status || !strstr(said, part))
-        fail_msg("holdfastd %s ended with %d and said\n  %s\nexpected %d and\n  %s", arguments, got, said, status,
-                 part);
-}
-
 static void test_sidecar__mistakes_of_the_configuration_are_named(void **state)
 {
     static const struct {
         const char *sidecar, *part;
     } cases[] = {
         {"[]", "sidecar: found an array, expected an object"},
-        {"{\"prot\": 1}", "sidecar.prot: found an unknown key, expected one of: bind, port, unixsocket"},
+        {"{\"prot\": 1}", "sidecar.prot: found an unknown key, expected one of: bind, port, tls, unixsocket"},
         {"{\"port\": 65536}", "sidecar.port: found 65536, expected a whole number from 0 to 65535"},
         {"{\"port\": 1, \"port\": 2}", "sidecar.port: found the key twice, expected it once"},
         {"{\"port\": \"1\"}", "sidecar.port: found \"1\", expected a whole number from 0 to 65535"},
@@ -633,11 +613,12 @@ static void test_sidecar__mistakes_of_the_configuration_are_named(void **state)
         {"{\"bind\": [1]}", "sidecar.bind[0]: found 1, expected a string that is not empty"},
         {"{\"max_clients\": 0}", "sidecar.max_clients: found 0, expected a whole number from 1 to 1000000"},
         {"{\"output_limit\": \"1KiB\"}",
-         "sidecar.output_limit: found \"1KiB\", expected a size of at least 64 KiB"},
-        {"{\"drain\": \"1y\"}", "sidecar.drain: found \"1y\", expected a duration up to 24 days"},
+         "sidecar.output_limit: found \"1KiB\", expected a size from 65536 to 9223372036854775807 bytes"},
+        {"{\"drain\": \"1y\"}", "sidecar.drain: found \"1y\", expected a duration from 0 to 2147483647 ms"},
         {"{\"log\": \"xml\"}", "sidecar.log: found \"xml\", expected \"text\" or \"json\""},
-        {"{\"password_file\": \"/nowhere\"}", "cannot read the file that sidecar.password_file names"},
-        {"{\"password_file\": \"/dev/zero\"}", "sidecar.password_file: found the name of something else"},
+        {"{\"password_file\": \"/nowhere\"}", "the file that sidecar.password_file names: No such file"},
+        {"{\"password_file\": \"/dev/zero\"}",
+         "the file that sidecar.password_file names: found a device, expected a regular file"},
         {"{\"password_env\": \"TEST_NOT_SET\"}",
          "sidecar.password_env: found no variable of this name that is set"},
         {"{\"users\": [{}]}", "sidecar.users[0]: found no name, expected one"},
@@ -678,7 +659,8 @@ static void test_sidecar__a_password_file_that_others_read_is_refused(void **sta
     snprintf(text, sizeof(text), "{\"sidecar\": {\"password_file\": \"%s\", \"bind\": [\"0.0.0.0\"]}}", path);
     write_file(config, text, 0600);
     write_file(path, "secret\n", 0644);
-    assert_says(arguments, 4, "sidecar.password_file: found a file that others may use");
+    assert_says(arguments, 4,
+                "the file that sidecar.password_file names: found permissions 0644, expected none for others");
     write_file(path, "two\nlines\n", 0600);
     assert_says(arguments, 4, "expected a file with the password as its one line");
     write_file(path, "secret\r\n", 0600);
@@ -837,6 +819,55 @@ static void test_sidecar__sighup_reads_the_users_again_and_ends_who_is_gone(void
     wire_ask(&f->wire, "PING\r\n", "+PONG\r\n");
 }
 
+/* Keys of the prefix "app:", and as many of another one. */
+static void set_keys(struct fixture *f, int n)
+{
+    struct hf_bytes request = {0};
+    char line[64];
+
+    for (int i = 0; i < n; i++) {
+        snprintf(line, sizeof(line), "MSET app:%d v other:%d v\r\n", i, i);
+        assert_int_equal(hf__bytes_append(&request, line, strlen(line)), 0);
+    }
+    wire_send(&f->wire, request.bytes, request.len);
+    for (int i = 0; i < n; i++)
+        wire_hear(&f->wire, "+OK\r\n");
+    hf__bytes_release(&request);
+}
+
+/* Read so many bulk strings. */
+static void hear_keys(struct wire *wire, int n)
+{
+    char line[64];
+
+    for (int i = 0; i < 2 * n; i++)
+        wire_line(wire, line, sizeof(line));
+}
+
+static void test_sidecar__who_walks_keeps_its_rights_when_the_configuration_is_read_again(void **state)
+{
+    struct fixture *f = *state;
+    struct wire app;
+    char line[64], expected[64];
+    const int n = 5000;
+
+    start_with_users(f);
+    wire_ask(&f->wire, "AUTH \"correct horse\"\r\n", "+OK\r\n");
+    set_keys(f, n);
+    snprintf(expected, sizeof(expected), "*%d\r\n", n);
+    wire_open(&app, f->sidecar.socket);
+    wire_ask(&app, "AUTH app \"battery staple\"\r\n", "+OK\r\n");
+    for (int i = 0; i < 20; i++) {
+        wire_say(&app, "KEYS *\r\n");
+        wire_ask(&f->wire, "PING\r\n", "+PONG\r\n"); /* a worker has begun */
+        assert_int_equal(kill(f->sidecar.pid, SIGHUP), 0);
+        wire_line(&app, line, sizeof(line));
+        assert_string_equal(line, expected);
+        hear_keys(&app, n);
+    }
+    wire_close(&app);
+}
+
 static void test_sidecar__the_service_manager_is_told_when_it_is_ready(void **state)
 {
     struct fixture *f = *state;
@@ -882,6 +913,7 @@ int main(void)
         TEST(what_redis_decides_keeps_its_place),
         TEST(a_client_too_many_is_told_so),
         TEST(who_does_not_read_is_not_read_from_and_loses_nothing),
+        TEST(an_idle_client_keeps_nothing_of_its_last_command),
         TEST(ten_thousand_idle_clients_are_held),
         TEST(nothing_is_done_before_the_password),
         TEST(who_has_no_password_cannot_make_it_allocate),
@@ -893,6 +925,7 @@ int main(void)
         TEST(its_socket_is_its_owner_s_and_replaces_only_a_socket),
         TEST(what_was_sent_before_sigterm_is_done),
         TEST(sighup_reads_the_users_again_and_ends_who_is_gone),
+        TEST(who_walks_keeps_its_rights_when_the_configuration_is_read_again),
         TEST(the_service_manager_is_told_when_it_is_ready),
     };
 

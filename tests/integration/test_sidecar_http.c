@@ -123,7 +123,7 @@ static int tear_down(void **state)
 
     stop_serving(f);
     metrics_free(f->metrics);
-    settings_free(f->settings);
+    settings_release_ref(f->settings);
     assert_ok(hf_close(f->store));
     redis_server_stop(&f->redis);
     scratch_remove(&f->scratch);
@@ -551,7 +551,7 @@ static void test_sidecar_http__it_refuses_addresses_that_it_must_not_or_cannot_u
             assert_sentence(rows[i].sentence);
     }
     access_free(closed);
-    settings_free(with_password);
+    settings_release_ref(with_password);
 }
 
 /* ---- metrics: the format ---- */

@@ -267,6 +267,7 @@ static enum hf_lane_outcome examine_ops(struct hf_shared_lane *lane)
 static void apply_op(const struct fake_tier *tier, struct hf_shared_lane *lane, struct hf_shared_lane_op *op)
 {
     struct fake_key *key = fake_find_or_make(op->key);
+    struct fake_change change;
 
     op->expired = is_dead_increment(op);
     op->has_number = op->op == HF_SHARED_INCR && !op->expired;
@@ -277,8 +278,9 @@ static void apply_op(const struct fake_tier *tier, struct hf_shared_lane *lane, 
     else
         fake_change_key(key, op->op, op->value, op->deadline_ms);
     applied(tier, key);
+    change = (struct fake_change){.op = op->op, .lsn = op->lsn, .last_lsn = lane->ops[lane->n_ops - 1].lsn};
     if (lane->log.key.len > 0)
-        name_change(tier, &lane->log, (struct fake_change){.op = op->op, .lsn = op->lsn}, op->key);
+        name_change(tier, &lane->log, change, op->key);
 }
 
 static void set_mark(struct hf_slice name, uint64_t mark)
@@ -369,6 +371,9 @@ static void look_for_gap(struct hf_shared_log_page *page, uint64_t after)
 
     for (size_t i = 0; i < data->n_log; i++)
         found |= data->log[i].id == after;
+    page->gap = page->missing = false;
+    if (page->backwards)
+        return;
     page->gap = after != 0 && (first == 0 || after < first);
     page->missing = after != 0 && !page->gap && !found && after < fake_last_id();
 }
@@ -384,11 +389,12 @@ struct fake_named fake_answer_page(struct hf_shared_log_page *page)
     if (!fake_is_log(page->log_key))
         return named;
     for (size_t i = 0; i < data->n_log && named.n < page->count; i++) {
-        if (data->log[i].id <= after)
+        const struct fake_change *change = &data->log[page->backwards ? data->n_log - 1 - i : i];
+        if (page->backwards ? after != 0 && change->id >= after : change->id <= after)
             continue;
         named.changes = fake_need(realloc(named.changes, (named.n + 1) * sizeof(*named.changes)));
-        named.changes[named.n] = data->log[i];
-        named.changes[named.n++].key = fake_copy(fake_slice(&data->log[i].key));
+        named.changes[named.n] = *change;
+        named.changes[named.n++].key = fake_copy(fake_slice(&change->key));
     }
     return named;
 }
@@ -403,6 +409,7 @@ void fake_tell_page(struct hf_shared_log_page *page, struct fake_named *named)
                                           .op = logged->op,
                                           .key = fake_slice(&logged->key),
                                           .lsn = logged->lsn,
+                                          .last_lsn = logged->last_lsn ? logged->last_lsn : logged->lsn,
                                           .made_ms = logged->made_ms,
                                           .uncertainty_ms = logged->uncertainty_ms};
         format_id(page->after_id, sizeof(page->after_id), logged->id);

@@ -27,7 +27,7 @@ struct fake_change {
     char node[33];
     enum hf_shared_op op;
     struct hf_buf key;
-    uint64_t lsn;
+    uint64_t lsn, last_lsn; /* last_lsn: of the request; 0: the same */
     int64_t made_ms, uncertainty_ms;
 };
 

@@ -19,10 +19,12 @@
 
 static void exec_sidecar(const struct sidecar_process *sidecar)
 {
-    const char *argv[16] = {getenv("HOLDFASTD_BIN"), "--dir",        sidecar->store, "--port", "0",
+    char port[16];
+    const char *argv[16] = {getenv("HOLDFASTD_BIN"), "--dir",        sidecar->store, "--port", port,
                             "--unixsocket",          sidecar->socket};
     size_t n = 7;
 
+    snprintf(port, sizeof(port), "%d", sidecar->port);
     if (sidecar->redis) {
         argv[n++] = "--redis";
         argv[n++] = sidecar->redis;
@@ -83,9 +85,15 @@ static void write_config(struct sidecar_process *sidecar, const char *dir, const
 
 void sidecar_start(struct sidecar_process *sidecar, const char *dir, const char *redis, const char *config)
 {
-    *sidecar = (struct sidecar_process){.redis = redis};
+    sidecar_start_on(sidecar, 0, dir, redis, config);
+}
+
+void sidecar_start_on(struct sidecar_process *sidecar, int port, const char *dir, const char *redis,
+                      const char *config)
+{
+    *sidecar = (struct sidecar_process){.port = port, .redis = redis};
     snprintf(sidecar->store, sizeof(sidecar->store), "%s/sidecar", dir);
-    snprintf(sidecar->socket, sizeof(sidecar->socket), "%s/sidecar.sock", dir);
+    snprintf(sidecar->socket, sizeof(sidecar->socket), "%s/holdfastd.sock", sidecar->store);
     if (config)
         write_config(sidecar, dir, config);
     launch(sidecar);
@@ -119,6 +127,54 @@ void sidecar_restart(struct sidecar_process *sidecar)
 {
     sidecar_stop(sidecar);
     launch(sidecar);
+}
+
+long resident_kib(pid_t pid)
+{
+    char path[64], line[128];
+    long kib = -1;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    while (kib < 0 && fgets(line, sizeof(line), file)) {
+        if (sscanf(line, "VmRSS: %ld kB", &kib) != 1)
+            kib = -1;
+    }
+    fclose(file);
+    assert_true(kib > 0);
+    return kib;
+}
+
+/* ---- a run that ends by itself ---- */
+
+/* Run `holdfastd` with these arguments until it ends; what it says comes into `said`. Returns its status. */
+static int run_daemon(const char *arguments, char *said, size_t size)
+{
+    char command[1024];
+    size_t len;
+    FILE *pipe;
+    int status;
+
+    snprintf(command, sizeof(command), "timeout 20 \"$HOLDFASTD_BIN\" %s 2>&1", arguments);
+    pipe = popen(command, "re");
+    assert_non_null(pipe);
+    len = fread(said, 1, size - 1, pipe);
+    said[len] = '\0';
+    status = pclose(pipe);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+void assert_says(const char *arguments, int status, const char *part)
+{
+    char said[2048];
+    int got = run_daemon(arguments, said, sizeof(said));
+
+    if (got != status || !strstr(said, part))
+        fail_msg("holdfastd %s ended with %d and said\n  %s\nexpected %d and\n  %s", arguments, got, said, status,
+                 part);
 }
 
 /* ---- a connection ---- */
@@ -226,14 +282,20 @@ struct hf_slice talk_reply(struct talk *talk)
 const char *talk_ask(struct talk *talk, const char *words)
 {
     char copy[1024], *rest = copy, *word;
-    struct hf_slice argv[WORDS_MAX], reply;
+    struct hf_slice argv[WORDS_MAX];
     size_t argc = 0;
 
     snprintf(copy, sizeof(copy), "%s", words);
     while ((word = strsep(&rest, " ")) && argc < WORDS_MAX)
         argv[argc++] = s_(strcmp(word, "\"\"") == 0 ? "" : word);
     talk_send(talk, argc, argv);
-    reply = talk_reply(talk);
+    return talk_text(talk);
+}
+
+const char *talk_text(struct talk *talk)
+{
+    struct hf_slice reply = talk_reply(talk);
+
     hf__bytes_reset(&talk->text);
     for (size_t i = 0; i < reply.len; i++) {
         char c = ((const char *)reply.data)[i];

@@ -145,7 +145,7 @@ static bool is_told(const struct storm_book *book, const struct storm_record *w)
             return true;
         if (r->what == STORM_PARKED && r->lsn == w->lsn)
             return true;
-        if (r->what == STORM_CONFLICT && w->op == 's' && strcmp(r->text, w->text) == 0)
+        if (r->what == STORM_CONFLICT && (r->lsn == w->lsn || (w->op == 's' && strcmp(r->text, w->text) == 0)))
             return true;
     }
     return false;
@@ -174,16 +174,33 @@ static bool is_accepted(const struct storm_record *r)
            r->lsn > 0;
 }
 
-/* A later write of the same store, which is asked for itself. */
+/* Redis has a later change of the key by the same store. */
+static bool is_applied_later(const struct storm_book *book, const struct storm_record *w)
+{
+    for (size_t i = 0; i < book->n_applied; i++) {
+        const struct storm_applied *a = &book->applied[i];
+
+        if (a->op == 'x' && a->lsn > w->lsn && strcmp(a->key, w->key) == 0 &&
+            strcmp(a->node, book->nodes[w->writer]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A later change of the same store: a write that was acknowledged, and is asked for itself; or one that the store was killed
+ * in the midst of, and that was durable by then. That one has no record but its beginning, without a number; but it took
+ * the place of those before it in the row, whose end tells of it alone where a kill has swallowed what was to be said. So
+ * what the store, its conflict log or Redis tells of a later number counts as well. */
 static bool is_folded(const struct storm_book *book, const struct storm_record *w)
 {
     for (size_t i = 0; i < book->n_records; i++) {
         const struct storm_record *r = &book->records[i];
+        bool is_later = is_accepted(r) || r->what == STORM_SETTLED || r->what == STORM_CONFLICT;
 
-        if (is_accepted(r) && is_write_of(r, w) && r->lsn > w->lsn)
+        if (is_later && is_write_of(r, w) && r->lsn > w->lsn)
             return true;
     }
-    return false;
+    return is_applied_later(book, w);
 }
 
 /* A key that was to be gone by now, and is, has nothing to account for. */

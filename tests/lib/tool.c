@@ -131,14 +131,20 @@ int tool_end_of(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static void run_argv(struct tool *f, char *const argv[])
+static pid_t start_argv(const struct tool *f, char *const argv[])
 {
-    size_t len;
     pid_t pid = fork();
 
     assert_true(pid >= 0);
     if (pid == 0)
         become_tool(f, argv);
+    return pid;
+}
+
+void run_end(struct tool *f, pid_t pid)
+{
+    size_t len;
+
     f->status = tool_end_of(pid);
     free(f->out);
     free(f->err);
@@ -147,20 +153,20 @@ static void run_argv(struct tool *f, char *const argv[])
 }
 
 /* Arguments from a list that NULL ends; with `dir`, "--dir <store>" before them. */
-static void run_va(struct tool *f, bool dir, va_list args)
+static pid_t start_va(const struct tool *f, bool dir, va_list args)
 {
     char *argv[ARGUMENTS_MAX + 4] = {(char *)tool_path()};
     int n = 1;
 
     if (dir) {
         argv[n++] = "--dir";
-        argv[n++] = f->scratch.store;
+        argv[n++] = (char *)f->scratch.store;
     }
     do {
         assert_in_range(n, 0, ARGUMENTS_MAX + 3);
         argv[n] = va_arg(args, char *);
     } while (argv[n++]);
-    run_argv(f, argv);
+    return start_argv(f, argv);
 }
 
 void run(struct tool *f, ...)
@@ -168,7 +174,7 @@ void run(struct tool *f, ...)
     va_list args;
 
     va_start(args, f);
-    run_va(f, true, args);
+    run_end(f, start_va(f, true, args));
     va_end(args);
 }
 
@@ -177,8 +183,19 @@ void run_bare(struct tool *f, ...)
     va_list args;
 
     va_start(args, f);
-    run_va(f, false, args);
+    run_end(f, start_va(f, false, args));
     va_end(args);
+}
+
+pid_t run_begin(const struct tool *f, ...)
+{
+    va_list args;
+    pid_t pid;
+
+    va_start(args, f);
+    pid = start_va(f, true, args);
+    va_end(args);
+    return pid;
 }
 
 /* ---- what it said ---- */

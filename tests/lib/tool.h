@@ -36,6 +36,10 @@ void run(struct tool *f, ...) __attribute__((sentinel));
 /* The same without naming a store. */
 void run_bare(struct tool *f, ...) __attribute__((sentinel));
 
+/* The same in the background, until run_end() waits for it; only the last one begun has its output read. */
+pid_t run_begin(const struct tool *f, ...) __attribute__((sentinel));
+void run_end(struct tool *f, pid_t pid);
+
 void assert_status(const struct tool *f, int status);
 /* Status 0, `out` on standard output and nothing on standard error. */
 void assert_done(const struct tool *f, const char *out);

@@ -42,7 +42,7 @@ static int tear_down(void **state)
     struct fixture *f = *state;
 
     access_free(f->access);
-    settings_free(f->settings);
+    settings_release_ref(f->settings);
     free(f);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -156,6 +157,35 @@ static void test_audit__a_line_says_when_who_what_and_which(void **state)
     assert_non_null(strstr(lines.text, "\"lsn\":18446744073709551615,"));
     assert_string_equal(text(line, "detail"), "theirs had won by rule newest");
     assert_int_equal(cJSON_GetArraySize(line), user ? 11 : 10);
+    cJSON_Delete(lines.all);
+}
+
+static void *audit_on_a_thread_of_its_own(void *ctx)
+{
+    audit_key(ctx, s_("k"), 3);
+    return NULL;
+}
+
+/* Whom a thread acts for is nobody else's matter, and ends when it says so. */
+static void test_audit__a_thread_may_act_for_another_process(void **state)
+{
+    struct fixture *f = *state;
+    struct lines lines;
+    pthread_t thread;
+
+    hf_audit_as(4294967294u, 4711);
+    audit_key(f, s_("k"), 1);
+    assert_int_equal(pthread_create(&thread, NULL, audit_on_a_thread_of_its_own, f), 0);
+    pthread_join(thread, NULL);
+    hf_audit_as(0, 0);
+    audit_key(f, s_("k"), 2);
+    assert_int_equal(list(f, &lines), 3);
+    assert_true(number(cJSON_GetArrayItem(lines.all, 0), "uid") == 4294967294.0);
+    assert_true(number(cJSON_GetArrayItem(lines.all, 0), "pid") == 4711);
+    for (int i = 1; i < 3; i++) {
+        assert_true(number(cJSON_GetArrayItem(lines.all, i), "uid") == (double)getuid());
+        assert_true(number(cJSON_GetArrayItem(lines.all, i), "pid") == (double)getpid());
+    }
     cJSON_Delete(lines.all);
 }
 
@@ -443,6 +473,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_audit__a_line_says_when_who_what_and_which),
+        CASE(test_audit__a_thread_may_act_for_another_process),
         CASE(test_audit__what_does_not_apply_is_left_out),
         CASE(test_audit__keys_that_are_no_text_stand_in_base64),
         CASE(test_audit__the_file_is_private),

@@ -187,6 +187,8 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
 
+    for (size_t i = 0; i < CLIENTS_MAX; i++)
+        sem_post(&work_may_end); /* also those that a failed test has left at work */
     server_stop(&f->server, 0);
     uv_run(&f->loop, UV_RUN_DEFAULT);
     if (disk.done)
@@ -197,7 +199,7 @@ static int tear_down(void **state)
         if (f->wires[i].fd >= 0)
             wire_close(&f->wires[i]);
     }
-    settings_free(f->settings);
+    settings_release_ref(f->settings);
     sem_destroy(&work_may_end);
     scratch_remove(&f->scratch);
     free(f);

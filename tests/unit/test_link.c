@@ -49,7 +49,7 @@ static int setup(void **state)
     /* Nothing happens by the clock: a checkpoint comes when it is asked for, a write is pending after a moment. */
     f->opts = (struct hf_options){
         .redis = "fake",
-        .redis_timeout_ms = 100,
+        .redis_timeout_ms = 500,
         .redis_backoff_max_ms = 50,
         .checkpoint_interval_ms = NEVER_MS,
         .max_disk_bytes = 1u << 30,
@@ -503,6 +503,9 @@ static void test_link__a_submission_is_pending_after_the_timeout_when_redis_is_f
     assert_int_equal(atomic_load(&heard->n), 1);
 }
 
+/* The mark alone tells. */
+static const struct hf_namespace no_log = {.prefix = "", .change_log_off = true};
+
 /* ---- old copies of the directory ---- */
 
 /* The link comes back again and again, and each time nothing but the epoch and the log is asked for. */
@@ -522,10 +525,9 @@ static void assert_held_and_silent(struct fixture *f)
 
 static void test_link__a_store_older_than_its_mark_is_held(void **state)
 {
-    static const struct hf_namespace no_log = {.prefix = "", .change_log_off = true};
     struct fixture *f = *state;
 
-    f->opts.namespaces = &no_log; /* the mark alone tells */
+    f->opts.namespaces = &no_log;
     f->opts.n_namespaces = 1;
     fake_redis_set_away(true);
     open_store(f);
@@ -567,9 +569,9 @@ static void test_link__a_store_older_than_its_log_is_held(void **state)
 
 /* ---- doubt ---- */
 
-static void test_link__a_lane_entry_that_may_have_been_sent_is_in_doubt_without_the_mark(void **state)
+/* Stored, sent, and then its mark is gone. */
+static void lose_answer_and_mark(struct fixture *f, unsigned in_doubt)
 {
-    struct fixture *f = *state;
     struct hf_status status;
 
     open_store(f);
@@ -589,12 +591,27 @@ static void test_link__a_lane_entry_that_may_have_been_sent_is_in_doubt_without_
     wait_state(f->store, HF_LINK_ONLINE);
     assert_ok(hf_drain(f->store, SOON_MS));
     status = status_of(f->store);
-    assert_int_equal(status.in_doubt, 1);
-    assert_int_equal(status.parked, 1);
+    assert_int_equal(status.in_doubt, in_doubt);
+    assert_int_equal(status.parked, in_doubt);
     assert_int_equal(status.pending_ops, 0);
     assert_redis_holds("n", "3");
     assert_int_equal(fake_redis_applied("n"), 3);
     close_store(f);
+}
+
+/* And with it the one that had been acknowledged. */
+static void test_link__a_lane_entry_that_may_have_been_sent_is_in_doubt_without_mark_and_log(void **state)
+{
+    struct fixture *f = *state;
+
+    f->opts.namespaces = &no_log;
+    f->opts.n_namespaces = 1;
+    lose_answer_and_mark(f, 2);
+}
+
+static void test_link__a_lane_entry_that_the_log_names_has_ended_without_the_mark(void **state)
+{
+    lose_answer_and_mark(*state, 0);
 }
 
 /* From what the crash has left. */
@@ -606,10 +623,12 @@ static void come_back_as_it_was(struct fixture *f)
     assert_ok(hf_drain(f->store, SOON_MS));
 }
 
-static void test_link__a_lane_entry_sent_before_a_crash_is_in_doubt_without_the_mark(void **state)
+static void test_link__a_lane_entry_sent_before_a_crash_is_in_doubt_without_mark_and_log(void **state)
 {
     struct fixture *f = *state;
 
+    f->opts.namespaces = &no_log;
+    f->opts.n_namespaces = 1;
     open_store(f);
     wait_state(f->store, HF_LINK_ONLINE);
     incr(f->store, "n");
@@ -626,7 +645,7 @@ static void test_link__a_lane_entry_sent_before_a_crash_is_in_doubt_without_the_
 
     fake_redis_set_mark(0);
     come_back_as_it_was(f);
-    assert_int_equal(status_of(f->store).in_doubt, 1);
+    assert_int_equal(status_of(f->store).in_doubt, 2);
     assert_redis_holds("n", "2");
     assert_int_equal(fake_redis_applied("n"), 2);
     close_store(f);
@@ -772,6 +791,29 @@ static void test_link__lane_entries_of_a_store_that_never_met_redis_are_applied(
     assert_int_equal(status_of(f->store).parked, 0);
     assert_redis_holds("n", "3");
     assert_int_equal(fake_redis_applied("n"), 3);
+    close_store(f);
+}
+
+/* ---- what a power cut took from us ---- */
+
+/* Redis was faster than the disk: it has a write that this store has lost, and others may have read it. */
+static void test_link__A9_what_a_power_cut_took_comes_back_from_redis(void **state)
+{
+    static const struct hf_namespace by_log = {.prefix = "", .writers = HF_WRITERS_HOLDFAST};
+    struct fixture *f = *state;
+
+    f->opts.namespaces = &by_log; /* nothing else would be compared */
+    f->opts.n_namespaces = 1;
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "old");
+    assert_ok(hf_checkpoint(f->store));
+    copy_dir(f->scratch.store, f->copy); /* what the disk had */
+    put(f->store, "k", "new");
+    fake_redis_set_away(true);
+    close_store(f);
+    come_back_as_it_was(f);
+    assert_value(f->store, "k", "new");
     close_store(f);
 }
 
@@ -957,14 +999,16 @@ int main(void)
         TEST(test_link__a_submission_is_pending_after_the_timeout_when_redis_is_frozen),
         TEST(test_link__a_store_older_than_its_mark_is_held),
         TEST(test_link__a_store_older_than_its_log_is_held),
-        TEST(test_link__a_lane_entry_that_may_have_been_sent_is_in_doubt_without_the_mark),
-        TEST(test_link__a_lane_entry_sent_before_a_crash_is_in_doubt_without_the_mark),
+        TEST(test_link__a_lane_entry_that_may_have_been_sent_is_in_doubt_without_mark_and_log),
+        TEST(test_link__a_lane_entry_that_the_log_names_has_ended_without_the_mark),
+        TEST(test_link__a_lane_entry_sent_before_a_crash_is_in_doubt_without_mark_and_log),
         TEST(test_link__a_rollback_is_found_after_a_crash_while_a_copy_was_fetched),
         TEST(test_link__an_increment_in_the_journal_that_redis_has_lost_is_sent_again),
         TEST(test_link__a_rollback_to_before_our_first_increment_is_found_after_a_crash),
         TEST(test_link__a_mark_that_is_gone_alone_is_no_rollback),
         TEST(test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed),
         TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
+        TEST(test_link__A9_what_a_power_cut_took_comes_back_from_redis),
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
         TEST(test_link__a_reader_says_that_a_row_is_pending),
         TEST(test_link__what_was_refused_is_neither_shared_nor_pending),

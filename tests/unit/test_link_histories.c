@@ -40,7 +40,7 @@ static int setup(void **state)
     /* Nothing happens by the clock: a checkpoint comes when it is asked for, a write is pending after a moment. */
     f->opts = (struct hf_options){
         .redis = "fake",
-        .redis_timeout_ms = 100,
+        .redis_timeout_ms = 500,
         .redis_backoff_max_ms = 50,
         .checkpoint_interval_ms = NEVER_MS,
         .max_disk_bytes = 1u << 30,
@@ -397,16 +397,23 @@ struct sent_twice {
     int before;           /* increments that were acknowledged */
     const char *theirs;   /* what another has put there since, or NULL */
     bool attempt_is_lost; /* our first one to give back what was acknowledged */
+    bool is_not_stored;   /* checkpoints fail until Redis is back */
+    bool adopts;          /* what is there, by policy: nothing is given back */
     const char *after;
     unsigned in_doubt;
 };
 
 static void play_sent_twice(struct fixture *f, const struct sent_twice *twice)
 {
+    unsigned asked;
+
+    f->ns.on_loss = twice->adopts ? HF_LOSS_ADOPT : HF_LOSS_BY_EVIDENCE;
     open_online(f);
     for (int i = 0; i < twice->before; i++)
         incr(f->store, "n");
     assert_ok(hf_drain(f->store, SOON_MS));
+    if (twice->is_not_stored)
+        fake_local_fail_commits(-1);
     fake_redis_script(FAKE_LANE, FAKE_LOSE_ANSWER, 1);
     submit(f->store, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
     wait_state(f->store, HF_LINK_OFFLINE);
@@ -415,10 +422,16 @@ static void play_sent_twice(struct fixture *f, const struct sent_twice *twice)
         fake_redis_foreign_set("n", twice->theirs, 0);
     if (twice->attempt_is_lost)
         fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    asked = fake_redis_asked(FAKE_EPOCH);
     lose_none();
     if (twice->attempt_is_lost)
         assert_true(wait_until(was_lost_again, f->store, SOON_MS));
     fake_redis_set_away(false);
+    if (twice->is_not_stored) {
+        wait_asked(FAKE_EPOCH, asked + 1);
+        assert_code(HF_EFULL, hf_checkpoint(f->store));
+        fake_local_fail_commits(0);
+    }
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_ok(hf_checkpoint(f->store));
     assert_redis_holds("n", twice->after);
@@ -438,6 +451,10 @@ static void test_link__12_what_may_count_twice_is_in_doubt(void **state)
         {.before = 0, .after = "1"},
         {.before = 10, .attempt_is_lost = true, .after = "11"},
         {.before = 0, .attempt_is_lost = true, .after = "1"},
+        {.before = 10, .theirs = "11", .is_not_stored = true, .after = "11", .in_doubt = 1},
+        {.before = 10, .is_not_stored = true, .after = "11"},
+        {.before = 10, .theirs = "11", .adopts = true, .after = "11", .in_doubt = 1},
+        {.before = 10, .adopts = true, .after = "1"},
     };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -445,6 +462,46 @@ static void test_link__12_what_may_count_twice_is_in_doubt(void **state)
         assert_int_equal(teardown(state), 0);
         assert_int_equal(setup(state), 0);
     }
+}
+
+/* The answer to our first increment is lost, and what tells of it. */
+static void lose_the_first_answer(struct fixture *f, void (*lose)(void))
+{
+    struct hf_op ops[] = {{.kind = HF_OP_INCR, .key = s_("n"), .delta = 1},
+                          {.kind = HF_OP_SET, .key = s_("a"), .value = s_("1")}};
+
+    open_online(f);
+    put(f->store, "k", "v");
+    fake_redis_snapshot();
+    fake_redis_script(FAKE_LANE, FAKE_LOSE_ANSWER, 1);
+    assert_ok(hf__write(f->store, ops, 2, NULL));
+    wait_state(f->store, HF_LINK_OFFLINE);
+    lose();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    incr(f->store, "n");
+    go_away(f); /* what is known of the mark by now holds on the next connection, too */
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "2");
+    assert_redis_holds("a", "1");
+    assert_int_equal(status_of(f->store).in_doubt, 0);
+    close_store(f);
+}
+
+static void lose_mark(void)
+{
+    fake_redis_set_mark(0);
+}
+
+static void test_link__13_a_first_increment_that_the_log_names_counts_once_without_its_mark(void **state)
+{
+    lose_the_first_answer(*state, lose_mark);
+}
+
+static void test_link__13_a_first_increment_that_a_rollback_took_is_sent_again(void **state)
+{
+    lose_the_first_answer(*state, fake_redis_restore);
 }
 
 static bool has_adopted(void *ctx)
@@ -1051,6 +1108,98 @@ static void test_link__15_what_is_distrusted_behind_the_walk_is_compared_again(v
     assert_true(wait_until(is_verified, f->store, SOON_MS));
     assert_true(wait_until(a_is_verified, f->store, SOON_MS));
     assert_value(f->store, "a", "theirs");
+    close_store(f);
+}
+
+/* ---- the pace of comparing copies ---- */
+
+#define A_BATCH 512 /* of copies that are compared at once */
+#define PAUSE_MS 4  /* between two batches */
+
+/* Clocks that stand still until the test lets time pass. */
+static _Atomic int64_t stands_at_ms;
+
+static int64_t standing(struct hf_clock *clock)
+{
+    (void)clock;
+    return atomic_load(&stands_at_ms);
+}
+
+static struct hf_clock standing_clock = {.wall_ms = standing, .boot_ms = standing};
+
+static void open_online_standing(struct fixture *f)
+{
+    struct hf_parts parts = {hf__file_layer_real(), &standing_clock, fake_local_open, fake_redis_open};
+
+    atomic_store(&stands_at_ms, hf__clock_real()->wall_ms(hf__clock_real()));
+    fake_redis_set_clock(&standing_clock, atomic_load(&stands_at_ms));
+    assert_ok(hf__store_open(f->scratch.store, &f->opts, &parts, &f->store));
+    wait_state(f->store, HF_LINK_ONLINE);
+}
+
+/* A live write is shared, whatever else goes on, and the link looks at what is to be done next. */
+static void write_live(struct fixture *f)
+{
+    struct hf_result result;
+
+    assert_ok(hf_set(f->store, s_("live"), s_("v"), NULL, &result));
+    assert_true(result.shared && !result.pending);
+}
+
+struct compared {
+    struct hf *store;
+    uint64_t n;
+};
+
+static bool are_compared(void *ctx)
+{
+    struct compared *c = ctx;
+
+    return status_of(c->store).revalidated == c->n;
+}
+
+/* The log was trimmed: nothing else would be compared here. */
+static void hold_many_copies(struct fixture *f, int n)
+{
+    char key[32];
+
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    open_online(f);
+    for (int i = 0; i < n; i++) {
+        snprintf(key, sizeof(key), "copy%05d", i);
+        submit_set(f->store, key, s_("v"));
+    }
+    assert_ok(hf_drain(f->store, SOON_MS));
+    close_store(f);
+    for (int i = 0; i < 8; i++)
+        fake_redis_other_node("other", "theirs", 0, 0);
+    fake_redis_trim_log(4);
+}
+
+/* Batches that are asked for while no time passes, and while one of them has no answer. */
+static void test_link__copies_are_compared_in_paced_batches_and_live_writes_go_on(void **state)
+{
+    struct fixture *f = *state;
+    unsigned first = fake_redis_asked(FAKE_EXAMINE) + 1;
+
+    f->opts.redis_timeout_ms = SOON_MS;
+    hold_many_copies(f, 3 * A_BATCH + 1);
+    fake_redis_freeze(FAKE_EXAMINE);
+    open_online_standing(f);
+    wait_asked(FAKE_EXAMINE, first);
+    for (int i = 0; i < 5; i++)
+        write_live(f);
+    fake_redis_thaw(FAKE_EXAMINE);
+    for (unsigned batch = 0; batch < 4; batch++) {
+        struct compared so_far = {f->store, batch < 3 ? (batch + 1) * A_BATCH : 3 * A_BATCH + 1};
+        assert_true(wait_until(are_compared, &so_far, SOON_MS));
+        for (int i = 0; i < 5; i++)
+            write_live(f);
+        assert_int_equal(fake_redis_asked(FAKE_EXAMINE), first + batch);
+        atomic_fetch_add(&stands_at_ms, PAUSE_MS);
+        write_live(f);
+    }
+    assert_ok(hf_drain(f->store, SOON_MS));
     close_store(f);
 }
 
@@ -1720,6 +1869,8 @@ int main(void)
         TEST(10_a_delete_named_during_the_replay_counts_among_nodes),
         TEST(12_increments_that_wait_are_added_to_what_was_acknowledged),
         TEST(12_what_may_count_twice_is_in_doubt),
+        TEST(13_a_first_increment_that_the_log_names_counts_once_without_its_mark),
+        TEST(13_a_first_increment_that_a_rollback_took_is_sent_again),
         TEST(12_what_is_given_up_is_told_by_the_next_opening_too),
         TEST(12_a_decision_is_for_one_loss),
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),
@@ -1741,6 +1892,7 @@ int main(void)
         TEST(15_what_is_to_be_compared_since_the_log_was_lost_is_not_verified),
         TEST(15_what_is_distrusted_behind_the_walk_is_compared_again),
         TEST(15_what_others_change_is_told_while_very_many_rows_go_and_copies_are_trusted),
+        TEST(copies_are_compared_in_paced_batches_and_live_writes_go_on),
         TEST(waits_that_begin_in_a_replay_end_with_it),
         TEST(a_wait_for_a_row_ends_with_the_checkpoint_that_clears_it),
         TEST(A2_a_live_write_joins_the_row_of_its_key),

@@ -1895,6 +1895,62 @@ static void test_lmdb__a_damaged_place_keeps_no_row_out(void **state)
     open_tier(f);
 }
 
+/* Two keys that wait. */
+static void assert_oldest(struct fixture *f, uint64_t lsn, unsigned n_readable)
+{
+    struct hf_local_snap *s = snap(f);
+    struct hf_local_cursor cursor = {0};
+    struct hf_local_stats stats;
+    struct hf_pending_row row;
+    unsigned n = 0;
+    int rc;
+
+    assert_int_equal(f->ops->stats(s, &stats), 0);
+    assert_int_equal(stats.pending_rows, 2);
+    assert_int_equal(stats.oldest_pending_made_ms, row_of(str("k"), lsn).first_made_ms);
+    while ((rc = f->ops->pending_walk(s, &cursor, &row)) != HF_NOT_FOUND)
+        n += rc == 0;
+    assert_int_equal(n, n_readable);
+    f->ops->snap_end(s);
+}
+
+/* What is damaged has no age, and is passed by. */
+static void test_lmdb__a_damaged_row_does_not_keep_the_others_from_being_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_local_txn *txn;
+    struct hf_local_stats stats;
+
+    pend(f, str("k1"), 1);
+    pend(f, str("k2"), 2);
+    assert_oldest(f, 1, 2);
+    close_tier(f);
+    raw_damage(f, "pending", 20, false);
+    open_tier(f);
+    assert_oldest(f, 2, 1);
+    txn = begin(f, 1);
+    assert_int_equal(f->ops->pending_remove(txn, str("k1"), 5), HF_ECORRUPT);
+    assert_int_equal(f->ops->pending_remove(txn, str("k1"), UINT64_MAX), 0);
+    assert_int_equal(f->ops->pending_remove(txn, str("k2"), UINT64_MAX), 0);
+    commit(f, txn);
+    txn = begin(f, 1);
+    assert_int_equal(f->ops->stats(f->ops->txn_snap(txn), &stats), 0);
+    assert_int_equal(stats.pending_rows + stats.pending_bytes, 0); /* nothing is left, whatever it had counted */
+    f->ops->txn_abort(txn);
+}
+
+static void test_lmdb__a_damaged_place_does_not_keep_the_rows_from_being_counted(void **state)
+{
+    struct fixture *f = *state;
+
+    pend(f, str("k1"), 1);
+    pend(f, str("k2"), 2);
+    close_tier(f);
+    raw_damage(f, "pending_order", 0, false);
+    open_tier(f);
+    assert_oldest(f, 2, 2);
+}
+
 static void test_lmdb__a_held_snapshot_can_fill_the_map_and_a_remove_passes(void **state)
 {
     struct fixture *f = *state;
@@ -2185,6 +2241,8 @@ int main(void)
         IN_SMALL_TIER(test_lmdb__a_full_map_still_clears_what_is_pending),
         IN_SMALL_TIER(test_lmdb__places_that_rows_left_behind_do_not_count_and_do_not_pile_up),
         IN_SMALL_TIER(test_lmdb__a_damaged_place_keeps_no_row_out),
+        IN_SMALL_TIER(test_lmdb__a_damaged_row_does_not_keep_the_others_from_being_counted),
+        IN_SMALL_TIER(test_lmdb__a_damaged_place_does_not_keep_the_rows_from_being_counted),
         IN_SMALL_TIER(test_lmdb__a_held_snapshot_can_fill_the_map_and_a_remove_passes),
         IN_SMALL_TIER(test_lmdb__a_large_rewrite_is_refused_as_a_whole_and_passes_in_pieces),
         IN_SMALL_TIER(test_lmdb__pages_freed_last_are_released_after_a_refusal),

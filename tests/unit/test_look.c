@@ -5,6 +5,7 @@
 
 #include "explain.h"
 #include "file_layer.h"
+#include "link_ask.h"
 #include "store.h"
 
 #include <inttypes.h>
@@ -622,28 +623,38 @@ static void test_look__what_the_log_has_of_ours_is_already_applied(void **state)
     assert_int_equal(previewed(f, "n:1")->outcome, HF_OUTCOME_ALREADY);
 }
 
-static void test_look__increments_without_their_mark_are_in_doubt(void **state)
+/* An increment has no answer, and the mark is gone: `sent` ends so. */
+static void preview_without_mark(struct fixture *f, const char *sent, const char *unsent, enum hf_outcome outcome)
 {
-    struct fixture *f = *state;
     int64_t number;
 
     open_store(f);
     go_online(f);
-    assert_ok(hf_incr(f->store, s_("n:0"), 1, &number, NULL));
+    assert_ok(hf_incr(f->store, s_(sent), 1, &number, NULL));
     assert_ok(hf_drain(f->store, SOON_MS));
     fake_redis_script(FAKE_LANE, FAKE_LOSE_ANSWER, 1);
-    assert_ok(hf_incr(f->store, s_("n:0"), 1, &number, NULL));
+    assert_ok(hf_incr(f->store, s_(sent), 1, &number, NULL));
     wait_state(f, HF_LINK_OFFLINE);
-    assert_ok(hf_incr(f->store, s_("n:1"), 1, &number, NULL));
+    assert_ok(hf_incr(f->store, s_(unsent), 1, &number, NULL));
     fake_redis_set_mark(0);
     forget_settled(f);
     come_back_frozen(f, true);
     preview(f);
-    assert_int_equal(previewed(f, "n:0")->outcome, HF_OUTCOME_IN_DOUBT);
-    assert_int_equal(previewed(f, "n:1")->outcome, HF_OUTCOME_APPLIED);
+    assert_int_equal(previewed(f, sent)->outcome, outcome);
+    assert_int_equal(previewed(f, unsent)->outcome, HF_OUTCOME_APPLIED);
     go_online(f);
     (void)wait_until(all_has_ended, f, 2000);
     assert_same_ends(f);
+}
+
+static void test_look__increments_without_mark_and_log_are_in_doubt(void **state)
+{
+    preview_without_mark(*state, "t:0", "t:1", HF_OUTCOME_IN_DOUBT);
+}
+
+static void test_look__increments_that_the_log_names_are_already_applied(void **state)
+{
+    preview_without_mark(*state, "n:0", "n:1", HF_OUTCOME_ALREADY);
 }
 
 /* A unit over keys that others changed: told as it ends. */
@@ -864,6 +875,81 @@ static void test_look__an_explanation_tells_what_both_tiers_hold(void **state)
     assert_non_null(strstr(e.why, "our change lost the conflict "));
     hf_explanation_release(&e);
     hf_explanation_release(&e); /* an empty one */
+}
+
+static void assert_logged(struct fixture *f, const char *key, const char *what, bool by_this_node)
+{
+    struct hf_logged logged;
+
+    assert_ok(hf_last_logged(f->store, s_(key), &logged));
+    assert_string_equal(logged.what, what);
+    assert_int_equal(logged.by_this_node, by_this_node);
+    assert_true(logged.id[0] && logged.node[0]);
+    assert_int_equal(logged.deleted, strcmp(what, "deleted") == 0);
+}
+
+static void assert_not_logged(struct fixture *f, const char *key)
+{
+    struct hf_logged logged;
+
+    assert_code(HF_NOT_FOUND, hf_last_logged(f->store, s_(key), &logged));
+}
+
+static void test_look__the_last_logged_change_of_a_key_is_found_from_the_end(void **state)
+{
+    struct fixture *f = *state;
+    struct server_state before, after;
+    struct hf_logged logged;
+    int64_t number;
+
+    open_store(f);
+    go_online(f);
+    put(f->store, "n:old", "v");
+    put(f->store, "n:1", "v");
+    assert_ok(hf_incr(f->store, s_("n:count"), 1, &number, NULL));
+    fake_redis_other_node("n:1", NULL, 0, 0);
+    for (int i = 0; i < 250; i++) /* some pages */
+        fake_redis_other_node("n:other", "v", 0, 0);
+    put(f->store, "t:1", "v"); /* no log */
+    assert_ok(hf_drain(f->store, SOON_MS));
+    before = server_state();
+    assert_logged(f, "n:old", "set", true);
+    assert_logged(f, "n:1", "deleted", false);
+    assert_logged(f, "n:count", "incremented", true);
+    assert_logged(f, "n:other", "set", false);
+    assert_not_logged(f, "n:gone");
+    assert_not_logged(f, "t:1");
+    after = server_state();
+    assert_memory_equal(&before, &after, sizeof(before));
+    fake_redis_trim_log(100);
+    assert_not_logged(f, "n:old");
+    go_offline(f);
+    assert_code(HF_EOFFLINE, hf_last_logged(f->store, s_("n:1"), &logged));
+}
+
+static int never_told(void *ctx, const struct hf_loss *loss)
+{
+    (void)ctx, (void)loss;
+    return -1;
+}
+
+/* Else a server that was not asked would look like one that refuses to tell. */
+static void test_look__facts_that_nobody_told_are_left_as_they_were(void **state)
+{
+    struct hf_shared_facts facts = {.version = "before"};
+    struct fixture *f = *state;
+
+    open_store(f);
+    go_online(f);
+    go_offline(f);
+    assert_code(HF_EOFFLINE, hf__ask_facts(f->store, &facts));
+    assert_string_equal(facts.version, "before");
+    assert_code(HF_EOFFLINE, hf_preview_losses(f->store, never_told, NULL));
+    fake_redis_set_away(false);
+    go_online(f);
+    fake_redis_script(FAKE_FACTS, FAKE_LOSE, 1);
+    assert_code(HF_EOFFLINE, hf__ask_facts(f->store, &facts));
+    assert_string_equal(facts.version, "before");
 }
 
 static void test_look__an_explanation_without_redis_says_so(void **state)
@@ -1114,13 +1200,16 @@ int main(void)
         CASE(test_look__a_callback_ends_a_preview),
         CASE(test_look__a_preview_goes_on_behind_the_first_batch),
         CASE(test_look__what_the_log_has_of_ours_is_already_applied),
-        CASE(test_look__increments_without_their_mark_are_in_doubt),
+        CASE(test_look__increments_without_mark_and_log_are_in_doubt),
+        CASE(test_look__increments_that_the_log_names_are_already_applied),
         CASE(test_look__a_batch_that_loses_a_key_is_told_as_parked),
         CASE(test_look__a_preview_knows_what_the_link_has_heard),
         CASE(test_look__a_value_that_loses_is_told_to_leave_its_lane),
         CASE(test_look__another_type_is_told),
         CASE(test_look__a_lane_that_would_stay_is_told_as_pending),
         CASE(test_look__an_explanation_tells_what_both_tiers_hold),
+        CASE(test_look__the_last_logged_change_of_a_key_is_found_from_the_end),
+        CASE(test_look__facts_that_nobody_told_are_left_as_they_were),
         CASE(test_look__an_explanation_without_redis_says_so),
         CASE(test_look__the_sentence_follows_from_what_was_gathered),
         CASE(test_look__verify_tells_each_difference),

@@ -415,8 +415,9 @@ static void test_resp__a_command_of_the_most_arguments_is_read_and_its_memory_gi
         memcpy(text + len, "$1\r\na\r\n", 7);
     assert_int_equal(resp_next(&reader, text, len, &command), (int64_t)len);
     assert_int_equal(command.argc, RESP_ARGS_MAX);
+    resp_rest(&reader);
+    assert_in_range(reader.capacity, 0, 64);
     assert_int_equal(parse(&reader, "*1\r\n$1\r\na\r\n"), 11);
-    assert_in_range(reader.capacity, 1, 64);
     resp_release(&reader);
     free(text);
 }

@@ -75,6 +75,10 @@ int case_reopen_killed(const struct bench *bench, const char *name);
 int case_replay_new(const struct bench *bench, const char *name);
 int case_replay_known(const struct bench *bench, const char *name);
 int case_replay_live(const struct bench *bench, const char *name);
+int case_sidecar_get(const struct bench *bench, const char *name);
+int case_sidecar_set(const struct bench *bench, const char *name);
+int case_sidecar_set_pipelined(const struct bench *bench, const char *name);
+int case_sidecar_idle(const struct bench *bench, const char *name);
 
 /* ---- errors and time ---- */
 

@@ -33,6 +33,10 @@ static const struct bench_case {
     {"replay-1m-new", case_replay_new, "a replay of a million keys / redis-cli --pipe"},
     {"replay-1m-known", case_replay_known, "the same, all shared before and overwritten / redis-cli --pipe"},
     {"replay-live-p99", case_replay_live, "p99 of sets during a replay / afterwards; from 0.33 on it is good"},
+    {"sidecar-get-pipelined", case_sidecar_get, "GET with 50 clients, 16 at a time / redis-server"},
+    {"sidecar-set", case_sidecar_set, "durable SET with 50 clients / redis-server with appendfsync always"},
+    {"sidecar-set-pipelined", case_sidecar_set_pipelined, "the same, 16 at a time / the same"},
+    {"sidecar-idle", case_sidecar_idle, "resident memory without clients / the same"},
 };
 #define N_CASES (sizeof(cases) / sizeof(*cases))
 

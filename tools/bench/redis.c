@@ -1,19 +1,18 @@
-/* The private redis-server of a case, and redis-cli against it. Both are ended by the number held, and die with us. */
+/* The private redis-server of a case, and redis-cli against it. */
 #include "redis.h"
+
+#include "program.h"
 
 #include <hiredis/hiredis.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define START_S 15
@@ -25,61 +24,10 @@
 struct redis {
     char *dir;
     char *socket, *address, *away;
+    int port; /* of 127.0.0.1; 0: none */
+    bool durable;
     pid_t pid; /* 0: not running */
 };
-
-/* ---- programs ---- */
-
-/* In the child. A group of its own keeps the terminal's signals away: we decide when it ends. */
-static void become(char *const argv[], pid_t parent, const char *input)
-{
-    int in = open(input, O_RDONLY), out = open("/dev/null", O_WRONLY);
-
-    signal(SIGPIPE, SIG_DFL);
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() == parent && dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
-        execvp(argv[0], argv);
-    _exit(127);
-}
-
-/* Its standard output goes to /dev/null, its errors to ours. */
-static int start_program(char *const argv[], const char *input, pid_t *ret_pid)
-{
-    pid_t parent = getpid(), pid = fork();
-
-    if (pid == 0)
-        become(argv, parent, input);
-    if (pid < 0)
-        return bench_fail("cannot start %s: %s", argv[0], strerror(errno));
-    *ret_pid = pid;
-    return 0;
-}
-
-static bool has_ended(pid_t pid)
-{
-    siginfo_t info = {0};
-
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
-}
-
-/* Its exit status, 128 + the signal that ended it, or -1 when it went on for too long and was killed. */
-static int wait_program(pid_t pid, double timeout_s)
-{
-    double end_s = bench_now_s() + timeout_s;
-    bool in_time = true;
-    int status = 0;
-
-    while (!has_ended(pid) && (in_time = bench_now_s() < end_s))
-        (void)poll(NULL, 0, LOOK_EVERY_MS);
-    if (!in_time)
-        kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (!in_time)
-        return -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
 
 /* ---- commands ---- */
 
@@ -119,9 +67,9 @@ int redis_cli_pipe(struct redis *redis, const char *file)
     pid_t pid;
     int status;
 
-    if (start_program(argv, file, &pid) != 0)
+    if (program_start(argv, file, NULL, &pid) != 0)
         return -1;
-    status = wait_program(pid, PIPE_S);
+    status = program_wait(pid, PIPE_S);
     if (status < 0)
         return bench_fail("redis-cli --pipe did not end within %d s", PIPE_S);
     return status == 0 ? 0 : bench_fail("redis-cli --pipe ended with status %d", status);
@@ -159,8 +107,8 @@ static int wait_until_it_answers(struct redis *redis)
     int status;
 
     while (ask_quietly(redis, "PING") != 0) {
-        if (has_ended(redis->pid)) {
-            status = wait_program(redis->pid, 0);
+        if (program_has_ended(redis->pid)) {
+            status = program_wait(redis->pid, 0);
             redis->pid = 0;
             return bench_fail("redis-server ended with status %d (tools/setup installs it)", status);
         }
@@ -175,9 +123,10 @@ static int wait_until_it_answers(struct redis *redis)
 
 static int start_server(struct redis *redis)
 {
+    char port[8];
     char *argv[] = {"redis-server",
                     "--port",
-                    "0",
+                    port,
                     "--unixsocket",
                     redis->socket,
                     "--unixsocketperm",
@@ -185,19 +134,22 @@ static int start_server(struct redis *redis)
                     "--dir",
                     redis->dir,
                     "--appendonly",
-                    "no",
+                    redis->durable ? "yes" : "no",
+                    "--appendfsync",
+                    "always",
                     "--save",
                     "",
                     "--daemonize",
                     "no",
                     NULL};
 
+    snprintf(port, sizeof(port), "%d", redis->port);
     if (mkdir(redis->dir, 0700) != 0)
         return bench_fail("cannot make '%s': %s", redis->dir, strerror(errno));
-    return start_program(argv, "/dev/null", &redis->pid);
+    return program_start(argv, NULL, NULL, &redis->pid);
 }
 
-int redis_start(const struct bench *bench, struct redis **ret_redis)
+static int start(const struct bench *bench, bool durable, int port, struct redis **ret_redis)
 {
     struct redis *redis = calloc(1, sizeof(*redis));
     int rc;
@@ -205,10 +157,27 @@ int redis_start(const struct bench *bench, struct redis **ret_redis)
     if (!redis)
         return bench_fail("out of memory");
     *ret_redis = redis;
+    redis->durable = durable;
+    redis->port = port;
     rc = set_names(redis, bench);
     if (rc == 0)
         rc = start_server(redis);
     return rc == 0 ? wait_until_it_answers(redis) : rc;
+}
+
+int redis_start(const struct bench *bench, struct redis **ret_redis)
+{
+    return start(bench, false, 0, ret_redis);
+}
+
+int redis_start_durable(const struct bench *bench, int port, struct redis **ret_redis)
+{
+    return start(bench, true, port, ret_redis);
+}
+
+pid_t redis_pid(const struct redis *redis)
+{
+    return redis->pid;
 }
 
 void redis_stop(struct redis *redis)
@@ -219,7 +188,7 @@ void redis_stop(struct redis *redis)
         return;
     if (redis->pid > 0) {
         kill(redis->pid, SIGTERM);
-        status = wait_program(redis->pid, STOP_S);
+        status = program_wait(redis->pid, STOP_S);
     }
     if (status != 0)
         bench_fail(status < 0 ? "redis-server did not stop within %d s, and was killed"

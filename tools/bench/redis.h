@@ -1,13 +1,18 @@
-/* The private redis-server of a case: in the directory of the run, on a unix socket, nothing kept on disk. */
+/* The private redis-server of a case, in the directory of the run. */
 #ifndef BENCH_REDIS_H
 #define BENCH_REDIS_H
 
 #include "bench.h"
 
+#include <sys/types.h>
+
 struct redis;
 
-/* Start it and wait until it answers; redis_stop frees it, whatever this returns. */
+/* Start it on a unix socket, nothing kept on disk, and wait until it answers; redis_stop frees it, whatever this returns. */
 int redis_start(const struct bench *bench, struct redis **ret_redis);
+/* The same on a port of 127.0.0.1, too, with `appendfsync always`. */
+int redis_start_durable(const struct bench *bench, int port, struct redis **ret_redis);
+pid_t redis_pid(const struct redis *redis);
 /* Stop it and remove what it left. Accepts NULL and one that did not start. */
 void redis_stop(struct redis *redis);
 

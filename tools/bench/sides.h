@@ -41,4 +41,16 @@ int sqlite_set(const struct bench *bench, unsigned n_threads, struct side *ret_s
 /* Plain sets of all keys by redis-cli --pipe, from a file. `known`: overwriting. `redis` outlives the side. */
 int redis_pipe(const struct bench *bench, struct redis *redis, bool known, struct side *ret_side);
 
+/* ---- servers ---- */
+
+/* What redis-benchmark is to do with a server on 127.0.0.1: 50 clients, bench->n_keys keys, values of BENCH_VALUE_BYTES. */
+struct load {
+    const char *test; /* as its option -t has it */
+    unsigned pipeline;
+    size_t n; /* requests of a turn */
+    int port;
+};
+/* The rate that it tells, after the keys were set. */
+int redis_load(const struct bench *bench, const struct load *load, const char *name, struct side *ret_side);
+
 #endif

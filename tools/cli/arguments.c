@@ -44,18 +44,18 @@ static int take_option(struct cli *cli, const struct cli_option *option, int arg
     char *value;
 
     if (option->flag ? *option->flag : *option->text != NULL)
-        return cli_fail(CLI_USAGE, "%s was given twice", option->name);
+        return cli_fail(cli, CLI_USAGE, "%s was given twice", option->name);
     if (option->flag) {
         *option->flag = true;
         return CLI_OK;
     }
     value = inline_value(option->name, argv[*at]);
     if (!value && *at + 1 == argc)
-        return cli_fail(CLI_USAGE, "%s needs a value", option->name);
+        return cli_fail(cli, CLI_USAGE, "%s needs a value", option->name);
     if (!value)
         value = argv[++*at];
     *option->text = option->text == &cli->redis ? take_address(value) : value;
-    return *option->text ? CLI_OK : cli_fail(CLI_STORE, "out of memory");
+    return *option->text ? CLI_OK : cli_fail(cli, CLI_STORE, "out of memory");
 }
 
 static int take(struct cli *cli, const struct cli_option *options, int argc, char **argv, int *at)
@@ -70,7 +70,7 @@ static int take(struct cli *cli, const struct cli_option *options, int argc, cha
     if (!option)
         option = find_option(global, argv[*at]);
     if (!option)
-        return cli_fail(CLI_USAGE, "there is no option '%s'; 'holdfast %s%s--help' lists them", argv[*at],
+        return cli_fail(cli, CLI_USAGE, "there is no option '%s'; 'holdfast %s%s--help' lists them", argv[*at],
                         cli->command ? cli->command->name : "", cli->command ? " " : "");
     return take_option(cli, option, argc, argv, at);
 }
@@ -99,9 +99,9 @@ static int check_number(const struct cli *cli, int n, int min, int max)
     if (n >= min && n <= max)
         return CLI_OK;
     if (strchr(arguments, '\n')) /* more than a sentence holds */
-        return cli_fail(CLI_USAGE, "%s: found %d %s, 'holdfast %s --help' shows the usage", command, n, found,
+        return cli_fail(cli, CLI_USAGE, "%s: found %d %s, 'holdfast %s --help' shows the usage", command, n, found,
                         command);
-    return cli_fail(CLI_USAGE, "%s: found %d %s, usage: holdfast %s%s%s", command, n, found, command,
+    return cli_fail(cli, CLI_USAGE, "%s: found %d %s, usage: holdfast %s%s%s", command, n, found, command,
                     *arguments ? " " : "", arguments);
 }
 
@@ -147,12 +147,12 @@ static int check_verb(const struct cli *cli, const struct cli_verb *verb, const 
 
     for (const struct cli_option *o = options; o->name; o++) {
         if (is_given(o) && !strstr(verb->takes, o->name))
-            return cli_fail(CLI_USAGE, "%s %s takes no %s", command, verb->name, o->name);
+            return cli_fail(cli, CLI_USAGE, "%s %s takes no %s", command, verb->name, o->name);
     }
     if (n >= verb->min && n <= verb->max)
         return CLI_OK;
-    return cli_fail(CLI_USAGE, "%s %s: found %d %s, 'holdfast %s --help' shows the usage", command, verb->name, n,
-                    cli_plural((uint64_t)n, "argument", "arguments"), command);
+    return cli_fail(cli, CLI_USAGE, "%s %s: found %d %s, 'holdfast %s --help' shows the usage", command, verb->name,
+                    n, cli_plural((uint64_t)n, "argument", "arguments"), command);
 }
 
 int cli_run_verb(struct cli *cli, const struct cli_verb *verbs, const struct cli_option *options, void *ctx,
@@ -162,7 +162,7 @@ int cli_run_verb(struct cli *cli, const struct cli_verb *verbs, const struct cli
     int status;
 
     if (!verb)
-        return cli_fail(CLI_USAGE, "%s: there is no '%s'; 'holdfast %s --help' lists what there is",
+        return cli_fail(cli, CLI_USAGE, "%s: there is no '%s'; 'holdfast %s --help' lists what there is",
                         cli->command->name, argv[0], cli->command->name);
     status = check_verb(cli, verb, options, argc - 1);
     return status == CLI_OK ? verb->run(ctx, argc - 1, argv + 1) : status;
@@ -170,25 +170,25 @@ int cli_run_verb(struct cli *cli, const struct cli_verb *verbs, const struct cli
 
 /* ---- values ---- */
 
-int cli_duration(const char *name, const char *text, int64_t *ret_ms)
+int cli_duration(const struct cli *cli, const char *name, const char *text, int64_t *ret_ms)
 {
     if (hf_parse_duration(text, ret_ms) != 0)
-        return cli_fail(CLI_USAGE, "%s: %s", name, hf_errmsg());
+        return cli_fail(cli, CLI_USAGE, "%s: %s", name, hf_errmsg());
     return CLI_OK;
 }
 
-int cli_check_key(const char *key)
+int cli_check_key(const struct cli *cli, const char *key)
 {
     size_t len = strlen(key);
 
     if (len < 1 || len > HF_KEY_MAX)
-        return cli_fail(CLI_USAGE, "found a key of %zu bytes, expected 1 to %d", len, HF_KEY_MAX);
+        return cli_fail(cli, CLI_USAGE, "found a key of %zu bytes, expected 1 to %d", len, HF_KEY_MAX);
     if (strncmp(key, "_hf:", 4) == 0)
-        return cli_fail(CLI_USAGE, "keys that begin with '_hf:' are reserved for bookkeeping");
+        return cli_fail(cli, CLI_USAGE, "keys that begin with '_hf:' are reserved for bookkeeping");
     return CLI_OK;
 }
 
-int cli_integer(const char *name, const char *text, int64_t *ret_number)
+int cli_integer(const struct cli *cli, const char *name, const char *text, int64_t *ret_number)
 {
     char *end = NULL;
     intmax_t number;
@@ -196,23 +196,23 @@ int cli_integer(const char *name, const char *text, int64_t *ret_number)
     errno = 0;
     number = strtoimax(text, &end, 10);
     if (*text == '\0' || *text == ' ' || *text == '+' || *end != '\0' || errno != 0)
-        return cli_fail(CLI_USAGE, "%s: found \"%s\", expected a whole number of at most 64 bits", name, text);
+        return cli_fail(cli, CLI_USAGE, "%s: found \"%s\", expected a whole number of at most 64 bits", name, text);
     *ret_number = (int64_t)number;
     return CLI_OK;
 }
 
-int cli_count(const char *name, const char *text, int64_t *ret_number)
+int cli_count(const struct cli *cli, const char *name, const char *text, int64_t *ret_number)
 {
-    int status = text ? cli_integer(name, text, ret_number) : CLI_OK;
+    int status = text ? cli_integer(cli, name, text, ret_number) : CLI_OK;
 
     if (status == CLI_OK && text && *ret_number < 0)
-        return cli_fail(CLI_USAGE, "%s: found %s, expected a number from 0 on", name, text);
+        return cli_fail(cli, CLI_USAGE, "%s: found %s, expected a number from 0 on", name, text);
     return status;
 }
 
-int cli_size(const char *name, const char *text, uint64_t *ret_bytes)
+int cli_size(const struct cli *cli, const char *name, const char *text, uint64_t *ret_bytes)
 {
     if (text && hf_parse_size(text, ret_bytes) != 0)
-        return cli_fail(CLI_USAGE, "%s: %s", name, hf_errmsg());
+        return cli_fail(cli, CLI_USAGE, "%s: %s", name, hf_errmsg());
     return CLI_OK;
 }

@@ -2,7 +2,7 @@
 #include "cli.h"
 #include "show.h"
 
-const char cmd_audit_help[] =
+const char cli_cmd_audit_help[] =
     "  Prints what operators did that destroys or overrules something, oldest first: a line of JSON for each, with "
     "the\n"
     "  time, who (user and process), what, and which key or entry. Works beside the store's owner.\n";
@@ -12,17 +12,17 @@ static int print_one(void *ctx, const char *line)
 {
     const struct cli *cli = ctx;
 
-    if (ferror(stdout))
+    if (ferror(cli->out))
         return CLI_ENOUGH;
     if (cli->json)
-        fputs(line, stdout);
+        fputs(line, cli->out);
     else
-        cli_put_visible(stdout, cli_slice(line));
-    putchar('\n');
+        cli_put_visible(cli->out, cli_slice(line));
+    putc('\n', cli->out);
     return 0;
 }
 
-int cmd_audit(struct cli *cli, int argc, char **argv)
+int cli_cmd_audit(struct cli *cli, int argc, char **argv)
 {
     int rc, status = cli_arguments(cli, &argc, argv, NULL, 0, 0);
 
@@ -31,5 +31,5 @@ int cmd_audit(struct cli *cli, int argc, char **argv)
     if (status != CLI_OK)
         return status;
     rc = hf_audit_list(cli->store, print_one, cli);
-    return rc == 0 || rc == CLI_ENOUGH ? CLI_OK : cli_fail_library(rc);
+    return rc == 0 || rc == CLI_ENOUGH ? CLI_OK : cli_fail_library(cli, rc);
 }

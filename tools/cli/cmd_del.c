@@ -4,12 +4,12 @@
 
 #include <limits.h>
 
-const char cmd_del_help[] =
+const char cli_cmd_del_help[] =
     "  KEY...             the keys to remove; one that is missing makes the status 6, and the others are removed\n";
 
-static void report(struct hf_slice key, bool deleted, const struct hf_result *result)
+static void report(const struct cli *cli, struct hf_slice key, bool deleted, const struct hf_result *result)
 {
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = cli->out};
 
     cli_json_begin(&json, NULL);
     cli_json_bytes(&json, "key", key);
@@ -28,17 +28,18 @@ static int del(struct cli *cli, struct hf_slice key)
     if (rc >= 0)
         rc = hf_delete(cli->store, key, &result);
     if (rc < 0)
-        return cli_fail_library(rc);
+        return cli_fail_library(cli, rc);
     if (cli->json)
-        report(key, rc == 0, &result);
+        report(cli, key, rc == 0, &result);
     else if (result.pending)
-        cli_note("%.*s: removed here; pending until the shared tier is back", (int)key.len, (const char *)key.data);
+        cli_note(cli, "%.*s: removed here; pending until the shared tier is back", (int)key.len,
+                 (const char *)key.data);
     if (rc == HF_NOT_FOUND)
-        return cli_fail(CLI_NO_KEY, "no such key: %.*s", (int)key.len, (const char *)key.data);
+        return cli_fail(cli, CLI_NO_KEY, "no such key: %.*s", (int)key.len, (const char *)key.data);
     return CLI_OK;
 }
 
-int cmd_del(struct cli *cli, int argc, char **argv)
+int cli_cmd_del(struct cli *cli, int argc, char **argv)
 {
     int one, status = cli_arguments(cli, &argc, argv, NULL, 1, INT_MAX);
 

@@ -7,15 +7,16 @@
 
 #define TOPIC_COLUMNS 28
 
-const char cmd_doctor_help[] =
+const char cli_cmd_doctor_help[] =
     "  Examines the machine, the store and, with an address, the server, and prints a line for each finding: its "
     "level\n"
     "  (ok, advice, problem, unknown), what it is about, what was found and, below it, what to do. Nothing is sent "
     "to\n"
-    "  Redis that changes it; beside the store's owner the server is not asked. Status 1: there is a problem.\n";
+    "  Redis that changes it; beside an owner that is no sidecar the server is not asked. Status 1: there is a "
+    "problem.\n";
 
 struct findings {
-    bool json;
+    const struct cli *cli;
     uint64_t problems;
 };
 
@@ -30,9 +31,9 @@ static const char *level_text(enum hf_finding_level level)
     return "unknown";
 }
 
-static void print_json(const struct hf_finding *finding)
+static void print_json(const struct cli *cli, const struct hf_finding *finding)
 {
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = cli->out};
 
     cli_json_begin(&json, NULL);
     cli_json_text(&json, "level", level_text(finding->level));
@@ -42,18 +43,18 @@ static void print_json(const struct hf_finding *finding)
     cli_json_end_line(&json);
 }
 
-static void print_plain(const struct hf_finding *finding)
+static void print_plain(const struct cli *cli, const struct hf_finding *finding)
 {
-    printf("%-8s  ", level_text(finding->level));
-    cli_put_cell(stdout, cli_slice(finding->topic), TOPIC_COLUMNS);
-    fputs("  ", stdout);
-    cli_put_visible(stdout, cli_slice(finding->found));
-    putchar('\n');
+    fprintf(cli->out, "%-8s  ", level_text(finding->level));
+    cli_put_cell(cli->out, cli_slice(finding->topic), TOPIC_COLUMNS);
+    fputs("  ", cli->out);
+    cli_put_visible(cli->out, cli_slice(finding->found));
+    putc('\n', cli->out);
     if (!*finding->advice)
         return;
-    printf("%-8s  %-*s  -> ", "", TOPIC_COLUMNS, "");
-    cli_put_visible(stdout, cli_slice(finding->advice));
-    putchar('\n');
+    fprintf(cli->out, "%-8s  %-*s  -> ", "", TOPIC_COLUMNS, "");
+    cli_put_visible(cli->out, cli_slice(finding->advice));
+    putc('\n', cli->out);
 }
 
 static int print_one(void *ctx, const struct hf_finding *finding)
@@ -62,30 +63,29 @@ static int print_one(void *ctx, const struct hf_finding *finding)
 
     if (finding->level == HF_FINDING_PROBLEM)
         findings->problems++;
-    if (findings->json)
-        print_json(finding);
+    if (findings->cli->json)
+        print_json(findings->cli, finding);
     else
-        print_plain(finding);
+        print_plain(findings->cli, finding);
     return 0;
 }
 
-int cmd_doctor(struct cli *cli, int argc, char **argv)
+int cli_cmd_doctor(struct cli *cli, int argc, char **argv)
 {
-    struct findings findings = {0};
+    struct findings findings = {.cli = cli};
     int rc, status = cli_arguments(cli, &argc, argv, NULL, 0, 0);
 
     if (status == CLI_OK)
         status = cli_open(cli);
     if (status != CLI_OK)
         return status;
-    findings.json = cli->json;
     if (!cli->json)
-        printf("%-8s  %-*s  %s\n", "LEVEL", TOPIC_COLUMNS, "TOPIC", "FOUND, AND ADVICE");
+        fprintf(cli->out, "%-8s  %-*s  %s\n", "LEVEL", TOPIC_COLUMNS, "TOPIC", "FOUND, AND ADVICE");
     rc = hf_doctor(cli->store, print_one, &findings);
     if (rc != 0)
-        return cli_fail_library(rc);
+        return cli_fail_library(cli, rc);
     if (findings.problems == 0)
         return CLI_OK;
-    return cli_fail(CLI_FOUND, "%" PRIu64 " %s found", findings.problems,
+    return cli_fail(cli, CLI_FOUND, "%" PRIu64 " %s found", findings.problems,
                     cli_plural(findings.problems, "problem was", "problems were"));
 }

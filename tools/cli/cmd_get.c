@@ -3,26 +3,26 @@
 #include "json.h"
 
 #include <inttypes.h>
-#include <unistd.h>
 
-const char cmd_get_help[] =
+const char cli_cmd_get_help[] =
     "  KEY                the key whose value is printed, byte for byte; a line end is added only on a terminal\n"
     "  --meta             tell where the value came from, as JSON on standard error, or within the object of "
     "--json\n"
     "\n"
-    "  With an address, Redis is asked for what is not held here, unless another process owns the store.\n";
+    "  With an address, and by a running sidecar, Redis is asked for what is not held here; not beside another "
+    "owner.\n";
 
 /* The value stays alone on standard output. */
-static void print_plain(struct hf_slice value, const struct hf_result *result, bool meta)
+static void print_plain(const struct cli *cli, struct hf_slice value, const struct hf_result *result, bool meta)
 {
-    struct cli_json json = {.file = stderr};
+    struct cli_json json = {.file = cli->err};
 
-    fwrite(value.data ? value.data : "", 1, value.len, stdout);
-    if (isatty(STDOUT_FILENO))
-        putchar('\n');
+    fwrite(value.data ? value.data : "", 1, value.len, cli->out);
+    if (cli->out_is_terminal)
+        putc('\n', cli->out);
     if (!meta)
         return;
-    fflush(stdout);
+    fflush(cli->out);
     cli_json_begin(&json, NULL);
     cli_json_origin(&json, result);
     if (result->deadline_ms != 0)
@@ -30,9 +30,10 @@ static void print_plain(struct hf_slice value, const struct hf_result *result, b
     cli_json_end_line(&json);
 }
 
-static void print_json(struct hf_slice key, struct hf_slice value, const struct hf_result *result, bool meta)
+static void print_json(const struct cli *cli, struct hf_slice key, struct hf_slice value,
+                       const struct hf_result *result, bool meta)
 {
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = cli->out};
 
     cli_json_begin(&json, NULL);
     cli_json_record(&json, key, &value, result->deadline_ms);
@@ -48,18 +49,18 @@ static int get(struct cli *cli, struct hf_slice key, bool meta)
     int rc = hf_get(cli->store, key, &value, &result);
 
     if (rc == HF_NOT_FOUND)
-        return cli_no_key(key, &result);
+        return cli_no_key(cli, key, &result);
     if (rc != 0)
-        return cli_fail_library(rc);
+        return cli_fail_library(cli, rc);
     if (cli->json)
-        print_json(key, (struct hf_slice){value.data, value.len}, &result, meta);
+        print_json(cli, key, (struct hf_slice){value.data, value.len}, &result, meta);
     else
-        print_plain((struct hf_slice){value.data, value.len}, &result, meta);
+        print_plain(cli, (struct hf_slice){value.data, value.len}, &result, meta);
     hf_buf_release(&value);
     return CLI_OK;
 }
 
-int cmd_get(struct cli *cli, int argc, char **argv)
+int cli_cmd_get(struct cli *cli, int argc, char **argv)
 {
     bool meta = false;
     const struct cli_option options[] = {{.name = "--meta", .flag = &meta}, {0}};

@@ -1,7 +1,8 @@
 /* holdfast import FILE|- [--on-error stop|skip] [--acks]
  *
- * Lines are parsed on the main thread and submitted asynchronously, at most WINDOW of them at a time, so that they
- * share syncs and groups. Completions run on the library's thread. */
+ * Lines are parsed and submitted asynchronously, at most WINDOW of them at a time, so that they share syncs and groups.
+ * Completions run on the library's thread, which must not be kept waiting by whoever reads the output: it only hands over, and
+ * what completed is counted and told between two lines. */
 #include "cli.h"
 #include "input.h"
 #include "json.h"
@@ -9,15 +10,12 @@
 #include "record.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-const char cmd_import_help[] =
+const char cli_cmd_import_help[] =
     "  FILE|-             a file of JSON lines, or standard input: key or key_b64, value or value_b64, and "
     "perhaps\n"
     "                     expires_at_ms or ttl_ms in each\n"
@@ -46,28 +44,34 @@ struct import {
     int64_t started_ms;
     struct cli_progress progress;
 
-    pthread_mutex_t lock; /* guards what follows, and sentences */
-    pthread_cond_t done;  /* in_flight went down */
     unsigned in_flight, unflushed;
     struct counts counts;
     int status; /* of the first failure */
     bool stop;
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t some_done;
+    struct submission *done, **done_end; /* completed, and not counted yet */
 };
 
 /* A line under way. */
 struct submission {
     struct import *import;
+    struct submission *next;
     uint64_t line;
+    int code; /* when it has completed, and the next two with it */
+    bool pending;
+    char *error;
     size_t key_len;
     char key[]; /* for --acks */
 };
 
 /* ---- failures ---- */
 
-/* Lock held. A line that cannot be used is skipped if told so; what ails the store ends the import. */
-static void line_failed(struct import *import, uint64_t line, int status, const char *problem)
+/* A line that cannot be used is skipped if told so; what ails the store ends the import. */
+static void fail_line(struct import *import, uint64_t line, int status, const char *problem)
 {
-    cli_fail(status, "%s: line %" PRIu64 ": %s", import->name, line, problem);
+    cli_fail(import->cli, status, "%s: line %" PRIu64 ": %s", import->name, line, problem);
     import->counts.failed++;
     if (import->status == CLI_OK)
         import->status = status;
@@ -75,24 +79,16 @@ static void line_failed(struct import *import, uint64_t line, int status, const 
         import->stop = true;
 }
 
-static void fail_line(struct import *import, uint64_t line, int status, const char *problem)
-{
-    pthread_mutex_lock(&import->lock);
-    line_failed(import, line, status, problem);
-    pthread_mutex_unlock(&import->lock);
-}
-
 /* ---- completions ---- */
 
-/* Lock held. */
 static void print_ack(struct import *import, const struct submission *submission)
 {
     struct hf_slice key = {submission->key, submission->key_len};
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = import->cli->out};
 
     if (cli_is_text(key)) {
-        cli_json_string(stdout, key);
-        putchar('\n');
+        cli_json_string(json.file, key);
+        putc('\n', json.file);
     } else {
         cli_json_begin(&json, NULL);
         cli_json_bytes(&json, "key", key);
@@ -101,64 +97,88 @@ static void print_ack(struct import *import, const struct submission *submission
     import->unflushed++;
 }
 
-/* Lock held. */
-static void count(struct import *import, const struct submission *submission, const struct hf_result *result)
+static void count(struct import *import, const struct submission *submission)
 {
-    switch (result->code) {
+    switch (submission->code) {
     case HF_OK:
         import->counts.stored++;
-        import->counts.pending += result->pending;
+        import->counts.pending += submission->pending;
         break;
     case HF_NOT_FOUND: /* dead before it arrived, and nothing was there */ import->counts.expired++; break;
     case HF_EREFUSED: /* stored here */
     case HF_EINDOUBT: import->counts.parked++; break;
     default:
-        line_failed(import, submission->line, cli_status_of(result->code),
-                    result->error && *result->error ? result->error : hf_code_text(result->code));
+        fail_line(import, submission->line, cli_status_of(submission->code),
+                  submission->error && *submission->error ? submission->error : hf_code_text(submission->code));
         return;
     }
     if (import->acks)
         print_ack(import, submission);
 }
 
+static void free_submission(struct submission *submission)
+{
+    free(submission->error);
+    free(submission);
+}
+
+/* On the library's thread: without memory for the sentence, the code's text has to do. */
 static void completed(void *ctx, const struct hf_result *result)
 {
     struct submission *submission = ctx;
     struct import *import = submission->import;
 
+    submission->code = result->code;
+    submission->pending = result->pending;
+    submission->error = result->code < 0 && result->error ? strdup(result->error) : NULL;
     pthread_mutex_lock(&import->lock);
-    count(import, submission, result);
-    import->in_flight--;
+    *import->done_end = submission;
+    import->done_end = &submission->next;
+    pthread_cond_signal(&import->some_done);
+    pthread_mutex_unlock(&import->lock);
+}
+
+/* What has completed; waits for the first one if told so. */
+static struct submission *take_done(struct import *import, bool wait)
+{
+    struct submission *done;
+
+    pthread_mutex_lock(&import->lock);
+    while (wait && !import->done)
+        pthread_cond_wait(&import->some_done, &import->lock);
+    done = import->done;
+    import->done = NULL;
+    import->done_end = &import->done;
+    pthread_mutex_unlock(&import->lock);
+    return done;
+}
+
+static void settle_done(struct import *import, bool wait)
+{
+    struct submission *next;
+
+    for (struct submission *done = take_done(import, wait); done; done = next) {
+        next = done->next;
+        count(import, done);
+        import->in_flight--;
+        free_submission(done);
+    }
     if (import->unflushed >= ACKS_FLUSH_EVERY || (import->unflushed > 0 && import->in_flight == 0)) {
-        fflush(stdout);
+        fflush(import->cli->out);
         import->unflushed = 0;
     }
-    pthread_cond_signal(&import->done);
-    pthread_mutex_unlock(&import->lock);
-    free(submission);
 }
 
 /* Wait until fewer than `limit` are in flight. False when the import is to stop. */
 static bool wait_below(struct import *import, unsigned limit)
 {
-    bool go_on;
-
-    pthread_mutex_lock(&import->lock);
+    settle_done(import, false);
     while (import->in_flight >= limit)
-        pthread_cond_wait(&import->done, &import->lock);
-    go_on = !import->stop;
-    pthread_mutex_unlock(&import->lock);
-    return go_on;
+        settle_done(import, true);
+    return !import->stop;
 }
 
 /* ---- submitting ---- */
-
-static void add_in_flight(struct import *import, int n)
-{
-    pthread_mutex_lock(&import->lock);
-    import->in_flight = (unsigned)((int)import->in_flight + n);
-    pthread_mutex_unlock(&import->lock);
-}
 
 static struct submission *new_submission(struct import *import, uint64_t line, struct hf_slice key)
 {
@@ -177,14 +197,12 @@ static int submit_patiently(struct import *import, const struct hf_op *op, struc
     int rc;
 
     for (;;) {
-        add_in_flight(import, 1);
         rc = hf_submit(import->cli->store, op, completed, submission);
         if (rc == 0)
-            return 0;
-        add_in_flight(import, -1);
+            import->in_flight++;
         if (rc != HF_EBUSY)
             return rc;
-        if (!wait_below(import, 1))
+        if (!wait_below(import, 1) || !cli_is_wanted(import->cli))
             return HF_EBUSY;
         (void)poll(NULL, 0, 1);
     }
@@ -199,20 +217,19 @@ static void submit(struct import *import, uint64_t line, const struct cli_record
         .set = {.ttl_ms = record->ttl_ms, .deadline_ms = record->deadline_ms},
     };
     struct submission *submission = new_submission(import, line, record->key);
-    struct hf_result refused = {0};
+    int rc;
 
     if (!submission) {
         fail_line(import, line, CLI_STORE, "out of memory");
         return;
     }
-    refused.code = submit_patiently(import, &op, submission);
-    if (refused.code == 0)
+    rc = submit_patiently(import, &op, submission);
+    if (rc == 0)
         return;
-    refused.error = hf_errmsg();
-    pthread_mutex_lock(&import->lock);
-    count(import, submission, &refused);
-    pthread_mutex_unlock(&import->lock);
-    free(submission);
+    submission->code = rc;
+    submission->error = strdup(hf_errmsg());
+    count(import, submission);
+    free_submission(submission);
 }
 
 static void import_line(struct import *import, uint64_t number, const char *line, size_t len)
@@ -232,24 +249,18 @@ static void import_line(struct import *import, uint64_t number, const char *line
 
 /* ---- the whole ---- */
 
-static uint64_t size_of(int fd)
+/* Before the input is waited for, everything is told that was submitted: whoever writes the lines may wait for that. */
+static void import_lines(struct import *import)
 {
-    struct stat st;
-
-    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
-}
-
-static void import_lines(struct import *import, int fd)
-{
-    struct cli_lines lines = {.fd = fd};
-    uint64_t total = size_of(fd);
+    struct cli_lines lines = {.cli = import->cli};
     size_t len;
     char *line;
     int rc = 0;
 
-    while (wait_below(import, WINDOW) && (rc = cli_lines_next(&lines, &line, &len)) == 0) {
+    while (wait_below(import, cli_lines_ready(&lines) ? WINDOW : 1) &&
+           (rc = cli_lines_next(&lines, &line, &len)) == 0) {
         import_line(import, lines.line, line, len);
-        cli_progress_at(&import->progress, lines.line, lines.bytes, total);
+        cli_progress_at(&import->progress, lines.line, lines.bytes, import->cli->input_bytes);
     }
     if (rc < 0) {
         import->skip = false;
@@ -261,7 +272,7 @@ static void import_lines(struct import *import, int fd)
 
 static void report_json(const struct import *import)
 {
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = import->cli->out};
 
     cli_json_begin(&json, NULL);
     cli_json_uint(&json, "stored", import->counts.stored);
@@ -282,7 +293,7 @@ static void print_count(FILE *file, uint64_t n, const char *what)
 /* Beside acknowledgements the report goes to standard error. */
 static void report(const struct import *import)
 {
-    FILE *file = import->acks ? stderr : stdout;
+    FILE *file = import->acks ? import->cli->err : import->cli->out;
 
     if (import->cli->json) {
         report_json(import);
@@ -297,15 +308,15 @@ static void report(const struct import *import)
     fprintf(file, " (%" PRId64 " ms)\n", cli_now_ms() - import->started_ms);
 }
 
-static int run(struct import *import, int fd)
+static int run(struct import *import)
 {
     int status = cli_open(import->cli);
 
     if (status != CLI_OK)
         return status;
     import->started_ms = cli_now_ms();
-    cli_progress_begin(&import->progress, "import", true);
-    import_lines(import, fd);
+    cli_progress_begin(&import->progress, import->cli, "import");
+    import_lines(import);
     cli_progress_end(&import->progress);
     report(import);
     if (import->status == CLI_OK && import->counts.parked > 0)
@@ -313,47 +324,31 @@ static int run(struct import *import, int fd)
     return import->status;
 }
 
-/* Open the input before the store: a mistyped name must not leave an empty store behind. */
-static int open_input(const char *name, int *ret_fd)
-{
-    struct stat st;
-    int fd = strcmp(name, "-") == 0 ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
-
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
-        close(fd);
-        fd = -1;
-        errno = EISDIR;
-    }
-    if (fd < 0)
-        return cli_fail(CLI_USAGE, "cannot read %s: %s", name, strerror(errno));
-    *ret_fd = fd;
-    return CLI_OK;
-}
-
-static int parse_on_error(const char *text, bool *ret_skip)
+static int parse_on_error(const struct cli *cli, const char *text, bool *ret_skip)
 {
     if (text && strcmp(text, "stop") != 0 && strcmp(text, "skip") != 0)
-        return cli_fail(CLI_USAGE, "--on-error: found \"%s\", expected stop or skip", text);
+        return cli_fail(cli, CLI_USAGE, "--on-error: found \"%s\", expected stop or skip", text);
     *ret_skip = text && strcmp(text, "skip") == 0;
     return CLI_OK;
 }
 
-int cmd_import(struct cli *cli, int argc, char **argv)
+int cli_cmd_import(struct cli *cli, int argc, char **argv)
 {
-    struct import import = {.cli = cli, .lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+    struct import import = {.cli = cli,
+                            .lock = PTHREAD_MUTEX_INITIALIZER,
+                            .some_done = PTHREAD_COND_INITIALIZER,
+                            .done_end = &import.done};
     const char *on_error = NULL;
     const struct cli_option options[] = {
         {.name = "--on-error", .text = &on_error}, {.name = "--acks", .flag = &import.acks}, {0}};
-    int fd = -1, status = cli_arguments(cli, &argc, argv, options, 1, 1);
+    int status = cli_arguments(cli, &argc, argv, options, 1, 1);
 
     if (status == CLI_OK)
-        status = parse_on_error(on_error, &import.skip);
+        status = parse_on_error(cli, on_error, &import.skip);
     if (status == CLI_OK)
-        status = open_input(argv[0], &fd);
+        status = cli_input_open(cli, argv[0]); /* first: a mistyped name must not leave an empty store behind */
     if (status != CLI_OK)
         return status;
-    import.name = fd == STDIN_FILENO ? "standard input" : argv[0];
-    status = run(&import, fd);
-    close(fd);
-    return status;
+    import.name = strcmp(argv[0], "-") == 0 ? "standard input" : argv[0];
+    return run(&import);
 }

@@ -4,7 +4,7 @@
 
 #include <inttypes.h>
 
-const char cmd_journal_help[] =
+const char cli_cmd_journal_help[] =
     "  list               a line for each segment: its state, the LSNs it holds, its size\n"
     "  verify             print what is wrong with the journal; status 5: something that was durable is damaged\n"
     "\n"
@@ -13,14 +13,14 @@ const char cmd_journal_help[] =
     "  is no damage.\n";
 
 struct totals {
-    bool json;
+    const struct cli *cli;
     bool has_heading;
     uint64_t segments, groups, bytes;
 };
 
-static void segment_json(const struct hf_journal_segment *s)
+static void segment_json(const struct cli *cli, const struct hf_journal_segment *s)
 {
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = cli->out};
 
     cli_json_begin(&json, NULL);
     cli_json_text(&json, "file", s->file);
@@ -38,23 +38,25 @@ static void segment_json(const struct hf_journal_segment *s)
 static int list_one(void *ctx, const struct hf_journal_segment *s)
 {
     struct totals *totals = ctx;
+    const struct cli *cli = totals->cli;
 
-    if (totals->json) {
-        segment_json(s);
+    if (cli->json) {
+        segment_json(cli, s);
         return 0;
     }
     if (!totals->has_heading)
-        printf("%-24s %-10s %12s %12s %8s %11s\n", "FILE", "STATE", "FIRST LSN", "LAST LSN", "GROUPS",
-               "USED BYTES");
+        fprintf(cli->out, "%-24s %-10s %12s %12s %8s %11s\n", "FILE", "STATE", "FIRST LSN", "LAST LSN", "GROUPS",
+                "USED BYTES");
     totals->has_heading = true;
-    printf("%-24s %-10s %12" PRIu64 " %12" PRIu64 " %8" PRIu64 " %11" PRIu64 "  %s\n", s->file, s->state,
-           s->first_lsn, s->last_lsn, s->groups, s->used_bytes, s->problem);
+    fprintf(cli->out, "%-24s %-10s %12" PRIu64 " %12" PRIu64 " %8" PRIu64 " %11" PRIu64 "  %s\n", s->file, s->state,
+            s->first_lsn, s->last_lsn, s->groups, s->used_bytes, s->problem);
     return 0;
 }
 
-static int failed(int rc, const char *dir)
+static int failed(const struct cli *cli, int rc, const char *dir)
 {
-    return rc == HF_NOT_FOUND ? cli_fail(CLI_STORE, "there is no store in %s", dir) : cli_fail_library(rc);
+    return rc == HF_NOT_FOUND ? cli_fail(cli, CLI_STORE, "there is no store in %s", dir)
+                              : cli_fail_library(cli, rc);
 }
 
 /* Damage is no failure here: the table shows it. */
@@ -62,34 +64,36 @@ static int list(struct totals *totals, const char *dir)
 {
     int rc = hf_journal_verify(dir, list_one, totals);
 
-    return rc == 0 || rc == HF_ECORRUPT ? CLI_OK : failed(rc, dir);
+    return rc == 0 || rc == HF_ECORRUPT ? CLI_OK : failed(totals->cli, rc, dir);
 }
 
 static int verify_one(void *ctx, const struct hf_journal_segment *s)
 {
     struct totals *totals = ctx;
+    const struct cli *cli = totals->cli;
 
     totals->segments++;
     totals->groups += s->groups;
     totals->bytes += s->used_bytes;
-    if (totals->json)
-        segment_json(s);
+    if (cli->json)
+        segment_json(cli, s);
     else if (*s->problem)
-        printf("%s: %s: %s\n", s->file, s->state, s->problem);
+        fprintf(cli->out, "%s: %s: %s\n", s->file, s->state, s->problem);
     return 0;
 }
 
 static int verify(struct totals *totals, const char *dir)
 {
+    const struct cli *cli = totals->cli;
     int rc = hf_journal_verify(dir, verify_one, totals);
 
     if (rc != 0)
-        return failed(rc, dir);
-    if (!totals->json)
-        printf("the journal is sound: %" PRIu64 " %s, %" PRIu64 " %s, %" PRIu64 " %s\n", totals->segments,
-               cli_plural(totals->segments, "segment", "segments"), totals->groups,
-               cli_plural(totals->groups, "group", "groups"), totals->bytes,
-               cli_plural(totals->bytes, "byte", "bytes"));
+        return failed(totals->cli, rc, dir);
+    if (!cli->json)
+        fprintf(cli->out, "the journal is sound: %" PRIu64 " %s, %" PRIu64 " %s, %" PRIu64 " %s\n",
+                totals->segments, cli_plural(totals->segments, "segment", "segments"), totals->groups,
+                cli_plural(totals->groups, "group", "groups"), totals->bytes,
+                cli_plural(totals->bytes, "byte", "bytes"));
     return CLI_OK;
 }
 
@@ -101,9 +105,9 @@ static const struct {
     {"verify", verify},
 };
 
-int cmd_journal(struct cli *cli, int argc, char **argv)
+int cli_cmd_journal(struct cli *cli, int argc, char **argv)
 {
-    struct totals totals = {0};
+    struct totals totals = {.cli = cli};
     const char *dir;
     int status = cli_arguments(cli, &argc, argv, NULL, 1, 1);
 
@@ -111,10 +115,9 @@ int cmd_journal(struct cli *cli, int argc, char **argv)
         status = cli_find_dir(cli, &dir);
     if (status != CLI_OK)
         return status;
-    totals.json = cli->json;
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (strcmp(verbs[i].name, argv[0]) == 0)
             return verbs[i].run(&totals, dir);
     }
-    return cli_fail(CLI_USAGE, "journal: found '%s', expected list or verify", argv[0]);
+    return cli_fail(cli, CLI_USAGE, "journal: found '%s', expected list or verify", argv[0]);
 }

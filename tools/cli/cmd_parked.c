@@ -12,7 +12,7 @@
 #define KEY_COLUMNS 32
 #define REASON_COLUMNS 100
 
-const char cmd_parked_help[] =
+const char cli_cmd_parked_help[] =
     "  list               a line for each parked entry: refused by Redis or in doubt, and why\n"
     "  show LSN           one entry with its value, whole, and the time it was made\n"
     "  requeue LSN...     make each a new change, which is sent again; behind what was written since. With Redis "
@@ -45,9 +45,9 @@ static const char *state_text(const struct hf_parked *entry)
 
 /* ---- list ---- */
 
-static void print_json(const struct hf_parked *entry)
+static void print_json(const struct cli *cli, const struct hf_parked *entry)
 {
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = cli->out};
 
     cli_json_begin(&json, NULL);
     cli_json_uint(&json, "lsn", entry->lsn);
@@ -64,66 +64,68 @@ static void print_json(const struct hf_parked *entry)
     cli_json_end_line(&json);
 }
 
-static void print_row(const struct hf_parked *entry)
+static void print_row(const struct cli *cli, const struct hf_parked *entry)
 {
     char made[CLI_TIME_ROOM];
 
-    printf("%12" PRIu64 "  %-8s  %-7s  %-24s  ", entry->lsn, state_text(entry), cli_kind_text(entry->kind),
-           cli_time(made, entry->made_ms));
-    cli_put_cell(stdout, entry->key, KEY_COLUMNS);
-    fputs("  ", stdout);
-    (void)cli_put_cut(stdout, cli_slice(entry->reason), REASON_COLUMNS);
-    putchar('\n');
+    fprintf(cli->out, "%12" PRIu64 "  %-8s  %-7s  %-24s  ", entry->lsn, state_text(entry),
+            cli_kind_text(entry->kind), cli_time(made, entry->made_ms));
+    cli_put_cell(cli->out, entry->key, KEY_COLUMNS);
+    fputs("  ", cli->out);
+    (void)cli_put_cut(cli->out, cli_slice(entry->reason), REASON_COLUMNS);
+    putc('\n', cli->out);
 }
 
 static int list_one(void *ctx, const struct hf_parked *entry)
 {
     struct parked *parked = ctx;
+    const struct cli *cli = parked->cli;
 
-    if (ferror(stdout))
+    if (ferror(cli->out))
         return CLI_ENOUGH;
-    if (parked->shown++ == 0 && !parked->cli->json)
-        printf("%12s  %-8s  %-7s  %-24s  %-*s  %s\n", "LSN", "STATE", "CHANGE", "MADE", KEY_COLUMNS, "KEY",
-               "REASON");
-    if (parked->cli->json)
-        print_json(entry);
+    if (parked->shown++ == 0 && !cli->json)
+        fprintf(cli->out, "%12s  %-8s  %-7s  %-24s  %-*s  %s\n", "LSN", "STATE", "CHANGE", "MADE", KEY_COLUMNS,
+                "KEY", "REASON");
+    if (cli->json)
+        print_json(cli, entry);
     else
-        print_row(entry);
+        print_row(cli, entry);
     return 0;
 }
 
 static int list(void *ctx, int argc, char **argv)
 {
     struct parked *parked = ctx;
-    int rc, status = cli_open_as(parked->cli, CLI_READS);
+    struct cli *cli = parked->cli;
+    int rc, status = cli_open(cli);
 
     (void)argc, (void)argv;
     if (status != CLI_OK)
         return status;
-    rc = hf_parked_list(parked->cli->store, list_one, parked);
-    return rc == 0 || rc == CLI_ENOUGH ? CLI_OK : cli_fail_library(rc);
+    rc = hf_parked_list(cli->store, list_one, parked);
+    return rc == 0 || rc == CLI_ENOUGH ? CLI_OK : cli_fail_library(cli, rc);
 }
 
 /* ---- show ---- */
 
-static void print_whole(const struct hf_parked *entry)
+static void print_whole(const struct cli *cli, const struct hf_parked *entry)
 {
     char time[CLI_TIME_ROOM];
 
-    printf("LSN      %" PRIu64 "\nkey      ", entry->lsn);
-    cli_put_visible(stdout, entry->key);
-    printf("\nstate    %s\nreason   ", state_text(entry));
-    cli_put_visible(stdout, cli_slice(entry->reason));
-    printf("\nchange   %s\nmade     %s\n", cli_kind_text(entry->kind), cli_time(time, entry->made_ms));
+    fprintf(cli->out, "LSN      %" PRIu64 "\nkey      ", entry->lsn);
+    cli_put_visible(cli->out, entry->key);
+    fprintf(cli->out, "\nstate    %s\nreason   ", state_text(entry));
+    cli_put_visible(cli->out, cli_slice(entry->reason));
+    fprintf(cli->out, "\nchange   %s\nmade     %s\n", cli_kind_text(entry->kind), cli_time(time, entry->made_ms));
     if (entry->deadline_ms != 0)
-        printf("expires  %s\n", cli_time(time, entry->deadline_ms));
+        fprintf(cli->out, "expires  %s\n", cli_time(time, entry->deadline_ms));
     if (entry->kind == HF_OP_INCR)
-        printf("delta    %" PRId64 "\n", entry->delta);
+        fprintf(cli->out, "delta    %" PRId64 "\n", entry->delta);
     if (entry->kind != HF_OP_SET)
         return;
-    printf("value    %zu byte%s\n  ", entry->value.len, cli_plural(entry->value.len, "", "s"));
-    cli_put_visible(stdout, entry->value);
-    putchar('\n');
+    fprintf(cli->out, "value    %zu byte%s\n  ", entry->value.len, cli_plural(entry->value.len, "", "s"));
+    cli_put_visible(cli->out, entry->value);
+    putc('\n', cli->out);
 }
 
 static int show_one(void *ctx, const struct hf_parked *entry)
@@ -136,31 +138,32 @@ static int show_one(void *ctx, const struct hf_parked *entry)
         return CLI_ENOUGH;
     parked->shown++;
     if (parked->cli->json)
-        print_json(entry);
+        print_json(parked->cli, entry);
     else
-        print_whole(entry);
+        print_whole(parked->cli, entry);
     return CLI_ENOUGH;
 }
 
-static int not_parked(uint64_t lsn)
+static int not_parked(const struct cli *cli, uint64_t lsn)
 {
-    return cli_fail(CLI_NO_KEY, "there is no parked entry with LSN %" PRIu64, lsn);
+    return cli_fail(cli, CLI_NO_KEY, "there is no parked entry with LSN %" PRIu64, lsn);
 }
 
 static int show(void *ctx, int argc, char **argv)
 {
     struct parked *parked = ctx;
-    int rc, status = cli_id("LSN", argv[0], &parked->lsn);
+    struct cli *cli = parked->cli;
+    int rc, status = cli_id(cli, "LSN", argv[0], &parked->lsn);
 
     (void)argc;
     if (status == CLI_OK)
-        status = cli_open_as(parked->cli, CLI_READS);
+        status = cli_open(cli);
     if (status != CLI_OK)
         return status;
-    rc = hf_parked_list(parked->cli->store, show_one, parked);
+    rc = hf_parked_list(cli->store, show_one, parked);
     if (rc != 0 && rc != CLI_ENOUGH)
-        return cli_fail_library(rc);
-    return parked->shown > 0 ? CLI_OK : not_parked(parked->lsn);
+        return cli_fail_library(cli, rc);
+    return parked->shown > 0 ? CLI_OK : not_parked(cli, parked->lsn);
 }
 
 /* ---- taking entries off ---- */
@@ -170,12 +173,13 @@ typedef int one_fn(struct parked *parked, size_t i);
 /* What cannot be taken off does not keep the others from it; nor does one that is not there. */
 static int each_of(struct parked *parked, one_fn *one)
 {
+    const struct cli *cli = parked->cli;
     int rc, status = CLI_OK;
 
-    for (size_t i = 0; i < parked->ids.n && status != CLI_STORE; i++) {
+    for (size_t i = 0; i < parked->ids.n && status != CLI_STORE && cli_is_wanted(cli); i++) {
         rc = one(parked, i);
         if (rc != 0)
-            status = rc == HF_NOT_FOUND ? not_parked(parked->ids.ids[i]) : cli_fail_library(rc);
+            status = rc == HF_NOT_FOUND ? not_parked(cli, parked->ids.ids[i]) : cli_fail_library(cli, rc);
     }
     return status;
 }
@@ -187,11 +191,12 @@ static int collect_one(void *ctx, const struct hf_parked *entry)
 
 static int open_and_collect(struct parked *parked, enum cli_needs needs)
 {
-    int rc = 0, status = cli_open_as(parked->cli, needs);
+    struct cli *cli = parked->cli;
+    int rc = 0, status = cli_open_as(cli, needs);
 
     if (status == CLI_OK && parked->all)
-        rc = hf_parked_list(parked->cli->store, collect_one, &parked->ids);
-    return rc == 0 ? status : cli_fail_library(rc);
+        rc = hf_parked_list(cli->store, collect_one, &parked->ids);
+    return rc == 0 ? status : cli_fail_library(cli, rc);
 }
 
 /* ---- requeue ---- */
@@ -260,12 +265,13 @@ static int await_ends(struct parked *parked)
 static void tell_requeued(const struct parked *parked, size_t i)
 {
     const struct again *again = &parked->again[i];
-    struct cli_json json = {.file = stdout};
+    const struct cli *cli = parked->cli;
+    struct cli_json json = {.file = cli->out};
 
-    if (!parked->cli->json) {
-        printf("%" PRIu64 " is a change again (LSN %" PRIu64 ")%s%s%s\n", parked->ids.ids[i], again->result.lsn,
-               again->result.pending ? "; pending" : "", again->reason ? "; parked again: " : "",
-               again->reason ? again->reason : "");
+    if (!cli->json) {
+        fprintf(cli->out, "%" PRIu64 " is a change again (LSN %" PRIu64 ")%s%s%s\n", parked->ids.ids[i],
+                again->result.lsn, again->result.pending ? "; pending" : "",
+                again->reason ? "; parked again: " : "", again->reason ? again->reason : "");
         return;
     }
     cli_json_begin(&json, NULL);
@@ -278,11 +284,12 @@ static void tell_requeued(const struct parked *parked, size_t i)
 
 static int requeue_all(struct parked *parked)
 {
+    const struct cli *cli = parked->cli;
     int rc, status;
 
     parked->again = calloc(parked->ids.n + 1, sizeof(*parked->again));
     if (!parked->again)
-        return cli_fail(CLI_STORE, "out of memory: %zu parked entries", parked->ids.n);
+        return cli_fail(cli, CLI_STORE, "out of memory: %zu parked entries", parked->ids.n);
     status = each_of(parked, requeue_one);
     rc = await_ends(parked);
     for (size_t i = 0; i < parked->ids.n; i++) {
@@ -290,9 +297,9 @@ static int requeue_all(struct parked *parked)
             tell_requeued(parked, i);
     }
     if (rc != 0)
-        return cli_fail_library(rc);
+        return cli_fail_library(cli, rc);
     if (status == CLI_OK && parked->n_again > 0)
-        return cli_fail(CLI_PARKED, "%zu %s parked again: 'holdfast parked list'", parked->n_again,
+        return cli_fail(cli, CLI_PARKED, "%zu %s parked again: 'holdfast parked list'", parked->n_again,
                         cli_plural(parked->n_again, "entry was", "entries were"));
     return status;
 }
@@ -300,7 +307,7 @@ static int requeue_all(struct parked *parked)
 static int requeue(void *ctx, int argc, char **argv)
 {
     struct parked *parked = ctx;
-    int status = cli_ids_take(&parked->ids, "LSN", parked->all, argc, argv);
+    int status = cli_ids_take(parked->cli, &parked->ids, "LSN", parked->all, argc, argv);
 
     if (status == CLI_OK)
         status = open_and_collect(parked, CLI_CHANGES);
@@ -317,14 +324,15 @@ static int requeue(void *ctx, int argc, char **argv)
 
 static int drop_one(struct parked *parked, size_t i)
 {
-    struct cli_json json = {.file = stdout};
+    const struct cli *cli = parked->cli;
+    struct cli_json json = {.file = cli->out};
     uint64_t lsn = parked->ids.ids[i];
-    int rc = hf_parked_drop(parked->cli->store, lsn);
+    int rc = hf_parked_drop(cli->store, lsn);
 
     if (rc != 0)
         return rc;
-    if (!parked->cli->json) {
-        printf("%" PRIu64 " was dropped\n", lsn);
+    if (!cli->json) {
+        fprintf(cli->out, "%" PRIu64 " was dropped\n", lsn);
         return 0;
     }
     cli_json_begin(&json, NULL);
@@ -336,11 +344,13 @@ static int drop_one(struct parked *parked, size_t i)
 static int drop(void *ctx, int argc, char **argv)
 {
     struct parked *parked = ctx;
+    const struct cli *cli = parked->cli;
     int status;
 
     if (parked->all && !parked->yes)
-        return cli_fail(CLI_USAGE, "parked drop --all gives up every parked entry: add --yes if that is meant");
-    status = cli_ids_take(&parked->ids, "LSN", parked->all, argc, argv);
+        return cli_fail(cli, CLI_USAGE,
+                        "parked drop --all gives up every parked entry: add --yes if that is meant");
+    status = cli_ids_take(cli, &parked->ids, "LSN", parked->all, argc, argv);
     if (status == CLI_OK)
         status = open_and_collect(parked, CLI_OWNS);
     if (status == CLI_OK)
@@ -357,7 +367,7 @@ static const struct cli_verb verbs[] = {
     {0},
 };
 
-int cmd_parked(struct cli *cli, int argc, char **argv)
+int cli_cmd_parked(struct cli *cli, int argc, char **argv)
 {
     struct parked parked = {.cli = cli};
     const struct cli_option options[] = {

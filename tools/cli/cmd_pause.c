@@ -5,13 +5,14 @@
 
 #include <inttypes.h>
 
-const char cmd_pause_help[] = "  Nothing is sent to Redis any more, until 'holdfast resume'. Reads and writes here "
-                              "go on, and what is written\n"
-                              "  waits. Works beside the store's owner, and is kept over restarts.\n";
+const char cli_cmd_pause_help[] =
+    "  Nothing is sent to Redis any more, until 'holdfast resume'. Reads and writes here "
+    "go on, and what is written\n"
+    "  waits. Works beside the store's owner, and is kept over restarts.\n";
 
-const char cmd_resume_help[] = "  Ends 'holdfast pause': what waits is sent. Works beside the store's owner.\n";
+const char cli_cmd_resume_help[] = "  Ends 'holdfast pause': what waits is sent. Works beside the store's owner.\n";
 
-const char cmd_throttle_help[] =
+const char cli_cmd_throttle_help[] =
     "  --ops N            replay at most N operations a second; 0: no bound\n"
     "  --bytes SIZE       replay at most SIZE bytes a second; 0: no bound\n"
     "\n"
@@ -23,11 +24,12 @@ const char cmd_throttle_help[] =
 
 static void report_paused(const struct cli *cli, bool paused)
 {
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = cli->out};
 
     if (!cli->json) {
-        puts(paused ? "paused: nothing is sent to Redis until 'holdfast resume'"
-                    : "resumed: what waits is sent to Redis");
+        fprintf(cli->out, "%s\n",
+                paused ? "paused: nothing is sent to Redis until 'holdfast resume'"
+                       : "resumed: what waits is sent to Redis");
         return;
     }
     cli_json_begin(&json, NULL);
@@ -45,17 +47,17 @@ static int set_paused(struct cli *cli, int argc, char **argv, bool paused)
         return status;
     rc = paused ? hf_pause(cli->store) : hf_resume(cli->store);
     if (rc != 0)
-        return cli_fail_library(rc);
+        return cli_fail_library(cli, rc);
     report_paused(cli, paused);
     return CLI_OK;
 }
 
-int cmd_pause(struct cli *cli, int argc, char **argv)
+int cli_cmd_pause(struct cli *cli, int argc, char **argv)
 {
     return set_paused(cli, argc, argv, true);
 }
 
-int cmd_resume(struct cli *cli, int argc, char **argv)
+int cli_cmd_resume(struct cli *cli, int argc, char **argv)
 {
     return set_paused(cli, argc, argv, false);
 }
@@ -67,21 +69,21 @@ struct bounds {
     uint64_t ops_per_s, bytes_per_s;
 };
 
-static void print_bound(const char *name, uint64_t bound)
+static void print_bound(const struct cli *cli, const char *name, uint64_t bound)
 {
     if (bound == 0)
-        printf("%-10s no bound\n", name);
+        fprintf(cli->out, "%-10s no bound\n", name);
     else
-        printf("%-10s %" PRIu64 " a second\n", name, bound);
+        fprintf(cli->out, "%-10s %" PRIu64 " a second\n", name, bound);
 }
 
 static void report_bounds(const struct cli *cli, const struct bounds *bounds)
 {
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = cli->out};
 
     if (!cli->json) {
-        print_bound("operations", bounds->ops_per_s);
-        print_bound("bytes", bounds->bytes_per_s);
+        print_bound(cli, "operations", bounds->ops_per_s);
+        print_bound(cli, "bytes", bounds->bytes_per_s);
         return;
     }
     cli_json_begin(&json, NULL);
@@ -97,7 +99,7 @@ static int throttle(struct cli *cli, struct bounds *bounds)
     int rc = hf_status(cli->store, &s);
 
     if (rc != 0)
-        return cli_fail_library(rc);
+        return cli_fail_library(cli, rc);
     if (!bounds->ops_text)
         bounds->ops_per_s = s.replay_ops_per_s;
     if (!bounds->bytes_text)
@@ -105,12 +107,12 @@ static int throttle(struct cli *cli, struct bounds *bounds)
     if (bounds->ops_text || bounds->bytes_text)
         rc = hf_throttle(cli->store, bounds->ops_per_s, bounds->bytes_per_s);
     if (rc != 0)
-        return cli_fail_library(rc);
+        return cli_fail_library(cli, rc);
     report_bounds(cli, bounds);
     return CLI_OK;
 }
 
-int cmd_throttle(struct cli *cli, int argc, char **argv)
+int cli_cmd_throttle(struct cli *cli, int argc, char **argv)
 {
     struct bounds bounds = {0};
     const struct cli_option options[] = {
@@ -119,9 +121,9 @@ int cmd_throttle(struct cli *cli, int argc, char **argv)
     int status = cli_arguments(cli, &argc, argv, options, 0, 0);
 
     if (status == CLI_OK)
-        status = cli_count("--ops", bounds.ops_text, &ops);
+        status = cli_count(cli, "--ops", bounds.ops_text, &ops);
     if (status == CLI_OK)
-        status = cli_size("--bytes", bounds.bytes_text, &bounds.bytes_per_s);
+        status = cli_size(cli, "--bytes", bounds.bytes_text, &bounds.bytes_per_s);
     if (status == CLI_OK)
         status = cli_open(cli);
     bounds.ops_per_s = (uint64_t)ops;

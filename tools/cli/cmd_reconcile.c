@@ -17,7 +17,7 @@
 #define RATE_FROM_MS 100 /* a shorter run tells nothing about the rate */
 #define DECIDED_MS 2000  /* for the link to go on after the operator's decision */
 
-const char cmd_reconcile_help[] =
+const char cli_cmd_reconcile_help[] =
     "  --timeout DURATION wait at most so long for everything to be shared; default: 30s\n"
     "  --dry-run          only tell what would become of every pending change, and change nothing\n"
     "    --limit N        with it: show at most N keys for each outcome; default: 10\n"
@@ -27,6 +27,9 @@ const char cmd_reconcile_help[] =
     "                     are held here (reseed), or take what Redis has now (adopt; each loss is a conflict)\n"
     "    --namespace PREFIX\n"
     "                     with it: decide for this namespace only; default: for every one that is held\n"
+    "  --new-node         first make this directory, which is a copy of another one, a node of its own; increments "
+    "and\n"
+    "                     batches that wait are parked, in doubt: the other directory may have sent them\n"
     "\n"
     "  Connects, replays what is pending, waits until everything is shared, and prints how each change ended. "
     "Needs an\n"
@@ -40,8 +43,9 @@ struct reconcile {
     int64_t took_ms;
     enum hf_loss_policy on_loss; /* HF_LOSS_BY_EVIDENCE: not given */
     const char *prefix;          /* of the one namespace to decide for; NULL: all */
-    int64_t decided_ms;          /* when the last decision was taken; 0: none */
-    uint64_t most_pending;       /* keys, at any look */
+    bool new_node;
+    int64_t decided_ms;    /* when the last decision was taken; 0: none */
+    uint64_t most_pending; /* keys, at any look */
     struct hf_status before, after;
 };
 
@@ -50,17 +54,44 @@ struct reconcile {
 /* What was there before the link could do anything: a look as a reader, ahead of opening as owner. */
 static int look_before(struct reconcile *r)
 {
-    int rc, status = cli_open_as(r->cli, CLI_READS);
+    struct cli *cli = r->cli;
+    int rc, status = cli_open_as(cli, CLI_READS);
 
     if (status != CLI_OK)
         return status;
-    rc = hf_status(r->cli->store, &r->before);
+    rc = hf_status(cli->store, &r->before);
     if (rc != 0)
-        return cli_fail_library(rc);
-    hf_close(r->cli->store);
-    r->cli->store = NULL;
+        return cli_fail_library(cli, rc);
+    cli_close_store(cli);
     r->most_pending = r->before.pending_keys;
     return CLI_OK;
+}
+
+/* ---- a copy of another directory ---- */
+
+static int close_again(struct cli *cli)
+{
+    int rc = hf_close(cli->store);
+
+    cli->store = NULL;
+    return rc == 0 ? CLI_OK : cli_fail_library(cli, rc);
+}
+
+static int renew_node(struct cli *cli)
+{
+    struct hf_status s;
+    int rc, status = cli_open_away(cli);
+
+    if (status != CLI_OK)
+        return status;
+    rc = hf_renew_node(cli->store);
+    if (rc == 0)
+        rc = hf_status(cli->store, &s);
+    if (rc != 0)
+        return cli_fail_library(cli, rc);
+    cli_note(cli, "this directory is a node of its own now; %" PRIu64 " %s parked, %" PRIu64 " of them in doubt",
+             s.parked, cli_plural(s.parked, "entry is", "entries are"), s.in_doubt);
+    return close_again(cli);
 }
 
 /* ---- deciding for what is held ---- */
@@ -72,7 +103,7 @@ static int decide_for(struct reconcile *r, const char *prefix)
     if (rc != 0)
         return rc;
     r->decided_ms = cli_now_ms();
-    cli_note("namespace '%s': %s", prefix,
+    cli_note(r->cli, "namespace '%s': %s", prefix,
              r->on_loss == HF_LOSS_RESEED ? "the copies held here are given back" : "what Redis holds is taken");
     return 0;
 }
@@ -80,13 +111,12 @@ static int decide_for(struct reconcile *r, const char *prefix)
 /* Every namespace is asked about; one that is not held for a loss is none of our business. */
 static int decide_for_all(struct reconcile *r)
 {
-    const struct hf_options *options = r->cli->config ? hf_config_options(r->cli->config) : NULL;
-    size_t n = options ? options->n_namespaces : 0;
+    const struct hf_options options = cli_options(r->cli);
     int rc = decide_for(r, "");
 
-    for (size_t i = 0; i < n && (rc == 0 || rc == HF_EINVAL); i++) {
-        if (*options->namespaces[i].prefix)
-            rc = decide_for(r, options->namespaces[i].prefix);
+    for (size_t i = 0; i < options.n_namespaces && (rc == 0 || rc == HF_EINVAL); i++) {
+        if (*options.namespaces[i].prefix)
+            rc = decide_for(r, options.namespaces[i].prefix);
     }
     return rc == HF_EINVAL ? 0 : rc;
 }
@@ -149,23 +179,39 @@ static int settle(struct reconcile *r)
     return hf_status(r->cli->store, &r->after);
 }
 
+/* What counts since the store was opened is told since the beginning of the command: a sidecar's store is open for long. */
+static void count_from_beginning(struct reconcile *r)
+{
+    r->after.replayed_ops -= r->before.replayed_ops;
+    r->after.settled_by_log -= r->before.settled_by_log;
+    r->after.expired_in_queue -= r->before.expired_in_queue;
+    r->after.lost_conflicts -= r->before.lost_conflicts;
+    r->after.dropped -= r->before.dropped;
+    r->after.revalidated -= r->before.revalidated;
+    for (int i = 0; i < HF_N_OUTCOMES; i++)
+        r->after.settled_by[i] -= r->before.settled_by[i];
+}
+
 static int work(struct reconcile *r)
 {
     int64_t start_ms = cli_now_ms(), left_ms = r->timeout_ms;
     struct cli_progress progress;
     int rc;
 
-    cli_progress_begin(&progress, "reconcile", true);
+    cli_progress_begin(&progress, r->cli, "reconcile");
     for (;;) {
         rc = step(r, left_ms);
         left_ms = r->timeout_ms - (cli_now_ms() - start_ms);
-        if (rc != HF_ETIMEOUT || left_ms <= 0)
+        if (rc != HF_ETIMEOUT || left_ms <= 0 || !cli_is_wanted(r->cli))
             break;
         draw(r, &progress);
     }
     cli_progress_end(&progress);
     r->took_ms = cli_now_ms() - start_ms;
-    return rc == 0 ? settle(r) : rc;
+    if (rc == 0)
+        rc = settle(r);
+    count_from_beginning(r);
+    return rc;
 }
 
 /* ---- the report ---- */
@@ -205,7 +251,7 @@ static int parked_json(void *ctx, const struct hf_parked *entry)
 
 static int report_json(const struct reconcile *r)
 {
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = r->cli->out};
     int rc;
 
     cli_json_begin(&json, NULL);
@@ -236,75 +282,83 @@ static int report_json(const struct reconcile *r)
     return rc;
 }
 
+struct shown {
+    const struct cli *cli;
+    unsigned n;
+};
+
 static int parked_plain(void *ctx, const struct hf_parked *entry)
 {
-    unsigned *shown = ctx;
+    struct shown *shown = ctx;
+    const struct cli *cli = shown->cli;
 
-    if (++*shown > PARKED_SHOWN)
+    if (++shown->n > PARKED_SHOWN)
         return 0;
-    printf("  %s ", entry->in_doubt ? "in doubt" : "parked  ");
-    cli_put_visible(stdout, entry->key);
-    printf(" (LSN %" PRIu64 "): %s\n", entry->lsn, entry->reason);
+    fprintf(cli->out, "  %s ", entry->in_doubt ? "in doubt" : "parked  ");
+    cli_put_visible(cli->out, entry->key);
+    fprintf(cli->out, " (LSN %" PRIu64 "): %s\n", entry->lsn, entry->reason);
     return 0;
 }
 
-static void print_number(const char *name, uint64_t number)
+static void print_number(const struct cli *cli, const char *name, uint64_t number)
 {
-    printf("  %-26s %10" PRIu64 "\n", name, number);
+    fprintf(cli->out, "  %-26s %10" PRIu64 "\n", name, number);
 }
 
 /* What is usually 0 is shown only when it is not. */
-static void print_unusual(const char *name, uint64_t number)
+static void print_unusual(const struct cli *cli, const char *name, uint64_t number)
 {
     if (number > 0)
-        print_number(name, number);
+        print_number(cli, name, number);
 }
 
-static void print_outcomes(const struct hf_status *s)
+static void print_outcomes(const struct cli *cli, const struct hf_status *s)
 {
     bool has_heading = false;
 
     for (int i = HF_OUTCOME_PENDING + 1; i < HF_N_OUTCOMES; i++) {
         if (s->settled_by[i] > 0 && !has_heading)
-            puts("how the changes ended");
+            fputs("how the changes ended\n", cli->out);
         has_heading |= s->settled_by[i] > 0;
-        print_unusual(hf_outcome_text((enum hf_outcome)i), s->settled_by[i]);
+        print_unusual(cli, hf_outcome_text((enum hf_outcome)i), s->settled_by[i]);
     }
 }
 
 static void print_first_line(const struct reconcile *r)
 {
+    const struct cli *cli = r->cli;
     uint64_t rate = per_second(r);
 
-    printf("%s after %" PRId64 " ms", hf_link_text(r->after.link), r->took_ms);
+    fprintf(cli->out, "%s after %" PRId64 " ms", hf_link_text(r->after.link), r->took_ms);
     if (rate > 0 && r->took_ms >= RATE_FROM_MS)
-        printf(", %" PRIu64 " %s a second", rate, cli_plural(rate, "change", "changes"));
-    putchar('\n');
+        fprintf(cli->out, ", %" PRIu64 " %s a second", rate, cli_plural(rate, "change", "changes"));
+    putc('\n', cli->out);
 }
 
 static int report_plain(const struct reconcile *r)
 {
-    unsigned shown = 0;
+    const struct cli *cli = r->cli;
+    struct shown shown = {.cli = cli};
     int rc;
 
     print_first_line(r);
-    print_number("keys pending before", r->before.pending_keys);
-    print_number("operations pending before", r->before.pending_ops);
-    print_number("replayed", r->after.replayed_ops);
-    print_number("settled from the log", r->after.settled_by_log);
-    print_number("expired while queued", r->after.expired_in_queue);
-    print_number("conflicts", new_conflicts(r));
-    print_unusual("replaced unseen (blind)", new_blind(r));
-    print_unusual("blind, and not kept", r->after.lost_conflicts);
-    print_unusual("dropped at a bound", r->after.dropped);
-    print_unusual("copies compared", r->after.revalidated);
-    print_number("parked", r->after.parked);
-    print_number("  of them in doubt", r->after.in_doubt);
-    print_number("keys still pending", r->after.pending_keys);
-    rc = hf_parked_list(r->cli->store, parked_plain, &shown);
-    if (shown > PARKED_SHOWN)
-        printf("  ... and %u more\n", shown - PARKED_SHOWN);
-    print_outcomes(&r->after);
+    print_number(cli, "keys pending before", r->before.pending_keys);
+    print_number(cli, "operations pending before", r->before.pending_ops);
+    print_number(cli, "replayed", r->after.replayed_ops);
+    print_number(cli, "settled from the log", r->after.settled_by_log);
+    print_number(cli, "expired while queued", r->after.expired_in_queue);
+    print_number(cli, "conflicts", new_conflicts(r));
+    print_unusual(cli, "replaced unseen (blind)", new_blind(r));
+    print_unusual(cli, "blind, and not kept", r->after.lost_conflicts);
+    print_unusual(cli, "dropped at a bound", r->after.dropped);
+    print_unusual(cli, "copies compared", r->after.revalidated);
+    print_number(cli, "parked", r->after.parked);
+    print_number(cli, "  of them in doubt", r->after.in_doubt);
+    print_number(cli, "keys still pending", r->after.pending_keys);
+    rc = hf_parked_list(cli->store, parked_plain, &shown);
+    if (shown.n > PARKED_SHOWN)
+        fprintf(cli->out, "  ... and %u more\n", shown.n - PARKED_SHOWN);
+    print_outcomes(cli, &r->after);
     return rc;
 }
 
@@ -317,49 +371,57 @@ static bool is_offline(int rc)
 
 static int offline(const struct reconcile *r)
 {
+    const struct cli *cli = r->cli;
     const char *reason = *r->after.link_reason ? r->after.link_reason : hf_link_text(r->after.link);
 
     if (r->after.paused)
-        return cli_fail(CLI_OFFLINE, "sending to Redis is paused: 'holdfast resume' ends that");
+        return cli_fail(cli, CLI_OFFLINE, "sending to Redis is paused: 'holdfast resume' ends that");
     if (r->after.adopting)
-        return cli_fail(CLI_OFFLINE, "the copies were not all compared with what Redis holds within %" PRId64 " ms",
+        return cli_fail(cli, CLI_OFFLINE,
+                        "the copies were not all compared with what Redis holds within %" PRId64 " ms",
                         r->timeout_ms);
     if (r->after.link == HF_LINK_ONLINE)
-        return cli_fail(CLI_OFFLINE, "not everything was shared within %" PRId64 " ms", r->timeout_ms);
-    return cli_fail(CLI_OFFLINE, "the shared tier was not reached, or does not serve us (%" PRId64 " ms): %s",
+        return cli_fail(cli, CLI_OFFLINE, "not everything was shared within %" PRId64 " ms", r->timeout_ms);
+    return cli_fail(cli, CLI_OFFLINE, "the shared tier was not reached, or does not serve us (%" PRId64 " ms): %s",
                     r->took_ms, reason);
 }
 
 /* `rc` is how the work ended. */
 static int verdict(const struct reconcile *r, int rc)
 {
+    const struct cli *cli = r->cli;
+
     if (is_offline(rc))
         return offline(r);
     if (rc != 0)
-        return cli_fail_library(rc);
+        return cli_fail_library(cli, rc);
     if (r->after.parked > 0)
-        return cli_fail(CLI_PARKED, "%" PRIu64 " %s parked, %" PRIu64 " of them in doubt: 'holdfast parked list'",
+        return cli_fail(cli, CLI_PARKED,
+                        "%" PRIu64 " %s parked, %" PRIu64 " of them in doubt: 'holdfast parked list'",
                         r->after.parked, cli_plural(r->after.parked, "entry is", "entries are"), r->after.in_doubt);
     if (new_conflicts(r) > 0)
-        return cli_fail(CLI_CONFLICTS, "%" PRIu64 " %s recorded: 'holdfast conflicts list'", new_conflicts(r),
+        return cli_fail(cli, CLI_CONFLICTS, "%" PRIu64 " %s recorded: 'holdfast conflicts list'", new_conflicts(r),
                         cli_plural(new_conflicts(r), "conflict was", "conflicts were"));
     return CLI_OK;
 }
 
 static int reconcile(struct reconcile *r)
 {
+    struct cli *cli = r->cli;
     int rc, report_rc, status = look_before(r);
 
+    if (status == CLI_OK && r->new_node)
+        status = renew_node(r->cli);
     if (status == CLI_OK)
-        status = cli_open(r->cli);
+        status = cli_open(cli);
     if (status != CLI_OK)
         return status;
     rc = work(r);
     if (rc != 0 && !is_offline(rc))
-        return cli_fail_library(rc);
+        return cli_fail_library(cli, rc);
     if (r->on_loss != HF_LOSS_BY_EVIDENCE && r->decided_ms == 0)
-        cli_note("no namespace was held for a loss: --on-loss had nothing to decide");
-    report_rc = r->cli->json ? report_json(r) : report_plain(r);
+        cli_note(cli, "no namespace was held for a loss: --on-loss had nothing to decide");
+    report_rc = cli->json ? report_json(r) : report_plain(r);
     return verdict(r, rc != 0 ? rc : report_rc);
 }
 
@@ -367,64 +429,69 @@ static int reconcile(struct reconcile *r)
 
 struct given {
     const char *timeout, *limit, *on_loss, *prefix;
-    bool dry_run;
+    bool dry_run, new_node;
 };
 
-static int parse_timeout(const char *text, int64_t *ret_ms)
+static int parse_timeout(const struct cli *cli, const char *text, int64_t *ret_ms)
 {
-    int status = text ? cli_duration("--timeout", text, ret_ms) : CLI_OK;
+    int status = text ? cli_duration(cli, "--timeout", text, ret_ms) : CLI_OK;
 
     if (status == CLI_OK && *ret_ms > INT_MAX)
-        return cli_fail(CLI_USAGE, "--timeout: found \"%s\", expected at most %d ms", text, INT_MAX);
+        return cli_fail(cli, CLI_USAGE, "--timeout: found \"%s\", expected at most %d ms", text, INT_MAX);
     return status;
 }
 
-static int parse_on_loss(const char *text, enum hf_loss_policy *ret_policy)
+static int parse_on_loss(const struct cli *cli, const char *text, enum hf_loss_policy *ret_policy)
 {
     if (text && strcmp(text, "reseed") != 0 && strcmp(text, "adopt") != 0)
-        return cli_fail(CLI_USAGE, "--on-loss: found \"%s\", expected reseed or adopt", text);
+        return cli_fail(cli, CLI_USAGE, "--on-loss: found \"%s\", expected reseed or adopt", text);
     if (text)
         *ret_policy = strcmp(text, "reseed") == 0 ? HF_LOSS_RESEED : HF_LOSS_ADOPT;
     return CLI_OK;
 }
 
-static int check_together(const struct given *given)
+static int check_together(const struct cli *cli, const struct given *given)
 {
-    if (given->dry_run && given->on_loss)
-        return cli_fail(CLI_USAGE, "--dry-run changes nothing, and --on-loss does: expected only one of them");
+    if (given->dry_run && (given->on_loss || given->new_node))
+        return cli_fail(cli, CLI_USAGE, "--dry-run changes nothing, and %s does: expected only one of them",
+                        given->on_loss ? "--on-loss" : "--new-node");
     if (given->prefix && !given->on_loss)
-        return cli_fail(CLI_USAGE, "--namespace goes with --on-loss");
+        return cli_fail(cli, CLI_USAGE, "--namespace goes with --on-loss");
     if (given->limit && !given->dry_run)
-        return cli_fail(CLI_USAGE, "--limit goes with --dry-run");
+        return cli_fail(cli, CLI_USAGE, "--limit goes with --dry-run");
     return CLI_OK;
 }
 
-int cmd_reconcile(struct cli *cli, int argc, char **argv)
+int cli_cmd_reconcile(struct cli *cli, int argc, char **argv)
 {
     struct reconcile r = {.cli = cli, .timeout_ms = TIMEOUT_DEFAULT_MS};
     struct given given = {0};
     int64_t limit = DRY_RUN_SHOWN;
-    const char *dir;
     const struct cli_option options[] = {
-        {.name = "--timeout", .text = &given.timeout},  {.name = "--dry-run", .flag = &given.dry_run},
-        {.name = "--limit", .text = &given.limit},      {.name = "--on-loss", .text = &given.on_loss},
-        {.name = "--namespace", .text = &given.prefix}, {0},
+        {.name = "--timeout", .text = &given.timeout},
+        {.name = "--dry-run", .flag = &given.dry_run},
+        {.name = "--limit", .text = &given.limit},
+        {.name = "--on-loss", .text = &given.on_loss},
+        {.name = "--namespace", .text = &given.prefix},
+        {.name = "--new-node", .flag = &given.new_node},
+        {0},
     };
     int status = cli_arguments(cli, &argc, argv, options, 0, 0);
 
     if (status == CLI_OK)
-        status = parse_timeout(given.timeout, &r.timeout_ms);
+        status = parse_timeout(cli, given.timeout, &r.timeout_ms);
     if (status == CLI_OK)
-        status = cli_count("--limit", given.limit, &limit);
+        status = cli_count(cli, "--limit", given.limit, &limit);
     if (status == CLI_OK)
-        status = parse_on_loss(given.on_loss, &r.on_loss);
+        status = parse_on_loss(cli, given.on_loss, &r.on_loss);
     if (status == CLI_OK)
-        status = check_together(&given);
+        status = check_together(cli, &given);
     if (status == CLI_OK)
-        status = cli_find_dir(cli, &dir);
+        status = cli_look_for_sidecar(cli, given.dry_run ? CLI_LOOKS : CLI_OWNS);
     if (status == CLI_OK)
         status = cli_need_redis(cli);
     r.prefix = given.prefix;
+    r.new_node = given.new_node;
     if (status != CLI_OK)
         return status;
     return given.dry_run ? cli_dry_run(cli, r.timeout_ms, limit) : reconcile(&r);

@@ -4,23 +4,24 @@
 #include "progress.h"
 #include "show.h"
 
-#include <unistd.h>
+const char cli_cmd_scan_help[] =
+    "  PREFIX             only keys that begin with it\n"
+    "  --limit N          at most N keys\n"
+    "  --values           a tab and the value behind each key\n"
+    "\n"
+    "  Keys come in the order of their bytes. Control characters and bytes that are not "
+    "UTF-8 are shown as \\x1b; with\n"
+    "  --json they are exact. Works beside the store's owner.\n";
 
-const char cmd_scan_help[] = "  PREFIX             only keys that begin with it\n"
-                             "  --limit N          at most N keys\n"
-                             "  --values           a tab and the value behind each key\n"
-                             "\n"
-                             "  Keys come in the order of their bytes. Control characters and bytes that are not "
-                             "UTF-8 are shown as \\x1b; with\n"
-                             "  --json they are exact. Works beside the store's owner.\n";
-
-const char cmd_export_help[] = "  PREFIX             only keys that begin with it\n"
-                               "\n"
-                               "  Prints the records held here as JSON lines, which 'holdfast import' reads. Works "
-                               "beside the store's owner.\n";
+const char cli_cmd_export_help[] =
+    "  PREFIX             only keys that begin with it\n"
+    "\n"
+    "  Prints the records held here as JSON lines, which 'holdfast import' reads. Works "
+    "beside the store's owner.\n";
 
 /* How to walk, and how to print each record. */
 struct walk {
+    const struct cli *cli;
     struct hf_slice prefix;
     int64_t limit; /* negative: none */
     bool json, values;
@@ -29,7 +30,8 @@ struct walk {
 
 static void print(const struct walk *walk, struct hf_slice key, struct hf_slice value, int64_t deadline_ms)
 {
-    struct cli_json json = {.file = stdout};
+    const struct cli *cli = walk->cli;
+    struct cli_json json = {.file = cli->out};
 
     if (walk->json) {
         cli_json_begin(&json, NULL);
@@ -37,25 +39,26 @@ static void print(const struct walk *walk, struct hf_slice key, struct hf_slice 
         cli_json_end_line(&json);
         return;
     }
-    cli_put_visible(stdout, key);
+    cli_put_visible(cli->out, key);
     if (walk->values) {
-        putchar('\t');
-        cli_put_visible(stdout, value);
+        putc('\t', cli->out);
+        cli_put_visible(cli->out, value);
     }
-    putchar('\n');
+    putc('\n', cli->out);
 }
 
-/* Stops when standard output fails, which main() then reports. */
+/* Stops when the output fails, which is reported in the end. */
 static int print_all(const struct walk *walk, struct hf_scan *scan)
 {
-    struct cli_progress progress;
+    struct cli_progress progress = {0};
     struct hf_slice key, value;
     struct hf_result result;
     int64_t n = 0;
     int rc = 0;
 
-    cli_progress_begin(&progress, "export", walk->progress);
-    while (n != walk->limit && !ferror(stdout)) {
+    if (walk->progress)
+        cli_progress_begin(&progress, walk->cli, "export");
+    while (n != walk->limit && !ferror(walk->cli->out)) {
         rc = hf_scan_next(scan, &key, &value, &result);
         if (rc != 0)
             break;
@@ -77,19 +80,19 @@ static int run(struct cli *cli, const struct walk *walk)
     if (rc == 0)
         rc = print_all(walk, scan);
     hf_scan_close(scan);
-    return rc == 0 ? CLI_OK : cli_fail_library(rc);
+    return rc == 0 ? CLI_OK : cli_fail_library(cli, rc);
 }
 
-int cmd_scan(struct cli *cli, int argc, char **argv)
+int cli_cmd_scan(struct cli *cli, int argc, char **argv)
 {
-    struct walk walk = {.limit = -1};
+    struct walk walk = {.cli = cli, .limit = -1};
     const char *limit = NULL;
     const struct cli_option options[] = {
         {.name = "--limit", .text = &limit}, {.name = "--values", .flag = &walk.values}, {0}};
     int status = cli_arguments(cli, &argc, argv, options, 0, 1);
 
     if (status == CLI_OK)
-        status = cli_count("--limit", limit, &walk.limit);
+        status = cli_count(cli, "--limit", limit, &walk.limit);
     if (status != CLI_OK)
         return status;
     walk.json = cli->json;
@@ -98,9 +101,9 @@ int cmd_scan(struct cli *cli, int argc, char **argv)
     return run(cli, &walk);
 }
 
-int cmd_export(struct cli *cli, int argc, char **argv)
+int cli_cmd_export(struct cli *cli, int argc, char **argv)
 {
-    struct walk walk = {.limit = -1, .json = true, .values = true, .progress = !isatty(STDOUT_FILENO)};
+    struct walk walk = {.cli = cli, .limit = -1, .json = true, .values = true, .progress = !cli->out_is_terminal};
     int status = cli_arguments(cli, &argc, argv, NULL, 0, 1);
 
     if (status != CLI_OK)

@@ -5,12 +5,14 @@
 
 #include <inttypes.h>
 
-const char cmd_status_help[] =
+const char cli_cmd_status_help[] =
     "  Prints what is known about the store: what is held here, what waits for Redis, what is kept for the "
     "operator, the\n"
-    "  journal, the disk. Works beside the store's owner, as a reader: the link and what counts since the store "
-    "was\n"
-    "  opened are then this command's own, so 'disabled' and 0. With --json, the fields of struct hf_status.\n";
+    "  journal, the disk. A running sidecar tells what it knows. Beside another owner, and without one, this is a "
+    "reader:\n"
+    "  the link and what counts since the store was opened are then its own, so 'disabled' and 0. With --json, "
+    "the\n"
+    "  fields of struct hf_status.\n";
 
 static void print_journal_json(struct cli_json *json, const struct hf_status *s)
 {
@@ -41,9 +43,9 @@ static void print_since_open_json(struct cli_json *json, const struct hf_status 
     cli_json_end(json);
 }
 
-static void print_json(const struct hf_status *s)
+static void print_json(const struct cli *cli, const struct hf_status *s)
 {
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = cli->out};
 
     cli_json_begin(&json, NULL);
     cli_json_text(&json, "link", hf_link_text(s->link));
@@ -77,69 +79,69 @@ static void print_json(const struct hf_status *s)
     cli_json_end_line(&json);
 }
 
-static void print_number(const char *name, uint64_t number, const char *unit)
+static void print_number(const struct cli *cli, const char *name, uint64_t number, const char *unit)
 {
-    printf("%-18s %" PRIu64 "%s\n", name, number, unit);
+    fprintf(cli->out, "%-18s %" PRIu64 "%s\n", name, number, unit);
 }
 
-static void print_owner(const struct hf_status *s)
+static void print_owner(const struct cli *cli, const struct hf_status *s)
 {
-    printf("%-18s ", "owner");
+    fprintf(cli->out, "%-18s ", "owner");
     if (s->owner_pid > 0)
-        printf("process %" PRId64 "\n", s->owner_pid);
+        fprintf(cli->out, "process %" PRId64 "\n", s->owner_pid);
     else
-        puts("none");
+        fputs("none\n", cli->out);
 }
 
-static void print_bound(const char *name, uint64_t bound, const char *unit)
+static void print_bound(const struct cli *cli, const char *name, uint64_t bound, const char *unit)
 {
     if (bound == 0)
-        printf("%-18s no bound\n", name);
+        fprintf(cli->out, "%-18s no bound\n", name);
     else
-        print_number(name, bound, unit);
+        print_number(cli, name, bound, unit);
 }
 
 /* States that ask for attention. */
-static void print_warnings(const struct hf_status *s)
+static void print_warnings(const struct cli *cli, const struct hf_status *s)
 {
     if (s->paused)
-        puts("sending to Redis is paused: 'holdfast resume' ends that");
+        fputs("sending to Redis is paused: 'holdfast resume' ends that\n", cli->out);
     if (s->time_unknown)
-        puts("the time is not known until Redis has been asked");
+        fputs("the time is not known until Redis has been asked\n", cli->out);
     if (s->stopped)
-        puts("the journal has stopped: a sync failed, reopen the store");
+        fputs("the journal has stopped: a sync failed, reopen the store\n", cli->out);
 }
 
-static void print_plain(const struct hf_status *s)
+static void print_plain(const struct cli *cli, const struct hf_status *s)
 {
-    printf("%-18s %s\n", "node", s->node);
-    print_owner(s);
-    printf("%-18s %s%s%s\n", "link", hf_link_text(s->link), *s->link_reason ? ": " : "", s->link_reason);
-    print_number("keys", s->keys, "");
-    print_number("pending keys", s->pending_keys, "");
-    print_number("pending bytes", s->pending_bytes, "");
-    print_number("oldest pending", (uint64_t)s->oldest_pending_ms, " ms");
-    print_number("pending operations", s->pending_ops, "");
-    print_bound("replay operations", s->replay_ops_per_s, " a second");
-    print_bound("replay bytes", s->replay_bytes_per_s, " a second");
-    print_number("conflicts", s->conflicts, "");
-    print_number("  blind", s->blind_conflicts, "");
-    print_number("gaps", s->gaps, "");
-    print_number("parked", s->parked, "");
-    print_number("  in doubt", s->in_doubt, "");
-    print_number("checkpoint LSN", s->checkpoint_lsn, "");
-    print_number("durable LSN", s->durable_lsn, "");
-    print_number("journal first LSN", s->journal_first_lsn, "");
-    print_number("journal last LSN", s->last_lsn, "");
-    print_number("journal bytes", s->journal_bytes, "");
-    print_number("journal segments", s->journal_segments, "");
-    print_number("  quarantined", s->quarantined, "");
-    print_number("disk used", s->disk_used_bytes, " bytes");
-    print_number("disk limit", s->max_disk_bytes, " bytes");
-    print_warnings(s);
+    fprintf(cli->out, "%-18s %s\n", "node", s->node);
+    print_owner(cli, s);
+    fprintf(cli->out, "%-18s %s%s%s\n", "link", hf_link_text(s->link), *s->link_reason ? ": " : "", s->link_reason);
+    print_number(cli, "keys", s->keys, "");
+    print_number(cli, "pending keys", s->pending_keys, "");
+    print_number(cli, "pending bytes", s->pending_bytes, "");
+    print_number(cli, "oldest pending", (uint64_t)s->oldest_pending_ms, " ms");
+    print_number(cli, "pending operations", s->pending_ops, "");
+    print_bound(cli, "replay operations", s->replay_ops_per_s, " a second");
+    print_bound(cli, "replay bytes", s->replay_bytes_per_s, " a second");
+    print_number(cli, "conflicts", s->conflicts, "");
+    print_number(cli, "  blind", s->blind_conflicts, "");
+    print_number(cli, "gaps", s->gaps, "");
+    print_number(cli, "parked", s->parked, "");
+    print_number(cli, "  in doubt", s->in_doubt, "");
+    print_number(cli, "checkpoint LSN", s->checkpoint_lsn, "");
+    print_number(cli, "durable LSN", s->durable_lsn, "");
+    print_number(cli, "journal first LSN", s->journal_first_lsn, "");
+    print_number(cli, "journal last LSN", s->last_lsn, "");
+    print_number(cli, "journal bytes", s->journal_bytes, "");
+    print_number(cli, "journal segments", s->journal_segments, "");
+    print_number(cli, "  quarantined", s->quarantined, "");
+    print_number(cli, "disk used", s->disk_used_bytes, " bytes");
+    print_number(cli, "disk limit", s->max_disk_bytes, " bytes");
+    print_warnings(cli, s);
 }
 
-int cmd_status(struct cli *cli, int argc, char **argv)
+int cli_cmd_status(struct cli *cli, int argc, char **argv)
 {
     struct hf_status s;
     int rc, status = cli_arguments(cli, &argc, argv, NULL, 0, 0);
@@ -150,10 +152,10 @@ int cmd_status(struct cli *cli, int argc, char **argv)
         return status;
     rc = hf_status(cli->store, &s);
     if (rc != 0)
-        return cli_fail_library(rc);
+        return cli_fail_library(cli, rc);
     if (cli->json)
-        print_json(&s);
+        print_json(cli, &s);
     else
-        print_plain(&s);
+        print_plain(cli, &s);
     return CLI_OK;
 }

@@ -5,7 +5,7 @@
 
 #include <inttypes.h>
 
-const char cmd_verify_help[] =
+const char cli_cmd_verify_help[] =
     "  --sample N         compare N keys taken at random; default: all keys that are held here\n"
     "\n"
     "  Compares what is held here with what Redis holds, by digest, and changes nothing: a line for each key that\n"
@@ -13,13 +13,9 @@ const char cmd_verify_help[] =
     "1:\n"
     "  keys differ that are not pending; 3: Redis cannot be asked. Owns the store while it runs.\n";
 
-struct verify {
-    bool json;
-};
-
-static void difference_json(const struct hf_difference *d)
+static void difference_json(const struct cli *cli, const struct hf_difference *d)
 {
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = cli->out};
 
     cli_json_begin(&json, NULL);
     cli_json_bytes(&json, "key", d->key);
@@ -45,27 +41,27 @@ static const char *what_text(const struct hf_difference *d)
 
 static int print_one(void *ctx, const struct hf_difference *difference)
 {
-    const struct verify *verify = ctx;
+    const struct cli *cli = ctx;
 
-    if (ferror(stdout))
+    if (ferror(cli->out))
         return CLI_ENOUGH;
-    if (verify->json) {
-        difference_json(difference);
+    if (cli->json) {
+        difference_json(cli, difference);
         return 0;
     }
-    cli_put_visible(stdout, difference->key);
-    printf(": %s%s\n", what_text(difference), difference->pending ? " (pending)" : "");
+    cli_put_visible(cli->out, difference->key);
+    fprintf(cli->out, ": %s%s\n", what_text(difference), difference->pending ? " (pending)" : "");
     return 0;
 }
 
-static void print_sums(const struct verify *verify, const struct hf_verification *sums)
+static void print_sums(const struct cli *cli, const struct hf_verification *sums)
 {
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = cli->out};
 
-    if (!verify->json) {
-        printf("%" PRIu64 " %s compared: %" PRIu64 " the same, %" PRIu64 " pending, %" PRIu64 " different\n",
-               sums->compared, cli_plural(sums->compared, "key", "keys"), sums->same, sums->pending,
-               sums->different);
+    if (!cli->json) {
+        fprintf(
+            cli->out, "%" PRIu64 " %s compared: %" PRIu64 " the same, %" PRIu64 " pending, %" PRIu64 " different\n",
+            sums->compared, cli_plural(sums->compared, "key", "keys"), sums->same, sums->pending, sums->different);
         return;
     }
     cli_json_begin(&json, NULL);
@@ -78,32 +74,31 @@ static void print_sums(const struct verify *verify, const struct hf_verification
 
 static int verify_store(struct cli *cli, uint64_t sample)
 {
-    struct verify verify = {.json = cli->json};
     struct hf_verification sums = {0};
-    int rc = hf_verify(cli->store, sample, print_one, &verify, &sums);
+    int rc = hf_verify(cli->store, sample, print_one, cli, &sums);
 
     if (rc == CLI_ENOUGH)
-        return CLI_OK; /* main() reports that standard output failed */
+        return CLI_OK; /* that the output failed is reported in the end */
     if (rc != 0)
-        return cli_fail_library(rc);
-    print_sums(&verify, &sums);
+        return cli_fail_library(cli, rc);
+    print_sums(cli, &sums);
     if (sums.different == 0)
         return CLI_OK;
-    return cli_fail(CLI_FOUND, "%" PRIu64 " %s", sums.different,
+    return cli_fail(cli, CLI_FOUND, "%" PRIu64 " %s", sums.different,
                     cli_plural(sums.different, "key differs", "keys differ"));
 }
 
-int cmd_verify(struct cli *cli, int argc, char **argv)
+int cli_cmd_verify(struct cli *cli, int argc, char **argv)
 {
-    const char *sample_text = NULL, *dir;
+    const char *sample_text = NULL;
     const struct cli_option options[] = {{.name = "--sample", .text = &sample_text}, {0}};
     int64_t sample = 0;
     int status = cli_arguments(cli, &argc, argv, options, 0, 0);
 
     if (status == CLI_OK)
-        status = cli_count("--sample", sample_text, &sample);
+        status = cli_count(cli, "--sample", sample_text, &sample);
     if (status == CLI_OK)
-        status = cli_find_dir(cli, &dir);
+        status = cli_look_for_sidecar(cli, cli->command->needs);
     if (status == CLI_OK)
         status = cli_need_redis(cli);
     if (status == CLI_OK)

@@ -69,6 +69,8 @@ static int take_one(void *ctx, const struct hf_preview *preview)
     struct dry_run *dry = ctx;
     struct kept *kept = &dry->kept[preview->outcome];
 
+    if (!cli_is_wanted(dry->cli))
+        return CLI_ENOUGH;
     dry->total++;
     dry->counts[preview->outcome]++;
     return kept->n >= dry->limit || keep(kept, *preview) ? 0 : HF_ENOMEM;
@@ -108,7 +110,8 @@ static int look(struct dry_run *dry, int64_t timeout_ms, struct hf_status *ret_s
         status_rc = hf_status(dry->cli->store, ret_status);
         if (status_rc != 0)
             return status_rc;
-        if (rc != HF_EOFFLINE || dry->total > 0 || ret_status->link == HF_LINK_HELD || cli_now_ms() >= end_ms)
+        if (rc != HF_EOFFLINE || dry->total > 0 || ret_status->link == HF_LINK_HELD || cli_now_ms() >= end_ms ||
+            !cli_is_wanted(dry->cli))
             return rc;
         (void)poll(NULL, 0, LOOK_EVERY_MS);
     }
@@ -122,44 +125,45 @@ static const char *heading(enum hf_outcome outcome)
                                          : hf_outcome_text(outcome);
 }
 
-static void print_side(const char *name, const struct hf_side *side, bool is_increment)
+static void print_side(const struct cli *cli, const char *name, const struct hf_side *side, bool is_increment)
 {
     char made[CLI_TIME_ROOM];
 
-    printf("%s ", name);
+    fprintf(cli->out, "%s ", name);
     if (is_increment)
-        fputs("an increment", stdout);
+        fputs("an increment", cli->out);
     else if (side->present)
-        printf("%zu byte%s", side->value.len, cli_plural(side->value.len, "", "s"));
+        fprintf(cli->out, "%zu byte%s", side->value.len, cli_plural(side->value.len, "", "s"));
     else
-        fputs("absent", stdout);
-    printf(", made %s; ", cli_time_about(made, side->made_ms, side->uncertainty_ms));
+        fputs("absent", cli->out);
+    fprintf(cli->out, ", made %s; ", cli_time_about(made, side->made_ms, side->uncertainty_ms));
 }
 
-static void print_preview(const struct hf_preview *preview)
+static void print_preview(const struct cli *cli, const struct hf_preview *preview)
 {
-    fputs("  ", stdout);
-    cli_put_cell(stdout, preview->key, KEY_COLUMNS);
-    printf("  %s: ", cli_kind_text(preview->kind));
-    print_side("ours", &preview->ours, preview->kind == HF_OP_INCR);
-    print_side("theirs", &preview->theirs, false);
-    printf("LSN %" PRIu64 " to %" PRIu64 "%s%s%s", preview->first_lsn, preview->last_lsn,
-           *preview->rule ? "; rule " : "", preview->rule, *preview->reason ? "; " : "");
-    cli_put_visible(stdout, cli_slice(preview->reason));
-    putchar('\n');
+    fputs("  ", cli->out);
+    cli_put_cell(cli->out, preview->key, KEY_COLUMNS);
+    fprintf(cli->out, "  %s: ", cli_kind_text(preview->kind));
+    print_side(cli, "ours", &preview->ours, preview->kind == HF_OP_INCR);
+    print_side(cli, "theirs", &preview->theirs, false);
+    fprintf(cli->out, "LSN %" PRIu64 " to %" PRIu64 "%s%s%s", preview->first_lsn, preview->last_lsn,
+            *preview->rule ? "; rule " : "", preview->rule, *preview->reason ? "; " : "");
+    cli_put_visible(cli->out, cli_slice(preview->reason));
+    putc('\n', cli->out);
 }
 
 static void print_outcome(const struct dry_run *dry, enum hf_outcome outcome)
 {
     const struct kept *kept = &dry->kept[outcome];
+    const struct cli *cli = dry->cli;
 
     if (dry->counts[outcome] == 0)
         return;
-    printf("%s: %" PRIu64 "\n", heading(outcome), dry->counts[outcome]);
+    fprintf(cli->out, "%s: %" PRIu64 "\n", heading(outcome), dry->counts[outcome]);
     for (size_t i = 0; i < kept->n; i++)
-        print_preview(&kept->previews[i]);
+        print_preview(cli, &kept->previews[i]);
     if (dry->counts[outcome] > kept->n)
-        printf("  ... and %" PRIu64 " more\n", dry->counts[outcome] - kept->n);
+        fprintf(cli->out, "  ... and %" PRIu64 " more\n", dry->counts[outcome] - kept->n);
 }
 
 static const char *measure(enum hf_loss_policy policy)
@@ -172,19 +176,21 @@ static const char *measure(enum hf_loss_policy policy)
     }
 }
 
-static void print_loss(const struct hf_loss *loss)
+static void print_loss(const struct cli *cli, const struct hf_loss *loss)
 {
-    printf("%s, namespace '", loss->found);
-    cli_put_visible(stdout, loss->prefix);
-    printf("': %s\n", measure(loss->policy));
+    fprintf(cli->out, "%s, namespace '", loss->found);
+    cli_put_visible(cli->out, loss->prefix);
+    fprintf(cli->out, "': %s\n", measure(loss->policy));
 }
 
 static void report_plain(const struct dry_run *dry)
 {
+    const struct cli *cli = dry->cli;
+
     for (size_t i = 0; i < dry->n_losses; i++)
-        print_loss(&dry->losses[i]);
-    printf("%" PRIu64 " %s pending; nothing was changed\n", dry->total,
-           cli_plural(dry->total, "change is", "changes are"));
+        print_loss(cli, &dry->losses[i]);
+    fprintf(cli->out, "%" PRIu64 " %s pending; nothing was changed\n", dry->total,
+            cli_plural(dry->total, "change is", "changes are"));
     for (int i = 0; i < HF_N_OUTCOMES; i++)
         print_outcome(dry, (enum hf_outcome)i);
 }
@@ -217,7 +223,7 @@ static void loss_json(struct cli_json *json, const struct hf_loss *loss)
 
 static void report_json(const struct dry_run *dry)
 {
-    struct cli_json json = {.file = stdout};
+    struct cli_json json = {.file = dry->cli->out};
 
     cli_json_begin(&json, NULL);
     cli_json_bool(&json, "dry_run", true);
@@ -239,19 +245,20 @@ static void report_json(const struct dry_run *dry)
 
 static int run(struct dry_run *dry, int64_t timeout_ms)
 {
+    const struct cli *cli = dry->cli;
     struct hf_status s;
     int rc = look(dry, timeout_ms, &s);
 
     if (rc == 0)
         rc = hf_preview_losses(dry->cli->store, take_loss, dry);
     if (rc == HF_EOFFLINE)
-        return cli_fail(CLI_OFFLINE, "the shared tier was not reached, or does not serve us: %s",
+        return cli_fail(cli, CLI_OFFLINE, "the shared tier was not reached, or does not serve us: %s",
                         *s.link_reason ? s.link_reason : hf_link_text(s.link));
     if (rc == HF_ENOMEM)
-        return cli_fail(CLI_STORE, "out of memory");
+        return cli_fail(cli, CLI_STORE, "out of memory");
     if (rc != 0)
-        return cli_fail_library(rc);
-    if (dry->cli->json)
+        return cli_fail_library(cli, rc);
+    if (cli->json)
         report_json(dry);
     else
         report_plain(dry);

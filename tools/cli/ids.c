@@ -1,8 +1,6 @@
 /* Numbers of conflicts or parked entries. */
 #include "ids.h"
 
-#include "cli.h"
-
 #include <errno.h>
 #include <stdlib.h>
 
@@ -13,10 +11,8 @@ bool cli_ids_add(struct cli_ids *ids, uint64_t id)
 
     if (ids->n == ids->capacity) {
         grown = capacity <= SIZE_MAX / sizeof(*grown) ? realloc(ids->ids, capacity * sizeof(*grown)) : NULL;
-        if (!grown) {
-            cli_fail(CLI_STORE, "out of memory");
+        if (!grown)
             return false;
-        }
         ids->ids = grown;
         ids->capacity = capacity;
     }
@@ -30,7 +26,7 @@ void cli_ids_release(struct cli_ids *ids)
     *ids = (struct cli_ids){0};
 }
 
-int cli_id(const char *what, const char *text, uint64_t *ret_id)
+int cli_id(const struct cli *cli, const char *what, const char *text, uint64_t *ret_id)
 {
     char *end = NULL;
     unsigned long long id;
@@ -38,22 +34,22 @@ int cli_id(const char *what, const char *text, uint64_t *ret_id)
     errno = 0;
     id = strtoull(text, &end, 10);
     if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || id == 0)
-        return cli_fail(CLI_USAGE, "%s: found \"%s\", expected a number from 1 on", what, text);
+        return cli_fail(cli, CLI_USAGE, "%s: found \"%s\", expected a number from 1 on", what, text);
     *ret_id = id;
     return CLI_OK;
 }
 
-int cli_ids_take(struct cli_ids *ids, const char *what, bool all, int argc, char **argv)
+int cli_ids_take(const struct cli *cli, struct cli_ids *ids, const char *what, bool all, int argc, char **argv)
 {
     int status = CLI_OK;
     uint64_t id;
 
     if (all == (argc > 0))
-        return cli_fail(CLI_USAGE, "expected either %ss or --all, found %s", what, all ? "both" : "neither");
+        return cli_fail(cli, CLI_USAGE, "expected either %ss or --all, found %s", what, all ? "both" : "neither");
     for (int i = 0; i < argc && status == CLI_OK; i++) {
-        status = cli_id(what, argv[i], &id);
+        status = cli_id(cli, what, argv[i], &id);
         if (status == CLI_OK && !cli_ids_add(ids, id))
-            status = CLI_STORE;
+            status = cli_fail(cli, CLI_STORE, "out of memory");
     }
     return status;
 }

@@ -1,13 +1,59 @@
 /* Reading input. */
 #include "input.h"
 
-#include "cli.h"
-
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define READ_BYTES (256u * 1024u)
+
+/* ---- where it comes from ---- */
+
+int cli_input_open(struct cli *cli, const char *name)
+{
+    bool is_standard = strcmp(name, "-") == 0;
+    struct stat st = {0};
+    int fd;
+
+    if (cli->loan)
+        return CLI_OK;
+    fd = is_standard ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        if (!is_standard)
+            close(fd);
+        fd = -1;
+        errno = EISDIR;
+    }
+    if (fd < 0)
+        return cli_fail(cli, CLI_USAGE, "cannot read %s: %s", name, strerror(errno));
+    cli->input = fd;
+    cli->input_bytes = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    return CLI_OK;
+}
+
+static bool is_ready(const struct cli *cli)
+{
+    struct pollfd input = {.fd = cli->input, .events = POLLIN};
+
+    return cli->loan ? cli->loan->has_input(cli->loan->ctx) : poll(&input, 1, 0) != 0;
+}
+
+ssize_t cli_read(struct cli *cli, void *buffer, size_t size)
+{
+    ssize_t n;
+
+    if (cli->loan)
+        return cli->loan->read(cli->loan->ctx, buffer, size);
+    do
+        n = read(cli->input, buffer, size);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+/* ---- all of it ---- */
 
 /* Make room for READ_BYTES and one more at data + len. 0 or -ENOMEM. */
 static int make_room(char **data, size_t len, size_t *capacity)
@@ -27,18 +73,7 @@ static int make_room(char **data, size_t len, size_t *capacity)
     return 0;
 }
 
-/* Bytes read, 0 at the end, or a negative errno. */
-static ssize_t read_some(int fd, char *data)
-{
-    ssize_t n;
-
-    do
-        n = read(fd, data, READ_BYTES);
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : n;
-}
-
-int cli_read_all(int fd, const char *name, size_t max, char **ret_data, size_t *ret_len)
+int cli_read_all(struct cli *cli, const char *name, size_t max, char **ret_data, size_t *ret_len)
 {
     size_t len = 0, capacity = 0;
     char *data = NULL;
@@ -47,7 +82,7 @@ int cli_read_all(int fd, const char *name, size_t max, char **ret_data, size_t *
     do {
         n = make_room(&data, len, &capacity);
         if (n == 0)
-            n = read_some(fd, data + len);
+            n = cli_read(cli, data + len, READ_BYTES);
         len += n > 0 ? (size_t)n : 0;
     } while (n > 0 && len <= max);
     if (n >= 0 && len <= max) {
@@ -57,9 +92,11 @@ int cli_read_all(int fd, const char *name, size_t max, char **ret_data, size_t *
     }
     free(data);
     if (n < 0)
-        return cli_fail(CLI_USAGE, "cannot read %s: %s", name, strerror((int)-n));
-    return cli_fail(CLI_USAGE, "%s: found more than %zu bytes, which is the limit of a value", name, max);
+        return cli_fail(cli, CLI_USAGE, "cannot read %s: %s", name, strerror((int)-n));
+    return cli_fail(cli, CLI_USAGE, "%s: found more than %zu bytes, which is the limit of a value", name, max);
 }
+
+/* ---- line by line ---- */
 
 /* Move what is left to the front and read on. Positive: there is more; 0: the end; or a negative errno. */
 static ssize_t read_on(struct cli_lines *lines)
@@ -75,7 +112,7 @@ static ssize_t read_on(struct cli_lines *lines)
         return -EFBIG;
     n = make_room(&lines->data, lines->len, &lines->capacity);
     if (n == 0)
-        n = read_some(lines->fd, lines->data + lines->len);
+        n = cli_read(lines->cli, lines->data + lines->len, READ_BYTES);
     lines->len += n > 0 ? (size_t)n : 0;
     return n;
 }
@@ -89,6 +126,13 @@ static int hand_out(struct cli_lines *lines, size_t end, size_t next, char **ret
     lines->line++;
     lines->start = lines->searched = next;
     return 0;
+}
+
+bool cli_lines_ready(const struct cli_lines *lines)
+{
+    size_t left = lines->len - lines->searched;
+
+    return lines->ended || (left > 0 && memchr(lines->data + lines->searched, '\n', left)) || is_ready(lines->cli);
 }
 
 int cli_lines_next(struct cli_lines *lines, char **ret_line, size_t *ret_len)

@@ -2,18 +2,18 @@
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
-#include <holdfast.h>
+#include "cli.h"
 
 struct cli_progress {
     bool on;
     bool drawn;
+    FILE *file;
     const char *what; /* borrowed */
     int64_t drawn_ms;
     int64_t begun_ms; /* when it was first asked to draw a rate */
 };
 
-/* `wanted`: false switches it off altogether. */
-void cli_progress_begin(struct cli_progress *progress, const char *what, bool wanted);
+void cli_progress_begin(struct cli_progress *progress, const struct cli *cli, const char *what);
 /* `records` are done; `bytes` of `total_bytes` fill the bar, 0: no total is known. Draws ten times a second. */
 void cli_progress_at(struct cli_progress *progress, uint64_t records, uint64_t bytes, uint64_t total_bytes);
 /* `done` of `total` with rate and time left since the first call. Draws ten times a second. */

@@ -9,34 +9,34 @@
 
 #define SENTENCE_MAX 8192 /* a whole key and more */
 
-static void say(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
+static void say(FILE *file, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
-static void say(const char *format, va_list args)
+static void say(FILE *file, const char *format, va_list args)
 {
     char sentence[SENTENCE_MAX];
 
     vsnprintf(sentence, sizeof(sentence), format, args);
-    fputs("holdfast: ", stderr);
-    cli_put_visible(stderr, cli_slice(sentence));
-    fputc('\n', stderr);
+    fputs("holdfast: ", file);
+    cli_put_visible(file, cli_slice(sentence));
+    fputc('\n', file);
 }
 
-int cli_fail(int status, const char *format, ...)
+int cli_fail(const struct cli *cli, int status, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    say(format, args);
+    say(cli->err, format, args);
     va_end(args);
     return status;
 }
 
-void cli_note(const char *format, ...)
+void cli_note(const struct cli *cli, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    say(format, args);
+    say(cli->err, format, args);
     va_end(args);
 }
 
@@ -58,28 +58,29 @@ int cli_status_of(int rc)
     }
 }
 
-int cli_fail_library(int rc)
+int cli_fail_library(const struct cli *cli, int rc)
 {
-    return cli_fail(cli_status_of(rc), "%s", *hf_errmsg() ? hf_errmsg() : hf_code_text(rc));
+    return cli_fail(cli, cli_status_of(rc), "%s", *hf_errmsg() ? hf_errmsg() : hf_code_text(rc));
 }
 
-int cli_no_key(struct hf_slice key, const struct hf_result *result)
+int cli_no_key(const struct cli *cli, struct hf_slice key, const struct hf_result *result)
 {
     bool unasked = result->origin == HF_ORIGIN_NONE;
 
-    return cli_fail(CLI_NO_KEY, "%s: %.*s", unasked ? "not held here, and Redis did not answer" : "no such key",
-                    (int)key.len, (const char *)key.data);
+    return cli_fail(cli, CLI_NO_KEY, "%s: %.*s",
+                    unasked ? "not held here, and Redis did not answer" : "no such key", (int)key.len,
+                    (const char *)key.data);
 }
 
-int cli_finish_output(int status)
+int cli_finish_output(struct cli *cli, int status)
 {
-    bool failed = ferror(stdout);
+    bool failed = ferror(cli->out);
 
     errno = 0;
-    failed |= fflush(stdout) != 0;
-    failed |= fclose(stdout) != 0;
+    failed |= fflush(cli->out) != 0;
+    failed |= fclose(cli->out) != 0;
     if (failed && status == CLI_OK)
-        return cli_fail(CLI_STORE, "cannot write to standard output%s%s", errno ? ": " : "",
+        return cli_fail(cli, CLI_STORE, "cannot write to standard output%s%s", errno ? ": " : "",
                         errno ? strerror(errno) : "");
     return status;
 }

@@ -149,7 +149,7 @@ bool call_claim(struct call *call, const struct hf_slice *keys, size_t n)
 {
     struct client *client = call->client;
 
-    if (client->claims.n > 0) /* it was run again, or is a worker's */
+    if (n == 0 || client->claims.n > 0) /* it was run again, or is a worker's */
         return true;
     if (claims_make(&call->server->claims, &client->claims, keys, n, may_go_on) != 0) {
         call_fail(call, HF_ENOMEM);
@@ -314,6 +314,13 @@ void later_done(struct later *later)
     client_settle(client);
 }
 
+void call_leave(struct call *call)
+{
+    call->later->is_running = false;
+    if (!call->is_open)
+        later_done(call->later);
+}
+
 void call_hold(struct call *call, uint64_t lsn)
 {
     if (lsn > call->hold_lsn)
@@ -325,16 +332,17 @@ void call_hold(struct call *call, uint64_t lsn)
 struct work {
     uv_work_t request;
     struct call call;
-    struct client *client; /* there until the work is done, if only its memory */
+    struct client *client;     /* there until the work is done, if only its memory */
+    struct settings *settings; /* the user's, which a new configuration must not take away meanwhile */
     work_fn *work, *after;
     struct later *later;
     struct hf_slice *argv;
 };
 
-/* A copy of the arguments in one piece: the slices, and their bytes behind them. */
-static struct hf_slice *copy_arguments(size_t argc, const struct hf_slice *argv)
+struct hf_slice *call_copy_arguments(const struct call *call)
 {
-    size_t size = argc * sizeof(*argv);
+    const struct hf_slice *argv = call->argv;
+    size_t argc = call->argc, size = argc * sizeof(*argv);
     struct hf_slice *copy;
     char *bytes;
 
@@ -372,9 +380,11 @@ static void on_work_done(uv_work_t *request, int status)
         w->after(&w->call);
     w->later->hold_lsn = w->call.hold_lsn;
     w->client->works = false;
-    claims_drop(&w->client->server->claims, &w->client->claims);
-    later_done(w->later);
+    if (!w->call.is_open)
+        claims_drop(&w->client->server->claims, &w->client->claims);
+    call_leave(&w->call);
     client_unref(w->client);
+    settings_release_ref(w->settings);
     free(w->argv);
     free(w);
 }
@@ -386,16 +396,19 @@ static struct work *new_work(struct call *call, work_fn *work, work_fn *after)
     if (!w)
         return NULL;
     *w = (struct work){.call = *call, .client = call->client, .work = work, .after = after};
-    w->argv = copy_arguments(call->argc, call->argv);
+    w->argv = call_copy_arguments(call);
     w->later = w->argv ? call_later_alone(call) : NULL;
     if (!w->later) {
         free(w->argv);
         free(w);
         return NULL;
     }
+    w->settings = settings_retain(call->server->settings);
     w->request.data = w;
     w->call.argv = w->argv;
     w->call.reply = &w->later->reply;
+    w->call.later = w->later;
+    w->call.is_open = false;
     return w;
 }
 
@@ -427,7 +440,7 @@ static bool arity_is_right(const struct command *command, size_t argc)
 
 static bool may_touch_keys(const struct call *call)
 {
-    const struct user *user = call->client->user;
+    const struct user *user = call->user;
     struct keys keys;
     bool may = true;
 
@@ -444,7 +457,7 @@ static bool may_touch_keys(const struct call *call)
 /* What is passed on can touch any key, if it does not say here where its keys are. */
 static bool may_run(const struct call *call)
 {
-    const struct user *user = call->client->user;
+    const struct user *user = call->user;
     const struct command *command = call->command;
 
     if (!command)
@@ -462,7 +475,7 @@ static bool refuse_rights(struct call *call)
 
     if (flags & COMMAND_BEFORE_AUTH)
         return false;
-    if (!call->client->user)
+    if (!call->user)
         reply_error(call->reply, "NOAUTH Authentication required.");
     else if (!may_run(call))
         reply_error(call->reply, "NOPERM this user has no permissions to run the '%.*s' command",
@@ -493,7 +506,7 @@ static bool refuse(struct call *call)
 {
     const struct command *command = call->command;
 
-    if (!command && !call->server->pass_on && call->client->user)
+    if (!command && !call->server->pass_on && call->user)
         call_unknown(call);
     else if (command && !arity_is_right(command, call->argc))
         call_wrong_arity(call);
@@ -638,6 +651,7 @@ bool call_run(struct client *client, const struct resp_command *words)
 {
     struct call call = {.server = client->server,
                         .client = client,
+                        .user = client->user,
                         .command = command_find(words->argv[0]),
                         .argc = words->argc,
                         .argv = words->argv};

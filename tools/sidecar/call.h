@@ -19,10 +19,13 @@ struct client;
 struct command;
 struct server;
 struct transaction;
+struct user;
 
 struct call {
     struct server *server;
     struct client *client;
+    const struct user
+        *user; /* who it is run for, as the command began; stays while a worker runs it. NULL: nobody yet */
     const struct command *command;
     size_t argc;
     const struct hf_slice *argv; /* borrowed until the handler returns; a worker has copies */
@@ -54,9 +57,16 @@ struct client *later_client(const struct later *later);
 void later_done(struct later *later);
 
 /* Run `work` on a worker thread with a copy of the arguments; it may wait, and may call the store. It writes into call->reply and
- * must not touch client or server. Then `after` (may be NULL) runs on the loop thread, before the reply leaves. */
+ * must not touch client or server. Then `after` (may be NULL) runs on the loop thread, before the reply leaves. Unless the client is
+ * gone by then, it may call call_later() or call_later_alone(): the keys stay busy until that is answered. */
 typedef void work_fn(struct call *call);
 void call_work(struct call *call, work_fn *work, work_fn *after);
+
+/* The arguments in one piece for free(): the slices, and their bytes behind them. NULL without memory. */
+struct hf_slice *call_copy_arguments(const struct call *call);
+
+/* What was answered later has been gone on with: the reply leaves now, unless call_later() or its like was called meanwhile. */
+void call_leave(struct call *call);
 
 /* For a command whose keys are not among its arguments (EXEC): false when somebody works on one of these keys. Then the handler
  * returns without a reply, and is run again when they are free. */

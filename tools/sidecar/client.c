@@ -3,10 +3,12 @@
 
 #include "call.h"
 #include "command.h"
+#include "errand.h"
 #include "later.h"
 #include "log.h"
 #include "server.h"
 #include "settings.h"
+#include "tls_session.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -22,6 +24,8 @@
 #define BEFORE_AUTH_BULK (16u * 1024)
 #define BULK_BEYOND_VALUE 1024u /* of an argument that is longer than a value may be: it gets a proper error */
 #define BULK_MAX_AT_LEAST (512u * 1024)
+#define TLS_ANSWERS_PAUSE (16u * 1024) /* of what TLS itself answers, in bytes that wait to be sent */
+#define PIECES_OF_TURN 4               /* of 64 KiB that are sealed and written at once */
 
 /* ---- life ---- */
 
@@ -38,6 +42,7 @@ void client_unref(struct client *client)
     resp_release(&client->reader);
     reply_release(&client->out);
     hf__bytes_release(&client->writing);
+    tls_session_free(client->tls);
     free(client->in);
     free(client);
 }
@@ -162,6 +167,7 @@ void client_reset(struct client *client)
     client->out.proto = 2;
     client->name[0] = '\0';
     client->reply_mode = CLIENT_REPLY_ON;
+    client->is_owner = false;
     client->user = settings_default_user(client->server->settings);
 }
 
@@ -226,6 +232,7 @@ static size_t run_commands(struct client *client, const char *bytes, size_t len)
         used += (size_t)n;
         look_at_unread(client);
     }
+    resp_rest(&client->reader);
     return used;
 }
 
@@ -292,17 +299,25 @@ static size_t room_to_read(const struct client *client)
     return wants > IN_STEP ? wants : IN_STEP;
 }
 
+/* Where the next plain bytes go: into `shared` while none are kept. */
+static uv_buf_t next_room(struct client *client, char *shared, unsigned size)
+{
+    if (client->in_len == 0)
+        return uv_buf_init(shared, size);
+    if (make_room(client, room_to_read(client)))
+        return uv_buf_init(client->in + client->in_len, (unsigned)(client->in_capacity - client->in_len));
+    return uv_buf_init(NULL, 0);
+}
+
+/* What is sealed is opened before another client reads, so that all can share its buffer. on_read gets UV_ENOBUFS for an empty
+ * one. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct client *client = handle->data;
+    char *shared = client->server->read_buffer;
 
     (void)suggested;
-    if (client->in_len == 0)
-        *buf = uv_buf_init(client->server->read_buffer, SERVER_READ_BYTES);
-    else if (make_room(client, room_to_read(client)))
-        *buf = uv_buf_init(client->in + client->in_len, (unsigned)(client->in_capacity - client->in_len));
-    else
-        *buf = uv_buf_init(NULL, 0); /* on_read gets UV_ENOBUFS */
+    *buf = client->tls ? uv_buf_init(shared, SERVER_READ_BYTES) : next_room(client, shared, SERVER_READ_BYTES);
 }
 
 /* What was read into the shared buffer and could not be run is kept. */
@@ -322,8 +337,6 @@ static void run_shared(struct client *client, const char *bytes, size_t len)
 
 static void take_input(struct client *client, const char *bytes, size_t len)
 {
-    client->server->counts.bytes_in += len;
-    client->active_ms = (int64_t)uv_now(client->server->loop);
     if (client->in_len == 0) {
         run_shared(client, bytes, len);
         return;
@@ -334,25 +347,81 @@ static void take_input(struct client *client, const char *bytes, size_t len)
         client_close(client);
 }
 
+static void end_input(struct client *client)
+{
+    client->ended = true;
+    client_wake(client);
+}
+
+/* As much as the socket takes at once; the client is closed whether it hears or not. */
+static void send_last(struct client *client)
+{
+    struct hf_bytes *sealed = tls_session_sealed(client->tls);
+    uv_buf_t buf = uv_buf_init((char *)sealed->bytes, (unsigned)sealed->len);
+
+    if (sealed->len > 0)
+        (void)uv_try_write(&client->as.stream, &buf, 1);
+}
+
+static void close_broken(struct client *client)
+{
+    log_line(LOG_LEVEL_WARNING, "tls", "client %s: %s", client->address, hf_errmsg());
+    if (client->writing.len == 0)
+        send_last(client);
+    client_close(client);
+}
+
+/* Open what the socket brought, and take it record by record. */
+static void take_sealed(struct client *client, struct hf_slice sealed)
+{
+    char *shared = client->server->plain_buffer;
+    uv_buf_t room;
+    ssize_t n;
+
+    tls_session_feed(client->tls, sealed);
+    do {
+        room = next_room(client, shared, TLS_SESSION_RECORD);
+        n = room.base ? tls_session_read(client->tls, room.base, room.len) : UV_ENOBUFS;
+        if (n > 0)
+            take_input(client, room.base, (size_t)n);
+    } while (n > 0 && !client->closed);
+    if (n == TLS_SESSION_ENDED)
+        end_input(client);
+    else if (n == TLS_SESSION_BROKEN)
+        close_broken(client);
+    else if (n < 0)
+        client_close(client);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct client *client = stream->data;
 
     if (n > 0) {
-        take_input(client, buf->base, (size_t)n);
+        client->server->counts.bytes_in += (uint64_t)n;
+        client->active_ms = (int64_t)uv_now(client->server->loop);
+        if (client->tls)
+            take_sealed(client, hf__slice(buf->base, (size_t)n));
+        else
+            take_input(client, buf->base, (size_t)n);
     } else if (n == UV_EOF) {
-        client->ended = true;
-        client_wake(client);
+        end_input(client);
     } else if (n < 0) {
         client_close(client);
     }
     client_dirty(client);
 }
 
+/* TLS answers by itself to who asks for new keys again and again. */
+static bool owes_answers(const struct client *client)
+{
+    return client->tls && tls_session_sealed(client->tls)->len > TLS_ANSWERS_PAUSE;
+}
+
 /* Read as long as there is somewhere to put it. */
 static void set_reading(struct client *client)
 {
-    bool read = !client->ended && !client->closes && !client->server->stopping &&
+    bool read = !client->ended && !client->closes && !client->server->stopping && !owes_answers(client) &&
                 (may_run(client) || client->in_len < IN_PAUSE);
 
     if (read == client->reading)
@@ -450,7 +519,9 @@ void client_fail_held(struct client *client)
 
 size_t client_unread(const struct client *client)
 {
-    return client->out.bytes.len + client->writing.len - client->written + client->later_bytes;
+    size_t in_tls = client->tls ? tls_session_unsent(client->tls) : 0;
+
+    return client->out.bytes.len + in_tls + client->writing.len - client->written + client->later_bytes;
 }
 
 static void on_written(uv_write_t *request, int status)
@@ -467,13 +538,24 @@ static void on_written(uv_write_t *request, int status)
     client_dirty(client);
 }
 
+/* What goes to the socket next; empty: nothing. NULL: the client was closed. */
+static struct hf_bytes *next_bytes(struct client *client)
+{
+    if (!client->tls)
+        return &client->out.bytes;
+    if (tls_session_seal(client->tls, &client->out.bytes) == 0)
+        return tls_session_sealed(client->tls);
+    close_broken(client);
+    return NULL;
+}
+
 /* The socket takes no more at the moment: the rest goes when it does. */
-static void write_rest(struct client *client, size_t written)
+static void write_rest(struct client *client, struct hf_bytes *bytes, size_t written)
 {
     uv_buf_t rest;
 
-    client->writing = client->out.bytes;
-    client->out.bytes = (struct hf_bytes){0};
+    client->writing = *bytes;
+    *bytes = (struct hf_bytes){0};
     client->written = written;
     client->write.data = client;
     rest = uv_buf_init((char *)client->writing.bytes + written, (unsigned)(client->writing.len - written));
@@ -481,9 +563,9 @@ static void write_rest(struct client *client, size_t written)
         client_close(client);
 }
 
-static void write_out(struct client *client)
+static void write_bytes(struct client *client, struct hf_bytes *bytes)
 {
-    uv_buf_t buf = uv_buf_init((char *)client->out.bytes.bytes, (unsigned)client->out.bytes.len);
+    uv_buf_t buf = uv_buf_init((char *)bytes->bytes, (unsigned)bytes->len);
     int n = uv_try_write(&client->as.stream, &buf, 1);
 
     if (n < 0 && n != UV_EAGAIN) {
@@ -492,10 +574,25 @@ static void write_out(struct client *client)
     }
     n = n > 0 ? n : 0;
     client->server->counts.bytes_out += (uint64_t)n;
-    if ((size_t)n < client->out.bytes.len)
-        write_rest(client, (size_t)n);
+    if ((size_t)n < bytes->len)
+        write_rest(client, bytes, (size_t)n);
     else
-        hf__bytes_release(&client->out.bytes);
+        hf__bytes_release(bytes);
+}
+
+/* Until the socket takes no more, or there is nothing left. Sealing costs time: what is beyond the turn's pieces is written when
+ * the loop has been round. */
+static void write_out(struct client *client)
+{
+    struct hf_bytes *bytes;
+    unsigned pieces = 0;
+
+    while (!client->closed && client->writing.len == 0 && (bytes = next_bytes(client)) && bytes->len > 0) {
+        if (pieces++ < PIECES_OF_TURN)
+            write_bytes(client, bytes);
+        else
+            write_rest(client, bytes, 0);
+    }
 }
 
 static bool is_over(const struct client *client)
@@ -516,7 +613,18 @@ static void look_at_reader(struct client *client)
 
 static bool is_finished(const struct client *client)
 {
-    return client->closes && !client->first_later && client->out.bytes.len == 0 && client->writing.len == 0;
+    return client->closes && !client->first_later && client->out.bytes.len == 0 && client->writing.len == 0 &&
+           !(client->tls && tls_session_unsent(client->tls) > 0);
+}
+
+/* With TLS the peer can tell that this is the end of all it gets, and that nobody cut it off. */
+static void close_finished(struct client *client)
+{
+    if (client->tls) {
+        tls_session_end(client->tls);
+        send_last(client);
+    }
+    client_close(client);
 }
 
 /* It is of no use to say so to the client. */
@@ -531,12 +639,11 @@ void client_flush(struct client *client)
 {
     if (client->closed)
         return;
-    if (client->out.bytes.len > 0 && client->writing.len == 0)
-        write_out(client);
+    write_out(client);
     if (!client->closed && is_over(client))
         close_over_limit(client);
     if (!client->closed && is_finished(client))
-        client_close(client);
+        close_finished(client);
     if (client->closed)
         return;
     look_at_reader(client);
@@ -554,16 +661,24 @@ static bool reads_too_slowly(struct client *client, int64_t now_ms)
     return client->slow_since_ms > 0 && now_ms - client->slow_since_ms >= SETTINGS_OUTPUT_SOFT_MS;
 }
 
+/* Who is still in the handshake has not told who it is, either. */
+static bool is_known(const struct client *client)
+{
+    return client->user && (!client->tls || tls_session_is_open(client->tls));
+}
+
 void client_tick(struct client *client, int64_t now_ms)
 {
     int idle_ms = client->server->settings->idle_timeout_ms;
-    bool idle = idle_ms > 0 && client->n_subscriptions == 0 && !client->waits_worker &&
+    bool idle = idle_ms > 0 && client->n_subscriptions == 0 && !client->waits_worker && !errand_of(client) &&
                 now_ms - client->active_ms >= idle_ms;
 
     if (reads_too_slowly(client, now_ms))
         close_over_limit(client);
-    else if (idle || (!client->user && now_ms - client->connected_ms >= SETTINGS_AUTH_MS))
+    else if (idle || (!is_known(client) && now_ms - client->connected_ms >= SETTINGS_AUTH_MS))
         client_close(client);
+    else
+        errand_tick(client);
 }
 
 /* ---- a new one ---- */
@@ -616,6 +731,7 @@ static struct client *new_client(struct server *server)
     return client;
 }
 
+/* With TLS it could not understand the sentence before its handshake. */
 static void refuse(struct client *client)
 {
     static const char sentence[] = "-ERR max number of clients reached\r\n";
@@ -623,23 +739,24 @@ static void refuse(struct client *client)
 
     log_line(LOG_LEVEL_WARNING, "limit", "a client was refused: %zu are connected", client->server->n_clients - 1);
     client->server->counts.rejected++;
-    (void)uv_try_write(&client->as.stream, &buf, 1); /* it is closed whether it hears or not */
+    if (!client->tls)
+        (void)uv_try_write(&client->as.stream, &buf, 1); /* it is closed whether it hears or not */
     client_close(client);
 }
 
-static int take(struct client *client, uv_stream_t *listener, bool is_unix)
+static int take(struct client *client, struct listener *listener)
 {
-    int rc = is_unix ? uv_pipe_init(client->server->loop, &client->as.pipe, 0)
-                     : uv_tcp_init(client->server->loop, &client->as.tcp);
+    int rc = listener->is_unix ? uv_pipe_init(client->server->loop, &client->as.pipe, 0)
+                               : uv_tcp_init(client->server->loop, &client->as.tcp);
 
     if (rc != 0)
         return rc;
     client->as.handle.data = client;
     list(client);
-    rc = uv_accept(listener, &client->as.stream);
+    rc = uv_accept(&listener->as.stream, &client->as.stream);
     if (rc != 0)
         return rc;
-    if (!is_unix) {
+    if (!listener->is_unix) {
         (void)uv_tcp_nodelay(&client->as.tcp, 1); /* only slower without */
         (void)uv_tcp_keepalive(&client->as.tcp, 1, 300);
         name_tcp_peer(client);
@@ -647,15 +764,23 @@ static int take(struct client *client, uv_stream_t *listener, bool is_unix)
     return 0;
 }
 
-void client_accept(struct server *server, uv_stream_t *listener, bool is_unix)
+static bool begin_tls(struct client *client)
 {
+    client->tls = tls_session_new(client->server->settings->tls);
+    return client->tls != NULL;
+}
+
+void client_accept(struct listener *listener)
+{
+    struct server *server = listener->server;
     struct client *client = new_client(server);
 
     if (!client)
         return; /* the connection stays in the listener's queue */
-    if (is_unix)
+    if (listener->is_unix)
         snprintf(client->address, sizeof(client->address), "%s:0", server->unix_path);
-    if (take(client, listener, is_unix) != 0)
+    client->is_unix = listener->is_unix;
+    if (take(client, listener) != 0 || (listener->is_tls && !begin_tls(client)))
         client_close(client);
     else if (server->n_clients > server->settings->max_clients || server->stopping)
         refuse(client);

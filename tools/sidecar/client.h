@@ -18,11 +18,13 @@ struct call;
 struct client;
 struct command;
 struct later;
+struct listener;
 struct server;
+struct tls_session;
 struct user;
 
 /* What other files keep for a client. */
-enum client_part { CLIENT_TRANSACTION, CLIENT_SUBSCRIPTIONS, CLIENT_UPSTREAM, CLIENT_N_PARTS };
+enum client_part { CLIENT_TRANSACTION, CLIENT_SUBSCRIPTIONS, CLIENT_UPSTREAM, CLIENT_ERRAND, CLIENT_N_PARTS };
 struct client_state {
     void *state;                                         /* NULL: none */
     void (*release)(struct client *client, void *state); /* when the client ends, or with RESET */
@@ -36,6 +38,8 @@ struct client {
     struct server *server;
     uint64_t id;
     int proto;               /* 2 or 3 */
+    bool is_unix;            /* it came over the unix socket */
+    bool is_owner;           /* the tool of who owns the store: all rights, by no login */
     const struct user *user; /* NULL: not authenticated */
     char name[CLIENT_NAME_MAX], lib_name[CLIENT_NAME_MAX], lib_version[CLIENT_NAME_MAX];
     char address[112];               /* of the peer: "127.0.0.1:50412", or the path of the unix socket with ":0" */
@@ -71,11 +75,12 @@ struct client {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     } as;
+    struct tls_session *tls; /* NULL: plain bytes */
     struct resp_reader reader;
     char *in; /* what has arrived and was not run */
     size_t in_len, in_capacity;
     struct reply out;        /* ready to be written */
-    struct hf_bytes writing; /* under way, by uv_write() */
+    struct hf_bytes writing; /* under way, by uv_write(), as the socket gets them */
     size_t written;          /* of that, by uv_try_write() before */
     uv_write_t write;
     struct later *first_later, *last_later; /* replies that are not ready, and those behind them */
@@ -106,7 +111,7 @@ void client_reset(struct client *client);
 
 /* ---- for server.c and call.c ---- */
 
-void client_accept(struct server *server, uv_stream_t *listener, bool is_unix);
+void client_accept(struct listener *listener);
 void client_ref(struct client *client);
 void client_unref(struct client *client); /* frees it with the last one */
 /* Let this turn run what it waited with, and write what is ready. */

@@ -13,7 +13,7 @@
 
 static bool refuse_who_is_no_operator(struct call *call)
 {
-    if (call->client->user->is_operator)
+    if (call->user->is_operator)
         return false;
     reply_error(call->reply, "NOPERM this user has no permissions to run the 'client|%.*s' command",
                 (int)call->argv[1].len, (const char *)call->argv[1].data);

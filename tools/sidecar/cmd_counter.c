@@ -7,18 +7,12 @@
 
 #include <math.h>
 
-/* The sum of an increment is Redis's to tell, as others count, too: inside EXEC it cannot be waited for here. */
-static bool may_count(struct call *call)
-{
-    return !call->inside || space_may_decide(call, call->argv[1]);
-}
-
 static void add(struct call *call, int64_t delta)
 {
     struct value old;
     int64_t number = 0, sum;
 
-    if (!may_count(call) || !space_read(call, call->argv[1], &old))
+    if (!space_read(call, call->argv[1], &old))
         return;
     if (old.live && !number_parse(old.bytes, &number))
         reply_not_an_integer(call->reply);

@@ -329,7 +329,7 @@ static bool is_change(const struct call *call)
 
 static bool is_permitted(struct call *call, const struct verb *verb)
 {
-    const struct user *user = call->client->user;
+    const struct user *user = call->user;
     enum right right = verb->right == SEES_ALL && is_change(call) ? OPERATES : verb->right;
 
     if (right == KEY && call->argc > 2 && !user_may_touch(user, call->argv[2])) {

@@ -1,133 +1,154 @@
-/* Walks over the keys that are held here. They read the disk and wait for it, so a worker runs them. */
+/* SCAN, KEYS, RANDOMKEY and DBSIZE. While Redis is online they are about what Redis holds, with the keys here that are never shared;
+ * while it is away, about what is held here. */
 #include "client.h"
 #include "command.h"
 #include "cursors.h"
-#include "glob.h"
+#include "listing.h"
 #include "number.h"
 #include "replies.h"
+#include "scan_handlers.h"
 #include "server.h"
-#include "settings.h"
 #include "space.h"
+#include "upstream.h"
+#include "walk.h"
 #include "words.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define SCAN_COUNT_DEFAULT 10
-#define FLUSH_PAGE 1024
 #define SCAN_LOOKS 10 /* at so many keys for each of COUNT, for want of matches: then the client asks again */
+#define DRAWS "100"   /* of RANDOMKEY, until the client may see one */
 
-/* What a walk is for, and what it has found. */
-struct walk {
-    struct call *call;
-    struct hf_slice pattern; /* empty: every key */
-    struct reply found;
-    size_t n_found, n_looked;
-    size_t max_found, max_looked;
-    struct hf_bytes last; /* the key that was looked at last, or picked */
-    bool at_end;
-    uint64_t picks; /* not 0: one key at random, drawn from this */
-};
-
-static bool matches(const struct walk *walk, struct hf_slice key)
+static bool is_error(const struct reply *reply)
 {
-    const struct user *user = walk->call->client->user;
+    return reply->bytes.len > 0 && reply->bytes.bytes[0] == '-';
+}
 
-    if (walk->pattern.len > 0 && !glob_match(walk->pattern, key))
+static bool begins_with(const struct reply *reply, const char *text)
+{
+    return hf__slice_starts_with(hf__slice(reply->bytes.bytes, reply->bytes.len), hf__slice_str(text));
+}
+
+/* Redis went away before it answered. */
+static bool is_lost(const struct call *call)
+{
+    return begins_with(call->reply, "-INDOUBT ") ||
+           (begins_with(call->reply, "-OFFLINE ") && !hf_is_online(call->server->store));
+}
+
+/* Take the answer of Redis out of the reply. False: it is an error, and stays; or there is none, and what is held here counts. */
+static bool take_answer(struct call *call, struct hf_bytes *ret_answer)
+{
+    if (is_lost(call)) {
+        call->reply->bytes.len = 0;
+        space_wait(call);
         return false;
-    return user->n_prefixes == 0 || user_may_touch(user, key);
-}
-
-/* Of those found until now, each with the same chance (xorshift, for what need not be secret). */
-static bool is_picked(struct walk *walk)
-{
-    walk->picks ^= walk->picks << 13;
-    walk->picks ^= walk->picks >> 7;
-    walk->picks ^= walk->picks << 17;
-    return walk->picks % walk->n_found == 0;
-}
-
-static int look_at(struct walk *walk, struct hf_slice key)
-{
-    bool found = matches(walk, key);
-
-    walk->n_looked++;
-    walk->n_found += found;
-    if (walk->picks != 0 && !(found && is_picked(walk)))
-        return 0;
-    if (found && walk->picks == 0)
-        reply_bulk(&walk->found, key);
-    hf__bytes_reset(&walk->last);
-    return hf__bytes_append(&walk->last, key.data, key.len);
-}
-
-/* From behind `after` on, until enough was found or looked at. */
-static int go(struct walk *walk, struct hf_slice after)
-{
-    struct hf_scan *scan = NULL;
-    struct hf_slice key;
-    int rc = hf_scan_open(walk->call->server->store, glob_prefix(walk->pattern), after, &scan);
-
-    while (rc == 0 && walk->n_found < walk->max_found && walk->n_looked < walk->max_looked) {
-        rc = hf_scan_next(scan, &key, NULL, NULL);
-        if (rc == 0)
-            rc = look_at(walk, key);
     }
-    hf_scan_close(scan);
-    walk->at_end = rc == HF_NOT_FOUND;
-    return rc == HF_NOT_FOUND ? 0 : rc;
+    if (is_error(call->reply))
+        return false;
+    *ret_answer = call->reply->bytes;
+    call->reply->bytes = (struct hf_bytes){0};
+    return true;
 }
 
-static void walk_release(struct walk *walk)
+static void reply_misunderstood(struct call *call)
 {
-    hf__bytes_release(&walk->last);
-    reply_release(&walk->found);
+    reply_error(call->reply, "ERR Redis answered '%s' with something else than is known of it",
+                call->command->name);
 }
 
-static struct walk new_walk(struct call *call, struct hf_slice pattern)
+/* The same command to Redis, with what was found here to be put before its answer. */
+static void ask_redis_too(struct call *call, upstream_then_fn *then)
 {
-    return (struct walk){.call = call,
-                         .pattern = pattern,
-                         .found = space_answer(call),
-                         .max_found = SIZE_MAX,
-                         .max_looked = SIZE_MAX};
-}
+    struct reply ours = space_answer(call);
 
-static void reply_found(struct walk *walk)
-{
-    reply_array(walk->call->reply, walk->n_found);
-    reply_raw(walk->call->reply, walk->found.bytes.bytes, walk->found.bytes.len);
-    walk->call->reply->failed |= walk->found.failed;
+    if (!call->client || is_error(call->reply))
+        return;
+    ours.bytes = call->reply->bytes;
+    call->reply->bytes = (struct hf_bytes){0};
+    upstream_ask(call, call->argc, call->argv, &ours, then);
 }
 
 /* ---- KEYS ---- */
 
-/* KEYS pattern */
-static void cmd_keys(struct call *call)
+static void keys_here(struct call *call, bool only_ours)
 {
-    struct walk walk;
+    struct walk walk = walk_new(call, call->argv[1]);
     int rc;
 
-    if (!call->scratch) {
-        space_wait(call);
-        return;
-    }
-    walk = new_walk(call, call->argv[1]);
-    rc = call->argv[1].len > 0 ? go(&walk, hf__slice(NULL, 0)) : 0; /* no key matches the empty pattern */
+    walk.only_ours = only_ours;
+    rc = call->argv[1].len > 0 ? walk_go(&walk, hf__slice(NULL, 0)) : 0; /* no key matches the empty pattern */
     if (rc == 0)
-        reply_found(&walk);
+        walk_reply(&walk);
     else
         call_fail(call, rc);
     walk_release(&walk);
 }
 
+static void our_keys(struct call *call)
+{
+    keys_here(call, true);
+}
+
+static void reply_keys(struct call *call, const struct hf_bytes *answer, const struct reply *ours)
+{
+    struct listing theirs = listing_of(answer), here = listing_of(&ours->bytes);
+    struct reply keys = space_answer(call);
+    size_t n_ours = 0, n = 0;
+
+    (void)listing_take_array(&here, &n_ours); /* nothing was looked for here, if it is none */
+    if (listing_filter(call, &theirs, &keys, &n)) {
+        reply_array(call->reply, n_ours + n);
+        reply_raw(call->reply, here.at, (size_t)(here.end - here.at));
+        reply_raw(call->reply, keys.bytes.bytes, keys.bytes.len);
+        call->reply->failed |= keys.failed;
+    } else {
+        reply_misunderstood(call);
+    }
+    reply_release(&keys);
+}
+
+static void join_keys(struct call *call, const struct reply *ours)
+{
+    struct hf_bytes answer;
+
+    if (!take_answer(call, &answer))
+        return;
+    reply_keys(call, &answer, ours);
+    hf__bytes_release(&answer);
+}
+
+static void then_their_keys(struct call *call)
+{
+    ask_redis_too(call, join_keys);
+}
+
+/* KEYS pattern */
+static void cmd_keys(struct call *call)
+{
+    if (call->scratch)
+        keys_here(call, false);
+    else if (!space_asks_redis(call))
+        space_wait(call);
+    else if (space_has_ours(call))
+        call_work(call, our_keys, then_their_keys);
+    else
+        upstream_ask(call, call->argc, call->argv, NULL, join_keys);
+}
+
 /* ---- SCAN ---- */
+
+/* What a cursor stands for: one of these letters, and what is said behind it. */
+enum scan_place {
+    SCAN_HELD = 'h',  /* of the keys held here: the key that was seen last */
+    SCAN_REDIS = 'r', /* of those of Redis: Redis's cursor */
+    SCAN_OURS = 'o',  /* of those that are never shared, which come behind Redis's: the key that was seen last */
+};
 
 struct scan_options {
     uint64_t cursor;
-    struct hf_slice pattern;
+    struct hf_slice pattern, type;
     int64_t count;
-    bool only_others; /* TYPE of something that is not held here */
 };
 
 static bool take_count(struct call *call, struct hf_slice text, struct scan_options *o)
@@ -152,7 +173,7 @@ static bool take_option(struct call *call, struct hf_slice word, const struct hf
         return true;
     }
     if (value && word_is(word, "type")) {
-        o->only_others = !word_is(*value, "string");
+        o->type = *value;
         return true;
     }
     reply_syntax_error(call->reply);
@@ -175,72 +196,164 @@ static bool parse_scan(struct call *call, struct scan_options *ret_options)
     return true;
 }
 
-static void reply_page(struct walk *walk)
+/* The number of a place; 0: the end, or there is no memory, and the call is answered. */
+static bool number_of(struct call *call, enum scan_place place, struct hf_slice where, uint64_t *ret_number)
 {
-    struct call *call = walk->call;
-    uint64_t next = 0;
-    char text[24];
-    int rc = 0;
+    struct hf_bytes bytes = {0};
+    char letter = (char)place;
+    int rc = hf__bytes_append(&bytes, &letter, 1);
 
-    if (!walk->at_end)
-        rc = cursors_put(call->server->space->cursors, hf__slice(walk->last.bytes, walk->last.len), &next);
-    if (rc != 0) {
+    if (rc == 0)
+        rc = hf__bytes_append(&bytes, where.data, where.len);
+    if (rc == 0)
+        rc = cursors_put(call->server->space->cursors, hf__slice(bytes.bytes, bytes.len), ret_number);
+    hf__bytes_release(&bytes);
+    if (rc != 0)
         call_fail(call, rc);
-        return;
-    }
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)next);
-    reply_array(call->reply, 2);
-    reply_text(call->reply, text);
-    reply_found(walk);
+    return rc == 0;
 }
 
-static void scan(struct call *call, const struct scan_options *options)
+static void reply_cursor(struct call *call, uint64_t number)
 {
-    struct walk walk = new_walk(call, options->pattern);
-    struct hf_buf after = {0};
-    int rc = cursors_take(call->server->space->cursors, options->cursor, &after);
+    char text[24];
 
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+    reply_array(call->reply, 2);
+    reply_text(call->reply, text);
+}
+
+/* ---- over what is held here ---- */
+
+static void reply_page(struct walk *walk, enum scan_place place)
+{
+    uint64_t next = 0;
+
+    if (!walk->at_end && !number_of(walk->call, place, hf__slice(walk->last.bytes, walk->last.len), &next))
+        return;
+    reply_cursor(walk->call, next);
+    walk_reply(walk);
+}
+
+static void scan_held(struct call *call, const struct scan_options *options, enum scan_place place,
+                      struct hf_slice after)
+{
+    struct walk walk = walk_new(call, options->pattern);
+    int rc = 0;
+
+    walk.only_ours = place == SCAN_OURS;
     walk.max_found = (size_t)options->count;
     walk.max_looked = options->count < INT64_MAX / SCAN_LOOKS ? (size_t)options->count * SCAN_LOOKS : SIZE_MAX;
-    walk.at_end = options->only_others || options->pattern.len == 0;
-    if (rc == 0 && !walk.at_end)
-        rc = go(&walk, hf__slice(after.data, after.len));
+    walk.at_end = options->pattern.len == 0 || (options->type.data && !word_is(options->type, "string"));
+    if (!walk.at_end)
+        rc = walk_go(&walk, after);
     if (rc == 0)
-        reply_page(&walk);
+        reply_page(&walk, place);
     else
         call_fail(call, rc);
-    hf_buf_release(&after);
     walk_release(&walk);
+}
+
+/* ---- over what Redis holds ---- */
+
+/* Behind the last page of Redis the keys come that it does not have. */
+static bool next_number(struct call *call, struct hf_slice cursor, uint64_t *ret_number)
+{
+    *ret_number = 0;
+    if (!hf__slice_eq(cursor, hf__slice_str("0")))
+        return number_of(call, SCAN_REDIS, cursor, ret_number);
+    return !space_has_ours(call) || number_of(call, SCAN_OURS, hf__slice(NULL, 0), ret_number);
+}
+
+static void reply_their_page(struct call *call, const struct hf_bytes *answer)
+{
+    struct listing theirs = listing_of(answer);
+    struct reply keys = space_answer(call);
+    struct hf_slice cursor;
+    uint64_t number;
+    size_t n;
+
+    if (!listing_take_array(&theirs, &n) || n != 2 || !listing_take_bulk(&theirs, &cursor) ||
+        !listing_filter(call, &theirs, &keys, &n)) {
+        reply_misunderstood(call);
+    } else if (next_number(call, cursor, &number)) {
+        reply_cursor(call, number);
+        reply_array(call->reply, n);
+        reply_raw(call->reply, keys.bytes.bytes, keys.bytes.len);
+        call->reply->failed |= keys.failed;
+    }
+    reply_release(&keys);
+}
+
+static void filter_page(struct call *call, const struct reply *before)
+{
+    struct hf_bytes answer;
+
+    (void)before;
+    if (!take_answer(call, &answer))
+        return;
+    reply_their_page(call, &answer);
+    hf__bytes_release(&answer);
+}
+
+static void scan_redis(struct call *call, const struct scan_options *options, struct hf_slice cursor)
+{
+    char count[24];
+    struct hf_slice words[8] = {hf__slice_str("SCAN"), cursor, hf__slice_str("MATCH"), options->pattern,
+                                hf__slice_str("COUNT")};
+    size_t n = 5;
+
+    snprintf(count, sizeof(count), "%lld", (long long)options->count);
+    words[n++] = hf__slice_str(count);
+    if (options->type.data) {
+        words[n++] = hf__slice_str("TYPE");
+        words[n++] = options->type;
+    }
+    upstream_ask(call, n, words, NULL, filter_page);
+}
+
+/* A place of a walk over what is held here means nothing to one over Redis, and the reverse: then it begins again. */
+static void scan_from(struct call *call, const struct scan_options *options, struct hf_slice place)
+{
+    char letter = place.len > 0 ? *(const char *)place.data : 0;
+    struct hf_slice where = hf__slice((const char *)place.data + (place.len > 0), place.len - (place.len > 0));
+    bool asks = !call->scratch && letter != SCAN_OURS && space_asks_redis(call);
+
+    if (asks)
+        scan_redis(call, options, letter == SCAN_REDIS ? where : hf__slice_str("0"));
+    else if (!call->scratch)
+        space_wait(call);
+    else if (letter == SCAN_REDIS)
+        scan_held(call, options, SCAN_HELD, hf__slice(NULL, 0));
+    else
+        scan_held(call, options, letter == SCAN_OURS ? SCAN_OURS : SCAN_HELD, where);
 }
 
 /* SCAN cursor [MATCH pattern] [COUNT count] [TYPE type] */
 static void cmd_scan(struct call *call)
 {
     struct scan_options options;
+    struct hf_buf place = {0};
+    int rc;
 
     if (!parse_scan(call, &options))
         return;
-    if (call->scratch)
-        scan(call, &options);
+    rc = cursors_take(call->server->space->cursors, options.cursor, &place);
+    if (rc == 0)
+        scan_from(call, &options, hf__slice(place.data, place.len));
     else
-        space_wait(call);
+        call_fail(call, rc);
+    hf_buf_release(&place);
 }
 
-/* ---- RANDOMKEY, DBSIZE ---- */
+/* ---- RANDOMKEY ---- */
 
-/* RANDOMKEY */
-static void cmd_randomkey(struct call *call)
+static void draw_here(struct call *call)
 {
-    struct walk walk;
+    struct walk walk = walk_new(call, hf__slice(NULL, 0));
     int rc;
 
-    if (!call->scratch) {
-        space_wait(call);
-        return;
-    }
-    walk = new_walk(call, hf__slice(NULL, 0));
     walk.picks = (uint64_t)space_now_ms(call) ^ (uint64_t)(uintptr_t)&walk ^ call->client->id << 32 ^ 1;
-    rc = go(&walk, hf__slice(NULL, 0));
+    rc = walk_go(&walk, hf__slice(NULL, 0));
     if (rc != 0)
         call_fail(call, rc);
     else if (walk.n_found == 0)
@@ -250,98 +363,112 @@ static void cmd_randomkey(struct call *call)
     walk_release(&walk);
 }
 
-/* DBSIZE */
-static void cmd_dbsize(struct call *call)
+/* The first of the drawn keys that the client may see; if there is none, one that is held here. */
+static void pick(struct call *call, const struct reply *before)
+{
+    struct hf_bytes answer;
+    struct listing drawn;
+    struct hf_slice key;
+    bool found = false;
+    size_t n;
+
+    (void)before;
+    if (!take_answer(call, &answer))
+        return;
+    drawn = listing_of(&answer);
+    if (listing_take_array(&drawn, &n)) {
+        while (!found && listing_take_bulk(&drawn, &key))
+            found = listing_shows(call, key);
+    }
+    if (found)
+        reply_bulk(call->reply, key);
+    else
+        call_work(call, draw_here, NULL);
+    hf__bytes_release(&answer);
+}
+
+static void draw_there(struct call *call)
+{
+    struct hf_slice words[] = {
+        hf__slice_str("EVAL"),
+        hf__slice_str("local keys = {} for i = 1, " DRAWS " do keys[i] = redis.call('RANDOMKEY') end return keys"),
+        hf__slice_str("0"),
+    };
+
+    upstream_ask(call, sizeof(words) / sizeof(words[0]), words, NULL, pick);
+}
+
+/* RANDOMKEY */
+static void cmd_randomkey(struct call *call)
+{
+    if (call->scratch)
+        draw_here(call);
+    else if (space_asks_redis(call))
+        draw_there(call);
+    else
+        space_wait(call);
+}
+
+/* ---- DBSIZE ---- */
+
+static void count_held(struct call *call)
 {
     struct hf_status status;
-    int rc;
+    int rc = hf_status(call->server->store, &status);
 
-    if (!call->scratch) {
-        space_wait(call);
-        return;
-    }
-    rc = hf_status(call->server->store, &status);
     if (rc == 0)
         reply_integer(call->reply, (int64_t)status.keys);
     else
         call_fail(call, rc);
 }
 
-/* ---- FLUSHDB ---- */
-
-/* A page of keys, which are deleted together. */
-struct page {
-    struct hf_bytes bytes;
-    size_t lens[FLUSH_PAGE];
-    struct hf_op ops[FLUSH_PAGE];
-    size_t n;
-};
-
-static int fill(struct call *call, struct page *page)
+static void count_ours(struct call *call)
 {
-    struct hf_scan *scan = NULL;
-    struct hf_slice key;
-    int rc = hf_scan_open(call->server->store, hf__slice(NULL, 0), hf__slice(NULL, 0), &scan);
+    struct walk walk = walk_new(call, hf__slice(NULL, 0));
+    int rc;
 
-    page->n = 0;
-    hf__bytes_reset(&page->bytes);
-    while (rc == 0 && page->n < FLUSH_PAGE) {
-        rc = hf_scan_next(scan, &key, NULL, NULL);
-        if (rc == 0)
-            rc = hf__bytes_append(&page->bytes, key.data, key.len);
-        if (rc == 0)
-            page->lens[page->n++] = key.len;
-    }
-    hf_scan_close(scan);
-    return rc == HF_NOT_FOUND ? 0 : rc;
-}
-
-static void clear(struct call *call, struct page *page)
-{
-    const uint8_t *at = page->bytes.bytes;
-
-    for (size_t i = 0; i < page->n; i++) {
-        page->ops[i] = (struct hf_op){.kind = HF_OP_DELETE, .key = hf__slice(at, page->lens[i])};
-        at += page->lens[i];
-    }
-    call->reply->bytes.len = 0; /* of the page before */
-    space_write_all(call, page->ops, page->n, SPACE_EACH, NULL);
-}
-
-static bool has_failed(const struct call *call)
-{
-    return call->reply->bytes.len > 0 && call->reply->bytes.bytes[0] == '-';
-}
-
-static void flush(struct call *call)
-{
-    struct page *page = calloc(1, sizeof(*page));
-    int rc = page ? 0 : HF_ENOMEM;
-
-    while (rc == 0 && !has_failed(call)) {
-        rc = fill(call, page);
-        if (rc != 0 || page->n == 0)
-            break;
-        clear(call, page);
-    }
-    if (rc != 0)
-        call_fail(call, rc);
-    else if (call->reply->bytes.len == 0)
-        reply_status(call->reply, "OK");
-    if (page)
-        hf__bytes_release(&page->bytes);
-    free(page);
-}
-
-/* FLUSHDB [ASYNC | SYNC]: every key that is held here, one by one; shared ones in Redis, too. */
-static void cmd_flushdb(struct call *call)
-{
-    if (call->argc > 2 || (call->argc == 2 && !word_is(call->argv[1], "async") && !word_is(call->argv[1], "sync")))
-        reply_syntax_error(call->reply);
-    else if (call->scratch)
-        flush(call);
+    walk.only_ours = walk.only_count = true;
+    rc = walk_go(&walk, hf__slice(NULL, 0));
+    if (rc == 0)
+        reply_integer(call->reply, (int64_t)walk.n_found);
     else
+        call_fail(call, rc);
+    walk_release(&walk);
+}
+
+static void add_count(struct call *call, const struct reply *ours)
+{
+    struct hf_bytes answer;
+    struct listing theirs, here = listing_of(&ours->bytes);
+    int64_t n, n_ours = 0;
+
+    if (!take_answer(call, &answer))
+        return;
+    theirs = listing_of(&answer);
+    (void)listing_take_number(&here, &n_ours); /* nothing was counted here, if there is none */
+    if (listing_take_number(&theirs, &n))
+        reply_integer(call->reply, n + n_ours);
+    else
+        reply_misunderstood(call);
+    hf__bytes_release(&answer);
+}
+
+static void then_their_count(struct call *call)
+{
+    ask_redis_too(call, add_count);
+}
+
+/* DBSIZE */
+static void cmd_dbsize(struct call *call)
+{
+    if (call->scratch)
+        count_held(call);
+    else if (!space_asks_redis(call))
         space_wait(call);
+    else if (space_has_ours(call))
+        call_work(call, count_ours, then_their_count);
+    else
+        upstream_ask(call, call->argc, call->argv, NULL, add_count);
 }
 
 const struct command scan_commands[] = {

@@ -75,7 +75,7 @@ static void cmd_getex(struct call *call)
 
     if (!expiry_parse_options(call, 2, false, call->reply, &options))
         return;
-    if (options.unit == EXPIRY_NONE && !options.persist)
+    if (options.unit == EXPIRY_NONE && !options.persist && !call->inside) /* EXEC takes it for a write */
         cmd_get(call);
     else
         space_update(call, call->argv[1], decide_getex);

@@ -80,10 +80,10 @@ static bool look(struct call *call, struct transaction *t, struct hf_slice key, 
     bool known;
 
     inside.inside = t;
-    t->is_for_redis = false;
+    transaction_begin(t);
     known = space_look(&inside, key, ret_value);
     call_hold(call, inside.hold_lsn);
-    if (t->is_for_redis)
+    if (t->place != TRANSACTION_HERE)
         reply_error(call->reply, "OFFLINE a decision about a watched key is under way");
     return known;
 }
@@ -152,31 +152,69 @@ static bool runs_here(const struct queued *queued)
 }
 
 /* Run one command of the transaction: it reads and writes the view. */
-static void run_one(struct call *exec, struct transaction *t, const struct queued *queued, struct reply *replies)
+static void run_one(struct call *exec, struct transaction *t, struct queued *queued, struct reply *replies)
 {
     struct call call = {.server = exec->server,
                         .client = exec->client,
+                        .user = exec->user,
                         .command = queued->command,
                         .argc = queued->argc,
                         .argv = queued->words,
                         .reply = replies,
                         .inside = t};
 
+    t->place = TRANSACTION_HERE;
     queued->command->run(&call);
     call_hold(exec, call.hold_lsn);
+    queued->asks = t->place == TRANSACTION_WAITS;
 }
 
-/* Run all of it into `replies`, or find that it is Redis's. */
+static bool all_run_here(const struct transaction *t)
+{
+    for (size_t i = 0; i < t->n_queued; i++) {
+        if (!runs_here(&t->queued[i]))
+            return false;
+    }
+    return true;
+}
+
+/* A batch, which is of one namespace, tells the sum. */
+static bool is_one_namespace(const struct call *call, const struct view *view)
+{
+    const struct space *space = call->server->space;
+
+    for (size_t i = 1; i < view->n; i++) {
+        if (space_rules_of(space, view->ops[i].key) != space_rules_of(space, view->ops[0].key))
+            return false;
+    }
+    return true;
+}
+
+/* What it shows of shared keys and what it writes belong to one moment, which only Redis can give. */
+static bool needs_redis(const struct call *call, const struct transaction *t)
+{
+    return t->place == TRANSACTION_REDIS || (t->reads && t->writes) ||
+           (t->owes_sum && !is_one_namespace(call, &t->view));
+}
+
+/* Run all of it into `replies`, or find that it cannot run here, or not yet. Behind a command that waits nothing can be said of
+ * the others but what they have to be told, too. */
 static void run_all(struct call *call, struct transaction *t, struct reply *replies)
 {
-    t->is_for_redis = false;
+    bool waits = false;
+
+    transaction_begin(t);
+    if (!all_run_here(t))
+        transaction_leave_to_redis(t);
     reply_array(replies, t->n_queued);
-    for (size_t i = 0; i < t->n_queued && !t->is_for_redis; i++) {
-        if (runs_here(&t->queued[i]))
-            run_one(call, t, &t->queued[i], replies);
-        else
-            transaction_leave_to_redis(t);
+    for (size_t i = 0; i < t->n_queued && (waits || t->place != TRANSACTION_REDIS); i++) {
+        run_one(call, t, &t->queued[i], replies);
+        waits = waits || t->queued[i].asks;
     }
+    if (waits)
+        t->place = TRANSACTION_WAITS;
+    else if (needs_redis(call, t))
+        transaction_leave_to_redis(t);
 }
 
 static void pass_all_on(struct call *call, const struct transaction *t)
@@ -191,33 +229,6 @@ static void pass_all_on(struct call *call, const struct transaction *t)
         commands[i] = (struct resp_command){.argc = t->queued[i].argc, .argv = t->queued[i].words};
     upstream_transaction(call, commands, t->n_queued);
     free(commands);
-}
-
-static void run_here(struct call *call, struct transaction *t)
-{
-    struct reply replies = space_answer(call);
-
-    run_all(call, t, &replies);
-    if (t->is_for_redis)
-        pass_all_on(call, t);
-    else if (t->view.n > 0)
-        space_write_all(call, t->view.ops, t->view.n, SPACE_TOGETHER, &replies);
-    else
-        reply_raw(call->reply, replies.bytes.bytes, replies.bytes.len);
-    call->reply->failed |= replies.failed;
-    reply_release(&replies);
-}
-
-static void execute(struct call *call, struct transaction *t)
-{
-    bool known = true;
-
-    if (upstream_watching(call->client) != UPSTREAM_WATCHES_NOTHING)
-        pass_all_on(call, t);
-    else if (!has_changed(call, t, &known))
-        run_here(call, t);
-    else if (known)
-        reply_null_array(call->reply);
 }
 
 static size_t keys_of(const struct queued *queued, struct hf_slice *keys, size_t capacity)
@@ -244,6 +255,80 @@ static bool claim_keys(struct call *call, const struct transaction *t)
     may_go = call_claim(call, keys, n);
     free(keys);
     return may_go;
+}
+
+/* ---- asking first ---- */
+
+static void ask(struct call *call)
+{
+    transaction_ask(call->inside, call->server->store);
+}
+
+static void execute(struct call *call, struct transaction *t);
+
+/* Nothing has been done yet: of a client that is gone, nothing will be. */
+static void asked(struct call *call)
+{
+    struct transaction *t = call->inside;
+
+    call->inside = NULL;
+    if (call->client)
+        execute(call, t);
+    transaction_free(t);
+}
+
+/* The keys are free: they were claimed, or nobody had claimed any. */
+static void ask_first(struct call *call, struct transaction *t)
+{
+    struct call asking = *call;
+
+    (void)claim_keys(call, t);
+    asking.inside = t;
+    call_work(&asking, ask, asked);
+    call->later = asking.later;
+    call->is_open = asking.is_open;
+    if (call->is_open)
+        transaction_detach(call->client);
+}
+
+/* ---- running ---- */
+
+static void write_all(struct call *call, const struct transaction *t, struct reply *replies)
+{
+    const struct view *view = &t->view;
+
+    if (t->owes_sum)
+        space_write_sum(call, view->ops, view->n, replies, t->sum_at);
+    else if (view->n > 0)
+        space_write_all(call, view->ops, view->n, SPACE_TOGETHER, replies);
+    else
+        reply_raw(call->reply, replies->bytes.bytes, replies->bytes.len);
+}
+
+static void run_here(struct call *call, struct transaction *t)
+{
+    struct reply replies = space_answer(call);
+
+    run_all(call, t, &replies);
+    switch (t->place) {
+    case TRANSACTION_HERE: write_all(call, t, &replies); break;
+    case TRANSACTION_WAITS: ask_first(call, t); break;
+    case TRANSACTION_REDIS: pass_all_on(call, t); break;
+    }
+    call->reply->failed |= replies.failed;
+    reply_release(&replies);
+}
+
+static void execute(struct call *call, struct transaction *t)
+{
+    bool known = true;
+
+    if (upstream_watching(call->client) != UPSTREAM_WATCHES_NOTHING)
+        pass_all_on(call, t);
+    else if (!has_changed(call, t, &known))
+        run_here(call, t);
+    else if (known)
+        reply_null_array(call->reply);
 }
 
 /* EXEC */

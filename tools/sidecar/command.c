@@ -6,8 +6,8 @@
 
 /* Of two commands with one name the earlier table's counts. */
 static const struct command *const tables[] = {
-    connection_commands, string_commands, key_commands,      scan_commands,      transaction_commands,
-    pubsub_commands,     server_commands, holdfast_commands, passed_on_commands,
+    connection_commands, string_commands, key_commands,      scan_commands, transaction_commands,
+    pubsub_commands,     server_commands, holdfast_commands, tool_commands, passed_on_commands,
 };
 
 static const struct command *slots[SLOTS];

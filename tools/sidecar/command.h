@@ -53,6 +53,7 @@ extern const struct command transaction_commands[];
 extern const struct command pubsub_commands[];
 extern const struct command server_commands[];
 extern const struct command holdfast_commands[];
+extern const struct command tool_commands[];
 extern const struct command
     passed_on_commands[]; /* keys and arity of those that Redis runs: rights and busy keys need them */
 

@@ -11,7 +11,7 @@ struct cursor {
     uint64_t number; /* 0: free */
     uint64_t used;   /* when, by `turn` */
     bool followed;   /* its client has been given the next one, or should have been */
-    struct hf_buf key;
+    struct hf_buf place;
 };
 
 struct cursors {
@@ -38,7 +38,7 @@ void cursors_free(struct cursors *cursors)
     if (!cursors)
         return;
     for (size_t i = 0; i < CURSORS_MAX; i++)
-        hf_buf_release(&cursors->slots[i].key);
+        hf_buf_release(&cursors->slots[i].place);
     pthread_mutex_destroy(&cursors->mutex);
     free(cursors);
 }
@@ -63,36 +63,36 @@ static struct cursor *victim(struct cursors *cursors)
     return first;
 }
 
-int cursors_put(struct cursors *cursors, struct hf_slice key, uint64_t *ret_number)
+int cursors_put(struct cursors *cursors, struct hf_slice place, uint64_t *ret_number)
 {
     struct hf_buf copy = {0};
     struct cursor *cursor;
 
-    if (hf__buf_copy(key, &copy) != 0)
+    if (hf__buf_copy(place, &copy) != 0)
         return HF_ENOMEM;
     pthread_mutex_lock(&cursors->mutex);
     cursor = victim(cursors);
-    hf_buf_release(&cursor->key);
-    *cursor = (struct cursor){.key = copy, .used = ++cursors->turn};
+    hf_buf_release(&cursor->place);
+    *cursor = (struct cursor){.place = copy, .used = ++cursors->turn};
     cursor->number = ++cursors->serial << SLOT_BITS | (uint64_t)(cursor - cursors->slots);
     *ret_number = cursor->number;
     pthread_mutex_unlock(&cursors->mutex);
     return 0;
 }
 
-int cursors_take(struct cursors *cursors, uint64_t number, struct hf_buf *ret_key)
+int cursors_take(struct cursors *cursors, uint64_t number, struct hf_buf *ret_place)
 {
     struct cursor *cursor = &cursors->slots[number & (CURSORS_MAX - 1)];
-    struct hf_slice key = {0};
+    struct hf_slice place = {0};
     int rc;
 
     pthread_mutex_lock(&cursors->mutex);
     if (number != 0 && cursor->number == number) {
-        key = hf__slice(cursor->key.data, cursor->key.len);
+        place = hf__slice(cursor->place.data, cursor->place.len);
         cursor->used = ++cursors->turn;
         cursor->followed = true;
     }
-    rc = hf__buf_copy(key, ret_key);
+    rc = hf__buf_copy(place, ret_place);
     pthread_mutex_unlock(&cursors->mutex);
     return rc;
 }

@@ -1,4 +1,4 @@
-/* The cursors of SCAN: numbers that stand for the key behind which the next call begins.
+/* The cursors of SCAN: numbers that stand for the place where the next call begins.
  *
  * The table is bounded. When it is full, the cursor that was used longest ago goes, one that has been followed by another before
  * one that still waits for its client. A cursor that is not in the table (forgotten, forged, of another run of the process)
@@ -16,9 +16,9 @@ struct cursors;
 struct cursors *cursors_new(uint64_t seed);
 void cursors_free(struct cursors *cursors); /* accepts NULL */
 
-/* A number, never 0, for "behind `key`". Returns 0 or HF_ENOMEM. */
-int cursors_put(struct cursors *cursors, struct hf_slice key, uint64_t *ret_number);
-/* The key of a number; empty: the beginning. `*ret_key` is the caller's. Returns 0 or HF_ENOMEM. */
-int cursors_take(struct cursors *cursors, uint64_t number, struct hf_buf *ret_key);
+/* A number, never 0, for a place, which is copied. Returns 0 or HF_ENOMEM. */
+int cursors_put(struct cursors *cursors, struct hf_slice place, uint64_t *ret_number);
+/* The place of a number; empty: the beginning. `*ret_place` is the caller's. Returns 0 or HF_ENOMEM. */
+int cursors_take(struct cursors *cursors, uint64_t number, struct hf_buf *ret_place);
 
 #endif

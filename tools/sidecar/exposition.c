@@ -50,12 +50,13 @@ void exposition_family(struct exposition *e, const char *name, const char *type,
 
 /* ---- labels ---- */
 
-/* As utf8_sequence(), but control characters other than the line end count as none: nobody could read them on a dashboard. */
+/* Length of the UTF-8 sequence at the start of `bytes`; 0: there is none. Control characters but the line end count as none: nobody
+ * could read them on a dashboard. */
 static size_t sequence(struct hf_slice bytes)
 {
     uint8_t first = *(const uint8_t *)bytes.data;
 
-    return (first < 0x20 && first != '\n') || first == 0x7f ? 0 : utf8_sequence(bytes);
+    return (first < 0x20 && first != '\n') || first == 0x7f ? 0 : cli_utf8_length(bytes.data, bytes.len);
 }
 
 static void add_value(struct exposition *e, struct hf_slice value)

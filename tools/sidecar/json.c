@@ -97,10 +97,20 @@ static void add_hex(struct json *json, struct hf_slice bytes)
     add(json, "\"}", 2);
 }
 
+static bool is_utf8(struct hf_slice bytes)
+{
+    const char *p = bytes.data;
+    size_t at = 0, n = 1;
+
+    for (; at < bytes.len && n > 0; at += n)
+        n = cli_utf8_length(p + at, bytes.len - at);
+    return n > 0;
+}
+
 void json_bytes(struct json *json, struct hf_slice bytes)
 {
     step(json);
-    if (utf8_is_text(bytes))
+    if (is_utf8(bytes))
         add_string(json, bytes);
     else
         add_hex(json, bytes);

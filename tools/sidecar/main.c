@@ -8,6 +8,7 @@
 #include "server.h"
 #include "settings.h"
 #include "space.h"
+#include "errand.h"
 #include "upstream.h"
 
 #include <errno.h>
@@ -43,6 +44,7 @@ struct daemon {
     struct server server;
     struct monitor *monitor;
     struct space *space;
+    struct errands errands;
     uv_loop_t loop;
     uv_signal_t terminate, interrupt, hang_up;
     uv_timer_t watchdog, second;
@@ -170,7 +172,7 @@ static int load_settings(struct daemon *d, struct settings **ret_settings)
     apply_options(d, settings);
     rc = settings_check(settings);
     if (rc != 0) {
-        settings_free(settings);
+        settings_release_ref(settings);
         return rc;
     }
     *ret_settings = settings;
@@ -219,7 +221,32 @@ static void on_stop(uv_signal_t *handle, int number)
     server_stop(&d->server, STOP_GRACE_MS);
 }
 
-/* What can change without a new start: users and their rights, limits, the format of the log. A configuration with a mistake
+/* Where it listens stays until the next start, whatever the file says now; and with it the need for a password. */
+static int check_again(const struct daemon *d, const struct settings *fresh)
+{
+    if (!d->server.is_reachable || !settings_default_user(fresh))
+        return 0;
+    return hf__fail(HF_ECONFIG, "sidecar: found no password, while others can reach where it listens; expected one "
+                                "until it is started again with other addresses");
+}
+
+static int load_again(struct daemon *d, struct settings **ret_settings)
+{
+    struct settings *fresh;
+    int rc = load_settings(d, &fresh);
+
+    if (rc != 0)
+        return rc;
+    rc = check_again(d, fresh);
+    if (rc != 0) {
+        settings_release_ref(fresh);
+        return rc;
+    }
+    *ret_settings = fresh;
+    return 0;
+}
+
+/* What can change without a new start: users and their rights, certificates, limits, the format of the log. A configuration with a mistake
  * changes nothing. */
 static void on_hang_up(uv_signal_t *handle, int number)
 {
@@ -227,16 +254,16 @@ static void on_hang_up(uv_signal_t *handle, int number)
     struct settings *old = d->settings, *fresh;
 
     (void)number;
-    if (load_settings(d, &fresh) != 0) {
+    if (load_again(d, &fresh) != 0) {
         log_line(LOG_LEVEL_ERROR, "config", "the configuration was not read again: %s", hf_errmsg());
         return;
     }
-    settings_keep_store(fresh, old);
+    settings_keep(fresh, old);
     d->settings = fresh;
     server_reconfigure(&d->server, fresh);
     if (d->monitor)
         monitor_reconfigure(d->monitor, fresh);
-    settings_free(old);
+    settings_release_ref(old);
     log_as_json(fresh->log_json);
     log_line(LOG_LEVEL_INFO, "config", "the configuration was read again");
 }
@@ -312,6 +339,8 @@ static int serve(struct daemon *d)
 {
     d->server.ended = on_ended;
     d->server.space = d->space;
+    d->errands = (struct errands){.dir = directory(d, d->settings), .options = &d->store_options};
+    d->server.errands = &d->errands;
     watch(d);
     if (plug_in(d) != 0 ||
         monitor_start(&d->server, d->settings, &d->store_options, directory(d, d->settings), &d->monitor) != 0 ||
@@ -321,8 +350,8 @@ static int serve(struct daemon *d)
         uv_run(&d->loop, UV_RUN_DEFAULT);
         return EXIT_STORE;
     }
-    log_line(LOG_LEVEL_INFO, "start", "holdfastd %s serves %s on port %d and %s", hf_version(),
-             directory(d, d->settings), d->settings->port,
+    log_line(LOG_LEVEL_INFO, "start", "holdfastd %s serves %s on port %d, TLS port %d and %s", hf_version(),
+             directory(d, d->settings), d->settings->port, d->settings->tls_port,
              *d->settings->unixsocket ? d->settings->unixsocket : "no unix socket");
     monitor_started(d->monitor);
     uv_timer_start(&d->second, on_second, SECOND_MS, SECOND_MS);
@@ -404,6 +433,6 @@ int main(int argc, char **argv)
     (void)prctl(PR_SET_DUMPABLE, 0); /* passwords and values are in this memory */
     setenv("UV_THREADPOOL_SIZE", WORKERS, 1);
     status = run(&d);
-    settings_free(d.settings);
+    settings_release_ref(d.settings);
     return status;
 }

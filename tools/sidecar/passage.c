@@ -10,8 +10,7 @@
 
 #include <stdlib.h>
 
-#define KEYS_AT_ONCE 16u  /* keys of a command that need no allocation to be looked at */
-#define OWN_PREFIX "_hf:" /* of Holdfast's own keys in Redis */
+#define KEYS_AT_ONCE 16u /* keys of a command that need no allocation to be looked at */
 #define SHOWN_NAME 64
 
 /* A command on its way. */
@@ -19,6 +18,10 @@ struct passage {
     struct later *later;
     struct upstream *upstream;
     bool watches, ends_watch; /* WATCH, EXEC */
+    upstream_then_fn *then;   /* NULL: the answer leaves as it is */
+    struct call call;         /* for it, with: */
+    struct hf_slice *argv;
+    struct reply before;
 };
 
 /* ---- a client's connection ---- */
@@ -43,8 +46,8 @@ static struct upstream *upstream_of(struct client *client, bool make)
 
 static bool key_is_refused(struct call *call, struct hf_slice key)
 {
-    if (hf__slice_starts_with(key, hf__slice_str(OWN_PREFIX)))
-        reply_error(call->reply, "ERR keys that begin with '" OWN_PREFIX "' are Holdfast's own");
+    if (hf__slice_starts_with(key, hf__slice_str(UPSTREAM_OWN_PREFIX)))
+        reply_error(call->reply, "ERR keys that begin with '" UPSTREAM_OWN_PREFIX "' are Holdfast's own");
     else if (!upstreams_share(call->server->upstreams, key))
         reply_error(call->reply,
                     "OFFLINE the namespace of one of the keys is never shared, and only Redis runs this command");
@@ -88,6 +91,13 @@ static bool keys_are_refused(struct call *call, const struct command *command, c
 
 /* ---- passing on ---- */
 
+static void release(struct passage *passage)
+{
+    reply_release(&passage->before);
+    free(passage->argv);
+    free(passage);
+}
+
 /* What Redis watches from now on: EXEC has ended it, and WATCH has begun it unless it was refused. */
 static void passed(void *ctx)
 {
@@ -101,28 +111,75 @@ static void passed(void *ctx)
         upstream_set_watch(passage->upstream, UPSTREAM_WATCHES_NOTHING);
     if (later_client(passage->later))
         later_client(passage->later)->waits_long = false;
-    later_done(passage->later);
-    free(passage);
+    if (passage->then && later_client(passage->later))
+        passage->then(&passage->call, &passage->before);
+    call_leave(&passage->call);
+    release(passage);
+}
+
+/* The beginning of a passage. Takes over what is `before`. NULL: the call is answered. */
+static struct passage *new_passage(struct call *call, const struct passage *what)
+{
+    struct passage *passage = malloc(sizeof(*passage));
+    struct reply before = what->before;
+
+    if (!passage) {
+        reply_release(&before);
+        reply_error(call->reply, "ERR out of memory: a command that is passed on");
+        return NULL;
+    }
+    *passage = *what;
+    passage->upstream = upstream_of(call->client, true);
+    passage->argv = what->then ? call_copy_arguments(call) : NULL;
+    if (passage->upstream && (passage->argv || !what->then))
+        passage->later = call_later_alone(call);
+    else
+        reply_error(call->reply, "ERR out of memory: a command that is passed on");
+    if (passage->later)
+        return passage;
+    release(passage);
+    return NULL;
 }
 
 static void send_on(struct call *call, struct upstream_request *request, const struct passage *what)
 {
-    struct passage *passage = malloc(sizeof(*passage));
+    struct passage *passage = new_passage(call, what);
 
-    if (passage) {
-        *passage = *what;
-        passage->upstream = upstream_of(call->client, true);
-        passage->later = passage->upstream ? call_later_alone(call) : NULL;
-    }
-    if (passage && passage->later) {
-        call->client->waits_long = request->waits;
-        upstream_send(passage->upstream, request, later_reply(passage->later), passed, passage);
+    if (!passage) {
+        hf__bytes_release(&request->bytes);
         return;
     }
+    passage->call = *call;
+    passage->call.argv = passage->argv;
+    passage->call.reply = later_reply(passage->later);
+    passage->call.is_open = false;
+    call->client->waits_long = request->waits;
+    upstream_send(passage->upstream, request, later_reply(passage->later), passed, passage);
+}
+
+static void send_words(struct call *call, size_t argc, const struct hf_slice *argv,
+                       struct upstream_request *request, const struct passage *what)
+{
+    struct reply before = what->before;
+
+    if (request_add(&request->bytes, argc, argv) == 0) {
+        send_on(call, request, what);
+        return;
+    }
+    reply_release(&before);
     hf__bytes_release(&request->bytes);
-    if (!passage || !passage->upstream)
-        reply_error(call->reply, "ERR out of memory: a command that is passed on");
-    free(passage);
+    reply_error(call->reply, "ERR out of memory: a command that is passed on");
+}
+
+void upstream_ask(struct call *call, size_t argc, const struct hf_slice *argv, struct reply *before,
+                  upstream_then_fn *then)
+{
+    struct upstream_request request = {.n_replies = 1};
+    struct passage what = {.then = then};
+
+    if (before)
+        what.before = *before;
+    send_words(call, argc, argv, &request, &what);
 }
 
 /* XREAD waits only when it is told to. */
@@ -146,12 +203,7 @@ static void pass(struct call *call, const struct passage *what)
 
     if (keys_are_refused(call, call->command, &words))
         return;
-    if (request_add(&request.bytes, call->argc, call->argv) == 0) {
-        send_on(call, &request, what);
-        return;
-    }
-    hf__bytes_release(&request.bytes);
-    reply_error(call->reply, "ERR out of memory: a command that is passed on");
+    send_words(call, call->argc, call->argv, &request, what);
 }
 
 void upstream_pass(struct call *call)

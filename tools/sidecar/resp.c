@@ -67,8 +67,10 @@ static void forget_places(struct resp_reader *reader)
 
 /* ---- the beginning and the end of a command ---- */
 
-static void begin(struct resp_reader *reader)
+void resp_rest(struct resp_reader *reader)
 {
+    if (reader->at > 0)
+        return;
     if (reader->capacity > PLACES_KEPT)
         forget_places(reader);
     if (reader->unquoted.capacity > 0)
@@ -315,8 +317,7 @@ int64_t resp_next(struct resp_reader *reader, const void *bytes, size_t len, str
 
     if (len == 0)
         return 0;
-    if (reader->at == 0)
-        begin(reader);
+    resp_rest(reader);
     return text[0] == '*' ? next_of_array(reader, text, len, ret_command)
                           : next_inline(reader, text, len, ret_command);
 }

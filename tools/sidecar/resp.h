@@ -46,6 +46,8 @@ int64_t resp_next(struct resp_reader *reader, const void *bytes, size_t len, str
  * argument into a buffer of the right size at once. */
 size_t resp_wants(const struct resp_reader *reader, size_t len);
 
+/* The last command was run: give back what it needed, but for the places of a few arguments. */
+void resp_rest(struct resp_reader *reader);
 void resp_release(struct resp_reader *reader);
 
 #endif

@@ -4,6 +4,7 @@
 #include "client.h"
 #include "fail.h"
 #include "settings.h"
+#include "tls_session.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -206,7 +207,7 @@ static void on_connection(uv_stream_t *stream, int status)
     struct listener *listener = stream->data;
 
     if (status == 0)
-        client_accept(listener->server, stream, listener->is_unix);
+        client_accept(listener);
 }
 
 static struct listener *next_listener(struct server *server)
@@ -223,7 +224,7 @@ static int listen_failed(int rc, const char *address, int port)
     return hf__fail(HF_EIO, "cannot listen on %s port %d: %s", address, port, uv_strerror(rc));
 }
 
-static int listen_tcp(struct server *server, const char *address, int port)
+static int listen_tcp(struct server *server, const char *address, int port, bool is_tls)
 {
     struct listener *listener = next_listener(server);
     struct sockaddr_storage where;
@@ -237,6 +238,8 @@ static int listen_tcp(struct server *server, const char *address, int port)
     if (rc != 0)
         return listen_failed(rc, address, port);
     listener->as.handle.data = listener;
+    listener->is_tls = is_tls;
+    server->is_reachable |= !settings_is_loopback(address);
     server->n_listeners++;
     rc = uv_tcp_bind(&listener->as.tcp, (struct sockaddr *)&where,
                      where.ss_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0);
@@ -299,13 +302,24 @@ static int take_unix_path(struct server *server, const char *path)
     return 0;
 }
 
-int server_start(struct server *server)
+static int listen_port(struct server *server, int port, bool is_tls)
 {
     const struct settings *settings = server->settings;
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && settings->port > 0 && i < settings->n_binds; i++)
-        rc = listen_tcp(server, settings->binds[i], settings->port);
+    for (size_t i = 0; rc == 0 && port > 0 && i < settings->n_binds; i++)
+        rc = listen_tcp(server, settings->binds[i], port, is_tls);
+    return rc;
+}
+
+int server_start(struct server *server)
+{
+    const struct settings *settings = server->settings;
+    int rc = listen_port(server, settings->port, false);
+
+    static_assert(SERVER_LISTENERS_MAX == 2 * SETTINGS_BINDS_MAX + 1, "a place for each");
+    if (rc == 0)
+        rc = listen_port(server, settings->tls_port, true);
     if (rc == 0 && settings->unixsocket && *settings->unixsocket)
         rc = take_unix_path(server, settings->unixsocket);
     if (rc == 0 && *server->unix_path)
@@ -348,20 +362,21 @@ static int start_handles(struct server *server)
     return 0;
 }
 
-int server_init(struct server *server, uv_loop_t *loop, struct hf *store, const struct settings *settings)
+int server_init(struct server *server, uv_loop_t *loop, struct hf *store, struct settings *settings)
 {
     *server = (struct server){.loop = loop, .store = store, .settings = settings, .started_ms = wall_ms()};
     server->posts_end = &server->posts;
     server->value_max = settings_value_max(settings);
-    server->read_buffer = malloc(SERVER_READ_BYTES);
+    server->read_buffer = malloc(SERVER_READ_BYTES + TLS_SESSION_RECORD);
     if (!server->read_buffer)
         return hf__fail(HF_ENOMEM, "out of memory: the read buffer");
+    server->plain_buffer = server->read_buffer + SERVER_READ_BYTES;
     pthread_mutex_init(&server->lock, NULL);
     make_run_id(server->run_id);
     return start_handles(server);
 }
 
-void server_reconfigure(struct server *server, const struct settings *settings)
+void server_reconfigure(struct server *server, struct settings *settings)
 {
     struct client *next;
 
@@ -370,7 +385,7 @@ void server_reconfigure(struct server *server, const struct settings *settings)
         next = client->next;
         if (!client->user)
             continue;
-        client->user = settings_successor(settings, client->user);
+        client->user = client->is_owner ? settings_owner(settings) : settings_successor(settings, client->user);
         if (!client->user)
             client_close(client);
     }

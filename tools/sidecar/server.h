@@ -28,8 +28,8 @@ struct post {
     void (*run)(struct post *post); /* may free it */
 };
 
-#define SERVER_REDIS_VERSION "7.0.15" /* what clients decide by what they may use */
-#define SERVER_LISTENERS_MAX 16
+#define SERVER_REDIS_VERSION "7.0.15"  /* what clients decide by what they may use */
+#define SERVER_LISTENERS_MAX 17        /* each address plain and with TLS, and the unix socket */
 #define SERVER_READ_BYTES (64u * 1024) /* what is read at once; the buffer is shared by all clients */
 
 struct listener {
@@ -40,7 +40,7 @@ struct listener {
         uv_pipe_t pipe;
     } as;
     struct server *server;
-    bool is_unix;
+    bool is_unix, is_tls;
 };
 
 struct server_counts {
@@ -50,7 +50,7 @@ struct server_counts {
 struct server {
     uv_loop_t *loop;
     struct hf *store;
-    const struct settings *settings;
+    struct settings *settings;
     char run_id[41];    /* random, new with every start */
     int64_t started_ms; /* wall clock */
     uint64_t value_max; /* of the store */
@@ -66,6 +66,7 @@ struct server {
     struct pubsub *pubsub;
     struct metrics *metrics;
     struct slow *slow;                    /* the commands that took long; together with `observe` */
+    struct errands *errands;              /* what commands of the `holdfast` tool get */
     void (*ended)(struct server *server); /* after server_stop(): the last client has gone */
 
     /* The loop's own. */
@@ -81,6 +82,7 @@ struct server {
     uint64_t asked_lsn; /* the newest one that the store was asked to tell of */
     struct listener listeners[SERVER_LISTENERS_MAX];
     size_t n_listeners;
+    bool is_reachable;   /* one of them from beyond this machine */
     char unix_path[108]; /* "": none */
     bool deaf;           /* under the lock: the loop is told of posts no more */
     bool stopping;       /* takes no more clients and reads no more commands */
@@ -91,10 +93,11 @@ struct server {
     pthread_mutex_t lock;
     struct post *posts, **posts_end; /* under the lock */
     char *read_buffer;
+    char *plain_buffer; /* for a record of TLS that was opened; shared, too */
 };
 
 /* Prepare a server on `loop`, which is the caller's. 0, or an error of the library. */
-int server_init(struct server *server, uv_loop_t *loop, struct hf *store, const struct settings *settings);
+int server_init(struct server *server, uv_loop_t *loop, struct hf *store, struct settings *settings);
 /* Listen as the settings say, and serve from the loop's next turn on. */
 int server_start(struct server *server);
 /* Close the listeners, read no more commands, and close each client when its replies are out. The loop then runs until
@@ -102,7 +105,7 @@ int server_start(struct server *server);
 void server_stop(struct server *server, uint64_t grace_ms);
 /* Go on with other settings, which replace the old ones for good: users, and limits of clients. A client stays logged in as the
  * user of the same name; one whose user is gone is closed. */
-void server_reconfigure(struct server *server, const struct settings *settings);
+void server_reconfigure(struct server *server, struct settings *settings);
 /* After the loop has ended. */
 void server_release(struct server *server);
 

@@ -3,6 +3,7 @@
 #define SIDECAR_SETTINGS_H
 
 #include "bytes.h"
+#include "tls_files.h"
 
 #define SETTINGS_PORT_DEFAULT 6380
 #define SETTINGS_CLIENTS_DEFAULT 10000u
@@ -31,7 +32,10 @@ struct user {
 struct settings {
     const char *binds[SETTINGS_BINDS_MAX]; /* addresses */
     size_t n_binds;
-    int port;               /* 0: no TCP */
+    int port;     /* of plain TCP; 0: none */
+    int tls_port; /* at the same addresses; 0: none */
+    struct tls_files tls_files;
+    SSL_CTX *tls;           /* what is in them; NULL: no TLS */
     const char *unixsocket; /* path; NULL: <store's directory>/holdfastd.sock; "": none */
     struct user users[SETTINGS_USERS_MAX];
     size_t n_users; /* 0: everybody is the default user, with all rights */
@@ -49,27 +53,34 @@ struct settings {
 
     struct hf_config *config; /* the rest of the file; NULL: no file */
     void *json;               /* the document that the strings point into */
+    unsigned refs;
 };
 
 /* The defaults, and what the file at `path` says (NULL: no file). HF_ECONFIG with the key's path, what was found and what was
  * expected; HF_EIO, HF_ENOMEM. */
 int settings_load(const char *path, struct settings **ret_settings);
-void settings_free(struct settings *settings); /* accepts NULL */
+/* Counted by the loop thread alone: the loader has the first reference, and a worker's call has one while it runs. */
+struct settings *settings_retain(struct settings *settings);
+void settings_release_ref(struct settings *settings); /* accepts NULL */
 
-/* The store was opened with what `old` says of it: that stays, and `settings` take it over. */
-void settings_keep_store(struct settings *settings, struct settings *old);
+/* The store was opened with what `old` says of it, and who comes to the TLS port needs a certificate, whether `settings` name one or
+ * not: these stay, and `settings` take them over. */
+void settings_keep(struct settings *settings, struct settings *old);
 
 /* The largest value that the store takes. */
 uint64_t settings_value_max(const struct settings *settings);
 
-/* HF_ECONFIG: it would listen beyond this machine without a password (protected mode). */
+/* HF_ECONFIG: it would listen beyond this machine without a password (protected mode), or twice on one port. */
 int settings_check(const struct settings *settings);
+bool settings_is_loopback(const char *address);
 
 /* Who `user`, of other settings, is in these; NULL: nobody. */
 const struct user *settings_successor(const struct settings *settings, const struct user *user);
 
 /* The user of this name whose password this is; NULL: there is none. Takes as long for a name that does not exist. */
 const struct user *settings_login(const struct settings *settings, struct hf_slice name, struct hf_slice password);
+/* Who owns the store, and needs no password for it. */
+const struct user *settings_owner(const struct settings *settings);
 /* Who needs no password; NULL: nobody. */
 const struct user *settings_default_user(const struct settings *settings);
 bool user_may_touch(const struct user *user, struct hf_slice key);

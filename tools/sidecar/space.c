@@ -91,6 +91,21 @@ bool space_is_ours(const struct call *call, struct hf_slice key)
     return !space->has_redis || (rules && rules->ours);
 }
 
+bool space_has_ours(const struct call *call)
+{
+    const struct space *space = call->server->space;
+    bool has = false;
+
+    for (size_t i = 0; i < space->n_rules; i++)
+        has = has || space->rules[i].ours;
+    return space->has_redis && has;
+}
+
+bool space_asks_redis(const struct call *call)
+{
+    return call->server->space->has_redis && call->server->pass_on && hf_is_online(call->server->store);
+}
+
 /* The command as a worker runs it. */
 static void run_waiting(struct call *call)
 {
@@ -104,10 +119,12 @@ static void run_waiting(struct call *call)
 
 void space_wait(struct call *call)
 {
-    if (call->inside)
+    if (!call->inside)
+        call_work(call, run_waiting, NULL);
+    else if (call->command->flags & COMMAND_READ)
         transaction_leave_to_redis(call->inside);
     else
-        call_work(call, run_waiting, NULL);
+        transaction_wait(call->inside);
 }
 
 bool space_may_decide(struct call *call, struct hf_slice key)
@@ -116,7 +133,10 @@ bool space_may_decide(struct call *call, struct hf_slice key)
         return true;
     if (call->inside && !hf_is_online(call->server->store))
         return true;
-    space_wait(call);
+    if (call->inside)
+        transaction_leave_to_redis(call->inside);
+    else
+        space_wait(call);
     return false;
 }
 
@@ -207,9 +227,13 @@ static int read_through(struct call *call, struct hf_slice key, size_t capacity_
     int rc;
 
     *value = (struct value){0};
+    if (call->inside)
+        transaction_reads(call, key);
     if (call->inside && transaction_shows(call->inside, key, value))
         return 0;
     rc = read_store(call, key, capacity_max, value);
+    if (rc == HF_NOT_DONE && call->inside)
+        rc = transaction_was_told(call->inside, key, value);
     if (rc == 0 || rc == HF_NOT_FOUND)
         note(call, key, value);
     if (rc >= 0)
@@ -271,7 +295,9 @@ bool space_look_or_pass(struct call *call, struct hf_slice key, struct value *re
 {
     int rc = read_through(call, key, 0, ret_value);
 
-    if (rc == HF_NOT_DONE)
+    if (rc == HF_NOT_DONE && call->inside)
+        space_wait(call);
+    else if (rc == HF_NOT_DONE || (rc == HF_EWRONGTYPE && call->inside))
         pass_on(call);
     else if (rc != 0)
         call_fail(call, rc);
@@ -305,10 +331,13 @@ void space_add(struct call *call, struct hf_slice key, int64_t delta, int64_t su
     struct hf_op op = {.kind = HF_OP_INCR, .key = key, .delta = delta};
     struct reply answer = space_answer(call);
 
-    if (!call->inside) {
-        writing_begin_add(call, &op);
-        return;
-    }
-    reply_integer(&answer, sum);
-    transaction_write(call, &op, 1, &answer);
+    if (call->inside)
+        transaction_add(call, &op, sum);
+    else
+        writing_begin_sum(call, &op, 1, &answer, 0);
+}
+
+void space_write_sum(struct call *call, const struct hf_op *ops, size_t n, struct reply *answer, size_t sum_at)
+{
+    writing_begin_sum(call, ops, n, answer, sum_at);
 }

@@ -16,8 +16,8 @@
  *    runs again from its beginning; so it reads before it writes, and replies last. A write is submitted, and its
  *    answer leaves when the store has told how it ended.
  *  - In a worker they wait.
- *  - Inside EXEC reads see what the transaction has written so far, and writes are kept for its end. What cannot be told
- *    without waiting makes the transaction Redis's.
+ *  - Inside EXEC reads see what the transaction has written so far, and writes are kept for its end. A read that cannot be
+ *    told without waiting makes the transaction Redis's; what a write has to know is asked for by a worker first.
  *
  * A function that returns false has seen to the call: it is answered, a worker's, or passed on. */
 #ifndef SIDECAR_SPACE_H
@@ -78,12 +78,16 @@ int64_t space_now_ms(const struct call *call); /* the store's timeline */
 
 /* Nobody but this store writes the key: its namespace is not shared, or the store has no shared tier. */
 bool space_is_ours(const struct call *call, struct hf_slice key);
+/* Some keys are, and others are not. */
+bool space_has_ours(const struct call *call);
+/* What is asked for is Redis's to tell, as it is online. */
+bool space_asks_redis(const struct call *call);
 /* What depends on the key's value may be decided here and now: the key is ours, or a worker compares, or, inside EXEC, Redis is
  * away. Otherwise false. */
 bool space_may_decide(struct call *call, struct hf_slice key);
 /* The command is one for Redis as a whole, if it can be asked, and was passed on. */
 bool space_passes(struct call *call, struct hf_slice key);
-/* Make the call a worker's; inside EXEC, the transaction Redis's. */
+/* Make the call a worker's; inside EXEC, the transaction one that waits, or Redis's. */
 void space_wait(struct call *call);
 
 /* ---- writing ---- */
@@ -97,6 +101,9 @@ void space_write_all(struct call *call, const struct hf_op *ops, size_t n, enum 
                      struct reply *answer);
 /* Add to a counter, and reply with the sum as it turns out; `sum` is what is expected by the value that was read. */
 void space_add(struct call *call, struct hf_slice key, int64_t delta, int64_t sum);
+/* All at once, for EXEC: the keys are of one namespace, and the sum of the one increment whose sum is Redis's to tell, which is
+ * the last one, is put into `answer` at `sum_at`. */
+void space_write_sum(struct call *call, const struct hf_op *ops, size_t n, struct reply *answer, size_t sum_at);
 
 /* What the store has told of a read or write of this call. */
 void space_told(struct call *call, const struct hf_result *result);

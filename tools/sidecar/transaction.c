@@ -1,6 +1,7 @@
 #include "transaction.h"
 
 #include "client.h"
+#include "command.h"
 #include "number.h"
 #include "server.h"
 #include "transaction_state.h"
@@ -12,17 +13,26 @@
 
 /* ---- the client's ---- */
 
-static void release(struct client *client, void *state)
+void transaction_free(struct transaction *t)
 {
-    struct transaction *t = state;
-
-    (void)client;
     transaction_forget_queue(t);
     transaction_forget_watches(t);
     view_release(&t->view);
+    view_release(&t->told);
     free(t->queued);
     free(t->watched);
     free(t);
+}
+
+static void release(struct client *client, void *state)
+{
+    (void)client;
+    transaction_free(state);
+}
+
+void transaction_detach(struct client *client)
+{
+    client->parts[CLIENT_TRANSACTION] = (struct client_state){0};
 }
 
 struct transaction *transaction_of(struct client *client)
@@ -144,9 +154,22 @@ bool transaction_has_changed(const struct watched *watched, const struct value *
 
 /* ---- the view ---- */
 
+void transaction_begin(struct transaction *t)
+{
+    view_release(&t->view);
+    t->place = TRANSACTION_HERE;
+    t->reads = t->writes = t->owes_sum = false;
+}
+
 void transaction_leave_to_redis(struct transaction *t)
 {
-    t->is_for_redis = true;
+    t->place = TRANSACTION_REDIS;
+}
+
+/* Who was told and does not know yet lacks an answer, or memory. */
+void transaction_wait(struct transaction *t)
+{
+    t->place = t->was_told ? TRANSACTION_REDIS : TRANSACTION_WAITS;
 }
 
 bool transaction_shows(const struct transaction *t, struct hf_slice key, struct value *ret_value)
@@ -172,6 +195,79 @@ void transaction_adjusts(const struct transaction *t, struct hf_slice key, struc
         value->deadline_ms = known->deadline_ms;
 }
 
+/* What the key is, or becomes by a change of what it is, is Redis's to tell. */
+static bool is_redis_to_tell(const struct call *call, struct hf_slice key)
+{
+    const struct view_key *known = view_find(&call->inside->view, key);
+
+    return !(known && known->made_here) && !space_is_ours(call, key) && hf_is_online(call->server->store);
+}
+
+void transaction_reads(struct call *call, struct hf_slice key)
+{
+    if (call->command->flags & COMMAND_READ && is_redis_to_tell(call, key))
+        call->inside->reads = true;
+}
+
+/* ---- what has to be asked for ---- */
+
+int transaction_was_told(const struct transaction *t, struct hf_slice key, struct value *ret_value)
+{
+    const struct view_key *told = view_find(&t->told, key);
+
+    if (!told)
+        return HF_NOT_DONE;
+    if (told->other_type)
+        return HF_EWRONGTYPE;
+    *ret_value = (struct value){
+        .live = told->live, .bytes = told->value, .len = told->value.len, .deadline_ms = told->deadline_ms};
+    return 0;
+}
+
+/* What cannot be asked is left out. Of the value as much is kept as tells whether it is a number. */
+static void ask(struct transaction *t, struct hf *store, struct hf_slice key)
+{
+    char text[COUNTER_TEXT_MAX];
+    struct hf_result result;
+    struct view_key now = {.has_value = true};
+    size_t len = 0;
+    int rc = hf_ask_into(store, key, text, sizeof(text), &len, &result);
+
+    if (rc < 0 && rc != HF_EWRONGTYPE)
+        return;
+    now.live = rc == 0;
+    now.other_type = rc == HF_EWRONGTYPE;
+    now.deadline_ms = rc == 0 ? result.deadline_ms : 0;
+    now.value = hf__slice(text, len < sizeof(text) ? len : sizeof(text));
+    (void)view_note(&t->told, key, &now); /* without memory it is not known, and the transaction is Redis's */
+}
+
+static void ask_each(struct transaction *t, struct hf *store, const struct queued *queued)
+{
+    size_t n = command_keys(queued->command, queued->argc, queued->words, NULL, 0);
+    struct hf_slice *keys = n != KEYS_UNKNOWN && n > 0 ? calloc(n, sizeof(*keys)) : NULL;
+
+    if (!keys)
+        return;
+    (void)command_keys(queued->command, queued->argc, queued->words, keys, n);
+    for (size_t i = 0; i < n; i++) {
+        if (!view_find(&t->told, keys[i]))
+            ask(t, store, keys[i]);
+    }
+    free(keys);
+}
+
+void transaction_ask(struct transaction *t, struct hf *store)
+{
+    for (size_t i = 0; i < t->n_queued; i++) {
+        if (t->queued[i].asks)
+            ask_each(t, store, &t->queued[i]);
+    }
+    t->was_told = true;
+}
+
+/* ---- writing ---- */
+
 /* When a value that is set will die, as the store will reckon it. */
 static int64_t deadline_of(const struct call *call, const struct hf_op *op, const struct value *old)
 {
@@ -187,7 +283,8 @@ static int64_t deadline_of(const struct call *call, const struct hf_op *op, cons
 /* What the key is after the operation. `text` holds a counter's sum. */
 static struct view_key after(const struct call *call, const struct hf_op *op, const struct value *old, char *text)
 {
-    struct view_key now = {.live = true, .deadline_ms = old->deadline_ms};
+    const struct view_key *known = view_find(&call->inside->view, op->key);
+    struct view_key now = {.live = true, .deadline_ms = old->deadline_ms, .made_here = known && known->made_here};
     int64_t number = 0;
 
     switch (op->kind) {
@@ -195,6 +292,7 @@ static struct view_key after(const struct call *call, const struct hf_op *op, co
         now.has_value = true;
         now.value = op->value;
         now.deadline_ms = deadline_of(call, op, old);
+        now.made_here |= !op->set.keep_ttl;
         break;
     case HF_OP_INCR:
         (void)number_parse(old->bytes, &number); /* it was looked at: it is a number, or nothing */
@@ -204,7 +302,10 @@ static struct view_key after(const struct call *call, const struct hf_op *op, co
         break;
     case HF_OP_EXPIRE_AT: now.deadline_ms = op->deadline_ms; break;
     case HF_OP_PERSIST: now.deadline_ms = 0; break;
-    case HF_OP_DELETE: now.live = false; break;
+    case HF_OP_DELETE:
+        now.live = false;
+        now.made_here = true;
+        break;
     }
     now.live = now.live && (now.deadline_ms == 0 || now.deadline_ms > space_now_ms(call));
     return now;
@@ -234,6 +335,7 @@ static bool add(struct call *call, const struct hf_op *op)
 
     if (!look_at_old(call, op, &old))
         return false;
+    call->inside->writes |= !space_is_ours(call, op->key) && hf_is_online(call->server->store);
     now = after(call, op, &old, text);
     rc = view_add(&call->inside->view, op, &now);
     if (rc != 0)
@@ -250,4 +352,23 @@ void transaction_write(struct call *call, const struct hf_op *ops, size_t n, str
     if (added)
         reply_raw(call->reply, answer->bytes.bytes, answer->bytes.len);
     reply_release(answer);
+}
+
+void transaction_add(struct call *call, const struct hf_op *op, int64_t sum)
+{
+    struct transaction *t = call->inside;
+    bool owes = is_redis_to_tell(call, op->key);
+    struct reply answer = space_answer(call);
+
+    if (t->owes_sum) { /* a batch tells the last one */
+        transaction_leave_to_redis(t);
+        return;
+    }
+    if (owes) {
+        t->owes_sum = true;
+        t->sum_at = call->reply->bytes.len;
+    } else {
+        reply_integer(&answer, sum);
+    }
+    transaction_write(call, op, 1, &answer);
 }

@@ -17,12 +17,21 @@
 
 #include <uv.h>
 
+#define UPSTREAM_OWN_PREFIX "_hf:" /* of Holdfast's own keys in Redis */
+
 /* ---- commands ---- */
 
 /* Answer `call` by passing it on as it is. What is never passed on, or not to this user, is answered with an error. */
 void upstream_pass(struct call *call);
 
-/* WATCH: the same. Redis watches the keys on the client's connection until a transaction, UNWATCH, or the connection's end. */
+/* Pass these words on for a command that has to see the answer before the client does: `then` finds it in call->reply, may change
+ * it, or answer later, as what follows on call_work() may. It is not called when the client is gone. The arguments are those of
+ * the call; `before` (NULL: nothing) is taken over. */
+typedef void upstream_then_fn(struct call *call, const struct reply *before);
+void upstream_ask(struct call *call, size_t argc, const struct hf_slice *argv, struct reply *before,
+                  upstream_then_fn *then);
+
+/* WATCH: the same as for other commands. Redis watches the keys on the client's connection until a transaction, UNWATCH, or the connection's end. */
 void upstream_watch(struct call *call);
 
 enum upstream_watch {

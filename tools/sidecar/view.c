@@ -125,29 +125,46 @@ static struct view_key *entry(struct view *view, struct hf_slice key)
     return *place;
 }
 
+/* `*ret_own` is the view's copy of what the key is now. */
+static int note(struct view *view, struct hf_slice key, const struct view_key *now, struct view_key *ret_own)
+{
+    struct view_key own = *now, *there;
+    int rc = copy(view, key, &own.key);
+
+    if (rc == 0 && now->has_value)
+        rc = copy(view, now->value, &own.value);
+    there = rc == 0 ? entry(view, own.key) : NULL;
+    if (!there)
+        return HF_ENOMEM;
+    if (!now->has_value) {
+        own.has_value = there->has_value;
+        own.value = there->value;
+    }
+    *ret_own = own;
+    own.key = there->key;
+    own.next = there->next;
+    *there = own;
+    return 0;
+}
+
+int view_note(struct view *view, struct hf_slice key, const struct view_key *now)
+{
+    struct view_key own;
+
+    return note(view, key, now, &own);
+}
+
 int view_add(struct view *view, const struct hf_op *op, const struct view_key *now)
 {
-    struct hf_op own = *op;
-    struct hf_slice value = now->value;
-    struct view_key *key;
+    struct view_key own;
     int rc = reserve_op(view);
 
     if (rc == 0)
-        rc = copy(view, op->key, &own.key);
-    if (rc == 0 && now->has_value)
-        rc = copy(view, now->value, &value);
+        rc = note(view, op->key, now, &own);
     if (rc != 0)
         return rc;
-    key = entry(view, own.key);
-    if (!key)
-        return HF_ENOMEM;
-    own.value = op->kind == HF_OP_SET ? value : hf__slice(NULL, 0);
-    view->ops[view->n++] = own;
-    key->live = now->live;
-    key->deadline_ms = now->deadline_ms;
-    if (now->has_value) {
-        key->has_value = true;
-        key->value = value;
-    }
+    view->ops[view->n] = *op;
+    view->ops[view->n].key = own.key;
+    view->ops[view->n++].value = op->kind == HF_OP_SET ? own.value : hf__slice(NULL, 0);
     return 0;
 }

@@ -10,6 +10,8 @@ struct view_key {
     struct hf_slice key, value;
     bool live;
     bool has_value;      /* else the value is the store's, and only its life was changed */
+    bool made_here;      /* nothing of what it is comes from what was there before */
+    bool other_type;     /* no string */
     int64_t deadline_ms; /* 0: none */
 };
 
@@ -27,6 +29,8 @@ struct view_key *view_find(const struct view *view, struct hf_slice key);
 /* Add an operation; what it refers to is copied. Then the key is `now` (value and key are filled in by the operation, where it has
  * some; has_value stays as it was for a change of life). Returns 0 or HF_ENOMEM. */
 int view_add(struct view *view, const struct hf_op *op, const struct view_key *now);
+/* Say what a key is, without an operation. Key and value are copied. Returns 0 or HF_ENOMEM. */
+int view_note(struct view *view, struct hf_slice key, const struct view_key *now);
 void view_release(struct view *view);
 
 #endif

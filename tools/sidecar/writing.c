@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define NO_SUM SIZE_MAX
+
 /* How something failed: code and sentence. */
 struct failure {
     int code; /* 0: it did not */
@@ -22,7 +24,7 @@ struct writing {
     struct call *call;   /* in a worker, which waits for: */
     sem_t ended;
     struct reply answer;
-    bool tells_sum;           /* instead of `answer` */
+    size_t sum_at;            /* where the sum belongs in it; NO_SUM: it holds none */
     struct hf_result result;  /* of the part that has ended last, by the completion */
     atomic_size_t parts;      /* under way, and one while they are still being submitted */
     struct failure submitted; /* the first part that was not taken */
@@ -39,17 +41,27 @@ static void note_failure(struct failure *failure, int code, const char *sentence
 
 /* ---- the end ---- */
 
+static void write_answer(struct reply *reply, const struct reply *answer, size_t sum_at, int64_t sum)
+{
+    const struct hf_bytes *bytes = &answer->bytes;
+    size_t before = sum_at == NO_SUM ? bytes->len : sum_at;
+
+    reply_raw(reply, bytes->bytes, before);
+    if (sum_at != NO_SUM)
+        reply_integer(reply, sum);
+    if (before < bytes->len)
+        reply_raw(reply, bytes->bytes + before, bytes->len - before);
+    reply->failed |= answer->failed;
+}
+
 static void write_reply(struct writing *w, struct reply *reply)
 {
     const struct failure *failure = w->submitted.code != 0 ? &w->submitted : &w->completed;
 
     if (failure->code != 0)
         reply_failure(reply, failure->code, failure->sentence);
-    else if (w->tells_sum)
-        reply_integer(reply, w->result.number);
     else
-        reply_raw(reply, w->answer.bytes.bytes, w->answer.bytes.len);
-    reply->failed |= w->answer.failed;
+        write_answer(reply, &w->answer, w->sum_at, w->result.number);
 }
 
 static void release(struct writing *w)
@@ -246,45 +258,36 @@ static int write_at_once(struct call *call, const struct hf_op *op, struct hf_re
     return 0;
 }
 
-void writing_begin(struct call *call, const struct hf_op *ops, size_t n, enum space_unity unity,
-                   struct reply *answer)
+/* Takes over the bytes of `answer`. */
+static void begin(struct call *call, const struct hf_op *ops, size_t n, enum space_unity unity,
+                  struct reply *answer, size_t sum_at)
 {
-    struct hf_result result;
-    struct writing *w;
+    struct hf_result result = {0};
+    struct writing *w = NULL;
     int rc = n == 1 ? write_at_once(call, ops, &result) : HF_NOT_DONE;
 
-    if (rc != HF_NOT_DONE) {
-        if (rc >= 0)
-            reply_raw(call->reply, answer->bytes.bytes, answer->bytes.len);
-        call->reply->failed |= answer->failed;
-        reply_release(answer);
-        return;
-    }
-    w = new_writing(call);
+    if (rc >= 0 && rc != HF_NOT_DONE)
+        write_answer(call->reply, answer, sum_at, result.number);
+    if (rc == HF_NOT_DONE)
+        w = new_writing(call);
     if (!w) {
         reply_release(answer);
         return;
     }
     w->answer = *answer;
+    w->sum_at = sum_at;
     *answer = (struct reply){0};
     submit(w, ops, n, unity);
     submitted(w);
 }
 
-void writing_begin_add(struct call *call, const struct hf_op *op)
+void writing_begin(struct call *call, const struct hf_op *ops, size_t n, enum space_unity unity,
+                   struct reply *answer)
 {
-    struct hf_result result = {0};
-    struct writing *w;
-    int rc = write_at_once(call, op, &result);
+    begin(call, ops, n, unity, answer, NO_SUM);
+}
 
-    if (rc >= 0 && rc != HF_NOT_DONE)
-        reply_integer(call->reply, result.number);
-    if (rc != HF_NOT_DONE)
-        return;
-    w = new_writing(call);
-    if (!w)
-        return;
-    w->tells_sum = true;
-    submit_one(w, op);
-    submitted(w);
+void writing_begin_sum(struct call *call, const struct hf_op *ops, size_t n, struct reply *answer, size_t sum_at)
+{
+    begin(call, ops, n, SPACE_TOGETHER, answer, sum_at);
 }

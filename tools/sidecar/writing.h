@@ -8,7 +8,7 @@
 /* On the loop: submit, and reply when the store has told the end. In a worker: wait for it. Takes over the bytes of `answer`. */
 void writing_begin(struct call *call, const struct hf_op *ops, size_t n, enum space_unity unity,
                    struct reply *answer);
-/* The same for one increment, answered with the sum. */
-void writing_begin_add(struct call *call, const struct hf_op *op);
+/* The same for operations of one namespace, together, of which the last increment's sum is put into the answer at `sum_at`. */
+void writing_begin_sum(struct call *call, const struct hf_op *ops, size_t n, struct reply *answer, size_t sum_at);
 
 #endif
