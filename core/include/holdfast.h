@@ -641,7 +641,7 @@ struct hf_link_change {
     enum hf_link_state from, link;
     char reason[160]; /* why it is not online; "" when it is */
 };
-#define HF_LINK_CHANGES_KEPT 64
+#define HF_LINK_CHANGES_KEPT 256
 /* Call `each` for the link's changes in their order, from number `from` on, until it returns non-zero, which is then returned. The
  * last HF_LINK_CHANGES_KEPT are there; none without a shared tier. So nobody who asks now and then misses how long a state
  * lasted. */
