@@ -34,18 +34,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static bool is_online(void *ctx)
-{
-    struct fixture *f = ctx;
-
-    return strstr(talk_ask(&f->talk, "HOLDFAST MODE"), "|online|") != NULL;
-}
-
-static bool is_away(void *ctx)
-{
-    return !is_online(ctx);
-}
-
 static int set_up_with_redis(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -57,7 +45,7 @@ static int set_up_with_redis(void **state)
     sidecar_start(&f->sidecar, f->scratch.dir, f->redis.address, namespaces);
     talk_open(&f->talk, f->sidecar.socket);
     talk_open(&f->other, f->sidecar.socket);
-    assert_true(wait_until(is_online, f, SIDECAR_WAIT_MS));
+    assert_true(wait_until(talk_is_online, &f->talk, SIDECAR_WAIT_MS));
     return 0;
 }
 
@@ -86,13 +74,13 @@ static void assert_prefix(const char *prefix, const char *reply)
 static void take_redis_away(struct fixture *f)
 {
     redis_server_kill(&f->redis);
-    assert_true(wait_until(is_away, f, SIDECAR_WAIT_MS));
+    assert_true(wait_until(talk_is_offline, &f->talk, SIDECAR_WAIT_MS));
 }
 
 static void bring_redis_back(struct fixture *f)
 {
     assert_int_equal(redis_server_restart(&f->redis), 0);
-    assert_true(wait_until(is_online, f, SIDECAR_WAIT_MS));
+    assert_true(wait_until(talk_is_online, &f->talk, SIDECAR_WAIT_MS));
     assert_reply(":1|", &f->talk, "HOLDFAST WAIT 10000");
 }
 
@@ -529,7 +517,7 @@ static void test_a_transaction_made_while_redis_is_away_arrives_as_one(void **st
     assert_prefix("*4|:2|+OK|-OFFLINE ", talk_ask(&f->talk, "EXEC"));
     assert_int_equal(redis_server_restart(&f->redis), 0);
     freeReplyObject(redis_server_command(&f->redis, "SET n 1")); /* it kept nothing */
-    assert_true(wait_until(is_online, f, SIDECAR_WAIT_MS));
+    assert_true(wait_until(talk_is_online, &f->talk, SIDECAR_WAIT_MS));
     assert_reply(":1|", &f->talk, "HOLDFAST WAIT 10000");
     assert_string_equal(redis_server_text(&f->redis, text, sizeof(text), "GET m"), "x");
 }

@@ -534,13 +534,6 @@ static void test_without_redis_every_reply_is_the_one_of_redis_server(void **sta
 
 /* ---- with Redis behind it ---- */
 
-static bool is_online(void *ctx)
-{
-    struct world *w = ctx;
-
-    return strstr(talk_ask(&w->ours.talks[0], "HOLDFAST MODE"), "|online|") != NULL;
-}
-
 /* What Redis holds behind holdfastd, after everything was shared. */
 static void compare_behind(struct world *w)
 {
@@ -562,7 +555,7 @@ static void test_with_redis_behind_it_the_replies_and_what_redis_holds_are_the_s
     has_redis = true;
     sidecar_start(&w->sidecar, w->scratch.dir, w->behind.address, NULL);
     open_talks(w);
-    assert_true(wait_until(is_online, w, SIDECAR_WAIT_MS));
+    assert_true(wait_until(talk_is_online, &w->ours.talks[0], SIDECAR_WAIT_MS));
     for (int i = 0; i < SHARED_ROUNDS; i++)
         round_of(w);
     close_talks(w);

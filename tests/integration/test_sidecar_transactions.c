@@ -33,18 +33,6 @@ static const char config[] =
     "{\"redis\":{\"timeout\":\"15s\"},\"namespaces\":[{\"prefix\":\"behind:\",\"write_mode\":\"behind\"},"
     "{\"prefix\":\"mine:\",\"write_mode\":\"local\"}]}";
 
-static bool is_online(void *ctx)
-{
-    struct fixture *f = ctx;
-
-    return strstr(talk_ask(&f->talk, "HOLDFAST MODE"), "|online|") != NULL;
-}
-
-static bool is_offline(void *ctx)
-{
-    return !is_online(ctx);
-}
-
 static long connections(struct fixture *f)
 {
     const char *line = strstr(talk_ask(&f->behind, "INFO clients"), "connected_clients:");
@@ -84,7 +72,7 @@ static int set_up(void **state)
     talk_open(&f->second, f->sidecar.socket);
     talk_open(&f->direct, f->other.socket);
     talk_open(&f->behind, f->redis.socket);
-    assert_true(wait_until(is_online, f, BOUND_MS));
+    assert_true(wait_until(talk_is_online, &f->talk, BOUND_MS));
     catch_up(f);
     f->n_connections = connections(f);
     return 0;
@@ -116,23 +104,15 @@ static void another(struct fixture *f, const char *words)
     (void)talk_ask(&f->direct, words);
 }
 
-static void assert_reply(struct talk *talk, const char *words, const char *expected)
-{
-    const char *reply = talk_ask(talk, words);
-
-    if (strcmp(reply, expected) != 0)
-        fail_msg("%s: the reply is %s, expected %s", words, reply, expected);
-}
-
 /* Commands with ';' between them, as a transaction. The reply to EXEC. */
 static const char *exec(struct talk *talk, const char *commands)
 {
     char copy[256], *rest = copy, *command;
 
     snprintf(copy, sizeof(copy), "%s", commands);
-    assert_reply(talk, "MULTI", "+OK|");
+    talk_expect(talk, "MULTI", "+OK|");
     while ((command = strsep(&rest, ";")))
-        assert_reply(talk, command, "+QUEUED|");
+        talk_expect(talk, command, "+QUEUED|");
     return talk_ask(talk, "EXEC");
 }
 
@@ -194,7 +174,7 @@ static void assert_same(struct fixture *f, const struct where *where)
     another(f, "SET fresh 7");
     another(f, "HSET hash f v");
     catch_up(f);
-    assert_reply(&f->talk, "GET held", "$1|7|");
+    talk_expect(&f->talk, "GET held", "$1|7|");
     snprintf(expected, sizeof(expected), "%s", exec(&f->direct, where->commands));
     reply = exec(&f->talk, where->commands);
     if (strcmp(reply, expected) != 0)
@@ -283,7 +263,7 @@ static void test_transactions__two_sidecars_never_tell_the_same_sum(void **state
     sidecar_start(&sidecar, dir, f->redis.address, config);
     talk_open(&talks[1], sidecar.socket);
     f->talk = talks[1];
-    assert_true(wait_until(is_online, f, BOUND_MS));
+    assert_true(wait_until(talk_is_online, &f->talk, BOUND_MS));
     talks[1] = f->talk;
     for (int i = 0; i < DRAWS; i++) {
         for (int k = 0; k < 2; k++) {
@@ -312,13 +292,13 @@ static void test_transactions__an_increment_whose_answer_is_lost_is_counted_once
     int count = 0;
 
     for (size_t n = 1; n <= EXCHANGES; n++) {
-        assert_true(wait_until(is_online, f, BOUND_MS));
+        assert_true(wait_until(talk_is_online, &f->talk, BOUND_MS));
         proxy_drop_answer_of(f->proxy, n);
         for (int i = 0; i < ROUNDS; i++) {
             snprintf(expected, sizeof(expected), "*2|:%d|:1|", ++count);
             assert_string_equal(exec(&f->talk, "INCR n;EXPIRE n 100"), expected);
         }
-        assert_true(wait_until(is_online, f, BOUND_MS));
+        assert_true(wait_until(talk_is_online, &f->talk, BOUND_MS));
         assert_string_equal(talk_ask(&f->talk, "HOLDFAST WAIT 10000"), ":1|");
         assert_int_equal(redis_server_number(&f->redis, "INCRBY n 0"), count);
     }
@@ -331,11 +311,11 @@ static void test_transactions__increments_of_an_outage_reach_redis_once(void **s
     assert_string_equal(exec(&f->talk, "INCR n;EXPIRE n 100"), "*2|:1|:1|");
     proxy_set_away(f->proxy, true);
     assert_string_equal(exec(&f->talk, "INCR n;EXPIRE n 100"), "*2|:2|:1|");
-    assert_true(wait_until(is_offline, f, BOUND_MS));
+    assert_true(wait_until(talk_is_offline, &f->talk, BOUND_MS));
     assert_string_equal(exec(&f->talk, "INCR n;TTL n;INCR n;GET n"), "*4|:3|:100|:4|$1|4|");
     another(f, "INCRBY n 100");
     proxy_set_away(f->proxy, false);
-    assert_true(wait_until(is_online, f, BOUND_MS));
+    assert_true(wait_until(talk_is_online, &f->talk, BOUND_MS));
     assert_string_equal(talk_ask(&f->talk, "HOLDFAST WAIT 10000"), ":1|");
     assert_int_equal(redis_server_number(&f->redis, "INCRBY n 0"), 104);
     assert_string_equal(exec(&f->talk, "INCR n;EXPIRE n 100"), "*2|:105|:1|");
@@ -386,7 +366,7 @@ static void test_transactions__a_client_that_leaves_while_its_keys_are_asked_for
     for (int i = 0; i < 2; i++)
         (void)talk_reply(&leaver);
     talk_close(&leaver);
-    assert_reply(&f->talk, "PING", "+PONG|");
+    talk_expect(&f->talk, "PING", "+PONG|");
     redis_server_resume(&f->redis);
     talk_send(&f->talk, 2, get);
     reply = talk_reply(&f->talk); /* it was noticed in time, or not */

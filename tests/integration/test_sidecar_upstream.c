@@ -91,14 +91,6 @@ static bool may_write(void *ctx)
 
 /* ---- assertions ---- */
 
-static void assert_reply(struct talk *talk, const char *words, const char *expected)
-{
-    const char *reply = talk_ask(talk, words);
-
-    if (strcmp(reply, expected) != 0)
-        fail_msg("%s: the reply is %s, expected %s", words, reply, expected);
-}
-
 static void assert_begins(struct talk *talk, const char *words, const char *expected)
 {
     const char *reply = talk_ask(talk, words);
@@ -113,7 +105,7 @@ static void assert_same(struct fixture *f, const char *words)
     char expected[65536];
 
     snprintf(expected, sizeof(expected), "%s", talk_ask(&f->direct, words));
-    assert_reply(&f->talk, words, expected);
+    talk_expect(&f->talk, words, expected);
 }
 
 static void send_words(struct talk *talk, const char *words)
@@ -429,10 +421,10 @@ static void test_upstream__what_is_for_the_operator_of_redis_is_refused(void **s
     };
     struct fixture *f = *state;
 
-    assert_reply(&f->talk, "HSET h a 1", ":1|");
+    talk_expect(&f->talk, "HSET h a 1", ":1|");
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
         assert_begins(&f->talk, refused[i], "-ERR ");
-    assert_reply(&f->talk, "HGET h a", "$1|1|");
+    talk_expect(&f->talk, "HGET h a", "$1|1|");
     assert_int_equal(redis_server_number(&f->redis, "DBSIZE") > 0, 1);
 }
 
@@ -445,9 +437,9 @@ static void test_upstream__a_script_sees_what_was_written_here_before_it(void **
 
     for (int i = 0; i < ROUNDS; i++) {
         snprintf(words, sizeof(words), "SET behind:k %d", 1000 + i);
-        assert_reply(&f->talk, words, "+OK|");
+        talk_expect(&f->talk, words, "+OK|");
         snprintf(expected, sizeof(expected), "$4|%d|", 1000 + i);
-        assert_reply(&f->talk, "EVAL return(redis.call('get',KEYS[1])) 1 behind:k", expected);
+        talk_expect(&f->talk, "EVAL return(redis.call('get',KEYS[1])) 1 behind:k", expected);
     }
 }
 
@@ -482,11 +474,11 @@ static void test_upstream__a_read_here_sees_what_a_script_has_changed_there(void
 
     for (int i = 0; i < ROUNDS; i++) {
         snprintf(words, sizeof(words), "SET k here-%d", 1000 + i);
-        assert_reply(&f->talk, words, "+OK|");
+        talk_expect(&f->talk, words, "+OK|");
         snprintf(words, sizeof(words), "EVAL return(redis.call('set',KEYS[1],ARGV[1])) 1 k there%d", 1000 + i);
-        assert_reply(&f->talk, words, "+OK|");
+        talk_expect(&f->talk, words, "+OK|");
         snprintf(expected, sizeof(expected), "$9|there%d|", 1000 + i);
-        assert_reply(i % 2 ? &f->talk : &f->second, "GET k", expected);
+        talk_expect(i % 2 ? &f->talk : &f->second, "GET k", expected);
     }
 }
 
@@ -512,10 +504,10 @@ static void test_upstream__a_blocked_client_waits_beyond_the_timeout_while_other
     struct fixture *f = *state;
 
     send_words(&f->talk, "BLPOP queue 0");
-    assert_reply(&f->second, "SET x 1", "+OK|");
-    assert_reply(&f->second, "HSET h a 1", ":1|");
+    talk_expect(&f->second, "SET x 1", "+OK|");
+    talk_expect(&f->second, "HSET h a 1", ":1|");
     assert_true(is_silent(&f->talk, HF_REDIS_TIMEOUT_DEFAULT_MS + 300));
-    assert_reply(&f->second, "LPUSH queue item", ":1|");
+    talk_expect(&f->second, "LPUSH queue item", ":1|");
     assert_next(&f->talk, "item");
 }
 
@@ -540,8 +532,8 @@ static void test_upstream__a_client_that_goes_away_leaves_nobody_waiting_in_redi
     assert_true(wait_until(somebody_waits, f, BOUND_MS));
     talk_close(&f->talk);
     assert_true(wait_until(nobody_waits, f, BOUND_MS));
-    assert_reply(&f->second, "LPUSH queue item", ":1|");
-    assert_reply(&f->second, "LRANGE queue 0 -1", "*1|$4|item|");
+    talk_expect(&f->second, "LPUSH queue item", ":1|");
+    talk_expect(&f->second, "LRANGE queue 0 -1", "*1|$4|item|");
 }
 
 /* ---- Redis goes away ---- */
@@ -557,14 +549,14 @@ static void test_upstream__an_outage_is_in_doubt_for_what_was_sent_and_offline_f
     for (int i = 0; i < 3; i++) {
         assert_begins(&f->talk, "HSET h a 1", "-OFFLINE ");
         assert_begins(&f->second, "EVAL return(1) 0", "-OFFLINE ");
-        assert_reply(&f->second, "SET x 1", "+OK|");
-        assert_reply(&f->second, "GET x", "$1|1|");
+        talk_expect(&f->second, "SET x 1", "+OK|");
+        talk_expect(&f->second, "GET x", "$1|1|");
     }
     assert_int_equal(redis_server_restart(&f->redis), 0);
     assert_true(wait_until(answers, f, BOUND_MS));
-    assert_reply(&f->talk, "EXISTS nothing", ":0|");
-    assert_reply(&f->talk, "HEXISTS h a", ":0|");
-    assert_reply(&f->second, "EVAL return(redis.call('get',KEYS[1])) 1 x", "$1|1|");
+    talk_expect(&f->talk, "EXISTS nothing", ":0|");
+    talk_expect(&f->talk, "HEXISTS h a", ":0|");
+    talk_expect(&f->second, "EVAL return(redis.call('get',KEYS[1])) 1 x", "$1|1|");
 }
 
 static void test_upstream__a_frozen_redis_costs_the_timeout_and_is_in_doubt(void **state)
@@ -572,7 +564,7 @@ static void test_upstream__a_frozen_redis_costs_the_timeout_and_is_in_doubt(void
     struct fixture *f = *state;
     int64_t began;
 
-    assert_reply(&f->talk, "HSET h a 1", ":1|");
+    talk_expect(&f->talk, "HSET h a 1", ":1|");
     redis_server_pause(&f->redis);
     began = wall_ms();
     assert_begins(&f->talk, "HSET h a 2", "-INDOUBT ");
@@ -601,10 +593,10 @@ static void test_upstream__bytes_that_nobody_asked_for_break_a_connection_and_no
         assert_true(wait_until(answers, f, BOUND_MS));
         proxy_inject(proxy, bytes[i]);
         (void)talk_ask(&f->talk, "HLEN nothing"); /* it may be answered, be in doubt, or be offline */
-        assert_reply(&f->talk, "SET x 1", "+OK|");
+        talk_expect(&f->talk, "SET x 1", "+OK|");
     }
     assert_true(wait_until(answers, f, BOUND_MS));
-    assert_reply(&f->talk, "HSET h a 1", ":1|");
+    talk_expect(&f->talk, "HSET h a 1", ":1|");
     sidecar_stop(&f->sidecar);
     proxy_stop(proxy);
 }
@@ -616,7 +608,7 @@ static void test_upstream__a_store_without_redis_says_so(void **state)
     f->sidecar.redis = NULL;
     restart_with(f, config);
     assert_begins(&f->talk, "HSET h a 1", "-OFFLINE ");
-    assert_reply(&f->talk, "SET x 1", "+OK|");
+    talk_expect(&f->talk, "SET x 1", "+OK|");
     assert_begins(&f->talk, "NOSUCH x", "-ERR unknown command 'NOSUCH', with args beginning with: 'x'");
 }
 
@@ -646,12 +638,12 @@ static void test_upstream__a_user_with_prefixes_reaches_no_other_keys_there(void
     struct fixture *f = *state;
 
     restart_with(f, config_with_user);
-    assert_reply(&f->talk, "AUTH app secret", "+OK|");
+    talk_expect(&f->talk, "AUTH app secret", "+OK|");
     assert_true(wait_until(may_write, f, BOUND_MS));
-    assert_reply(&f->talk, "HSET app:h f v", ":1|");
-    assert_reply(&f->talk, "ZUNIONSTORE app:d 1 app:none", ":0|");
-    assert_reply(&f->talk, "XREAD STREAMS app:s 0", "*-1|");
-    assert_reply(&f->talk, "SORT app:l STORE app:d", ":0|");
+    talk_expect(&f->talk, "HSET app:h f v", ":1|");
+    talk_expect(&f->talk, "ZUNIONSTORE app:d 1 app:none", ":0|");
+    talk_expect(&f->talk, "XREAD STREAMS app:s 0", "*-1|");
+    talk_expect(&f->talk, "SORT app:l STORE app:d", ":0|");
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
         assert_begins(&f->talk, refused[i], "-NOPERM ");
 }
@@ -660,7 +652,7 @@ static void test_upstream__a_namespace_that_is_never_shared_is_not_passed_on(voi
 {
     struct fixture *f = *state;
 
-    assert_reply(&f->talk, "SET mine:k here", "+OK|");
+    talk_expect(&f->talk, "SET mine:k here", "+OK|");
     assert_begins(&f->talk, "HSET mine:h f v", "-OFFLINE ");
     assert_begins(&f->talk, "EVAL return(redis.call('get',KEYS[1])) 1 mine:k", "-OFFLINE ");
     assert_int_equal(redis_server_number(&f->redis, "EXISTS mine:h mine:k"), 0);
@@ -672,31 +664,31 @@ static void test_upstream__a_transaction_with_a_command_of_redis_is_passed_on_wh
 {
     struct fixture *f = *state;
 
-    assert_reply(&f->talk, "MULTI", "+OK|");
-    assert_reply(&f->talk, "SET k v", "+QUEUED|");
-    assert_reply(&f->talk, "HSET h a 1 b 2", "+QUEUED|");
-    assert_reply(&f->talk, "LPUSH h x", "+QUEUED|");
-    assert_reply(&f->talk, "HGETALL h", "+QUEUED|");
-    assert_reply(
+    talk_expect(&f->talk, "MULTI", "+OK|");
+    talk_expect(&f->talk, "SET k v", "+QUEUED|");
+    talk_expect(&f->talk, "HSET h a 1 b 2", "+QUEUED|");
+    talk_expect(&f->talk, "LPUSH h x", "+QUEUED|");
+    talk_expect(&f->talk, "HGETALL h", "+QUEUED|");
+    talk_expect(
         &f->talk, "EXEC",
         "*4|+OK|:2|-WRONGTYPE Operation against a key holding the wrong kind of value|*4|$1|a|$1|1|$1|b|$1|2|");
-    assert_reply(&f->second, "GET k", "$1|v|");
+    talk_expect(&f->second, "GET k", "$1|v|");
 }
 
 static void test_upstream__a_watched_key_that_another_has_changed_ends_the_transaction(void **state)
 {
     struct fixture *f = *state;
 
-    assert_reply(&f->talk, "SET k 1", "+OK|");
-    assert_reply(&f->talk, "WATCH k", "+OK|");
-    assert_reply(&f->talk, "GET k", "$1|1|");
+    talk_expect(&f->talk, "SET k 1", "+OK|");
+    talk_expect(&f->talk, "WATCH k", "+OK|");
+    talk_expect(&f->talk, "GET k", "$1|1|");
     freeReplyObject(redis_server_command(&f->redis, "SET k 2"));
-    assert_reply(&f->talk, "MULTI", "+OK|");
-    assert_reply(&f->talk, "SET k 3", "+QUEUED|");
-    assert_reply(&f->talk, "EXEC", "*-1|");
-    assert_reply(&f->talk, "MULTI", "+OK|");
-    assert_reply(&f->talk, "SET k 3", "+QUEUED|");
-    assert_reply(&f->talk, "EXEC", "*1|+OK|");
+    talk_expect(&f->talk, "MULTI", "+OK|");
+    talk_expect(&f->talk, "SET k 3", "+QUEUED|");
+    talk_expect(&f->talk, "EXEC", "*-1|");
+    talk_expect(&f->talk, "MULTI", "+OK|");
+    talk_expect(&f->talk, "SET k 3", "+QUEUED|");
+    talk_expect(&f->talk, "EXEC", "*1|+OK|");
 }
 
 static void test_upstream__unwatch_and_discard_forget_what_was_watched(void **state)
@@ -704,17 +696,17 @@ static void test_upstream__unwatch_and_discard_forget_what_was_watched(void **st
     struct fixture *f = *state;
 
     for (int i = 0; i < 2; i++) {
-        assert_reply(&f->talk, "WATCH k", "+OK|");
+        talk_expect(&f->talk, "WATCH k", "+OK|");
         if (i == 0) {
-            assert_reply(&f->talk, "UNWATCH", "+OK|");
+            talk_expect(&f->talk, "UNWATCH", "+OK|");
         } else {
-            assert_reply(&f->talk, "MULTI", "+OK|");
-            assert_reply(&f->talk, "DISCARD", "+OK|");
+            talk_expect(&f->talk, "MULTI", "+OK|");
+            talk_expect(&f->talk, "DISCARD", "+OK|");
         }
         freeReplyObject(redis_server_command(&f->redis, "SET k %d", i));
-        assert_reply(&f->talk, "MULTI", "+OK|");
-        assert_reply(&f->talk, "HSET h a 1", "+QUEUED|");
-        assert_reply(&f->talk, "EXEC", i == 0 ? "*1|:1|" : "*1|:0|");
+        talk_expect(&f->talk, "MULTI", "+OK|");
+        talk_expect(&f->talk, "HSET h a 1", "+QUEUED|");
+        talk_expect(&f->talk, "EXEC", i == 0 ? "*1|:1|" : "*1|:0|");
     }
 }
 
@@ -722,13 +714,13 @@ static void test_upstream__a_watch_that_an_outage_has_ended_aborts_the_transacti
 {
     struct fixture *f = *state;
 
-    assert_reply(&f->talk, "WATCH k", "+OK|");
+    talk_expect(&f->talk, "WATCH k", "+OK|");
     redis_server_kill(&f->redis);
     assert_int_equal(redis_server_restart(&f->redis), 0);
     talk_close(&f->second);
     talk_open(&f->second, f->sidecar.socket);
-    assert_reply(&f->talk, "MULTI", "+OK|");
-    assert_reply(&f->talk, "HSET h a 1", "+QUEUED|");
+    talk_expect(&f->talk, "MULTI", "+OK|");
+    talk_expect(&f->talk, "HSET h a 1", "+QUEUED|");
     {
         struct talk watching = f->talk;
         f->talk = f->second;
@@ -737,7 +729,7 @@ static void test_upstream__a_watch_that_an_outage_has_ended_aborts_the_transacti
         f->talk = watching;
     }
     assert_begins(&f->talk, "EXEC", "-EXECABORT ");
-    assert_reply(&f->talk, "HEXISTS h a", ":0|");
+    talk_expect(&f->talk, "HEXISTS h a", ":0|");
 }
 
 static void test_upstream__what_is_about_this_server_has_no_place_in_a_transaction_of_redis(void **state)
@@ -746,11 +738,11 @@ static void test_upstream__what_is_about_this_server_has_no_place_in_a_transacti
     struct fixture *f = *state;
 
     for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++) {
-        assert_reply(&f->talk, "MULTI", "+OK|");
-        assert_reply(&f->talk, "HSET h a 1", "+QUEUED|");
+        talk_expect(&f->talk, "MULTI", "+OK|");
+        talk_expect(&f->talk, "HSET h a 1", "+QUEUED|");
         (void)talk_ask(&f->talk, strangers[i]);
         assert_begins(&f->talk, "EXEC", "-EXECABORT ");
-        assert_reply(&f->talk, "HEXISTS h a", ":0|");
+        talk_expect(&f->talk, "HEXISTS h a", ":0|");
     }
 }
 

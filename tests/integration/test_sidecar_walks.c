@@ -30,18 +30,6 @@ static const char config[] =
     "{\"name\":\"app\",\"password_env\":\"APP_PASSWORD\",\"prefixes\":[\"app:\",\"mine:\"]},"
     "{\"name\":\"boss\",\"password_env\":\"APP_PASSWORD\",\"operator\":true,\"prefixes\":[\"app:\"]}]}}";
 
-static bool is_online(void *ctx)
-{
-    struct fixture *f = ctx;
-
-    return strstr(talk_ask(&f->talk, "HOLDFAST MODE"), "|online|") != NULL;
-}
-
-static bool is_offline(void *ctx)
-{
-    return !is_online(ctx);
-}
-
 static void enter(const struct fixture *f, struct talk *talk)
 {
     talk_open(talk, f->sidecar.socket);
@@ -64,7 +52,7 @@ static int set_up(void **state)
     sidecar_start(&f->sidecar, f->scratch.dir, f->address, config);
     enter(f, &f->talk);
     talk_open(&f->direct, f->redis.socket);
-    assert_true(wait_until(is_online, f, BOUND_MS));
+    assert_true(wait_until(talk_is_online, &f->talk, BOUND_MS));
     return 0;
 }
 
@@ -84,14 +72,6 @@ static int tear_down(void **state)
 
 /* ---- vocabulary ---- */
 
-static void assert_reply(struct talk *talk, const char *words, const char *expected)
-{
-    const char *reply = talk_ask(talk, words);
-
-    if (strcmp(reply, expected) != 0)
-        fail_msg("%s: the reply is %s, expected %s", words, reply, expected);
-}
-
 /* The same command for many keys: `form` has one %d. */
 static void for_each(struct talk *talk, const char *form, const char *expected)
 {
@@ -99,7 +79,7 @@ static void for_each(struct talk *talk, const char *form, const char *expected)
 
     for (int i = 0; i < N_KEYS; i++) {
         snprintf(words, sizeof(words), form, i);
-        assert_reply(talk, words, expected);
+        talk_expect(talk, words, expected);
     }
 }
 
@@ -264,9 +244,9 @@ static void test_walks__keys_shows_the_same_in_one_answer(void **state)
     expect(&some, "hash:");
     see_array(&some, talk_ask(&f->talk, "KEYS h*"));
     assert_seen(&some);
-    assert_reply(&f->talk, "KEYS _hf:*", "*0|");
-    assert_reply(&f->talk, "KEYS mine:hidden:*", "*0|");
-    assert_reply(&f->talk, "KEYS ", "*0|");
+    talk_expect(&f->talk, "KEYS _hf:*", "*0|");
+    talk_expect(&f->talk, "KEYS mine:hidden:*", "*0|");
+    talk_expect(&f->talk, "KEYS ", "*0|");
 }
 
 static void test_walks__a_user_with_prefixes_sees_only_keys_with_these(void **state)
@@ -275,7 +255,7 @@ static void test_walks__a_user_with_prefixes_sees_only_keys_with_these(void **st
     struct seen page = {0}, keys = {0}, drawn = {0};
 
     fill(f);
-    assert_reply(&f->talk, "AUTH app secret", "+OK|");
+    talk_expect(&f->talk, "AUTH app secret", "+OK|");
     expect(&page, "app:");
     expect(&page, "mine:");
     see_all(f, &page, 0, "COUNT 100");
@@ -295,14 +275,14 @@ static void test_walks__randomkey_draws_from_redis_and_never_its_bookkeeping(voi
 {
     struct fixture *f = *state;
 
-    assert_reply(&f->talk, "RANDOMKEY", "$-1|");
+    talk_expect(&f->talk, "RANDOMKEY", "$-1|");
     assert_true(redis_server_number(&f->redis, "DBSIZE") > 0);
-    assert_reply(&f->direct, "HSET hash f v", ":1|");
+    talk_expect(&f->direct, "HSET hash f v", ":1|");
     for (int i = 0; i < DRAWS; i++)
-        assert_reply(&f->talk, "RANDOMKEY", "$4|hash|");
-    assert_reply(&f->direct, "DEL hash", ":1|");
-    assert_reply(&f->talk, "SET mine:only v", "+OK|");
-    assert_reply(&f->talk, "RANDOMKEY", "$9|mine:only|");
+        talk_expect(&f->talk, "RANDOMKEY", "$4|hash|");
+    talk_expect(&f->direct, "DEL hash", ":1|");
+    talk_expect(&f->talk, "SET mine:only v", "+OK|");
+    talk_expect(&f->talk, "RANDOMKEY", "$9|mine:only|");
 }
 
 static void test_walks__dbsize_is_that_of_redis_and_what_is_never_shared(void **state)
@@ -313,21 +293,21 @@ static void test_walks__dbsize_is_that_of_redis_and_what_is_never_shared(void **
     fill(f);
     assert_string_equal(talk_ask(&f->talk, "HOLDFAST WAIT 10000"), ":1|");
     snprintf(expected, sizeof(expected), ":%lld|", redis_server_number(&f->redis, "DBSIZE") + N_KEYS);
-    assert_reply(&f->talk, "DBSIZE", expected);
+    talk_expect(&f->talk, "DBSIZE", expected);
 }
 
 static void test_walks__an_error_of_redis_is_told_as_it_is(void **state)
 {
     struct fixture *f = *state;
 
-    assert_reply(&f->direct, "ACL SETUSER default -scan -keys -dbsize -eval", "+OK|");
+    talk_expect(&f->direct, "ACL SETUSER default -scan -keys -dbsize -eval", "+OK|");
     for (int i = 0; i < 2; i++) {
         assert_non_null(strstr(talk_ask(&f->talk, "SCAN 0"), "-NOPERM"));
         assert_non_null(strstr(talk_ask(&f->talk, "KEYS *"), "-NOPERM"));
         assert_non_null(strstr(talk_ask(&f->talk, "DBSIZE"), "-NOPERM"));
         assert_non_null(strstr(talk_ask(&f->talk, "RANDOMKEY"), "-NOPERM"));
         assert_non_null(strstr(talk_ask(&f->talk, "FLUSHDB"), "-NOPERM"));
-        assert_reply(&f->talk, "SET mine:0 v", "+OK|");
+        talk_expect(&f->talk, "SET mine:0 v", "+OK|");
     }
 }
 
@@ -336,13 +316,13 @@ static void test_walks__an_error_of_redis_is_told_as_it_is(void **state)
 static void leave(struct fixture *f)
 {
     proxy_set_away(f->proxy, true);
-    assert_true(wait_until(is_offline, f, BOUND_MS));
+    assert_true(wait_until(talk_is_offline, &f->talk, BOUND_MS));
 }
 
 static void come_back(struct fixture *f)
 {
     proxy_set_away(f->proxy, false);
-    assert_true(wait_until(is_online, f, BOUND_MS));
+    assert_true(wait_until(talk_is_online, &f->talk, BOUND_MS));
 }
 
 /* What is held here: what this program has written. */
@@ -448,25 +428,25 @@ static void test_walks__flushdb_leaves_nothing_but_the_bookkeeping(void **state)
     char text[128];
 
     fill(f);
-    assert_reply(&f->talk, "FLUSHDB", "+OK|");
-    assert_reply(&f->talk, "KEYS *", "*0|");
+    talk_expect(&f->talk, "FLUSHDB", "+OK|");
+    talk_expect(&f->talk, "KEYS *", "*0|");
     see_all(f, &nothing, 0, "COUNT 100");
     assert_int_equal(nothing.n, 0);
     for (int i = 0; i < N_KEYS; i++) {
         snprintf(text, sizeof(text), "EXISTS app:%d mine:%d behind:%d string:%d hash:%d", i, i, i, i, i);
-        assert_reply(&f->talk, text, ":0|");
-        assert_reply(&f->direct, text, ":0|");
+        talk_expect(&f->talk, text, ":0|");
+        talk_expect(&f->direct, text, ":0|");
     }
     assert_true(redis_server_number(&f->redis, "DBSIZE") > N_KEYS); /* mine:hidden:, and the bookkeeping */
-    assert_true(is_online(f));
-    assert_reply(&f->talk, "SET app:1 v", "+OK|");
-    assert_reply(&f->direct, "GET app:1", "$1|v|");
+    assert_true(talk_is_online(&f->talk));
+    talk_expect(&f->talk, "SET app:1 v", "+OK|");
+    talk_expect(&f->direct, "GET app:1", "$1|v|");
     leave(f);
-    assert_reply(&f->talk, "FLUSHALL ASYNC", "+OK|");
-    assert_reply(&f->talk, "GET app:1", "$-1|");
+    talk_expect(&f->talk, "FLUSHALL ASYNC", "+OK|");
+    talk_expect(&f->talk, "GET app:1", "$-1|");
     come_back(f);
     assert_string_equal(talk_ask(&f->talk, "HOLDFAST WAIT 10000"), ":1|");
-    assert_reply(&f->direct, "EXISTS app:1", ":0|");
+    talk_expect(&f->direct, "EXISTS app:1", ":0|");
 }
 
 static void test_walks__an_operator_with_prefixes_flushes_only_keys_with_these(void **state)
@@ -475,8 +455,8 @@ static void test_walks__an_operator_with_prefixes_flushes_only_keys_with_these(v
     struct seen seen = {0};
 
     fill(f);
-    assert_reply(&f->talk, "AUTH boss secret", "+OK|");
-    assert_reply(&f->talk, "FLUSHDB", "+OK|");
+    talk_expect(&f->talk, "AUTH boss secret", "+OK|");
+    talk_expect(&f->talk, "FLUSHDB", "+OK|");
     talk_close(&f->talk);
     enter(f, &f->talk);
     expect(&seen, "mine:");
@@ -500,7 +480,7 @@ static void test_walks__clients_that_leave_in_the_middle_harm_nobody(void **stat
         talk_send(&leaver, i % 5 < 2 ? 2 : 1, words);
         talk_close(&leaver);
     }
-    assert_reply(&f->talk, "SET app:1 v", "+OK|");
+    talk_expect(&f->talk, "SET app:1 v", "+OK|");
     assert_true(strncmp(talk_ask(&f->talk, "KEYS *"), "*", 1) == 0);
 }
 

@@ -292,6 +292,24 @@ const char *talk_ask(struct talk *talk, const char *words)
     return talk_text(talk);
 }
 
+void talk_expect(struct talk *talk, const char *words, const char *expected)
+{
+    const char *reply = talk_ask(talk, words);
+
+    if (strcmp(reply, expected) != 0)
+        fail_msg("%s: the reply is %s, expected %s", words, reply, expected);
+}
+
+bool talk_is_online(void *talk)
+{
+    return strstr(talk_ask(talk, "HOLDFAST MODE"), "|online|") != NULL;
+}
+
+bool talk_is_offline(void *talk)
+{
+    return !talk_is_online(talk);
+}
+
 const char *talk_text(struct talk *talk)
 {
     struct hf_slice reply = talk_reply(talk);

@@ -58,5 +58,11 @@ const char *talk_text(struct talk *talk);
 
 /* Send a command of words between spaces, "" for an empty one, and return its reply as talk_text(). */
 const char *talk_ask(struct talk *talk, const char *words);
+/* Fails the test when the reply is another one. */
+void talk_expect(struct talk *talk, const char *words, const char *expected);
+
+/* Whether the sidecar's link is online, or not; for wait_until(), with the struct talk. */
+bool talk_is_online(void *talk);
+bool talk_is_offline(void *talk);
 
 #endif
