@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PIPES_MAX 32
+#define PIPES_MAX 128
 
 struct pipe {
     int client, server; /* -1: closed */
@@ -230,7 +230,7 @@ static int listen_on(const char *path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 16) == 0)
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, PIPES_MAX) == 0)
         return fd;
     fprintf(stderr, "proxy: cannot listen on %s: %s\n", path, strerror(errno));
     if (fd >= 0)
