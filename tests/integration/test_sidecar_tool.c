@@ -801,6 +801,19 @@ static bool can_set(void *ctx)
     return f->tool->status == 0;
 }
 
+/* Asking takes no place. */
+static bool is_full(void *ctx)
+{
+    struct fixture *f = ctx;
+    struct talk talk;
+    bool full;
+
+    talk_open(&talk, f->sidecar.socket);
+    full = strstr(talk_ask(&talk, "HOLDFAST.TOOL OPEN 0.1.0"), "runs 4 commands") != NULL;
+    talk_close(&talk);
+    return full;
+}
+
 /* There are four at most, and one whose tool has gone ends. */
 static void test_sidecar_tool__a_tool_that_dies_gives_its_place_back(void **state)
 {
@@ -808,10 +821,9 @@ static void test_sidecar_tool__a_tool_that_dies_gives_its_place_back(void **stat
     pid_t pids[4];
 
     begin_long(f);
-    for (size_t i = 0; i < LENGTH(pids); i++) {
+    for (size_t i = 0; i < LENGTH(pids); i++)
         pids[i] = run_begin(f->tool, "reconcile", "--timeout", "1h", NULL);
-        await_errands(f, (int)i + 1);
-    }
+    assert_true(wait_until(is_full, f, BOUND_MS));
     run(f->tool, "persist", "k", NULL);
     assert_refused(f->tool, 5, "does not run this: it runs 4 commands of the tool already");
     for (size_t i = 0; i < LENGTH(pids); i++) {
