@@ -190,6 +190,17 @@ static void play_lock(struct storm_sceptic *s, struct holdings *h, const struct 
         end_holding(holding, r->at_us);
 }
 
+/* One whose safe time was over when its holder was told, because the answer came late, was never held. */
+static bool is_held(const struct holding *holding)
+{
+    return holding->from_us < holding->until_us;
+}
+
+static bool are_at_once(const struct holding *a, const struct holding *b)
+{
+    return is_held(a) && is_held(b) && a->from_us < b->until_us && b->from_us < a->until_us;
+}
+
 static void compare_holdings(struct storm_sceptic *s, const char *lock, const struct holding *a,
                              const struct holding *b)
 {
@@ -197,7 +208,7 @@ static void compare_holdings(struct storm_sceptic *s, const char *lock, const st
         storm_doubt(s, lock, "%s was given to node %u.%u with %llu, and later to node %u.%u with %llu", lock,
                     a->writer, a->life, (unsigned long long)a->fence, b->writer, b->life,
                     (unsigned long long)b->fence);
-    if (a->from_us < b->until_us && b->from_us < a->until_us && !was_lost(&s->book, b->from_us))
+    if (are_at_once(a, b) && !was_lost(&s->book, b->from_us))
         storm_doubt(s, lock, "%s was held by node %u.%u with %llu and by node %u.%u with %llu at once", lock,
                     a->writer, a->life, (unsigned long long)a->fence, b->writer, b->life,
                     (unsigned long long)b->fence);
