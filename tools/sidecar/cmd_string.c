@@ -27,9 +27,10 @@ static void cmd_mget(struct call *call)
         if (read)
             reply_value(&all, &value);
     }
-    if (read)
+    if (read) { /* otherwise the reply is a worker's by now */
         reply_raw(call->reply, all.bytes.bytes, all.bytes.len);
-    call->reply->failed |= all.failed;
+        call->reply->failed |= all.failed;
+    }
     reply_release(&all);
 }
 
