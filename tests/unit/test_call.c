@@ -5,6 +5,7 @@
 #include "client.h"
 #include "command.h"
 #include "later.h"
+#include "number.h"
 #include "server.h"
 #include "settings.h"
 #include "wire.h"
@@ -73,11 +74,12 @@ static sem_t work_may_end;
 /* HELD lsn, and as a write: its reply is the number. */
 static void held(struct call *call)
 {
-    uint64_t lsn = strtoull(call->argv[1].data, NULL, 10);
+    int64_t lsn;
 
+    assert_true(number_parse(call->argv[1], &lsn));
     n_ran++;
-    reply_integer(call->reply, (int64_t)lsn);
-    call_hold(call, lsn);
+    reply_integer(call->reply, lsn);
+    call_hold(call, (uint64_t)lsn);
 }
 
 static void now(struct call *call)
