@@ -788,15 +788,29 @@ static void change_link(struct fixture *f, struct model *m)
     m->online = !m->online;
 }
 
-/* With every version settled or stored, bytes are those of the rows. */
+struct counted {
+    struct hf *store;
+    uint64_t keys;
+};
+
+static bool are_counted(void *ctx)
+{
+    const struct counted *counted = ctx;
+
+    return hf__pending_keys(counted->store) == counted->keys;
+}
+
+/* With every version settled or stored, bytes are those of the rows. Who waits for an acknowledgement may be woken before the count
+ * is told. */
 static void check_counts(struct fixture *f, const struct model *m, bool stored)
 {
-    struct hf_status status = status_of(f->store);
-    uint64_t keys = hf__pending_keys(f->store);
+    struct counted counted = {f->store, m->n_keys + m->n_increments};
+    struct hf_status status;
 
-    if (keys != m->n_keys + m->n_increments)
+    if (!wait_until(are_counted, &counted, SOON_MS))
         fail_msg("step %d: %lu are counted; %u keys and %u increments wait (HOLDFAST_SEED=%lu)", m->step,
-                 (unsigned long)keys, m->n_keys, m->n_increments, (unsigned long)m->seed);
+                 (unsigned long)hf__pending_keys(f->store), m->n_keys, m->n_increments, (unsigned long)m->seed);
+    status = status_of(f->store);
     assert_int_equal(status.pending_keys, m->n_keys + (m->n_increments > 0));
     assert_int_equal(status.pending_ops, m->n_increments);
     if (stored) {
