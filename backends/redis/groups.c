@@ -337,7 +337,7 @@ static void stored(struct hf__redis *tier, bool ours)
     struct hf__group_run *run = &tier->group;
     struct hf_shared_error error;
 
-    if (run->phase == MAKING && ours && !run->made && !run->refused && !run->no_multi) {
+    if (run->phase == MAKING && ours && !run->made && !run->refused) {
         guard_instead(tier);
     } else if (run->executed && (run->phase != MAKING || run->made)) {
         judge_group(run->group, true);

@@ -1227,6 +1227,40 @@ static void test_make__who_may_not_is_served_by_the_script(void **state)
     }
 }
 
+/* Then its commands ran one by one: whether the key was made is for the script to see. */
+static void test_make__without_transactions_the_script_has_the_last_word(void **state)
+{
+    struct hf_shared_item first[] = {set("app:a", "1", 10)}, second[] = {set("app:b", "1", 11)};
+    struct hf_shared_log log = log_over(1);
+    struct hf_shared_group group = GROUP(first, &log, 1);
+    struct fixture f;
+    struct driver d;
+    int64_t execs;
+
+    (void)state;
+    begin(&f);
+    command(&f, "XADD " LOG " 1-1 n x l 0");
+    command(&f, "ACL SETUSER limited on >pw ~* +@all -multi");
+    connect_as(&f, &d, "limited", "pw");
+    assert_true(connects(&d));
+    expect_absent(first, 1);
+    expect_absent(second, 1);
+    group.guarded = true;
+    send_group(&d, &group);
+    assert_int_equal(group.error.class, HF_SHARED_OK);
+    assert_int_equal(first[0].error.class, HF_SHARED_CHANGED);
+    assert_text(&f, "1", "GET app:a");
+    execs = calls_of(&f, "exec");
+    group.items = second;
+    send_group(&d, &group);
+    assert_int_equal(second[0].error.class, HF_SHARED_OK);
+    assert_int_equal(calls_of(&f, "exec"), execs); /* nor is it tried again */
+    assert_int_equal(redis_server_number(&f.server, "XLEN " LOG), 3);
+    assert_no_latch(&f);
+    stop(&d);
+    end(&f);
+}
+
 static void test_group__one_at_a_time(void **state)
 {
     struct hf_shared_item items[] = {set("app:a", "1", 1)};
@@ -2404,6 +2438,7 @@ int main(void)
         cmocka_unit_test(test_make__a_log_that_is_gone_is_told),
         cmocka_unit_test(test_make__out_of_memory_is_a_state),
         cmocka_unit_test(test_make__who_may_not_is_served_by_the_script),
+        cmocka_unit_test(test_make__without_transactions_the_script_has_the_last_word),
         cmocka_unit_test(test_group__one_at_a_time),
         cmocka_unit_test(test_group__wrong_type_is_not_overwritten_at_replay),
         cmocka_unit_test(test_group__refused_by_acl_finds_the_guilty_one),
