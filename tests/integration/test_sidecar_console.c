@@ -223,6 +223,13 @@ static void send_pair(struct fixture *f, const char *verb, const char *key, stru
     (void)talk_reply(&f->talk);
 }
 
+/* From then on nothing is written through. */
+static void pause_link(struct fixture *f)
+{
+    assert_answer(f, "holdfast pause", "+OK|");
+    assert_true(wait_until(talk_is_offline, &f->talk, BOUND_MS));
+}
+
 /* Ours was written while the link was paused, and theirs meanwhile by somebody else; theirs stands. */
 static void make_conflict(struct fixture *f, const char *key, struct hf_slice ours, const char *theirs)
 {
@@ -230,7 +237,7 @@ static void make_conflict(struct fixture *f, const char *key, struct hf_slice ou
 
     assert_true(wait_until(is_distributed, f, BOUND_MS));
     send_pair(f, "set", key, s_("before"));
-    assert_answer(f, "holdfast pause", "+OK|");
+    pause_link(f);
     send_pair(f, "set", key, ours);
     redis_server_text(&f->redis, text, sizeof(text), "SET %s %s", key, theirs);
     assert_answer(f, "holdfast resume", "+OK|");
@@ -244,7 +251,7 @@ static void make_parked(struct fixture *f, const char *key)
     char text[64];
 
     assert_true(wait_until(is_distributed, f, BOUND_MS));
-    assert_answer(f, "holdfast pause", "+OK|");
+    pause_link(f);
     send_pair(f, "incrby", key, s_("7"));
     redis_server_text(&f->redis, text, sizeof(text), "SET %s many", key);
     assert_answer(f, "holdfast resume", "+OK|");
@@ -663,7 +670,7 @@ static void test_sidecar_console__what_is_kept_for_information_is_no_conflict(vo
     char text[64];
 
     assert_true(wait_until(is_distributed, f, BOUND_MS));
-    assert_answer(f, "holdfast pause", "+OK|");
+    pause_link(f);
     send_pair(f, "set", "unseen", s_("ours"));
     redis_server_text(&f->redis, text, sizeof(text), "SET unseen theirs");
     assert_answer(f, "holdfast resume", "+OK|");

@@ -347,7 +347,6 @@ static struct {
 static int hear_when_told(struct hf *store, int timeout_ms)
 {
     (void)store, (void)timeout_ms;
-    (void)usleep(1000); /* as long as an answer takes */
     pthread_mutex_lock(&ear.lock);
     while (ear.mute)
         pthread_cond_wait(&ear.changed, &ear.lock);

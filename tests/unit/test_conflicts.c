@@ -1499,22 +1499,41 @@ static void test_conflicts__kill_9_at_any_point_of_a_restore_leaves_the_conflict
 /* ---- a commit that does not cover the requeue ---- */
 
 /* The journal's writes wait while the gate is closed. */
-static atomic_bool gate_closed, gate_met;
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t opened;
+    bool closed, met;
+} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
 static struct hf_file_layer gated_fs;
+
+static void set_gate(bool closed)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.closed = closed;
+    gate.met = false;
+    pthread_cond_broadcast(&gate.opened);
+    pthread_mutex_unlock(&gate.lock);
+}
 
 static int gated_write(struct hf_file_layer *fs, int fd, const void *data, size_t len, uint64_t offset)
 {
-    while (atomic_load(&gate_closed)) {
-        atomic_store(&gate_met, true);
-        usleep(1000);
-    }
+    pthread_mutex_lock(&gate.lock);
+    gate.met = true;
+    while (gate.closed)
+        pthread_cond_wait(&gate.opened, &gate.lock);
+    pthread_mutex_unlock(&gate.lock);
     return hf__file_layer_real()->write(fs, fd, data, len, offset);
 }
 
 static bool gate_is_met(void *ctx)
 {
+    bool met;
+
     (void)ctx;
-    return atomic_load(&gate_met);
+    pthread_mutex_lock(&gate.lock);
+    met = gate.closed && gate.met;
+    pthread_mutex_unlock(&gate.lock);
+    return met;
 }
 
 struct covered {
@@ -1561,14 +1580,13 @@ static void test_conflicts__a_commit_takes_nothing_off_before_the_new_change_is_
     covered = (struct covered){.store = f->store, .lsn = set(f, "z", "1")};
     fake_local_fail_commits(ALWAYS);
     assert_code(HF_EFULL, hf_checkpoint(f->store));
-    atomic_store(&gate_met, false);
-    atomic_store(&gate_closed, true);
+    set_gate(true);
     assert_int_equal(pthread_create(&thread, NULL, requeue_main, &call), 0);
     assert_true(wait_until(gate_is_met, NULL, SOON_MS));
     fake_local_fail_commits(0);
     assert_true(wait_until(is_covered, &covered, SOON_MS));
     copy_dir(f->scratch.store, f->copy); /* as kill -9 would leave it */
-    atomic_store(&gate_closed, false);
+    set_gate(false);
     pthread_join(thread, NULL);
     assert_int_equal(call.rc, 0);
     assert_int_equal(parked_of(f).n, 0);
