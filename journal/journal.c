@@ -44,6 +44,7 @@ struct hf_journal {
 
     /* Numbering. safe <= written <= last; durable <= written. */
     _Atomic uint64_t last_lsn, written_lsn, durable_lsn, safe_lsn;
+    uint64_t history_lsn;      /* of the last entry: an opening gives out numbers from far behind it on */
     uint64_t reserved_claimed; /* in headers written */
     uint64_t reserved_durable; /* in headers synced: LSNs are given out up to here */
     uint64_t wanted_lsns;      /* of a batch that waits for a reservation */
@@ -279,7 +280,7 @@ static struct hf_segment_header next_header(struct hf_journal *j, uint64_t file_
     struct hf_segment_header header = {
         .number = j->current.header.number + 1,
         .first_lsn = j->last_lsn + 1,
-        .follows_lsn = j->last_lsn,
+        .follows_lsn = j->history_lsn,
         .reserved_lsn = j->reserved_claimed,
         .durable_lsn = j->durable_lsn,
         .file_bytes = file_bytes,
@@ -432,7 +433,7 @@ int hf__journal_append(struct hf_journal *j, struct hf_entry *entries, size_t n)
             hf__entry_encode(&entries[i], &j->open);
         }
         j->open_entries += (uint32_t)n;
-        j->last_lsn = lsn;
+        j->last_lsn = j->history_lsn = lsn;
     }
     pthread_mutex_unlock(&j->mutex);
     return rc;
@@ -613,7 +614,6 @@ static int start_first(struct hf_journal *j, const struct hf_recovery *r)
     j->reserved_claimed = j->last_lsn + RESERVE_LSNS;
     j->current.header.number = r->max_number;
     header = next_header(j, segment.file_bytes);
-    header.follows_lsn = r->last_lsn;
     j->fd = hf__segment_start(fs, j->opts.dir, &segment, &header);
     if (j->fd < 0)
         return j->fd;
@@ -658,6 +658,7 @@ static void set_numbers(struct hf_journal *j, const struct hf_recovery *r)
 {
     uint64_t last = r->reserved_lsn > j->opts.reserved_lsn ? r->reserved_lsn : j->opts.reserved_lsn;
 
+    j->history_lsn = r->last_lsn;
     j->last_lsn = last;
     j->written_lsn = last;
     j->durable_lsn = last;

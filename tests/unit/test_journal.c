@@ -940,6 +940,30 @@ static void test_journal__a_large_value_gets_a_segment_of_its_own_which_goes_wit
     }
 }
 
+/* The numbering begins far behind the history: a segment that was left without an entry must not claim what lies between. */
+static void test_journal__a_segment_change_before_the_first_entry_of_a_life_is_no_damage(void **state)
+{
+    struct fixture *f = *state;
+    int rc;
+
+    for (unsigned lives = 1; lives < 4; lives++) {
+        fresh_disk(f);
+        opens(f);
+        write_group(f, 3);
+        for (unsigned i = 0; i < lives; i++) {
+            kill_process(f);
+            opens(f);
+            f->acked = append_sized(f, 2 * SEGMENT_BYTES, &rc);
+            assert_int_equal(rc, 0);
+            assert_int_equal(hf__journal_wait(f->journal, f->acked), 0);
+        }
+        kill_process(f);
+        opens(f);
+        found_all_acked(f, lives);
+        assert_int_equal(f->n_got, f->n_log);
+    }
+}
+
 static void test_journal__a_clean_close_and_opening_loses_nothing_and_adds_no_files(void **state)
 {
     struct fixture *f = *state;
@@ -1312,6 +1336,7 @@ int main(void)
         TEST(test_journal__an_opening_in_which_any_call_fails_can_be_repeated),
         TEST(test_journal__released_segments_are_used_again_and_their_entries_never_return),
         TEST(test_journal__a_large_value_gets_a_segment_of_its_own_which_goes_with_it),
+        TEST(test_journal__a_segment_change_before_the_first_entry_of_a_life_is_no_damage),
         TEST(test_journal__a_clean_close_and_opening_loses_nothing_and_adds_no_files),
         TEST(test_journal__one_sync_serves_many_threads_and_all_they_wrote_is_durable),
         TEST(test_journal__what_was_waited_for_survives_a_kill_whatever_the_durability),
