@@ -244,13 +244,19 @@ static bool take_spare(struct hf_journal *j, uint64_t bytes, struct hf_segment *
     return false;
 }
 
-static void keep_or_unlink(struct hf_journal *j, const struct hf_segment *segment)
+static bool keep_spare(struct hf_journal *j, const struct hf_segment *segment)
 {
     /* Of a bad header the number is not known: the file is not used again, lest its groups pass under it. */
-    if (j->n_spare < SPARE_MAX && segment->file_bytes == j->opts.segment_bytes &&
-        segment->verdict != HF_SEGMENT_BAD)
-        j->spare[j->n_spare++] = *segment;
-    else
+    if (j->n_spare == SPARE_MAX || segment->file_bytes != j->opts.segment_bytes ||
+        segment->verdict == HF_SEGMENT_BAD)
+        return false;
+    j->spare[j->n_spare++] = *segment;
+    return true;
+}
+
+static void keep_or_unlink(struct hf_journal *j, const struct hf_segment *segment)
+{
+    if (!keep_spare(j, segment))
         (void)j->opts.fs->unlink(j->opts.fs, j->opts.dir, segment->name); /* a file too many does no harm */
 }
 
@@ -569,7 +575,7 @@ static int sync_segment(struct hf_journal *j, const struct hf_segment *segment)
     return rc == 0 ? 0 : hf__file_fail(rc, "cannot sync journal segment", segment->name);
 }
 
-/* Sort what recovery found into live and spare. */
+/* Sort what recovery found into live, spare and of no use. */
 static int adopt_segments(struct hf_journal *j, const struct hf_recovery *r)
 {
     for (size_t i = 0; i < r->list.n; i++) {
@@ -580,12 +586,33 @@ static int adopt_segments(struct hf_journal *j, const struct hf_recovery *r)
             if (rc == 0)
                 rc = keep_live(j, segment);
         } else {
-            keep_or_unlink(j, segment);
+            (void)keep_spare(j, segment);
         }
         if (rc != 0)
             return rc;
     }
     return 0;
+}
+
+static bool is_among(const struct hf_segment *segments, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(segments[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What is of no use goes only now that the new header is durable: a crash in between could take the last word on which
+ * numbers were given out. */
+static void unlink_useless(struct hf_journal *j, const struct hf_recovery *r)
+{
+    for (size_t i = 0; i < r->list.n; i++) {
+        const char *name = r->list.segments[i].name;
+        if (!is_among(&j->current, 1, name) && !is_among(j->live, j->n_live, name) &&
+            !is_among(j->spare, j->n_spare, name))
+            (void)j->opts.fs->unlink(j->opts.fs, j->opts.dir, name); /* a file too many does no harm */
+    }
 }
 
 static int make_id(struct hf_journal *j, const struct hf_recovery *r)
@@ -694,6 +721,8 @@ int hf__journal_open(const struct hf_journal_options *opts, hf_entry_fn *replay,
         set_numbers(j, &r);
         rc = start_first(j, &r);
     }
+    if (rc == 0)
+        unlink_useless(j, &r);
     if (rc == 0 && (rc = pthread_create(&j->thread, NULL, journal_main, j)) != 0)
         rc = hf__fail_errno(HF_ENOMEM, rc, "cannot start the journal's thread");
     if (rc != 0) {
