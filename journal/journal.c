@@ -575,23 +575,28 @@ static int sync_segment(struct hf_journal *j, const struct hf_segment *segment)
     return rc == 0 ? 0 : hf__file_fail(rc, "cannot sync journal segment", segment->name);
 }
 
-/* Sort what recovery found into live, spare and of no use. */
+/* Live, spare, or of no use. */
+static int adopt_segment(struct hf_journal *j, const struct hf_segment *segment)
+{
+    bool live = segment->verdict == HF_SEGMENT_VALID && segment->last_lsn > j->opts.covered_lsn;
+    int rc;
+
+    if (!live && !keep_spare(j, segment))
+        return 0;
+    rc = sync_segment(j, segment);
+    return rc == 0 && live ? keep_live(j, segment) : rc;
+}
+
+/* Take over what recovery found; names and sizes, too, may be in the cache only. */
 static int adopt_segments(struct hf_journal *j, const struct hf_recovery *r)
 {
-    for (size_t i = 0; i < r->list.n; i++) {
-        const struct hf_segment *segment = &r->list.segments[i];
-        int rc = 0;
-        if (segment->verdict == HF_SEGMENT_VALID && segment->last_lsn > j->opts.covered_lsn) {
-            rc = sync_segment(j, segment);
-            if (rc == 0)
-                rc = keep_live(j, segment);
-        } else {
-            (void)keep_spare(j, segment);
-        }
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
+    int rc = j->opts.fs->sync_dir(j->opts.fs, j->opts.dir);
+
+    if (rc != 0)
+        return hf__file_fail(rc, "cannot sync", "the journal directory");
+    for (size_t i = 0; i < r->list.n && rc == 0; i++)
+        rc = adopt_segment(j, &r->list.segments[i]);
+    return rc;
 }
 
 static bool is_among(const struct hf_segment *segments, size_t n, const char *name)

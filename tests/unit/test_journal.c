@@ -589,6 +589,81 @@ static void test_journal__a_power_cut_inside_an_opening_gives_no_lsn_twice(void 
     assert_true(cuts > 100);
 }
 
+/* Open, write `n` entries into several files, close; the disk before the call, or NULL, and what was acknowledged by then. */
+static struct sim_disk *picture_life(struct fixture *f, unsigned n, unsigned skip)
+{
+    struct camera camera = {.mutex = PTHREAD_MUTEX_INITIALIZER, .kind = SIM_CALLS, .skip = skip, .disk = f->disk};
+    int rc;
+
+    sim_disk_set_hook(f->disk, take_picture, &camera);
+    opens(f);
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t lsn = append_sized(f, SEGMENT_BYTES / 3, &rc);
+        assert_int_equal(rc, 0);
+        assert_int_equal(hf__journal_wait(f->journal, lsn), 0);
+        if (!pictured(&camera))
+            f->acked = lsn;
+    }
+    sim_disk_set_hook(f->disk, NULL, NULL);
+    hf__journal_close(f->journal);
+    f->journal = NULL;
+    return camera.picture;
+}
+
+/* The disk is in the state of `from` again. */
+static void back_to(struct fixture *f, struct sim_disk *from)
+{
+    sim_disk_free(f->disk);
+    f->disk = sim_disk_clone(from);
+}
+
+/* Cut the life that follows a killed opening at each of its calls. */
+static unsigned cut_life_after(struct fixture *f, struct sim_disk *killed)
+{
+    struct sim_disk *cut;
+    unsigned cuts = 0;
+
+    for (unsigned call = 0;; call++) {
+        forget_log(f);
+        back_to(f, killed);
+        sim_disk_kill(f->disk);
+        cut = picture_life(f, 6, call);
+        if (!cut)
+            return cuts;
+        for (uint64_t seed = 1; seed <= 24; seed++, cuts++) {
+            back_to(f, cut);
+            if (seed == 1)
+                sim_disk_power_cut_all(f->disk);
+            else
+                sim_disk_power_cut(f->disk, seed);
+            opens(f);
+            found_all_acked(f, 1000 * call + seed);
+            hf__journal_close(f->journal);
+            f->journal = NULL;
+        }
+        sim_disk_free(cut);
+    }
+}
+
+/* A killed process leaves files and names that are in the cache only: who uses them must see to it that they stay. */
+static void test_journal__what_a_killed_opening_has_made_survives_a_power_cut_of_the_next(void **state)
+{
+    struct fixture *f = *state;
+    struct sim_disk *killed;
+    unsigned cuts = 0;
+
+    for (unsigned call = 0;; call++) {
+        fresh_disk(f);
+        killed = picture_life(f, 0, call);
+        if (!killed)
+            break;
+        cuts += cut_life_after(f, killed);
+        sim_disk_free(killed);
+    }
+    print_message("%u power cuts\n", cuts);
+    assert_true(cuts > 500);
+}
+
 /* History 3: Redis may have seen any of them. */
 static void test_journal__lsns_that_were_never_durable_are_not_given_out_again(void **state)
 {
@@ -1377,6 +1452,7 @@ int main(void)
         TEST(test_journal__a_group_that_was_cut_never_returns),
         TEST(test_journal__a_power_cut_before_any_call_loses_nothing_and_gives_no_lsn_twice),
         TEST(test_journal__a_power_cut_inside_an_opening_gives_no_lsn_twice),
+        TEST(test_journal__what_a_killed_opening_has_made_survives_a_power_cut_of_the_next),
         TEST(test_journal__lsns_that_were_never_durable_are_not_given_out_again),
         TEST(test_journal__lsns_beyond_one_reservation_are_not_given_out_again),
         TEST(test_journal__a_batch_larger_than_a_reservation_is_appended),
