@@ -1,0 +1,721 @@
+/* Crash points: a store is cut at every call that changes its disk and at every boundary of a checkpoint, and opened again.
+ *
+ * A whole store writes by the ledger, on a simulated disk for its journal and a real LMDB; segments are small, so that they
+ * change, are used again and are removed. Before each call of the file layer that changes something, and before and after
+ * each commit of LMDB, a picture is taken: the disk with all that is not synced, LMDB's file as of its last commit, and what
+ * has been begun and acknowledged. Each picture is then cut in several ways (nothing survives but what was synced; kill -9;
+ * any part of what was not synced, by a seed), opened, cut again inside that opening, and so on to a depth of three. Every
+ * opening must show the account of all acknowledged operations and of none that was not begun, whole; must number on behind
+ * everything that was given out; and what it has shown and is told afterwards must survive the next cut.
+ *
+ *     test_crash_points                             as one of the tests
+ *     test_crash_points --seed S [--minutes N]      from this seed on, for so long; without --minutes: that seed alone
+ *     ... --cuts N --operations N                   more power cuts at each point, longer runs */
+#include "ledger.h"
+#include "scratch.h"
+#include "sim_disk.h"
+
+#include "lmdb_tier.h"
+#include "store.h"
+
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SEGMENT_BYTES (64u << 10) /* the least */
+#define HOUR_MS 3600000           /* no checkpoint begins by itself */
+#define DEPTH 3                   /* openings, each but the last one cut inside */
+#define MORE 3                    /* operations after the last opening, before one more cut */
+#define LIVES 4                   /* of the store that is filmed, each closed in the end */
+#define AT_ONCE 6                 /* operations between two looks at the pictures */
+#define CHECKPOINT_EVERY 24       /* operations */
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define POINT_STEP 7 /* a sanitizer is slow: one point in seven, another one each time */
+#else
+#define POINT_STEP 1
+#endif
+
+/* ---- what there is at a crash point ---- */
+
+/* LMDB's file after a commit. */
+struct image {
+    unsigned refs;
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct picture {
+    struct sim_disk *disk;
+    struct image *local;
+    enum sim_call kind;    /* of the call that it was taken before; SIM_CALLS: a boundary of a checkpoint */
+    uint64_t synced;       /* operations that a power cut must leave */
+    uint64_t acked, begun; /* that a kill must leave; that there can be */
+    uint64_t last_lsn;     /* given out */
+};
+
+/* Takes pictures of one opening of a store. */
+struct camera {
+    pthread_mutex_t mutex; /* everything below that changes */
+    const char *dir;       /* of the store */
+    struct ledger *ledger;
+    const _Atomic uint64_t *synced; /* operations that are durable */
+    struct sim_disk *disk;
+    struct image *local;
+    struct hf *store;  /* NULL: not open yet, or closing */
+    uint64_t last_lsn; /* given out, as far as it was seen */
+    struct picture *pictures;
+    size_t n, capacity;
+};
+
+static void *must(void *p)
+{
+    assert_non_null(p);
+    return p;
+}
+
+static struct image *image_link(struct image *image)
+{
+    image->refs++;
+    return image;
+}
+
+static void image_unlink(struct image *image)
+{
+    if (image && --image->refs == 0)
+        free(image);
+}
+
+static struct image *image_read(const char *dir)
+{
+    struct image *image;
+    char path[128];
+    struct stat st;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/lmdb/data.mdb", dir);
+    file = must(fopen(path, "r"));
+    assert_int_equal(fstat(fileno(file), &st), 0);
+    image = must(malloc(sizeof(*image) + (size_t)st.st_size));
+    *image = (struct image){.refs = 1, .len = (size_t)st.st_size};
+    assert_int_equal(fread(image->bytes, 1, image->len, file), image->len);
+    fclose(file);
+    return image;
+}
+
+static void picture_release(struct picture *p)
+{
+    sim_disk_free(p->disk);
+    image_unlink(p->local);
+    *p = (struct picture){0};
+}
+
+/* ---- the camera ---- */
+
+/* What was acknowledged is asked before the disk is copied, what was begun afterwards: both bounds hold for the copy. */
+static void take_picture(struct camera *c, enum sim_call kind)
+{
+    struct picture p = {.kind = kind, .synced = atomic_load(c->synced), .acked = atomic_load(&c->ledger->acked)};
+
+    pthread_mutex_lock(&c->mutex);
+    p.disk = sim_disk_clone(c->disk);
+    p.local = image_link(c->local);
+    if (c->store)
+        c->last_lsn = hf__journal_last_lsn(c->store->journal);
+    p.last_lsn = c->last_lsn;
+    p.begun = atomic_load(&c->ledger->begun);
+    if (c->n == c->capacity) {
+        c->capacity = c->capacity ? 2 * c->capacity : 64;
+        c->pictures = must(realloc(c->pictures, c->capacity * sizeof(*c->pictures)));
+    }
+    c->pictures[c->n++] = p;
+    pthread_mutex_unlock(&c->mutex);
+}
+
+static void before_call(void *ctx, enum sim_call kind)
+{
+    if (sim_call_changes(kind))
+        take_picture(ctx, kind);
+}
+
+static struct camera *filming; /* whose store commits now */
+static struct hf_local_ops filmed_ops;
+static const struct hf_local_ops *real_ops;
+
+static void change_local(struct camera *c)
+{
+    pthread_mutex_lock(&c->mutex);
+    image_unlink(c->local);
+    c->local = image_read(c->dir);
+    pthread_mutex_unlock(&c->mutex);
+}
+
+static int filmed_commit(struct hf_local_txn *txn)
+{
+    int rc;
+
+    take_picture(filming, SIM_CALLS);
+    rc = real_ops->txn_commit(txn);
+    change_local(filming);
+    take_picture(filming, SIM_CALLS);
+    return rc;
+}
+
+static int open_filmed(const char *dir, const struct hf_options *opts, struct hf_local_tier **ret_tier)
+{
+    struct hf_lmdb_options lmdb = {.map_bytes = opts->max_disk_bytes};
+    int rc = hf__lmdb_open(dir, &lmdb, ret_tier);
+
+    if (rc != 0)
+        return rc;
+    real_ops = (*ret_tier)->ops;
+    filmed_ops = *real_ops;
+    filmed_ops.txn_commit = filmed_commit;
+    (*ret_tier)->ops = &filmed_ops;
+    change_local(filming);
+    return 0;
+}
+
+/* Open the store on the camera's disk and LMDB's file in its directory, filming. */
+static int film_opening(struct camera *c, enum hf_durability durability)
+{
+    struct hf_options opts = {.durability = durability,
+                              .sync_interval_ms = HOUR_MS,
+                              .segment_bytes = SEGMENT_BYTES,
+                              .max_disk_bytes = 16u << 20,
+                              .checkpoint_interval_ms = HOUR_MS};
+    struct hf_parts parts = {.fs = sim_disk_layer(c->disk), .clock = hf__clock_real(), .open_local = open_filmed};
+    struct hf *store;
+    int rc;
+
+    filming = c;
+    sim_disk_set_hook(c->disk, before_call, c);
+    rc = hf__store_open(c->dir, &opts, &parts, &store);
+    if (rc == 0)
+        c->store = store;
+    return rc;
+}
+
+/* Close the store, which is filmed as well. */
+static int film_closing(struct camera *c)
+{
+    struct hf *store = c->store;
+    int rc;
+
+    if (!store)
+        return 0;
+    filming = c;
+    pthread_mutex_lock(&c->mutex);
+    c->last_lsn = hf__journal_last_lsn(store->journal);
+    c->store = NULL;
+    pthread_mutex_unlock(&c->mutex);
+    rc = hf_close(store);
+    sim_disk_set_hook(c->disk, NULL, NULL);
+    return rc;
+}
+
+static bool next_picture(struct camera *c, size_t i, struct picture *ret_picture)
+{
+    bool there;
+
+    pthread_mutex_lock(&c->mutex);
+    there = i < c->n;
+    if (there)
+        *ret_picture = c->pictures[i];
+    pthread_mutex_unlock(&c->mutex);
+    return there;
+}
+
+static void drop_pictures(struct camera *c)
+{
+    pthread_mutex_lock(&c->mutex);
+    for (size_t i = 0; i < c->n; i++)
+        picture_release(&c->pictures[i]);
+    c->n = 0;
+    pthread_mutex_unlock(&c->mutex);
+}
+
+static void camera_release(struct camera *c)
+{
+    drop_pictures(c);
+    free(c->pictures);
+    sim_disk_free(c->disk);
+    image_unlink(c->local);
+    pthread_mutex_destroy(&c->mutex);
+}
+
+/* ---- fixture ---- */
+
+struct fixture {
+    struct scratch scratch;
+    char judged[96]; /* directory of the stores that are opened after a cut */
+    uint64_t seed;
+    unsigned n_cuts, n_operations; /* cuts by seed at a point; operations of a run */
+    enum hf_durability durability;
+    struct ledger ledger;
+    _Atomic uint64_t synced;
+    struct camera camera;
+
+    struct account account; /* after operation `at` */
+    uint64_t at;
+    unsigned points, recoveries, kinds[SIM_CALLS + 1];
+    unsigned n_shorter; /* recoveries that found less than was begun: without any, nothing was put to the test */
+};
+
+static struct fixture *fixture_new(uint64_t seed)
+{
+    struct fixture *f = must(calloc(1, sizeof(*f)));
+
+    if (access("/dev/shm", W_OK) == 0) /* LMDB syncs, and the machine's disk is not the question here */
+        setenv("TMPDIR", "/dev/shm", 0);
+    scratch_make(&f->scratch);
+    snprintf(f->judged, sizeof(f->judged), "%s/judged", f->scratch.dir);
+    f->seed = seed;
+    f->n_cuts = 3;
+    f->n_operations = 160;
+    return f;
+}
+
+static int set_up(void **state)
+{
+    const char *seed = getenv("HOLDFAST_SEED");
+
+    *state = fixture_new(seed ? strtoull(seed, NULL, 10) : 1);
+    return 0;
+}
+
+static void fixture_free(struct fixture *f)
+{
+    (void)film_closing(&f->camera);
+    camera_release(&f->camera);
+    scratch_remove(&f->scratch);
+    free(f);
+}
+
+static int tear_down(void **state)
+{
+    fixture_free(*state);
+    return 0;
+}
+
+/* ---- judging ---- */
+
+/* How a picture is cut, and what follows from it; the ways behind these are power cuts, with kills among them, by a seed. */
+enum { CUT_ALL, CUT_KILL, CUT_KILL_THEN_ALL, CUT_SEEDS };
+
+/* A cut under judgement, for the complaint. */
+struct trial {
+    struct fixture *f;
+    const struct picture *point;
+    unsigned way, depth;
+    uint64_t random;
+    bool damaged;         /* its openings must report damage */
+    struct ledger ledger; /* of its openings */
+    _Atomic uint64_t synced;
+};
+
+#define REJECT(t, format, ...)                                                                                     \
+    fail_msg("HOLDFAST_SEED=%" PRIu64 ", point %u (%s), way %u, depth %u, %" PRIu64 " synced, %" PRIu64            \
+             " acknowledged, %" PRIu64 " begun: " format,                                                          \
+             (t)->f->seed, (t)->f->points, kind_name((t)->point->kind), (t)->way, (t)->depth, (t)->point->synced,  \
+             (t)->point->acked, (t)->point->begun, __VA_ARGS__)
+
+static const char *kind_name(enum sim_call kind)
+{
+    return kind == SIM_CALLS ? "checkpoint" : sim_call_name(kind);
+}
+
+static uint64_t least(const struct trial *t)
+{
+    return t->way == CUT_KILL || t->way == CUT_KILL_THEN_ALL ? t->point->acked : t->point->synced;
+}
+
+static void cut(struct trial *t, struct sim_disk *disk)
+{
+    bool last = t->depth > DEPTH;
+
+    if (t->way == CUT_ALL || (t->way == CUT_KILL_THEN_ALL && last))
+        sim_disk_power_cut_all(disk);
+    else if (t->way < CUT_SEEDS || sim_random(&t->random) % 4 == 0)
+        sim_disk_kill(disk);
+    else
+        sim_disk_power_cut(disk, sim_random(&t->random));
+}
+
+/* A store's directory in which there is just LMDB's file. */
+static void lay_out(const char *dir, const struct image *local)
+{
+    char path[128];
+    FILE *file;
+
+    (void)mkdir(dir, 0700); /* it may be there, from the one before */
+    snprintf(path, sizeof(path), "%s/lmdb", dir);
+    (void)mkdir(path, 0700);
+    snprintf(path, sizeof(path), "%s/lmdb/lock.mdb", dir);
+    (void)unlink(path);
+    snprintf(path, sizeof(path), "%s/lmdb/data.mdb", dir);
+    file = must(fopen(path, "w"));
+    assert_int_equal(fwrite(local->bytes, 1, local->len, file), local->len);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Cut what the picture shows, and open what is left of it; the camera films it. */
+static void reopen(struct trial *t, const struct picture *p, struct camera *ret_camera)
+{
+    int rc;
+
+    *ret_camera = (struct camera){.dir = t->f->judged,
+                                  .ledger = &t->ledger,
+                                  .synced = &t->synced,
+                                  .disk = sim_disk_clone(p->disk),
+                                  .local = image_link(p->local),
+                                  .last_lsn = p->last_lsn};
+    pthread_mutex_init(&ret_camera->mutex, NULL);
+    cut(t, ret_camera->disk);
+    lay_out(t->f->judged, p->local);
+    rc = film_opening(ret_camera, t->f->durability);
+    t->f->recoveries++;
+    if (rc != 0)
+        REJECT(t, "the store does not open: %s", hf_errmsg());
+    if ((ret_camera->store->n_quarantined > 0) != t->damaged)
+        REJECT(t, "damage is %s", t->damaged ? "not reported" : "reported");
+    if (hf__journal_last_lsn(ret_camera->store->journal) < p->last_lsn)
+        REJECT(t, "LSN %" PRIu64 " would be given out again", p->last_lsn);
+}
+
+/* The account after operation `number` of the run. */
+static struct account account_at(struct fixture *f, uint64_t number)
+{
+    if (number < f->at) {
+        f->account = (struct account){0};
+        f->at = 0;
+    }
+    while (f->at < number)
+        account_move(&f->account, f->seed, ++f->at);
+    return f->account;
+}
+
+/* The store shows one of the accounts from `account`, which is that after `from`, to that after `to`; it is moved there. */
+static uint64_t shows(struct trial *t, struct hf *store, struct account *account, uint64_t from, uint64_t to)
+{
+    struct account found;
+    int64_t number;
+
+    if (account_read(store, &found) != 0)
+        REJECT(t, "%s", hf_errmsg());
+    number = account_reach(account, t->f->seed, from, to, &found);
+    if (number < 0)
+        REJECT(t, "what the store holds is no account from %" PRIu64 " to %" PRIu64, from, to);
+    return (uint64_t)number;
+}
+
+/* The store is cut once more, as it is. */
+static struct picture last_picture(struct camera *c)
+{
+    return (struct picture){.disk = sim_disk_clone(c->disk),
+                            .local = image_link(c->local),
+                            .last_lsn = hf__journal_last_lsn(c->store->journal)};
+}
+
+/* What was shown stays, and so does what is written now. */
+static void goes_on(struct trial *t, struct camera *c, struct account account)
+{
+    bool synced = t->f->durability == HF_DURABILITY_ALWAYS || t->way == CUT_KILL;
+    uint64_t begun = t->point->begun, acked;
+    struct picture now;
+    struct camera again;
+
+    assert_ok(ledger_write(&t->ledger, c->store, begun + MORE));
+    now = last_picture(c);
+    assert_ok(film_closing(c));
+    acked = synced && atomic_load(&t->ledger.acked) > begun ? atomic_load(&t->ledger.acked) : begun;
+    for (uint64_t number = begun + 1; number <= acked; number++)
+        account_move(&account, t->f->seed, number);
+    t->depth = DEPTH + 1;
+    reopen(t, &now, &again);
+    shows(t, again.store, &account, acked, begun + MORE);
+    assert_ok(film_closing(&again));
+    camera_release(&again);
+    picture_release(&now);
+}
+
+/* Take one of the pictures of an opening, to be cut next. False: it changed nothing. */
+static bool choose(struct trial *t, struct camera *c, struct picture *ret_picture)
+{
+    size_t i;
+
+    pthread_mutex_lock(&c->mutex);
+    i = c->n > 0 ? sim_random(&t->random) % c->n : 0;
+    if (c->n > 0) {
+        *ret_picture = c->pictures[i];
+        c->pictures[i] = c->pictures[--c->n];
+    }
+    pthread_mutex_unlock(&c->mutex);
+    return ret_picture->disk != NULL;
+}
+
+/* One way to cut a point: openings, each cut inside, the last one gone on with. */
+static void judge_way(struct trial *t)
+{
+    struct picture inside = {.disk = NULL}, next = {.disk = NULL};
+    bool more = true;
+
+    for (t->depth = 1; more; t->depth++) {
+        struct account account = account_at(t->f, least(t));
+        struct camera c;
+        uint64_t number;
+        atomic_store(&t->ledger.begun, t->point->begun);
+        reopen(t, inside.disk ? &inside : t->point, &c);
+        number = shows(t, c.store, &account, least(t), t->point->begun);
+        t->f->n_shorter += number < t->point->begun;
+        more = t->depth < DEPTH && choose(t, &c, &next);
+        if (!more)
+            goes_on(t, &c, account);
+        assert_ok(film_closing(&c));
+        camera_release(&c);
+        picture_release(&inside);
+        inside = next;
+        next = (struct picture){.disk = NULL};
+    }
+}
+
+static void judge_point(struct fixture *f, const struct picture *p)
+{
+    f->points++;
+    f->kinds[p->kind]++;
+    for (unsigned way = 0; way < CUT_SEEDS + f->n_cuts; way++) {
+        struct trial t = {.f = f, .point = p, .way = way, .random = f->seed * 1000003 + f->points * 1009 + way};
+        t.ledger.seed = f->seed;
+        judge_way(&t);
+    }
+}
+
+/* Judge all that was filmed since the last time. */
+static void judge(struct fixture *f)
+{
+    static unsigned phase;
+    struct picture p;
+
+    for (size_t i = 0; next_picture(&f->camera, i, &p); i++) {
+        if (phase++ % POINT_STEP == 0)
+            judge_point(f, &p);
+    }
+    drop_pictures(&f->camera);
+}
+
+/* ---- the run ---- */
+
+static void begin(struct fixture *f, enum hf_durability durability)
+{
+    f->durability = durability;
+    f->ledger.seed = f->seed;
+    f->camera = (struct camera){
+        .dir = f->scratch.store, .ledger = &f->ledger, .synced = &f->synced, .disk = sim_disk_new()};
+    if (durability == HF_DURABILITY_ALWAYS)
+        f->camera.synced = &f->ledger.acked;
+    pthread_mutex_init(&f->camera.mutex, NULL);
+}
+
+/* One life of the store, from opening to closing. */
+static void live(struct fixture *f, uint64_t last)
+{
+    assert_ok(film_opening(&f->camera, f->durability));
+    judge(f);
+    for (uint64_t number = f->ledger.begun; number < last;) {
+        number = number + AT_ONCE < last ? number + AT_ONCE : last;
+        assert_ok(ledger_write(&f->ledger, f->camera.store, number));
+        judge(f);
+        if (number % CHECKPOINT_EVERY < AT_ONCE) {
+            filming = &f->camera;
+            assert_ok(hf_checkpoint(f->camera.store));
+            f->synced = number;
+            judge(f);
+        }
+    }
+    assert_ok(film_closing(&f->camera));
+    judge(f);
+}
+
+static void tell(const struct fixture *f)
+{
+    print_message("seed %" PRIu64 ": %u crash points (", f->seed, f->points);
+    for (unsigned kind = 0; kind <= SIM_CALLS; kind++) {
+        if (f->kinds[kind] > 0)
+            print_message("%s %u%s", kind_name(kind), f->kinds[kind], kind < SIM_CALLS ? ", " : "");
+    }
+    print_message("), %u recoveries, %u of them without what was not acknowledged, 0 acknowledged writes lost\n",
+                  f->recoveries, f->n_shorter);
+}
+
+static void run(struct fixture *f, enum hf_durability durability)
+{
+    begin(f, durability);
+    for (unsigned life = 1; life <= LIVES; life++) {
+        live(f, f->n_operations * life / LIVES);
+        f->synced = f->ledger.begun;
+    }
+    tell(f);
+    assert_true(f->n_shorter > 0);
+}
+
+static void test_crash_points__no_acknowledged_write_is_lost_at_any_call(void **state)
+{
+    run(*state, HF_DURABILITY_ALWAYS);
+}
+
+static void test_crash_points__without_syncs_a_prefix_stays_that_holds_all_checkpoints(void **state)
+{
+    run(*state, HF_DURABILITY_NONE);
+}
+
+/* ---- damage ---- */
+
+/* Flip a bit of the second group of the first file, which later groups claim: that is damage. */
+static void damage(struct sim_disk *disk)
+{
+    size_t len;
+    uint8_t *bytes = must(sim_disk_contents(disk, "journal", "00000001.seg", &len));
+
+    sim_disk_flip_bit(disk, "journal", "00000001.seg",
+                      HF_SEGMENT_DATA_OFFSET + hf__get32(bytes + HF_SEGMENT_DATA_OFFSET + 4) + 20, 1);
+    free(bytes);
+}
+
+/* The damaged file has just one copy in the quarantine, whole and under its final name. */
+static void holds_evidence(struct trial *t, struct sim_disk *disk, const uint8_t *evidence, size_t len)
+{
+    const char *name = sim_disk_name(disk, "quarantine", 0);
+    size_t copied = 0;
+    uint8_t *copy = name ? sim_disk_contents(disk, "quarantine", name, &copied) : NULL;
+
+    if (sim_disk_n_files(disk, "quarantine") != 1 || copied != len || memcmp(copy, evidence, len) != 0 ||
+        strstr(name, ".part"))
+        REJECT(t, "of %zu damaged bytes the quarantine holds %zu under the name '%s'", len, copied,
+               name ? name : "");
+    free(copy);
+}
+
+/* The opening of a damaged store, cut at every call. */
+static void judge_evidence(struct fixture *f, struct camera *opening, const uint8_t *evidence, size_t len)
+{
+    struct picture p;
+
+    for (size_t i = 0; next_picture(opening, i, &p); i++) {
+        f->points++;
+        f->kinds[p.kind]++;
+        for (unsigned way = 0; way < CUT_SEEDS + f->n_cuts; way++) {
+            struct trial t = {.f = f, .point = &p, .way = way, .random = i * 1009 + way, .damaged = true};
+            struct account account;
+            struct camera c;
+            reopen(&t, &p, &c);
+            if (account_read(c.store, &account) != 0)
+                REJECT(&t, "%s", hf_errmsg());
+            holds_evidence(&t, c.disk, evidence, len);
+            assert_ok(film_closing(&c));
+            camera_release(&c);
+        }
+    }
+}
+
+static void test_crash_points__the_evidence_of_damage_outlives_a_cut_of_the_opening_that_finds_it(void **state)
+{
+    struct fixture *f = *state;
+    struct trial t = {.f = f, .way = CUT_KILL, .damaged = true, .ledger.seed = f->seed};
+    struct camera opening;
+    struct picture p;
+    uint8_t *evidence;
+    size_t len;
+
+    begin(f, HF_DURABILITY_ALWAYS);
+    assert_ok(film_opening(&f->camera, f->durability));
+    assert_ok(ledger_write(&f->ledger, f->camera.store, 20));
+    p = last_picture(&f->camera);
+    damage(p.disk);
+    evidence = sim_disk_contents(p.disk, "journal", "00000001.seg", &len);
+    t.point = &p;
+    reopen(&t, &p, &opening);
+    assert_ok(film_closing(&opening));
+    judge_evidence(f, &opening, evidence, len);
+    tell(f);
+    assert_true(f->kinds[SIM_RENAME] > 0);
+    free(evidence);
+    camera_release(&opening);
+    picture_release(&p);
+}
+
+/* ---- by hand ---- */
+
+static void usage(void)
+{
+    fprintf(stderr, "usage: test_crash_points [--seed S] [--minutes N] [--cuts N] [--operations N]\n");
+    exit(4);
+}
+
+static uint64_t number_of(const char *text)
+{
+    char *end;
+    uint64_t number = text ? strtoull(text, &end, 10) : 0;
+
+    if (!text || *end)
+        usage();
+    return number;
+}
+
+static uint64_t long_seed = 1, long_minutes, long_cuts = 3, long_operations = 160;
+
+static void long_run(void **state)
+{
+    time_t end = time(NULL) + (time_t)long_minutes * 60;
+
+    (void)state;
+    do {
+        for (int durability = HF_DURABILITY_ALWAYS; durability <= HF_DURABILITY_NONE; durability++) {
+            struct fixture *f = fixture_new(long_seed);
+            f->n_cuts = (unsigned)long_cuts;
+            f->n_operations = (unsigned)long_operations;
+            run(f, durability);
+            fixture_free(f);
+        }
+        long_seed++;
+    } while (time(NULL) < end);
+}
+
+static void read_arguments(char **args)
+{
+    for (; *args; args += 2) {
+        if (strcmp(*args, "--seed") == 0)
+            long_seed = number_of(args[1]);
+        else if (strcmp(*args, "--minutes") == 0)
+            long_minutes = number_of(args[1]);
+        else if (strcmp(*args, "--cuts") == 0)
+            long_cuts = number_of(args[1]);
+        else if (strcmp(*args, "--operations") == 0)
+            long_operations = number_of(args[1]);
+        else
+            usage();
+    }
+}
+
+int main(int argc, char **argv)
+{
+#define T(name) cmocka_unit_test_setup_teardown(test_crash_points__##name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(no_acknowledged_write_is_lost_at_any_call),
+        T(without_syncs_a_prefix_stays_that_holds_all_checkpoints),
+        T(the_evidence_of_damage_outlives_a_cut_of_the_opening_that_finds_it),
+    };
+    const struct CMUnitTest by_hand[] = {cmocka_unit_test(long_run)};
+
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 30); /* disks are copied all the time: their memory need not come and go */
+    (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+
+    if (argc == 1)
+        return cmocka_run_group_tests(tests, NULL, NULL);
+    read_arguments(argv + 1);
+    return cmocka_run_group_tests(by_hand, NULL, NULL);
+}
