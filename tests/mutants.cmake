@@ -440,3 +440,14 @@ hf_mutant(crash_useless_files_go_before_the_header unit/test_journal.c *inside_a
           "    if (!live && !keep_spare(j, segment))\n        return 0;" "    if (!live) {\n        keep_or_unlink(j, segment);\n        return 0;\n    }")
 hf_mutant(crash_the_copy_of_damage_is_not_synced unit/test_crash_points.c *evidence_of_damage* journal/quarantine.c
           "        rc = fs->sync(fs, to);" "        rc = 0;")
+hf_mutant(power_cut_lmdb_does_not_sync integration/test_power_cut.c * backends/lmdb/env.c
+          "    unsigned flags = MDB_NOTLS |" "    unsigned flags = MDB_NOTLS | MDB_NOSYNC |")
+hf_mutant(power_cut_lmdb_does_not_sync_its_meta_page integration/test_power_cut.c * backends/lmdb/env.c
+          "    unsigned flags = MDB_NOTLS |" "    unsigned flags = MDB_NOTLS | MDB_NOMETASYNC |")
+hf_mutant(power_cut_the_journal_does_not_sync integration/test_power_cut.c * journal/fs.c
+          "return fdatasync(fd) != 0 ? -errno : 0;" "return 0 * fd;")
+hf_mutant(power_cut_acknowledged_before_the_sync integration/test_power_cut.c * journal/journal.c
+          "        rc = fs->sync(fs, j->fd);\n    pthread_mutex_lock(&j->mutex);" "        (void)fs;\n    pthread_mutex_lock(&j->mutex);")
+hf_mutant(power_cut_recycled_before_the_commit integration/test_power_cut.c * core/checkpoint.c
+          "        rc = run->ops->txn_commit(run->txn);"
+          "        hf__journal_release(store->journal, run->covered_lsn);\n        rc = run->ops->txn_commit(run->txn);")

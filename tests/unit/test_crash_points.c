@@ -668,19 +668,24 @@ static uint64_t number_of(const char *text)
 
 static uint64_t long_seed = 1, long_minutes, long_cuts = 3, long_operations = 160;
 
+static void long_one(enum hf_durability durability)
+{
+    struct fixture *f = fixture_new(long_seed);
+
+    f->n_cuts = (unsigned)long_cuts;
+    f->n_operations = (unsigned)long_operations;
+    run(f, durability);
+    fixture_free(f);
+}
+
 static void long_run(void **state)
 {
     time_t end = time(NULL) + (time_t)long_minutes * 60;
 
     (void)state;
     do {
-        for (int durability = HF_DURABILITY_ALWAYS; durability <= HF_DURABILITY_NONE; durability++) {
-            struct fixture *f = fixture_new(long_seed);
-            f->n_cuts = (unsigned)long_cuts;
-            f->n_operations = (unsigned)long_operations;
-            run(f, durability);
-            fixture_free(f);
-        }
+        long_one(HF_DURABILITY_ALWAYS);
+        long_one(HF_DURABILITY_NONE);
         long_seed++;
     } while (time(NULL) < end);
 }
