@@ -451,3 +451,9 @@ hf_mutant(power_cut_acknowledged_before_the_sync integration/test_power_cut.c * 
 hf_mutant(power_cut_recycled_before_the_commit integration/test_power_cut.c * core/checkpoint.c
           "        rc = run->ops->txn_commit(run->txn);"
           "        hf__journal_release(store->journal, run->covered_lsn);\n        rc = run->ops->txn_commit(run->txn);")
+hf_mutant(crash_a_bad_header_is_passed_by unit/test_recover.c *a_header_with_any_bit* journal/recover.c
+          "        if (n_bad > r->n_damage)" "        if (false)")
+hf_mutant(crash_a_missing_end_is_passed_by unit/test_recover.c *zeros_from_any_byte* journal/recover.c
+          "        if (r->list.segments[i].header.follows_lsn > last) {" "        if (false) {")
+hf_mutant(crash_damage_is_not_kept unit/test_journal.c *flipped_bit_is_quarantined* journal/quarantine.c
+          "            damaged |= strcmp(r->damage[d].segment, segment->name) == 0;" "            damaged |= false;")

@@ -25,6 +25,12 @@
 #define LOG_MAX 65536
 #define VALUE_MAX 300
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define FLIP_STEP 8 /* bytes; a sanitizer is slow */
+#else
+#define FLIP_STEP 1
+#endif
+
 struct made {
     uint64_t lsn;
     uint32_t seed; /* key and value follow from it */
@@ -1379,6 +1385,77 @@ static void test_journal__a_damaged_segment_is_kept_byte_by_byte_and_the_loss_is
     free(bytes);
 }
 
+/* A disk with one file of five groups, of which the last one is not claimed, and the end of what was written in it. */
+static struct sim_disk *make_five_groups(struct fixture *f, uint64_t *ret_end)
+{
+    size_t len;
+    uint8_t *bytes;
+
+    fresh_disk(f);
+    opens(f);
+    for (unsigned i = 0; i < 5; i++)
+        write_group(f, 3);
+    kill_process(f);
+    bytes = sim_disk_contents(f->disk, DIR, "00000001.seg", &len);
+    while (len > 0 && bytes[len - 1] == 0)
+        len--;
+    free(bytes);
+    *ret_end = len;
+    return sim_disk_clone(f->disk);
+}
+
+/* Everything that is not reported as lost was found, but for a torn tail: the last group. What was behind an only header that is
+ * bad, nobody can tell. */
+static void accounts_for_all(struct fixture *f, uint64_t bit)
+{
+    size_t missing = f->n_log - f->n_got;
+
+    if (bit < 8 * HF_SEGMENT_HEADER_BYTES) {
+        assert_int_equal(f->r.n_damage, 1);
+        assert_int_equal(f->n_got, 0);
+        return;
+    }
+    if (f->r.n_damage == 0 && missing != 0 && missing != 3)
+        fail_msg("bit %llu: %zu entries are missing, and nothing is reported", (unsigned long long)bit, missing);
+    for (size_t i = 0; i < f->n_log; i++) {
+        uint64_t lsn = f->log[i].lsn;
+        bool reported = f->r.n_damage > 0 && lsn >= f->r.damage[0].from_lsn && lsn <= f->r.damage[0].to_lsn;
+        if (reported ? got(f, lsn) : !got(f, lsn) && i < 12)
+            fail_msg("bit %llu: entry %llu is %s", (unsigned long long)bit, (unsigned long long)lsn,
+                     reported ? "found, and reported as lost" : "missing");
+    }
+}
+
+static void test_journal__a_flipped_bit_is_quarantined_if_and_only_if_something_is_lost_by_it(void **state)
+{
+    struct fixture *f = *state;
+    unsigned kept = 0, flips = 0;
+    uint64_t end;
+    struct sim_disk *sound = make_five_groups(f, &end);
+
+    for (uint64_t bit = 0; bit < 8 * (end + 64); bit += 8 * FLIP_STEP + 1, flips++) {
+        size_t len;
+        uint8_t *bytes;
+        sim_disk_free(f->disk);
+        f->disk = sim_disk_clone(sound);
+        sim_disk_flip_bit(f->disk, DIR, "00000001.seg", bit / 8, (unsigned)bit);
+        bytes = sim_disk_contents(f->disk, DIR, "00000001.seg", &len);
+        opens(f);
+        accounts_for_all(f, bit);
+        if (f->r.n_damage > 0)
+            quarantine_holds(f, bytes, len);
+        else
+            assert_int_equal(sim_disk_n_files(f->disk, QUARANTINE), 0);
+        kept += f->r.n_damage > 0;
+        free(bytes);
+        hf__journal_close(f->journal);
+        f->journal = NULL;
+    }
+    sim_disk_free(sound);
+    print_message("%u flips, %u quarantined\n", flips, kept);
+    assert_true(kept > 0 && kept < flips);
+}
+
 static void test_journal__the_copy_is_whole_whatever_failed_while_it_was_made(void **state)
 {
     static const enum sim_call kinds[] = {SIM_WRITE, SIM_SYNC, SIM_SYNC_DIR, SIM_CREATE, SIM_RENAME};
@@ -1473,6 +1550,7 @@ int main(void)
         TEST(test_journal__its_thread_syncs_at_the_interval_and_on_a_push),
         TEST(test_journal__what_was_shared_is_told_to_the_next_life),
         TEST(test_journal__a_damaged_segment_is_kept_byte_by_byte_and_the_loss_is_named),
+        TEST(test_journal__a_flipped_bit_is_quarantined_if_and_only_if_something_is_lost_by_it),
         TEST(test_journal__the_copy_is_whole_whatever_failed_while_it_was_made),
         TEST(test_journal__a_bad_header_costs_no_number_and_the_file_is_kept),
     };
