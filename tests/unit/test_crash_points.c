@@ -11,12 +11,9 @@
  *     test_crash_points                             as one of the tests
  *     test_crash_points --seed S [--minutes N]      from this seed on, for so long; without --minutes: that seed alone
  *     ... --cuts N --operations N                   more power cuts at each point, longer runs */
-#include "ledger.h"
+#include "camera.h"
+#include "fake_tier.h"
 #include "scratch.h"
-#include "sim_disk.h"
-
-#include "lmdb_tier.h"
-#include "store.h"
 
 #include <inttypes.h>
 #include <malloc.h>
@@ -41,214 +38,6 @@
 #define POINT_STEP 1
 #endif
 
-/* ---- what there is at a crash point ---- */
-
-/* LMDB's file after a commit. */
-struct image {
-    unsigned refs;
-    size_t len;
-    uint8_t bytes[];
-};
-
-struct picture {
-    struct sim_disk *disk;
-    struct image *local;
-    enum sim_call kind;    /* of the call that it was taken before; SIM_CALLS: a boundary of a checkpoint */
-    uint64_t synced;       /* operations that a power cut must leave */
-    uint64_t acked, begun; /* that a kill must leave; that there can be */
-    uint64_t last_lsn;     /* given out */
-};
-
-/* Takes pictures of one opening of a store. */
-struct camera {
-    pthread_mutex_t mutex; /* everything below that changes */
-    const char *dir;       /* of the store */
-    struct ledger *ledger;
-    const _Atomic uint64_t *synced; /* operations that are durable */
-    struct sim_disk *disk;
-    struct image *local;
-    struct hf *store;  /* NULL: not open yet, or closing */
-    uint64_t last_lsn; /* given out, as far as it was seen */
-    struct picture *pictures;
-    size_t n, capacity;
-};
-
-static void *must(void *p)
-{
-    assert_non_null(p);
-    return p;
-}
-
-static struct image *image_link(struct image *image)
-{
-    image->refs++;
-    return image;
-}
-
-static void image_unlink(struct image *image)
-{
-    if (image && --image->refs == 0)
-        free(image);
-}
-
-static struct image *image_read(const char *dir)
-{
-    struct image *image;
-    char path[128];
-    struct stat st;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "%s/lmdb/data.mdb", dir);
-    file = must(fopen(path, "r"));
-    assert_int_equal(fstat(fileno(file), &st), 0);
-    image = must(malloc(sizeof(*image) + (size_t)st.st_size));
-    *image = (struct image){.refs = 1, .len = (size_t)st.st_size};
-    assert_int_equal(fread(image->bytes, 1, image->len, file), image->len);
-    fclose(file);
-    return image;
-}
-
-static void picture_release(struct picture *p)
-{
-    sim_disk_free(p->disk);
-    image_unlink(p->local);
-    *p = (struct picture){0};
-}
-
-/* ---- the camera ---- */
-
-/* What was acknowledged is asked before the disk is copied, what was begun afterwards: both bounds hold for the copy. */
-static void take_picture(struct camera *c, enum sim_call kind)
-{
-    struct picture p = {.kind = kind, .synced = atomic_load(c->synced), .acked = atomic_load(&c->ledger->acked)};
-
-    pthread_mutex_lock(&c->mutex);
-    p.disk = sim_disk_clone(c->disk);
-    p.local = image_link(c->local);
-    if (c->store)
-        c->last_lsn = hf__journal_last_lsn(c->store->journal);
-    p.last_lsn = c->last_lsn;
-    p.begun = atomic_load(&c->ledger->begun);
-    if (c->n == c->capacity) {
-        c->capacity = c->capacity ? 2 * c->capacity : 64;
-        c->pictures = must(realloc(c->pictures, c->capacity * sizeof(*c->pictures)));
-    }
-    c->pictures[c->n++] = p;
-    pthread_mutex_unlock(&c->mutex);
-}
-
-static void before_call(void *ctx, enum sim_call kind)
-{
-    if (sim_call_changes(kind))
-        take_picture(ctx, kind);
-}
-
-static struct camera *filming; /* whose store commits now */
-static struct hf_local_ops filmed_ops;
-static const struct hf_local_ops *real_ops;
-
-static void change_local(struct camera *c)
-{
-    pthread_mutex_lock(&c->mutex);
-    image_unlink(c->local);
-    c->local = image_read(c->dir);
-    pthread_mutex_unlock(&c->mutex);
-}
-
-static int filmed_commit(struct hf_local_txn *txn)
-{
-    int rc;
-
-    take_picture(filming, SIM_CALLS);
-    rc = real_ops->txn_commit(txn);
-    change_local(filming);
-    take_picture(filming, SIM_CALLS);
-    return rc;
-}
-
-static int open_filmed(const char *dir, const struct hf_options *opts, struct hf_local_tier **ret_tier)
-{
-    struct hf_lmdb_options lmdb = {.map_bytes = opts->max_disk_bytes};
-    int rc = hf__lmdb_open(dir, &lmdb, ret_tier);
-
-    if (rc != 0)
-        return rc;
-    real_ops = (*ret_tier)->ops;
-    filmed_ops = *real_ops;
-    filmed_ops.txn_commit = filmed_commit;
-    (*ret_tier)->ops = &filmed_ops;
-    change_local(filming);
-    return 0;
-}
-
-/* Open the store on the camera's disk and LMDB's file in its directory, filming. */
-static int film_opening(struct camera *c, enum hf_durability durability)
-{
-    struct hf_options opts = {.durability = durability,
-                              .sync_interval_ms = HOUR_MS,
-                              .segment_bytes = SEGMENT_BYTES,
-                              .max_disk_bytes = 16u << 20,
-                              .checkpoint_interval_ms = HOUR_MS};
-    struct hf_parts parts = {.fs = sim_disk_layer(c->disk), .clock = hf__clock_real(), .open_local = open_filmed};
-    struct hf *store;
-    int rc;
-
-    filming = c;
-    sim_disk_set_hook(c->disk, before_call, c);
-    rc = hf__store_open(c->dir, &opts, &parts, &store);
-    if (rc == 0)
-        c->store = store;
-    return rc;
-}
-
-/* Close the store, which is filmed as well. */
-static int film_closing(struct camera *c)
-{
-    struct hf *store = c->store;
-    int rc;
-
-    if (!store)
-        return 0;
-    filming = c;
-    pthread_mutex_lock(&c->mutex);
-    c->last_lsn = hf__journal_last_lsn(store->journal);
-    c->store = NULL;
-    pthread_mutex_unlock(&c->mutex);
-    rc = hf_close(store);
-    sim_disk_set_hook(c->disk, NULL, NULL);
-    return rc;
-}
-
-static bool next_picture(struct camera *c, size_t i, struct picture *ret_picture)
-{
-    bool there;
-
-    pthread_mutex_lock(&c->mutex);
-    there = i < c->n;
-    if (there)
-        *ret_picture = c->pictures[i];
-    pthread_mutex_unlock(&c->mutex);
-    return there;
-}
-
-static void drop_pictures(struct camera *c)
-{
-    pthread_mutex_lock(&c->mutex);
-    for (size_t i = 0; i < c->n; i++)
-        picture_release(&c->pictures[i]);
-    c->n = 0;
-    pthread_mutex_unlock(&c->mutex);
-}
-
-static void camera_release(struct camera *c)
-{
-    drop_pictures(c);
-    free(c->pictures);
-    sim_disk_free(c->disk);
-    image_unlink(c->local);
-    pthread_mutex_destroy(&c->mutex);
-}
-
 /* ---- fixture ---- */
 
 struct fixture {
@@ -256,7 +45,8 @@ struct fixture {
     char judged[96]; /* directory of the stores that are opened after a cut */
     uint64_t seed;
     unsigned n_cuts, n_operations; /* cuts by seed at a point; operations of a run */
-    enum hf_durability durability;
+    struct hf_options opts;
+    bool shared; /* with a Redis, which is away */
     struct ledger ledger;
     _Atomic uint64_t synced;
     struct camera camera;
@@ -269,8 +59,9 @@ struct fixture {
 
 static struct fixture *fixture_new(uint64_t seed)
 {
-    struct fixture *f = must(calloc(1, sizeof(*f)));
+    struct fixture *f = calloc(1, sizeof(*f));
 
+    assert_non_null(f);
     if (access("/dev/shm", W_OK) == 0) /* LMDB syncs, and the machine's disk is not the question here */
         setenv("TMPDIR", "/dev/shm", 0);
     scratch_make(&f->scratch);
@@ -278,6 +69,10 @@ static struct fixture *fixture_new(uint64_t seed)
     f->seed = seed;
     f->n_cuts = 3;
     f->n_operations = 160;
+    f->opts = (struct hf_options){.sync_interval_ms = HOUR_MS,
+                                  .segment_bytes = SEGMENT_BYTES,
+                                  .max_disk_bytes = 16u << 20,
+                                  .checkpoint_interval_ms = HOUR_MS};
     return f;
 }
 
@@ -291,8 +86,10 @@ static int set_up(void **state)
 
 static void fixture_free(struct fixture *f)
 {
-    (void)film_closing(&f->camera);
-    camera_release(&f->camera);
+    if (f->camera.disk) {
+        (void)camera_close(&f->camera);
+        camera_release(&f->camera);
+    }
     scratch_remove(&f->scratch);
     free(f);
 }
@@ -322,13 +119,8 @@ struct trial {
 #define REJECT(t, format, ...)                                                                                     \
     fail_msg("HOLDFAST_SEED=%" PRIu64 ", point %u (%s), way %u, depth %u, %" PRIu64 " synced, %" PRIu64            \
              " acknowledged, %" PRIu64 " begun: " format,                                                          \
-             (t)->f->seed, (t)->f->points, kind_name((t)->point->kind), (t)->way, (t)->depth, (t)->point->synced,  \
-             (t)->point->acked, (t)->point->begun, __VA_ARGS__)
-
-static const char *kind_name(enum sim_call kind)
-{
-    return kind == SIM_CALLS ? "checkpoint" : sim_call_name(kind);
-}
+             (t)->f->seed, (t)->f->points, picture_kind_name((t)->point->kind), (t)->way, (t)->depth,              \
+             (t)->point->synced, (t)->point->acked, (t)->point->begun, __VA_ARGS__)
 
 static uint64_t least(const struct trial *t)
 {
@@ -347,38 +139,15 @@ static void cut(struct trial *t, struct sim_disk *disk)
         sim_disk_power_cut(disk, sim_random(&t->random));
 }
 
-/* A store's directory in which there is just LMDB's file. */
-static void lay_out(const char *dir, const struct image *local)
-{
-    char path[128];
-    FILE *file;
-
-    (void)mkdir(dir, 0700); /* it may be there, from the one before */
-    snprintf(path, sizeof(path), "%s/lmdb", dir);
-    (void)mkdir(path, 0700);
-    snprintf(path, sizeof(path), "%s/lmdb/lock.mdb", dir);
-    (void)unlink(path);
-    snprintf(path, sizeof(path), "%s/lmdb/data.mdb", dir);
-    file = must(fopen(path, "w"));
-    assert_int_equal(fwrite(local->bytes, 1, local->len, file), local->len);
-    assert_int_equal(fclose(file), 0);
-}
-
 /* Cut what the picture shows, and open what is left of it; the camera films it. */
 static void reopen(struct trial *t, const struct picture *p, struct camera *ret_camera)
 {
     int rc;
 
-    *ret_camera = (struct camera){.dir = t->f->judged,
-                                  .ledger = &t->ledger,
-                                  .synced = &t->synced,
-                                  .disk = sim_disk_clone(p->disk),
-                                  .local = image_link(p->local),
-                                  .last_lsn = p->last_lsn};
-    pthread_mutex_init(&ret_camera->mutex, NULL);
+    camera_init(ret_camera, t->f->judged, &t->ledger, &t->synced, p);
     cut(t, ret_camera->disk);
-    lay_out(t->f->judged, p->local);
-    rc = film_opening(ret_camera, t->f->durability);
+    picture_lay_out(p, t->f->judged);
+    rc = camera_open(ret_camera, &t->f->opts, t->f->shared ? fake_redis_open : NULL);
     t->f->recoveries++;
     if (rc != 0)
         REJECT(t, "the store does not open: %s", hf_errmsg());
@@ -414,49 +183,26 @@ static uint64_t shows(struct trial *t, struct hf *store, struct account *account
     return (uint64_t)number;
 }
 
-/* The store is cut once more, as it is. */
-static struct picture last_picture(struct camera *c)
-{
-    return (struct picture){.disk = sim_disk_clone(c->disk),
-                            .local = image_link(c->local),
-                            .last_lsn = hf__journal_last_lsn(c->store->journal)};
-}
-
 /* What was shown stays, and so does what is written now. */
 static void goes_on(struct trial *t, struct camera *c, struct account account)
 {
-    bool synced = t->f->durability == HF_DURABILITY_ALWAYS || t->way == CUT_KILL;
+    bool synced = t->f->opts.durability == HF_DURABILITY_ALWAYS || t->way == CUT_KILL;
     uint64_t begun = t->point->begun, acked;
     struct picture now;
     struct camera again;
 
     assert_ok(ledger_write(&t->ledger, c->store, begun + MORE));
-    now = last_picture(c);
-    assert_ok(film_closing(c));
+    now = camera_now(c);
+    assert_ok(camera_close(c));
     acked = synced && atomic_load(&t->ledger.acked) > begun ? atomic_load(&t->ledger.acked) : begun;
     for (uint64_t number = begun + 1; number <= acked; number++)
         account_move(&account, t->f->seed, number);
     t->depth = DEPTH + 1;
     reopen(t, &now, &again);
     shows(t, again.store, &account, acked, begun + MORE);
-    assert_ok(film_closing(&again));
+    assert_ok(camera_close(&again));
     camera_release(&again);
     picture_release(&now);
-}
-
-/* Take one of the pictures of an opening, to be cut next. False: it changed nothing. */
-static bool choose(struct trial *t, struct camera *c, struct picture *ret_picture)
-{
-    size_t i;
-
-    pthread_mutex_lock(&c->mutex);
-    i = c->n > 0 ? sim_random(&t->random) % c->n : 0;
-    if (c->n > 0) {
-        *ret_picture = c->pictures[i];
-        c->pictures[i] = c->pictures[--c->n];
-    }
-    pthread_mutex_unlock(&c->mutex);
-    return ret_picture->disk != NULL;
 }
 
 /* One way to cut a point: openings, each cut inside, the last one gone on with. */
@@ -473,10 +219,10 @@ static void judge_way(struct trial *t)
         reopen(t, inside.disk ? &inside : t->point, &c);
         number = shows(t, c.store, &account, least(t), t->point->begun);
         t->f->n_shorter += number < t->point->begun;
-        more = t->depth < DEPTH && choose(t, &c, &next);
+        more = t->depth < DEPTH && camera_take_out(&c, sim_random(&t->random), &next);
         if (!more)
             goes_on(t, &c, account);
-        assert_ok(film_closing(&c));
+        assert_ok(camera_close(&c));
         camera_release(&c);
         picture_release(&inside);
         inside = next;
@@ -501,43 +247,39 @@ static void judge(struct fixture *f)
     static unsigned phase;
     struct picture p;
 
-    for (size_t i = 0; next_picture(&f->camera, i, &p); i++) {
+    for (size_t i = 0; camera_picture(&f->camera, i, &p); i++) {
         if (phase++ % POINT_STEP == 0)
             judge_point(f, &p);
     }
-    drop_pictures(&f->camera);
+    camera_drop(&f->camera);
 }
 
 /* ---- the run ---- */
 
 static void begin(struct fixture *f, enum hf_durability durability)
 {
-    f->durability = durability;
+    f->opts.durability = durability;
     f->ledger.seed = f->seed;
-    f->camera = (struct camera){
-        .dir = f->scratch.store, .ledger = &f->ledger, .synced = &f->synced, .disk = sim_disk_new()};
-    if (durability == HF_DURABILITY_ALWAYS)
-        f->camera.synced = &f->ledger.acked;
-    pthread_mutex_init(&f->camera.mutex, NULL);
+    camera_init(&f->camera, f->scratch.store, &f->ledger,
+                durability == HF_DURABILITY_ALWAYS ? &f->ledger.acked : &f->synced, NULL);
 }
 
 /* One life of the store, from opening to closing. */
 static void live(struct fixture *f, uint64_t last)
 {
-    assert_ok(film_opening(&f->camera, f->durability));
+    assert_ok(camera_open(&f->camera, &f->opts, f->shared ? fake_redis_open : NULL));
     judge(f);
     for (uint64_t number = f->ledger.begun; number < last;) {
         number = number + AT_ONCE < last ? number + AT_ONCE : last;
         assert_ok(ledger_write(&f->ledger, f->camera.store, number));
         judge(f);
         if (number % CHECKPOINT_EVERY < AT_ONCE) {
-            filming = &f->camera;
             assert_ok(hf_checkpoint(f->camera.store));
             f->synced = number;
             judge(f);
         }
     }
-    assert_ok(film_closing(&f->camera));
+    assert_ok(camera_close(&f->camera));
     judge(f);
 }
 
@@ -546,7 +288,7 @@ static void tell(const struct fixture *f)
     print_message("seed %" PRIu64 ": %u crash points (", f->seed, f->points);
     for (unsigned kind = 0; kind <= SIM_CALLS; kind++) {
         if (f->kinds[kind] > 0)
-            print_message("%s %u%s", kind_name(kind), f->kinds[kind], kind < SIM_CALLS ? ", " : "");
+            print_message("%s %u%s", picture_kind_name(kind), f->kinds[kind], kind < SIM_CALLS ? ", " : "");
     }
     print_message("), %u recoveries, %u of them without what was not acknowledged, 0 acknowledged writes lost\n",
                   f->recoveries, f->n_shorter);
@@ -579,8 +321,9 @@ static void test_crash_points__without_syncs_a_prefix_stays_that_holds_all_check
 static void damage(struct sim_disk *disk)
 {
     size_t len;
-    uint8_t *bytes = must(sim_disk_contents(disk, "journal", "00000001.seg", &len));
+    uint8_t *bytes = sim_disk_contents(disk, "journal", "00000001.seg", &len);
 
+    assert_non_null(bytes);
     sim_disk_flip_bit(disk, "journal", "00000001.seg",
                       HF_SEGMENT_DATA_OFFSET + hf__get32(bytes + HF_SEGMENT_DATA_OFFSET + 4) + 20, 1);
     free(bytes);
@@ -605,7 +348,7 @@ static void judge_evidence(struct fixture *f, struct camera *opening, const uint
 {
     struct picture p;
 
-    for (size_t i = 0; next_picture(opening, i, &p); i++) {
+    for (size_t i = 0; camera_picture(opening, i, &p); i++) {
         f->points++;
         f->kinds[p.kind]++;
         for (unsigned way = 0; way < CUT_SEEDS + f->n_cuts; way++) {
@@ -616,7 +359,7 @@ static void judge_evidence(struct fixture *f, struct camera *opening, const uint
             if (account_read(c.store, &account) != 0)
                 REJECT(&t, "%s", hf_errmsg());
             holds_evidence(&t, c.disk, evidence, len);
-            assert_ok(film_closing(&c));
+            assert_ok(camera_close(&c));
             camera_release(&c);
         }
     }
@@ -632,14 +375,14 @@ static void test_crash_points__the_evidence_of_damage_outlives_a_cut_of_the_open
     size_t len;
 
     begin(f, HF_DURABILITY_ALWAYS);
-    assert_ok(film_opening(&f->camera, f->durability));
+    assert_ok(camera_open(&f->camera, &f->opts, f->shared ? fake_redis_open : NULL));
     assert_ok(ledger_write(&f->ledger, f->camera.store, 20));
-    p = last_picture(&f->camera);
+    p = camera_now(&f->camera);
     damage(p.disk);
     evidence = sim_disk_contents(p.disk, "journal", "00000001.seg", &len);
     t.point = &p;
     reopen(&t, &p, &opening);
-    assert_ok(film_closing(&opening));
+    assert_ok(camera_close(&opening));
     judge_evidence(f, &opening, evidence, len);
     tell(f);
     assert_true(f->kinds[SIM_RENAME] > 0);
