@@ -127,12 +127,10 @@ static int do_one(struct hf *store, struct plan *plan, uint64_t number, bool wai
         if (plan->parts[i].kind == HF_OP_SET)
             plan->parts[i].value = hf__slice(values[i], value_make(number, plan->slots[i], values[i]));
     }
-    if (plan->n > 1)
-        rc = do_batch(store, plan, &result);
-    else if (waits)
-        rc = do_single(store, &plan->parts[0], &result);
-    else
-        rc = hf_try_write(store, &plan->parts[0], &result);
+    rc = waits ? HF_NOT_DONE : hf_try_write(store, &plan->parts[0], &result);
+    waits = rc == HF_NOT_DONE; /* also where a Redis could be asked by now */
+    if (waits)
+        rc = plan->n > 1 ? do_batch(store, plan, &result) : do_single(store, &plan->parts[0], &result);
     *ret_acked = rc == 0 && waits && result.lsn > 0;
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
@@ -247,4 +245,37 @@ int64_t account_reach(struct account *account, uint64_t seed, uint64_t from, uin
             return (int64_t)number;
     }
     return -1;
+}
+
+static bool key_agrees(const struct account *account, unsigned slot, bool (*holds)(const char *, const char *))
+{
+    static char value[VALUE_MAX + 1];
+    char name[NAME_BYTES];
+    uint64_t number = account->keys[slot].number;
+
+    snprintf(name, sizeof(name), "key%u", slot);
+    if (number == 0)
+        return holds(name, NULL);
+    value[value_make(number, slot, value)] = '\0';
+    return holds(name, value);
+}
+
+static bool counter_agrees(const struct account *account, unsigned slot, bool (*holds)(const char *, const char *))
+{
+    char name[NAME_BYTES], text[24];
+
+    snprintf(name, sizeof(name), "counter%u", slot);
+    snprintf(text, sizeof(text), "%" PRId64, account->counters[slot]);
+    return holds(name, account->counters[slot] == 0 ? NULL : text);
+}
+
+bool account_agrees(const struct account *account, bool (*holds)(const char *name, const char *text))
+{
+    bool agrees = true;
+
+    for (unsigned slot = 0; slot < LEDGER_KEYS; slot++)
+        agrees = agrees && key_agrees(account, slot, holds);
+    for (unsigned slot = 0; slot < LEDGER_COUNTERS; slot++)
+        agrees = agrees && counter_agrees(account, slot, holds);
+    return agrees;
 }

@@ -43,5 +43,7 @@ int account_read(struct hf *store, struct account *ret_account);
  * Returns the number of the last operation in it, or -1 when none explains what was found. */
 int64_t account_reach(struct account *account, uint64_t seed, uint64_t from, uint64_t to,
                       const struct account *found);
+/* Ask of every key and counter whether it holds the text that the account says; NULL: it is not there. False: one does not. */
+bool account_agrees(const struct account *account, bool (*holds)(const char *name, const char *text));
 
 #endif

@@ -31,6 +31,7 @@
 #define LIVES 4                   /* of the store that is filmed, each closed in the end */
 #define AT_ONCE 6                 /* operations between two looks at the pictures */
 #define CHECKPOINT_EVERY 24       /* operations */
+#define DRAIN_MS 20000
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define POINT_STEP 7 /* a sanitizer is slow: one point in seven, another one each time */
@@ -183,6 +184,21 @@ static uint64_t shows(struct trial *t, struct hf *store, struct account *account
     return (uint64_t)number;
 }
 
+/* Redis comes, for the first time, and is sent all that is owed to it, once: it then holds what the store holds. */
+static void settles(struct trial *t, struct hf *store)
+{
+    struct account account;
+
+    assert_ok(account_read(store, &account));
+    fake_redis_wipe();
+    fake_redis_set_away(false);
+    if (hf_drain(store, DRAIN_MS) != 0)
+        REJECT(t, "what is owed is not sent: %s", hf_errmsg());
+    if (!account_agrees(&account, fake_redis_holds))
+        REJECT(t, "%s", "Redis does not hold what the store holds");
+    fake_redis_set_away(true);
+}
+
 /* What was shown stays, and so does what is written now. */
 static void goes_on(struct trial *t, struct camera *c, struct account account)
 {
@@ -200,6 +216,8 @@ static void goes_on(struct trial *t, struct camera *c, struct account account)
     t->depth = DEPTH + 1;
     reopen(t, &now, &again);
     shows(t, again.store, &account, acked, begun + MORE);
+    if (t->f->shared)
+        settles(t, again.store);
     assert_ok(camera_close(&again));
     camera_release(&again);
     picture_release(&now);
@@ -241,12 +259,14 @@ static void judge_point(struct fixture *f, const struct picture *p)
     }
 }
 
-/* Judge all that was filmed since the last time. */
+/* Judge all that was filmed since the last time; with a Redis only when the store that was filmed cannot answer it. */
 static void judge(struct fixture *f)
 {
     static unsigned phase;
     struct picture p;
 
+    if (f->shared && f->camera.store)
+        return;
     for (size_t i = 0; camera_picture(&f->camera, i, &p); i++) {
         if (phase++ % POINT_STEP == 0)
             judge_point(f, &p);
@@ -313,6 +333,23 @@ static void test_crash_points__no_acknowledged_write_is_lost_at_any_call(void **
 static void test_crash_points__without_syncs_a_prefix_stays_that_holds_all_checkpoints(void **state)
 {
     run(*state, HF_DURABILITY_NONE);
+}
+
+/* Increments and batches are among what is owed: they tell whether it was sent twice, or in halves. */
+static void test_crash_points__what_is_owed_to_redis_reaches_it_once_after_any_cut(void **state)
+{
+    struct fixture *f = *state;
+
+    f->shared = true;
+    f->n_operations = 60;
+    f->n_cuts = 2;
+    f->opts.redis = "fake";
+    f->opts.redis_timeout_ms = 50;
+    f->opts.redis_backoff_max_ms = 5;
+    fake_redis_start();
+    fake_redis_set_away(true);
+    run(f, HF_DURABILITY_ALWAYS);
+    fake_redis_stop();
 }
 
 /* ---- damage ---- */
@@ -455,6 +492,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         T(no_acknowledged_write_is_lost_at_any_call),
         T(without_syncs_a_prefix_stays_that_holds_all_checkpoints),
+        T(what_is_owed_to_redis_reaches_it_once_after_any_cut),
         T(the_evidence_of_damage_outlives_a_cut_of_the_opening_that_finds_it),
     };
     const struct CMUnitTest by_hand[] = {cmocka_unit_test(long_run)};
