@@ -457,3 +457,7 @@ hf_mutant(crash_a_missing_end_is_passed_by unit/test_recover.c *zeros_from_any_b
           "        if (r->list.segments[i].header.follows_lsn > last) {" "        if (false) {")
 hf_mutant(crash_damage_is_not_kept unit/test_journal.c *flipped_bit_is_quarantined* journal/quarantine.c
           "            damaged |= strcmp(r->damage[d].segment, segment->name) == 0;" "            damaged |= false;")
+hf_mutant(crash_what_was_recovered_is_not_owed unit/test_crash_points.c *owed_to_redis* core/recovered.c
+          "never_shared ? HF_VERSION_SETTLED : HF_VERSION_UNSETTLED" "HF_VERSION_SETTLED")
+hf_mutant(crash_a_checkpoint_forgets_increments unit/test_crash_points.c *owed_to_redis* core/drain.c
+          "            rc = ops->lane_put(txn, &entry);" "            rc = txn && ops ? 0 : -1;")

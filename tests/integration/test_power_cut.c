@@ -1,5 +1,5 @@
 /* Power cuts on a real file system: a store writes to an ext4 on a disk that remembers every write and flush, journal and LMDB
- * alike. Afterwards its power is cut before any of them: what had been flushed stays, of the rest nothing, all, a beginning, any
+ * alike; its process is killed and started again meanwhile. Afterwards the disk's power is cut before any of them: what had been flushed stays, of the rest nothing, all, a beginning, any
  * of the writes or any of their sectors. Each such disk is mounted, so that ext4 recovers first, and opened by the library: it
  * must hold all that was acknowledged by then, whole, and nothing that was not begun.
  *
@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@
 
 #define DISK_BYTES (16u << 20)
 #define OPERATIONS 450
-#define LIVES 3  /* of the store that is recorded, each closed in the end */
+#define LIVES 5  /* of the store that is recorded, closed or killed in the end */
 #define MORE 3   /* operations after a cut */
 #define PASS 100 /* cuts from the beginning of the log to its end */
 #define SKIPPED 77
@@ -125,30 +126,36 @@ static bool make_file_system(const struct fixture *f)
     return system(command) == 0;
 }
 
-/* The process that writes; its status says what went wrong. */
-static void write_lives(const struct fixture *f)
+/* The process that writes. Every other one kills itself, when all that was begun is acknowledged. */
+static void write_life(const struct fixture *f, unsigned life)
 {
-    for (unsigned life = 1; life <= LIVES; life++) {
-        struct hf *store;
-        if (hf_open(f->store, &f->opts, &store) != 0 ||
-            ledger_write(f->ledger, store, OPERATIONS * life / LIVES) != 0 || hf_close(store) != 0) {
-            fprintf(stderr, "writer: %s\n", hf_errmsg());
-            _exit(1);
-        }
-    }
-    _exit(0);
+    struct ledger *ledger = f->ledger;
+    struct hf *store;
+    int rc = hf_open(f->store, &f->opts, &store);
+
+    if (rc == 0)
+        rc = ledger_write(ledger, store, OPERATIONS * life / LIVES);
+    while (rc == 0 && ledger->acked < ledger->begun)
+        rc = ledger_write(ledger, store, ledger->begun + 1);
+    if (rc == 0 && life % 2)
+        raise(SIGKILL);
+    if (rc == 0)
+        rc = hf_close(store);
+    if (rc != 0)
+        fprintf(stderr, "writer: %s\n", hf_errmsg());
+    _exit(rc != 0);
 }
 
-static void record_writer(const struct fixture *f)
+static void record_life(const struct fixture *f, unsigned life)
 {
     pid_t pid = fork();
     int status;
 
     if (pid == 0)
-        write_lives(f);
+        write_life(f, life);
     assert_true(pid > 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    assert_true(life % 2 ? WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL : status == 0);
 }
 
 /* What the machine refuses is a reason to skip, not to fail. */
@@ -169,7 +176,8 @@ static void record(struct fixture *f)
     need(block_log_own_mounts() == 0, hf_errmsg());
     need(block_log_start(f->disk, f->fresh, f->ledger, &f->log) == 0, hf_errmsg());
     need(block_mount(f->disk, f->mount) == 0, hf_errmsg());
-    record_writer(f);
+    for (unsigned life = 1; life <= LIVES; life++)
+        record_life(f, life);
     assert_ok(block_unmount(f->mount));
     block_log_stop(f->log);
 }
