@@ -32,6 +32,9 @@ hf_mutant(resting_snapshots_keep_pages unit/test_snapshots.c *at_rest_keeps_no_p
           "    hf__lmdb_pool_reset_old(tier);\n" "")
 hf_mutant(a_resting_snapshot_is_always_current unit/test_snapshots.c *covers_is_that_of_the_last* backends/lmdb/snapshot.c
           "snap->is_live && snap->n_commits == atomic_load(&snap->tier->n_commits)" "snap->is_live")
+hf_mutant(nobody_waits_for_the_order unit/test_overlay.c *every_one_of_the_first_walkers* core/overlay.c
+          "    struct hf_node *node;\n\n    pthread_mutex_lock(&g->order);"
+          "    struct hf_node *node;\n\n    if (!atomic_load(&g->fresh))\n        return;\n    pthread_mutex_lock(&g->order);")
 hf_mutant(3_numbering_goes_on_behind_the_last_entry unit/test_journal.c *gives_no_lsn_twice* journal/journal.c
           "uint64_t last = r->reserved_lsn > j->opts.reserved_lsn ? r->reserved_lsn : j->opts.reserved_lsn;"
           "uint64_t last = r->last_lsn;")
