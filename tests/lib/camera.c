@@ -24,13 +24,13 @@ static void *must(void *p)
 static struct image *image_link(struct image *image)
 {
     if (image)
-        image->refs++;
+        atomic_fetch_add(&image->refs, 1);
     return image;
 }
 
 static void image_unlink(struct image *image)
 {
-    if (image && --image->refs == 0)
+    if (image && atomic_fetch_sub(&image->refs, 1) == 1)
         free(image);
 }
 
@@ -45,7 +45,8 @@ static struct image *image_read(const char *dir)
     file = must(fopen(path, "r"));
     must(fstat(fileno(file), &st) == 0 ? file : NULL);
     image = must(malloc(sizeof(*image) + (size_t)st.st_size));
-    *image = (struct image){.refs = 1, .len = (size_t)st.st_size};
+    atomic_init(&image->refs, 1);
+    image->len = (size_t)st.st_size;
     must(fread(image->bytes, 1, image->len, file) == image->len ? file : NULL);
     fclose(file);
     return image;
@@ -155,10 +156,12 @@ static int filmed_commit(struct hf_local_txn *txn)
 static void film_tier(struct camera *c, struct hf_local_tier *tier)
 {
     pthread_mutex_lock(&cameras_mutex);
-    real_ops = tier->ops;
-    filmed_ops = *real_ops;
-    filmed_ops.txn_begin = filmed_begin;
-    filmed_ops.txn_commit = filmed_commit;
+    if (!real_ops) {
+        real_ops = tier->ops;
+        filmed_ops = *real_ops;
+        filmed_ops.txn_begin = filmed_begin;
+        filmed_ops.txn_commit = filmed_commit;
+    }
     c->tier = tier;
     c->next = cameras;
     cameras = c;

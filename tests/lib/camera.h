@@ -13,7 +13,7 @@
 
 /* LMDB's file after a commit. */
 struct image {
-    unsigned refs;
+    _Atomic unsigned refs;
     size_t len;
     uint8_t bytes[];
 };
