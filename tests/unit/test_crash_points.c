@@ -326,10 +326,14 @@ static void live(struct fixture *f, uint64_t last)
 
 static void tell(const struct fixture *f)
 {
+    const char *between = "";
+
     print_message("seed %" PRIu64 ": %u crash points (", f->seed, f->points);
     for (unsigned kind = 0; kind <= SIM_CALLS; kind++) {
-        if (f->kinds[kind] > 0)
-            print_message("%s %u%s", picture_kind_name(kind), f->kinds[kind], kind < SIM_CALLS ? ", " : "");
+        if (f->kinds[kind] == 0)
+            continue;
+        print_message("%s%s %u", between, picture_kind_name(kind), f->kinds[kind]);
+        between = ", ";
     }
     print_message("), %u recoveries, %u of them without what was not acknowledged, 0 acknowledged writes lost\n",
                   f->recoveries, f->n_shorter);
