@@ -422,3 +422,51 @@ hf_mutant(sidecar_a_walk_ends_with_redis integration/test_sidecar_walks.c *goes_
           "    if (is_lost(call)) {" "    if (is_lost(call) && false) {")
 hf_mutant(sidecar_what_is_never_shared_is_not_scanned integration/test_sidecar_walks.c *scan_shows_what_redis_holds* tools/sidecar/cmd_scan.c
           "    return !space_has_ours(call) || number_of" "    return true || number_of")
+hf_mutant(crash_acknowledged_before_the_sync unit/test_crash_points.c *at_any_call* journal/journal.c
+          "        rc = fs->sync(fs, j->fd);\n    pthread_mutex_lock(&j->mutex);" "        (void)fs;\n    pthread_mutex_lock(&j->mutex);")
+hf_mutant(crash_the_name_of_a_segment_is_not_synced unit/test_crash_points.c *at_any_call* journal/segment.c
+          "        rc = fs->sync_dir(fs, dir);" "        rc = 0;")
+hf_mutant(crash_the_room_of_a_segment_is_not_synced unit/test_crash_points.c *at_any_call* journal/segment.c
+          "        rc = fs->sync(fs, fd);" "        rc = 0;")
+hf_mutant(crash_the_first_header_is_not_synced unit/test_crash_points.c *at_any_call* journal/journal.c
+          "    rc = fs->sync(fs, j->fd);\n    if (rc != 0)\n        return" "    if (rc != 0)\n        return")
+hf_mutant(crash_what_was_shown_is_not_synced unit/test_crash_points.c *without_syncs* journal/journal.c
+          "    rc = sync_segment(j, segment);" "    rc = 0;\n    (void)sync_segment;")
+hf_mutant(crash_names_that_were_found_are_not_synced unit/test_journal.c *killed_opening* journal/journal.c
+          "    int rc = j->opts.fs->sync_dir(j->opts.fs, j->opts.dir);" "    int rc = 0;")
+hf_mutant(crash_spare_files_that_were_found_are_not_synced unit/test_journal.c *killed_opening* journal/journal.c
+          "    if (!live && !keep_spare(j, segment))\n        return 0;" "    if (!live) {\n        (void)keep_spare(j, segment);\n        return 0;\n    }")
+hf_mutant(crash_a_full_segment_is_not_synced unit/test_crash_points.c *without_syncs* journal/journal.c
+          "    if (!j->unsynced)\n        return 0;\n    pthread" "    if (true)\n        return 0;\n    pthread")
+hf_mutant(crash_recycled_before_the_commit unit/test_crash_points.c *at_any_call* core/checkpoint.c
+          "        rc = run->ops->txn_commit(run->txn);"
+          "        hf__journal_release(store->journal, run->covered_lsn);\n        rc = run->ops->txn_commit(run->txn);")
+hf_mutant(crash_what_was_cut_returns unit/test_crash_points.c *without_syncs* journal/recover.c
+          "group->first_lsn - (group->n_entries == 0) > limit" "false")
+hf_mutant(crash_a_segment_follows_the_numbering unit/test_crash_points.c *at_any_call* journal/journal.c
+          "        .follows_lsn = j->history_lsn," "        .follows_lsn = j->last_lsn,")
+hf_mutant(crash_useless_files_go_before_the_header unit/test_journal.c *inside_an_opening* journal/journal.c
+          "    if (!live && !keep_spare(j, segment))\n        return 0;" "    if (!live) {\n        keep_or_unlink(j, segment);\n        return 0;\n    }")
+hf_mutant(crash_the_copy_of_damage_is_not_synced unit/test_crash_points.c *evidence_of_damage* journal/quarantine.c
+          "        rc = fs->sync(fs, to);" "        rc = 0;")
+hf_mutant(power_cut_lmdb_does_not_sync integration/test_power_cut.c * backends/lmdb/env.c
+          "    unsigned flags = MDB_NOTLS |" "    unsigned flags = MDB_NOTLS | MDB_NOSYNC |")
+hf_mutant(power_cut_lmdb_does_not_sync_its_meta_page integration/test_power_cut.c * backends/lmdb/env.c
+          "    unsigned flags = MDB_NOTLS |" "    unsigned flags = MDB_NOTLS | MDB_NOMETASYNC |")
+hf_mutant(power_cut_the_journal_does_not_sync integration/test_power_cut.c * journal/fs.c
+          "return fdatasync(fd) != 0 ? -errno : 0;" "return 0 * fd;")
+hf_mutant(power_cut_acknowledged_before_the_sync integration/test_power_cut.c * journal/journal.c
+          "        rc = fs->sync(fs, j->fd);\n    pthread_mutex_lock(&j->mutex);" "        (void)fs;\n    pthread_mutex_lock(&j->mutex);")
+hf_mutant(power_cut_recycled_before_the_commit integration/test_power_cut.c * core/checkpoint.c
+          "        rc = run->ops->txn_commit(run->txn);"
+          "        hf__journal_release(store->journal, run->covered_lsn);\n        rc = run->ops->txn_commit(run->txn);")
+hf_mutant(crash_a_bad_header_is_passed_by unit/test_recover.c *a_header_with_any_bit* journal/recover.c
+          "        if (n_bad > r->n_damage)" "        if (false)")
+hf_mutant(crash_a_missing_end_is_passed_by unit/test_recover.c *zeros_from_any_byte* journal/recover.c
+          "        if (r->list.segments[i].header.follows_lsn > last) {" "        if (false) {")
+hf_mutant(crash_damage_is_not_kept unit/test_journal.c *flipped_bit_is_quarantined* journal/quarantine.c
+          "            damaged |= strcmp(r->damage[d].segment, segment->name) == 0;" "            damaged |= false;")
+hf_mutant(crash_what_was_recovered_is_not_owed unit/test_crash_points.c *owed_to_redis* core/recovered.c
+          "never_shared ? HF_VERSION_SETTLED : HF_VERSION_UNSETTLED" "HF_VERSION_SETTLED")
+hf_mutant(crash_a_checkpoint_forgets_increments unit/test_crash_points.c *owed_to_redis* core/drain.c
+          "            rc = ops->lane_put(txn, &entry);" "            rc = txn && ops ? 0 : -1;")
