@@ -1,0 +1,496 @@
+/* Resources that run out, and calls that fail, on the real parts: real file systems, real LMDB, real limits of the process. Where
+ * a fault may end the process, a child meets it. */
+#include "redis_server.h"
+#include "scratch.h"
+#include "small_disk.h"
+
+#include "lmdb_tier.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DISK_BYTES (8u << 20)
+#define VALUE_BYTES 1000
+#define MANY 20000 /* writes that would not fit */
+#define CHILD_S 20
+
+/* ---- fixture ---- */
+
+struct fixture {
+    struct scratch scratch;
+    struct small_disk disk;
+    struct hf_options opts;
+    struct hf *store; /* NULL while closed */
+    char dir[88];     /* of the store */
+};
+
+static void forget_faults(void);
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    assert_non_null(f);
+    scratch_make(&f->scratch);
+    snprintf(f->dir, sizeof(f->dir), "%s", f->scratch.store);
+    f->opts = (struct hf_options){
+        .segment_bytes = 64 << 10,
+        .max_disk_bytes = 64 << 20,
+        .checkpoint_bytes = 256 << 10,
+        .checkpoint_interval_ms = 20,
+    };
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    forget_faults();
+    (void)hf_close(f->store); /* open only after a failure, which has been told */
+    small_disk_remove(&f->disk);
+    scratch_remove(&f->scratch);
+    free(f);
+    return 0;
+}
+
+/* The store is on a disk of its own; skipped where that is not permitted. */
+static void use_disk(struct fixture *f, const char *kind)
+{
+    if (!small_disk_make(&f->disk, kind, DISK_BYTES))
+        skip();
+    snprintf(f->dir, sizeof(f->dir), "%s/store", f->disk.dir);
+}
+
+static void open_store(struct fixture *f)
+{
+    assert_ok(hf_open(f->dir, &f->opts, &f->store));
+}
+
+/* The last checkpoint may find no room; the handle is gone in any case. */
+static void close_full(struct fixture *f)
+{
+    int rc = hf_close(f->store);
+
+    f->store = NULL;
+    if (rc != 0)
+        assert_int_equal(rc, HF_EFULL);
+}
+
+static void close_store(struct fixture *f)
+{
+    struct hf *store = f->store;
+
+    f->store = NULL;
+    assert_ok(hf_close(store));
+}
+
+/* ---- numbered keys ---- */
+
+static struct hf_slice key_of(int i)
+{
+    static _Thread_local char name[24];
+
+    snprintf(name, sizeof(name), "k%06d", i);
+    return s_(name);
+}
+
+static struct hf_slice value_of(int i)
+{
+    static _Thread_local char bytes[VALUE_BYTES];
+
+    memset(bytes, 'a' + i % 26, sizeof(bytes));
+    memcpy(bytes, &i, sizeof(i));
+    return (struct hf_slice){.data = bytes, .len = sizeof(bytes)};
+}
+
+static int set_number(struct fixture *f, int i)
+{
+    return hf_set(f->store, key_of(i), value_of(i), NULL, NULL);
+}
+
+/* Write from `from` on until one is refused, and return its number; `*ret_rc` is how. */
+static int write_until_refused(struct fixture *f, int from, int *ret_rc)
+{
+    int i = from;
+
+    for (*ret_rc = 0; i < from + MANY; i++) {
+        *ret_rc = set_number(f, i);
+        if (*ret_rc != 0)
+            break;
+    }
+    return i;
+}
+
+static void assert_numbers(struct fixture *f, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        struct hf_buf found = {0};
+        struct hf_slice wanted = value_of(i);
+        int rc = hf_get(f->store, key_of(i), &found, NULL);
+        if (rc != 0)
+            fail_msg("number %d of %d to %d: %d, %s", i, from, to, rc, hf_errmsg());
+        assert_int_equal(found.len, wanted.len);
+        assert_memory_equal(found.data, wanted.data, wanted.len);
+        hf_buf_release(&found);
+    }
+}
+
+/* ---- calls that fail: what the library and LMDB call comes here first ---- */
+
+enum call { CALL_SYNC, CALL_WRITE, CALLS };
+
+static struct {
+    enum call call;
+    const char *part; /* of the file's path */
+    unsigned nth;
+    bool forever;
+    int error;
+    atomic_uint seen, failed;
+} fault;
+static atomic_bool fault_armed;
+
+static void forget_faults(void)
+{
+    atomic_store(&fault_armed, false);
+}
+
+static void arm_fault(enum call call, const char *part, unsigned nth, bool forever, int error)
+{
+    forget_faults();
+    fault.call = call;
+    fault.part = part;
+    fault.nth = nth;
+    fault.forever = forever;
+    fault.error = error;
+    atomic_store(&fault.seen, 0);
+    atomic_store(&fault.failed, 0);
+    atomic_store(&fault_armed, true);
+}
+
+static bool is_of_part(int fd)
+{
+    char link[64], path[512];
+    ssize_t n;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, path, sizeof(path) - 1);
+    path[n > 0 ? n : 0] = '\0';
+    return strstr(path, fault.part) != NULL;
+}
+
+static bool fails(enum call call, int fd)
+{
+    unsigned n;
+
+    if (!atomic_load(&fault_armed) || fault.call != call || !is_of_part(fd))
+        return false;
+    n = atomic_fetch_add(&fault.seen, 1) + 1;
+    if (n < fault.nth || (n > fault.nth && !fault.forever))
+        return false;
+    atomic_fetch_add(&fault.failed, 1);
+    errno = fault.error;
+    return true;
+}
+
+int fdatasync(int fd)
+{
+    return fails(CALL_SYNC, fd) ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    return fails(CALL_SYNC, fd) ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+ssize_t pwrite(int fd, const void *data, size_t len, off_t offset)
+{
+    return fails(CALL_WRITE, fd) ? -1 : (ssize_t)syscall(SYS_pwrite64, fd, data, len, offset);
+}
+
+/* ---- in a child ---- */
+
+typedef int child_fn(struct fixture *f);
+
+/* Run `body` in a child that lives no longer than CHILD_S; returns its exit code, or 1000 and the signal that ended it. */
+static int in_child(struct fixture *f, child_fn *body)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        alarm(CHILD_S);
+        for (int signal_number = 1; signal_number < 32; signal_number++)
+            (void)signal(signal_number, SIG_DFL); /* cmocka would go on in here */
+        _exit(body(f));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+/* ---- a full disk ---- */
+
+/* Who only reads needs no room. */
+static void read_on_full_disk(struct fixture *f, int n)
+{
+    f->opts.read_only = true;
+    open_store(f);
+    assert_numbers(f, 0, n);
+    close_store(f);
+    f->opts.read_only = false;
+}
+
+/* An owner begins a segment of the journal, for which there may be no room. */
+static void open_on_full_disk(struct fixture *f, int n)
+{
+    int rc = hf_open(f->dir, &f->opts, &f->store);
+
+    if (rc != 0) {
+        assert_int_equal(rc, HF_EFULL);
+        f->store = NULL;
+        return;
+    }
+    assert_numbers(f, 0, n);
+    close_full(f);
+}
+
+static void meet_full_disk(struct fixture *f, const char *kind)
+{
+    int rc, n, again;
+
+    use_disk(f, kind);
+    small_disk_fill(&f->disk, DISK_BYTES - (2u << 20));
+    open_store(f);
+    n = write_until_refused(f, 0, &rc);
+    assert_int_equal(rc, HF_EFULL);
+    assert_in_range(n, 1000, MANY);
+    assert_numbers(f, 0, n);
+    again = write_until_refused(f, n, &rc); /* a checkpoint may have freed a segment */
+    assert_int_equal(rc, HF_EFULL);
+    close_full(f);
+    read_on_full_disk(f, again);
+    open_on_full_disk(f, again);
+    small_disk_empty(&f->disk);
+    open_store(f);
+    assert_numbers(f, 0, again);
+    assert_ok(hf_delete(f->store, key_of(0), NULL));
+    close_store(f);
+    open_store(f);
+    assert_numbers(f, 1, again);
+    print_message("%s of %u bytes: %d writes acknowledged, 0 lost\n", kind, DISK_BYTES, again);
+}
+
+static void test_disk__a_full_one_refuses_writes_and_loses_none(void **state)
+{
+    meet_full_disk(*state, "tmpfs");
+}
+
+static void test_disk__a_full_ext4_refuses_writes_and_loses_none(void **state)
+{
+    meet_full_disk(*state, "ext4");
+}
+
+static void test_disk__writes_go_on_when_there_is_room_again(void **state)
+{
+    struct fixture *f = *state;
+    int rc, n, rounds = 0, all = 0;
+
+    use_disk(f, "tmpfs");
+    open_store(f);
+    for (uint64_t left = 0; left <= 1u << 20; left += 65536, rounds++) {
+        small_disk_fill(&f->disk, left);
+        n = write_until_refused(f, all, &rc);
+        assert_int_equal(rc, HF_EFULL);
+        assert_numbers(f, 0, n);
+        small_disk_empty(&f->disk);
+        assert_ok(set_number(f, n));
+        assert_ok(hf_checkpoint(f->store));
+        all = n + 1;
+        if (all > 2500)
+            break;
+    }
+    close_store(f);
+    open_store(f);
+    assert_numbers(f, 0, all);
+    print_message("%d times full and not: %d writes acknowledged, 0 lost\n", rounds, all);
+}
+
+/* In a child: what a page of a mapped file cannot have makes SIGBUS. */
+static int open_on_what_is_left(struct fixture *f)
+{
+    int rc = hf_open(f->dir, &f->opts, &f->store);
+
+    if (rc == 0) {
+        (void)set_number(f, 0); /* either way */
+        rc = hf_close(f->store);
+    }
+    if (rc != 0 && rc != HF_EFULL)
+        fprintf(stderr, "%d: %s\n", rc, hf_errmsg());
+    return rc == 0 ? 0 : rc == HF_EFULL ? 1 : 2;
+}
+
+static void remove_store(struct fixture *f)
+{
+    struct scratch all = {.dir = ""};
+
+    assert_in_range(snprintf(all.dir, sizeof(all.dir), "%s", f->dir), 1, sizeof(all.dir) - 1);
+    scratch_remove(&all);
+}
+
+/* Made on a disk with so little room, and again with enough: `*n_full` counts those that said so. */
+static void make_with(struct fixture *f, uint64_t left, int *n_full)
+{
+    int code;
+
+    small_disk_fill(&f->disk, left);
+    code = in_child(f, open_on_what_is_left);
+    if (code > 1)
+        fail_msg("with %llu bytes left, opening ends with %d", (unsigned long long)left, code);
+    *n_full += code == 1;
+    small_disk_empty(&f->disk);
+    assert_int_equal(in_child(f, open_on_what_is_left), 0);
+}
+
+static void test_disk__a_store_is_made_or_refused_whatever_room_is_left(void **state)
+{
+    struct fixture *f = *state;
+    int n_full = 0, n = 0;
+
+    use_disk(f, "tmpfs");
+    for (uint64_t left = 0; left < 512u << 10; left += 4096, n++) {
+        make_with(f, left, &n_full);
+        remove_store(f);
+    }
+    print_message("%d sizes of a disk: %d refused, 0 ended by a signal\n", n, n_full);
+    assert_in_range(n_full, 10, n - 10);
+}
+
+static void test_disk__a_store_is_opened_or_refused_whatever_room_is_left(void **state)
+{
+    struct fixture *f = *state;
+    int n_full = 0, n = 0;
+
+    use_disk(f, "tmpfs");
+    open_store(f);
+    assert_ok(set_number(f, 0));
+    close_store(f);
+    for (uint64_t left = 0; left < 256u << 10; left += 4096, n++)
+        make_with(f, left, &n_full);
+    print_message("%d sizes of a disk: %d refused, 0 ended by a signal\n", n, n_full);
+}
+
+#define SNAPSHOTS 250
+
+/* Slots of readers lie in a mapped file: a page of it that is used for the first time needs room. */
+static int hold_many_snapshots(struct fixture *f)
+{
+    struct hf_local_snap *snaps[SNAPSHOTS];
+    struct hf_local_tier *tier;
+
+    if (hf__lmdb_open(f->disk.dir, NULL, &tier) != 0)
+        return 2;
+    small_disk_fill(&f->disk, 0);
+    for (int i = 0; i < SNAPSHOTS; i++) {
+        if (tier->ops->snap_begin(tier, &snaps[i]) != 0)
+            return 3;
+    }
+    for (int i = 0; i < SNAPSHOTS; i++)
+        tier->ops->snap_end(snaps[i]);
+    tier->ops->close(tier);
+    return 0;
+}
+
+static void test_disk__many_readers_need_no_room(void **state)
+{
+    struct fixture *f = *state;
+
+    use_disk(f, "tmpfs");
+    assert_int_equal(in_child(f, hold_many_snapshots), 0);
+}
+
+/* ---- a sync that fails ---- */
+
+/* Let the nth sync of this part fail, and write until a call says so: `*ret_rc` is its answer. Returns the number of that write. */
+static int write_into_failing_sync(struct fixture *f, const char *part, unsigned nth, int *ret_rc)
+{
+    arm_fault(CALL_SYNC, part, nth, false, EIO);
+    return write_until_refused(f, 0, ret_rc);
+}
+
+/* Reads go on, but for what nobody knows; nothing is acknowledged, whatever it is. */
+static void assert_stopped(struct fixture *f, int n)
+{
+    struct hf_status status;
+    struct hf_buf found = {0};
+    int64_t number;
+
+    assert_numbers(f, 0, n);
+    assert_code(HF_ESTOPPED, hf_get(f->store, key_of(n), &found, NULL));
+    assert_code(HF_ESTOPPED, set_number(f, n + 1));
+    assert_code(HF_ESTOPPED, hf_delete(f->store, key_of(0), NULL));
+    assert_code(HF_ESTOPPED, hf_incr(f->store, s_("counter"), 1, &number, NULL));
+    assert_true(hf_expire(f->store, key_of(0), 60000, NULL) < 0);
+    assert_ok(hf_status(f->store, &status));
+    assert_true(status.stopped);
+}
+
+static void fail_nth_sync(struct fixture *f, unsigned nth, int *n_acked)
+{
+    int rc, n;
+
+    open_store(f);
+    n = write_into_failing_sync(f, "/journal/", nth, &rc);
+    assert_int_equal(atomic_load(&fault.failed), 1);
+    assert_int_equal(rc, HF_EUNKNOWN);
+    assert_stopped(f, n); /* the syncs after it would succeed */
+    (void)hf_close(f->store);
+    forget_faults();
+    open_store(f);
+    assert_numbers(f, 0, n);
+    assert_ok(set_number(f, n));
+    close_store(f);
+    remove_store(f);
+    *n_acked += n;
+}
+
+static void test_sync__after_a_failed_one_nothing_is_acknowledged_and_reopening_has_the_rest(void **state)
+{
+    struct fixture *f = *state;
+    int acked = 0;
+
+    for (unsigned nth = 1; nth <= 40; nth++)
+        fail_nth_sync(f, 1 + 5 * nth, &acked);
+    print_message("40 failed syncs of the journal: %d writes acknowledged before, 0 after, 0 lost\n", acked);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(disk__a_full_one_refuses_writes_and_loses_none),
+        T(disk__a_full_ext4_refuses_writes_and_loses_none),
+        T(disk__writes_go_on_when_there_is_room_again),
+        T(disk__a_store_is_made_or_refused_whatever_room_is_left),
+        T(disk__a_store_is_opened_or_refused_whatever_room_is_left),
+        T(disk__many_readers_need_no_room),
+        T(sync__after_a_failed_one_nothing_is_acknowledged_and_reopening_has_the_rest),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
