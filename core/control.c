@@ -38,8 +38,7 @@ static int reserve_page(int fd)
     int rc = posix_fallocate(fd, 0, CONTROL_BYTES);
 
     if (rc != 0)
-        return hf__fail_errno(rc == ENOSPC || rc == EDQUOT || rc == EFBIG ? HF_EFULL : HF_EIO, rc,
-                              "cannot make the control page");
+        return hf__fail_errno(hf__code_of_errno(rc), rc, "cannot make the control page");
     return 0;
 }
 
@@ -52,7 +51,7 @@ static int open_file(int dir_fd, bool writable, int *ret_fd)
     if (fd < 0 && errno == ENOENT)
         return HF_NOT_FOUND;
     if (fd < 0)
-        return hf__fail_errno(errno == ENOSPC ? HF_EFULL : HF_EIO, errno, "cannot open the control page");
+        return hf__fail_errno(hf__code_of_errno(errno), errno, "cannot open the control page");
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (writable && ftruncate(fd, CONTROL_BYTES) != 0) ||
         (!writable && st.st_size < CONTROL_BYTES)) {
         close(fd);

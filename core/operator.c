@@ -28,8 +28,7 @@
 
 static int fail_io(const char *what)
 {
-    return hf__fail_errno(errno == ENOSPC || errno == EDQUOT ? HF_EFULL : HF_EIO, errno, "cannot %s '%s'", what,
-                          OPERATOR_NAME);
+    return hf__fail_errno(hf__code_of_errno(errno), errno, "cannot %s '%s'", what, OPERATOR_NAME);
 }
 
 /* ---- reading ---- */

@@ -184,8 +184,7 @@ static int open_dir(struct hf *store)
     store->dir_fd = open(store->dir, flags);
     if (store->dir_fd < 0 && errno == ENOENT && !store->read_only && !store->opts.must_exist) {
         if (mkdir(store->dir, 0700) != 0 && errno != EEXIST)
-            return hf__fail_errno(errno == ENOSPC ? HF_EFULL : HF_EIO, errno, "cannot make the directory '%s'",
-                                  store->dir);
+            return hf__fail_errno(hf__code_of_errno(errno), errno, "cannot make the directory '%s'", store->dir);
         store->dir_fd = open(store->dir, flags);
     }
     if (store->dir_fd < 0 && errno == ENOENT)
@@ -203,7 +202,7 @@ static int open_subdir(struct hf *store, const char *name, int *ret_fd)
     int fd;
 
     if (!store->read_only && mkdirat(store->dir_fd, name, 0700) != 0 && errno != EEXIST)
-        return hf__fail_errno(errno == ENOSPC ? HF_EFULL : HF_EIO, errno, "cannot make '%s/%s'", store->dir, name);
+        return hf__fail_errno(hf__code_of_errno(errno), errno, "cannot make '%s/%s'", store->dir, name);
     fd = openat(store->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT)
         return hf__fail(HF_NOT_FOUND, "there is no store in '%s'", store->dir);
