@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -208,17 +209,19 @@ static bool fails(enum call call, int fd)
     return true;
 }
 
-int fdatasync(int fd)
+#define EXPORTED __attribute__((visibility("default"))) /* to LMDB's library, too */
+
+EXPORTED int fdatasync(int fd)
 {
     return fails(CALL_SYNC, fd) ? -1 : (int)syscall(SYS_fdatasync, fd);
 }
 
-int fsync(int fd)
+EXPORTED int fsync(int fd)
 {
     return fails(CALL_SYNC, fd) ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
-ssize_t pwrite(int fd, const void *data, size_t len, off_t offset)
+EXPORTED ssize_t pwrite(int fd, const void *data, size_t len, off_t offset)
 {
     return fails(CALL_WRITE, fd) ? -1 : (ssize_t)syscall(SYS_pwrite64, fd, data, len, offset);
 }
@@ -479,6 +482,293 @@ static void test_sync__after_a_failed_one_nothing_is_acknowledged_and_reopening_
     print_message("40 failed syncs of the journal: %d writes acknowledged before, 0 after, 0 lost\n", acked);
 }
 
+/* LMDB's: the checkpoint fails, the journal has what was acknowledged. */
+static void test_sync__a_failed_one_of_the_local_tier_loses_nothing_and_is_tried_again(void **state)
+{
+    struct fixture *f = *state;
+    int n = 0;
+
+    f->opts.checkpoint_interval_ms = 60000;
+    for (unsigned nth = 1; nth <= 4; nth++) {
+        open_store(f);
+        arm_fault(CALL_SYNC, "data.mdb", nth % 2 + 1, nth > 2, EIO);
+        for (int end = n + 50; n < end; n++) {
+            assert_ok(set_number(f, n));
+            if (n % 10 == 9)
+                (void)hf_checkpoint(f->store); /* some fail */
+        }
+        assert_true(atomic_load(&fault.failed) > 0);
+        assert_numbers(f, 0, n);
+        forget_faults();
+        assert_ok(hf_checkpoint(f->store));
+        close_store(f);
+        open_store(f);
+        assert_numbers(f, 0, n);
+        close_store(f);
+    }
+}
+
+/* ---- calls that are interrupted ---- */
+
+static void note_signal(int number)
+{
+    (void)number;
+}
+
+/* Each thread that may take it is interrupted a thousand times a second; nothing is restarted for us. */
+static void begin_interruptions(void)
+{
+    struct sigaction action = {.sa_handler = note_signal};
+    struct itimerval often = {.it_interval.tv_usec = 1000, .it_value.tv_usec = 1000};
+
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+}
+
+static void end_interruptions(void)
+{
+    struct itimerval never = {{0}, {0}};
+
+    assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+    (void)signal(SIGALRM, SIG_DFL);
+}
+
+static void test_signals__interrupted_calls_are_made_again(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_interruptions();
+    open_store(f);
+    for (int i = 0; i < 500; i++)
+        assert_ok(set_number(f, i));
+    assert_ok(hf_checkpoint(f->store));
+    close_store(f);
+    open_store(f);
+    assert_numbers(f, 0, 500);
+    close_store(f);
+    end_interruptions();
+}
+
+/* A network's file system, or one in user space, may interrupt what the kernel's own do not. */
+static void test_signals__an_interrupted_sync_or_write_of_the_journal_is_none_that_failed(void **state)
+{
+    struct fixture *f = *state;
+
+    for (unsigned nth = 1; nth <= 12; nth++) {
+        arm_fault(nth % 2 ? CALL_SYNC : CALL_WRITE, "/journal", nth, false, EINTR);
+        open_store(f);
+        for (int i = 0; i < 200; i++)
+            assert_ok(set_number(f, i));
+        assert_int_equal(atomic_load(&fault.failed), 1);
+        close_store(f);
+        remove_store(f);
+    }
+}
+
+/* ---- a bound on the size of files ---- */
+
+static void limit_file_size(rlim_t bytes)
+{
+    struct rlimit limit = {.rlim_cur = bytes, .rlim_max = RLIM_INFINITY};
+
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* Whether all that was acknowledged under the limit is there without it. */
+static int write_under_size_limit(struct fixture *f)
+{
+    int rc, n = 0;
+
+    (void)signal(SIGXFSZ, SIG_IGN);
+    rc = hf_open(f->dir, &f->opts, &f->store);
+    if (rc == 0) {
+        n = write_until_refused(f, 0, &rc);
+        (void)hf_close(f->store); /* it may be refused, too */
+    }
+    if (rc != HF_EFULL && rc != HF_EUNKNOWN && rc != HF_EIO) { /* LMDB calls a short write an I/O error */
+        fprintf(stderr, "%d: %s\n", rc, hf_errmsg());
+        return 1;
+    }
+    limit_file_size(RLIM_INFINITY);
+    if (hf_open(f->dir, &f->opts, &f->store) != 0)
+        return 2;
+    assert_numbers(f, 0, n);
+    return hf_close(f->store) == 0 ? 0 : 3;
+}
+
+static void test_limits__what_is_beyond_the_size_of_a_file_is_full(void **state)
+{
+    static const rlim_t limits[] = {0, 1, 4095, 4096, 40000, 65535, 65536, 131072, 262144, 1 << 20};
+    struct fixture *f = *state;
+    int code;
+
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        limit_file_size(limits[i]); /* of this process too: it writes nothing meanwhile */
+        code = in_child(f, write_under_size_limit);
+        limit_file_size(RLIM_INFINITY);
+        if (code != 0)
+            fail_msg("files of at most %llu bytes: ends with %d", (unsigned long long)limits[i], code);
+        remove_store(f);
+    }
+}
+
+/* ---- no file descriptors ---- */
+
+static int open_files(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    int n = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n - 3; /* ".", "..", and the directory itself */
+}
+
+static rlim_t limit_files(rlim_t n)
+{
+    struct rlimit limit;
+    rlim_t was;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    was = limit.rlim_cur;
+    limit.rlim_cur = n;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return was;
+}
+
+static void test_descriptors__opening_without_enough_is_refused_and_keeps_none(void **state)
+{
+    struct fixture *f = *state;
+    int before = open_files(), n_refused = 0, rc;
+    rlim_t was = limit_files((rlim_t)before);
+
+    for (rlim_t more = 0; more < 40; more++) {
+        (void)limit_files((rlim_t)before + more);
+        rc = hf_open(f->dir, &f->opts, &f->store);
+        if (rc == 0)
+            close_store(f);
+        n_refused += rc != 0;
+        (void)limit_files(was);
+        if (rc != 0 && rc != HF_EIO)
+            fail_msg("with %d more descriptors: %d, %s", (int)more, rc, hf_errmsg());
+        assert_int_equal(open_files(), before);
+    }
+    assert_in_range(n_refused, 5, 30);
+    open_store(f);
+    close_store(f);
+    print_message("up to %d descriptors are too few\n", n_refused - 1);
+}
+
+static void test_descriptors__without_any_a_store_goes_on_or_says_so_and_loses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    int rc, n;
+    rlim_t was;
+
+    open_store(f);
+    assert_ok(set_number(f, 0));
+    was = limit_files(3);
+    n = write_until_refused(f, 1, &rc); /* a new segment needs one */
+    assert_true(rc == HF_EIO || rc == 0);
+    assert_numbers(f, 0, n);
+    (void)limit_files(was);
+    assert_ok(set_number(f, n));
+    close_store(f);
+    open_store(f);
+    assert_numbers(f, 0, n + 1);
+    close_store(f);
+    print_message("%d writes without a descriptor to be had\n", n - 1);
+}
+
+static bool is_online(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return hf_is_online(f->store);
+}
+
+static bool is_offline(void *ctx)
+{
+    return !is_online(ctx);
+}
+
+static long cpu_ms(void)
+{
+    struct rusage usage;
+
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_utime.tv_sec * 1000 + usage.ru_utime.tv_usec / 1000 + usage.ru_stime.tv_sec * 1000 +
+           usage.ru_stime.tv_usec / 1000;
+}
+
+static void test_descriptors__without_any_the_link_waits_and_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    struct redis_server redis;
+    rlim_t was;
+    long cpu;
+
+    assert_int_equal(redis_server_start(&redis, NULL), 0);
+    f->opts.redis = redis.address;
+    f->opts.redis_backoff_max_ms = 50;
+    open_store(f);
+    assert_true(wait_until(is_online, f, 10000));
+    redis_server_kill(&redis);
+    assert_true(wait_until(is_offline, f, 10000));
+    assert_int_equal(redis_server_restart(&redis), 0);
+    was = limit_files(3);
+    cpu = cpu_ms();
+    poll(NULL, 0, 500); /* the time is what is measured */
+    cpu = cpu_ms() - cpu;
+    (void)limit_files(was);
+    assert_true(wait_until(is_online, f, 10000));
+    assert_in_range(cpu, 0, 250);
+    close_store(f);
+    redis_server_stop(&redis);
+}
+
+/* ---- a directory that cannot be written to, or goes ---- */
+
+static void test_directory__on_a_read_only_disk_only_a_reader_is_let_in(void **state)
+{
+    struct fixture *f = *state;
+    struct hf *owner = NULL;
+
+    use_disk(f, "ext4");
+    open_store(f);
+    for (int i = 0; i < 20; i++)
+        assert_ok(set_number(f, i));
+    close_store(f);
+    assert_int_equal(mount("none", f->disk.dir, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+    assert_code(HF_EIO, hf_open(f->dir, &f->opts, &owner));
+    assert_sentence("Read-only file system");
+    f->opts.read_only = true;
+    open_store(f);
+    assert_numbers(f, 0, 20);
+    assert_code(HF_EREADONLY, set_number(f, 0));
+    close_store(f);
+}
+
+static void test_directory__one_that_is_renamed_while_it_is_used_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    char other[sizeof(f->dir)];
+
+    snprintf(other, sizeof(other), "%.70s/elsewhere", f->scratch.dir);
+    open_store(f);
+    assert_ok(set_number(f, 0));
+    assert_int_equal(rename(f->dir, other), 0);
+    for (int i = 1; i < 300; i++)
+        assert_ok(set_number(f, i));
+    close_store(f);
+    memcpy(f->dir, other, sizeof(f->dir));
+    open_store(f);
+    assert_numbers(f, 0, 300);
+    close_store(f);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
@@ -490,6 +780,15 @@ int main(void)
         T(disk__a_store_is_opened_or_refused_whatever_room_is_left),
         T(disk__many_readers_need_no_room),
         T(sync__after_a_failed_one_nothing_is_acknowledged_and_reopening_has_the_rest),
+        T(sync__a_failed_one_of_the_local_tier_loses_nothing_and_is_tried_again),
+        T(signals__interrupted_calls_are_made_again),
+        T(signals__an_interrupted_sync_or_write_of_the_journal_is_none_that_failed),
+        T(limits__what_is_beyond_the_size_of_a_file_is_full),
+        T(descriptors__opening_without_enough_is_refused_and_keeps_none),
+        T(descriptors__without_any_a_store_goes_on_or_says_so_and_loses_nothing),
+        T(descriptors__without_any_the_link_waits_and_comes_back),
+        T(directory__on_a_read_only_disk_only_a_reader_is_let_in),
+        T(directory__one_that_is_renamed_while_it_is_used_goes_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
