@@ -58,6 +58,13 @@ int hf__lock_take(int lock_fd, const char *dir)
     return 0;
 }
 
+void hf__lock_give_back(int lock_fd)
+{
+    struct flock lock = whole_file(F_UNLCK);
+
+    (void)fcntl(lock_fd, F_OFD_SETLK, &lock); /* without a lock there is nothing to give back */
+}
+
 int64_t hf__lock_owner(int lock_fd)
 {
     struct flock lock = whole_file(F_WRLCK);

@@ -32,15 +32,54 @@
 /* ---- fork ---- */
 
 static _Atomic unsigned fork_count;
+static pthread_mutex_t owners_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct hf *owners; /* the handles that own a store */
 
-static void count_fork(void)
+static void before_fork(void)
 {
+    pthread_mutex_lock(&owners_mutex);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&owners_mutex);
+}
+
+/* A lock belongs to the open file: as long as a child has it open, too, an owner that was killed would go on owning. */
+static void after_fork_in_child(void)
+{
+    for (struct hf *store = owners; store; store = store->next_owner)
+        close(store->lock_fd);
+    owners = NULL;
     atomic_fetch_add(&fork_count, 1);
+    pthread_mutex_unlock(&owners_mutex);
 }
 
 static void watch_forks(void)
 {
-    pthread_atfork(NULL, NULL, count_fork);
+    pthread_atfork(before_fork, after_fork, after_fork_in_child);
+}
+
+static void list_owner(struct hf *store)
+{
+    pthread_mutex_lock(&owners_mutex);
+    store->next_owner = owners;
+    owners = store;
+    pthread_mutex_unlock(&owners_mutex);
+}
+
+static void unlist_owner(struct hf *store)
+{
+    struct hf **at = &owners;
+
+    pthread_mutex_lock(&owners_mutex);
+    while (*at && *at != store)
+        at = &(*at)->next_owner;
+    if (*at) {
+        *at = store->next_owner;
+        hf__lock_give_back(store->lock_fd);
+    }
+    pthread_mutex_unlock(&owners_mutex);
 }
 
 int hf__check_handle(const struct hf *store, bool writing)
@@ -220,7 +259,12 @@ static int take_lock(struct hf *store)
         return hf__fail(HF_NOT_FOUND, "there is no store in '%s'", store->dir);
     if (rc != 0)
         return hf__fail_prefix(rc, "open store '%s'", store->dir);
-    return store->read_only ? 0 : hf__lock_take(store->lock_fd, store->dir);
+    if (store->read_only)
+        return 0;
+    rc = hf__lock_take(store->lock_fd, store->dir);
+    if (rc == 0)
+        list_owner(store);
+    return rc;
 }
 
 static int count_name(void *ctx, const char *name)
@@ -572,6 +616,7 @@ static int store_free(struct hf *store)
     if (store->control && !store->read_only)
         hf__control_stop(store->control);
     hf__control_close(store->control);
+    unlist_owner(store);
     for (size_t i = 0; i < 4; i++) {
         int fd = (int[]){store->quarantine_fd, store->journal_fd, store->lock_fd, store->dir_fd}[i];
         if (fd >= 0)
