@@ -769,6 +769,239 @@ static void test_directory__one_that_is_renamed_while_it_is_used_goes_on(void **
     close_store(f);
 }
 
+/* ---- fork in a program that uses the library ---- */
+
+static int each_conflict(void *ctx, const struct hf_conflict *conflict)
+{
+    (void)ctx;
+    (void)conflict;
+    return 0;
+}
+
+static int each_parked(void *ctx, const struct hf_parked *entry)
+{
+    (void)ctx;
+    (void)entry;
+    return 0;
+}
+
+static int each_finding(void *ctx, const struct hf_finding *finding)
+{
+    (void)ctx;
+    (void)finding;
+    return 0;
+}
+
+static int each_line(void *ctx, const char *line)
+{
+    (void)ctx;
+    (void)line;
+    return 0;
+}
+
+static int each_change(void *ctx, const struct hf_link_change *change)
+{
+    (void)ctx;
+    (void)change;
+    return 0;
+}
+
+static int each_preview(void *ctx, const struct hf_preview *preview)
+{
+    (void)ctx;
+    (void)preview;
+    return 0;
+}
+
+static int each_loss(void *ctx, const struct hf_loss *loss)
+{
+    (void)ctx;
+    (void)loss;
+    return 0;
+}
+
+static int each_difference(void *ctx, const struct hf_difference *difference)
+{
+    (void)ctx;
+    (void)difference;
+    return 0;
+}
+
+static void ignore_done(void *ctx, const struct hf_result *result)
+{
+    (void)ctx;
+    (void)result;
+}
+
+/* Every call on an inherited handle, with what it needs. */
+#define CALL_MAP(X)                                                                                                \
+    X(hf_get(f->store, key, &value, NULL))                                                                         \
+    X(hf_get_into(f->store, key, text, sizeof(text), &len, NULL))                                                  \
+    X(hf_try_get_into(f->store, key, text, sizeof(text), &len, &result))                                           \
+    X(hf_ask_into(f->store, key, text, sizeof(text), &len, NULL))                                                  \
+    X(hf_exists(f->store, key, NULL))                                                                              \
+    X(hf_ttl(f->store, key, &number, NULL))                                                                        \
+    X(hf_set(f->store, key, key, NULL, NULL))                                                                      \
+    X(hf_delete(f->store, key, NULL))                                                                              \
+    X(hf_expire(f->store, key, 1000, NULL))                                                                        \
+    X(hf_expire_at(f->store, key, 1000, NULL))                                                                     \
+    X(hf_persist(f->store, key, NULL))                                                                             \
+    X(hf_incr(f->store, key, 1, &number, NULL))                                                                    \
+    X(hf_batch_commit(batch, NULL))                                                                                \
+    X(hf_set_if_absent(f->store, key, key, NULL, NULL))                                                            \
+    X(hf_compare_and_set(f->store, key, key, key, NULL, NULL))                                                     \
+    X(hf_compare_and_delete(f->store, key, key, NULL))                                                             \
+    X(hf_get_and_delete(f->store, key, &value, NULL))                                                              \
+    X(hf_lock_acquire(f->store, key, 1000, 0, &lock))                                                              \
+    X(hf_submit(f->store, &op, ignore_done, NULL))                                                                 \
+    X(hf_try_write(f->store, &op, &result))                                                                        \
+    X(hf_when_durable(f->store, 1, ignore_done, NULL))                                                             \
+    X(hf_hear(f->store, 10))                                                                                       \
+    X(hf_scan_open(f->store, key, key, &scan))                                                                     \
+    X(hf_status(f->store, &status))                                                                                \
+    X(hf_pulse(f->store, &pulse))                                                                                  \
+    X(hf_link_changes(f->store, 0, each_change, NULL))                                                             \
+    X(hf_drain(f->store, 10))                                                                                      \
+    X(hf_outcome(f->store, key, 1, &outcome))                                                                      \
+    X(hf_wait_shared(f->store, 1, 10))                                                                             \
+    X(hf_conflict_list(f->store, 0, each_conflict, NULL))                                                          \
+    X(hf_conflict_resolve(f->store, 1))                                                                            \
+    X(hf_conflict_restore(f->store, 1, NULL))                                                                      \
+    X(hf_pause(f->store))                                                                                          \
+    X(hf_resume(f->store))                                                                                         \
+    X(hf_throttle(f->store, 1, 1))                                                                                 \
+    X(hf_decide_loss(f->store, key, HF_LOSS_ADOPT))                                                                \
+    X(hf_renew_node(f->store))                                                                                     \
+    X(hf_preview(f->store, each_preview, NULL))                                                                    \
+    X(hf_preview_losses(f->store, each_loss, NULL))                                                                \
+    X(hf_explain(f->store, key, &explanation))                                                                     \
+    X(hf_last_logged(f->store, key, &logged))                                                                      \
+    X(hf_verify(f->store, 0, each_difference, NULL, &sums))                                                        \
+    X(hf_doctor(f->store, each_finding, NULL))                                                                     \
+    X(hf_checkpoint(f->store))                                                                                     \
+    X(hf_parked_list(f->store, each_parked, NULL))                                                                 \
+    X(hf_parked_requeue(f->store, 1, NULL))                                                                        \
+    X(hf_parked_drop(f->store, 1))                                                                                 \
+    X(hf_audit_list(f->store, each_line, NULL))                                                                    \
+    X(hf_close(f->store))
+
+static struct hf_batch *batch;
+
+static int call_everything(struct fixture *f)
+{
+    struct hf_slice key = s_("k");
+    struct hf_op op = {.kind = HF_OP_SET, .key = key, .value = key};
+    struct hf_buf value;
+    struct hf_result result;
+    struct hf_lock *lock;
+    struct hf_scan *scan;
+    struct hf_status status;
+    struct hf_pulse pulse;
+    struct hf_explanation explanation;
+    struct hf_logged logged;
+    struct hf_verification sums;
+    enum hf_outcome outcome;
+    int64_t number;
+    char text[16];
+    size_t len;
+    int bad = 0, rc;
+
+#define X(call)                                                                                                    \
+    rc = call;                                                                                                     \
+    if (rc != HF_EFORK) {                                                                                          \
+        fprintf(stderr, "%s is %d in a child: %s\n", #call, rc, hf_errmsg());                                      \
+        bad++;                                                                                                     \
+    }
+    CALL_MAP(X)
+#undef X
+    return bad;
+}
+
+static void test_fork__every_call_on_an_inherited_handle_is_refused(void **state)
+{
+    struct fixture *f = *state;
+
+    open_store(f);
+    assert_ok(set_number(f, 0));
+    assert_ok(hf_batch_new(f->store, &batch));
+    assert_ok(hf_batch_set(batch, key_of(1), value_of(1), NULL));
+    assert_int_equal(in_child(f, call_everything), 0);
+    assert_ok(hf_batch_commit(batch, NULL)); /* the parent goes on */
+    hf_batch_free(batch);
+    assert_numbers(f, 0, 2);
+    close_store(f);
+}
+
+/* A child that waits until it is killed. */
+static pid_t start_idle_child(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            pause();
+    }
+    return pid;
+}
+
+static void end_child(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_fork__a_child_that_lives_on_keeps_no_store(void **state)
+{
+    struct fixture *f = *state;
+    pid_t child;
+
+    open_store(f);
+    child = start_idle_child();
+    close_store(f);
+    open_store(f);
+    close_store(f);
+    end_child(child);
+}
+
+/* It opens the store, has a child, tells the child's number, and is killed. */
+static void own_and_have_child(struct fixture *f, int out)
+{
+    pid_t child;
+
+    if (hf_open(f->dir, &f->opts, &f->store) != 0)
+        _exit(1);
+    child = fork();
+    if (child == 0) {
+        alarm(CHILD_S);
+        for (;;)
+            pause();
+    }
+    if (write(out, &child, sizeof(child)) != sizeof(child))
+        _exit(1);
+    for (;;)
+        pause();
+}
+
+static void test_fork__an_owner_that_is_killed_leaves_no_lock_to_its_child(void **state)
+{
+    struct fixture *f = *state;
+    int fds[2];
+    pid_t parent, child;
+
+    assert_int_equal(pipe(fds), 0);
+    parent = fork();
+    if (parent == 0)
+        own_and_have_child(f, fds[1]);
+    assert_int_equal(read(fds[0], &child, sizeof(child)), sizeof(child));
+    end_child(parent);
+    open_store(f);
+    close_store(f);
+    kill(child, SIGKILL);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
@@ -789,6 +1022,9 @@ int main(void)
         T(descriptors__without_any_the_link_waits_and_comes_back),
         T(directory__on_a_read_only_disk_only_a_reader_is_let_in),
         T(directory__one_that_is_renamed_while_it_is_used_goes_on),
+        T(fork__every_call_on_an_inherited_handle_is_refused),
+        T(fork__a_child_that_lives_on_keeps_no_store),
+        T(fork__an_owner_that_is_killed_leaves_no_lock_to_its_child),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
