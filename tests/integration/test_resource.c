@@ -1002,6 +1002,268 @@ static void test_fork__an_owner_that_is_killed_leaves_no_lock_to_its_child(void 
     close(fds[1]);
 }
 
+/* ---- processes that are stopped, or killed, and hold something ---- */
+
+/* A process that does what it is told, says so with a byte, and goes on when it is told to. */
+struct helper {
+    pid_t pid;
+    int to[2], from[2];
+};
+
+static void start_helper(struct helper *helper, struct fixture *f, int (*body)(struct fixture *f, struct helper *me))
+{
+    assert_int_equal(pipe(helper->to), 0);
+    assert_int_equal(pipe(helper->from), 0);
+    helper->pid = fork();
+    if (helper->pid != 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(CHILD_S);
+    _exit(body(f, helper));
+}
+
+static void say(int fd)
+{
+    if (write(fd, "x", 1) != 1)
+        _exit(9);
+}
+
+static bool hear(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    char byte;
+
+    return poll(&p, 1, CHILD_S * 1000) == 1 && read(fd, &byte, 1) == 1;
+}
+
+static void end_helper(struct helper *helper)
+{
+    end_child(helper->pid);
+    for (int i = 0; i < 2; i++) {
+        close(helper->to[i]);
+        close(helper->from[i]);
+    }
+}
+
+static int own_a_store(struct fixture *f, struct helper *me)
+{
+    if (hf_open(f->dir, &f->opts, &f->store) != 0 || set_number(f, 0) != 0)
+        return 1;
+    say(me->from[1]);
+    for (int i = 1;; i++)
+        (void)set_number(f, i % 100);
+}
+
+static void test_stopped__an_owner_lets_readers_read_and_nobody_else_write(void **state)
+{
+    struct fixture *f = *state;
+    struct helper owner;
+    struct hf *second = NULL;
+    int64_t began;
+
+    start_helper(&owner, f, own_a_store);
+    assert_true(hear(owner.from[0]));
+    kill(owner.pid, SIGSTOP);
+    began = wall_ms();
+    assert_code(HF_ELOCKED, hf_open(f->dir, &f->opts, &second));
+    f->opts.read_only = true;
+    open_store(f);
+    assert_numbers(f, 0, 1);
+    close_store(f);
+    assert_in_range(wall_ms() - began, 0, 2000);
+    f->opts.read_only = false;
+    end_helper(&owner);
+    open_store(f);
+    assert_numbers(f, 0, 1);
+    close_store(f);
+}
+
+/* In the middle of a walk inside a snapshot of LMDB. */
+static int hold_a_snapshot(struct fixture *f, struct helper *me)
+{
+    struct hf_local_tier *tier;
+    struct hf_local_snap *snap;
+
+    if (!hear(me->to[0]) || hf__lmdb_open(f->dir, &(struct hf_lmdb_options){.read_only = true}, &tier) != 0 ||
+        tier->ops->snap_begin(tier, &snap) != 0)
+        return 1;
+    say(me->from[1]);
+    for (;;)
+        pause();
+}
+
+/* Fill a small map with ever new values of few keys, which takes it again and again, and leaves what was acknowledged. */
+static int overwrite(struct fixture *f, int rounds)
+{
+    int rc = 0, n = 0;
+
+    for (int i = 0; i < rounds && rc == 0; i++)
+        for (int k = 0; k < 100 && rc == 0; k++, n++)
+            rc = set_number(f, k);
+    return rc;
+}
+
+static void test_stopped__a_reader_holds_nobody_up_and_a_killed_one_holds_no_pages(void **state)
+{
+    struct fixture *f = *state;
+    struct helper reader;
+    int64_t began;
+    int rc;
+
+    f->opts.max_disk_bytes = 4 << 20;
+    f->opts.checkpoint_bytes = 64 << 10;
+    start_helper(&reader, f, hold_a_snapshot);
+    open_store(f);
+    assert_ok(overwrite(f, 5));
+    assert_ok(hf_checkpoint(f->store));
+    say(reader.to[1]);
+    assert_true(hear(reader.from[0]));
+    kill(reader.pid, SIGSTOP);
+    began = wall_ms();
+    rc = overwrite(f, 200); /* its pages are kept: the store may be full, and does not wait */
+    assert_true(rc == 0 || rc == HF_EFULL);
+    assert_in_range(wall_ms() - began, 0, 30000);
+    assert_numbers(f, 0, 100);
+    end_helper(&reader);
+    assert_true(hf_checkpoint(f->store) <= 0);
+    assert_ok(hf_checkpoint(f->store));
+    assert_ok(overwrite(f, 50));
+    close_store(f);
+    print_message("beside a stopped reader the store %s\n", rc == 0 ? "went on" : "was full");
+}
+
+/* ---- two owners ---- */
+
+static int be_second_owner(struct fixture *f)
+{
+    char through[128];
+    int rc;
+
+    snprintf(through, sizeof(through), "%s/link", f->scratch.dir);
+    if (symlink(f->dir, through) != 0)
+        return 1;
+    f->store = NULL;
+    rc = hf_open(through, &f->opts, &f->store);
+    unlink(through);
+    return rc == HF_ELOCKED ? 0 : 2;
+}
+
+static void test_owners__a_second_one_is_refused_whatever_name_the_directory_has(void **state)
+{
+    struct fixture *f = *state;
+    struct hf *owner;
+
+    open_store(f);
+    owner = f->store;
+    assert_int_equal(be_second_owner(f), 0); /* in this process */
+    f->store = owner;
+    assert_int_equal(in_child(f, be_second_owner), 0);
+    assert_ok(set_number(f, 0));
+    close_store(f);
+}
+
+#define RACERS 8
+
+static int race_for_it(struct fixture *f, struct helper *me)
+{
+    int rc;
+
+    if (!hear(me->to[0]))
+        return 9;
+    rc = hf_open(f->dir, &f->opts, &f->store);
+    if (rc == 0) {
+        say(me->from[1]);
+        for (;;)
+            pause();
+    }
+    return rc == HF_ELOCKED ? 3 : 1;
+}
+
+static void test_owners__of_many_that_open_a_new_store_at_once_one_has_it(void **state)
+{
+    struct fixture *f = *state;
+    struct helper racers[RACERS];
+
+    for (int round = 0; round < 10; round++) {
+        int refused = 0, status;
+        for (int i = 0; i < RACERS; i++)
+            start_helper(&racers[i], f, race_for_it);
+        for (int i = 0; i < RACERS; i++)
+            say(racers[i].to[1]);
+        while (refused < RACERS - 1) {
+            pid_t pid = waitpid(-1, &status, 0);
+            assert_true(pid > 0);
+            assert_int_equal(WEXITSTATUS(status), 3);
+            for (int i = 0; i < RACERS; i++)
+                racers[i].pid = racers[i].pid == pid ? 0 : racers[i].pid;
+            refused++;
+        }
+        for (int i = 0; i < RACERS; i++) {
+            if (racers[i].pid != 0) {
+                assert_true(hear(racers[i].from[0]));
+                end_child(racers[i].pid);
+            }
+            for (int k = 0; k < 2; k++) {
+                close(racers[i].to[k]);
+                close(racers[i].from[k]);
+            }
+        }
+        remove_store(f);
+    }
+}
+
+/* ---- a file that is cut while it is used ---- */
+
+#define CUT_KEYS 400
+
+static off_t cut_to; /* of data.mdb */
+
+/* Whatever it reads must have been written; a page that is not there any more may end it. */
+static int read_from_cut_file(struct fixture *f)
+{
+    char path[128];
+
+    if (hf_open(f->dir, &f->opts, &f->store) != 0)
+        return 1;
+    snprintf(path, sizeof(path), "%s/lmdb/data.mdb", f->dir);
+    if (truncate(path, cut_to) != 0)
+        return 2;
+    for (int i = 0; i < CUT_KEYS; i++) {
+        struct hf_buf found = {0};
+        struct hf_slice wanted = value_of(i);
+        if (hf_get(f->store, key_of(i), &found, NULL) == 0 &&
+            (found.len != wanted.len || memcmp(found.data, wanted.data, wanted.len) != 0))
+            return 3;
+        hf_buf_release(&found);
+    }
+    return 0;
+}
+
+static void test_cut__a_local_tier_that_is_cut_while_it_is_read_shows_nothing_wrong(void **state)
+{
+    struct fixture *f = *state;
+    int ended = 0, went_on = 0;
+
+    for (int i = 0; i < 12; i++) {
+        struct hf *store = NULL;
+        int code, rc;
+        open_store(f);
+        for (int k = 0; k < CUT_KEYS; k++)
+            assert_ok(set_number(f, k));
+        close_store(f);
+        cut_to = i * 40000;
+        code = in_child(f, read_from_cut_file);
+        if (code != 0 && code != 1000 + SIGBUS)
+            fail_msg("cut to %lld bytes, a reader ends with %d", (long long)cut_to, code);
+        went_on += code == 0;
+        ended += code != 0;
+        rc = hf_open(f->dir, &f->opts, &store);
+        assert_int_equal(rc, HF_ECORRUPT);
+        remove_store(f);
+    }
+    print_message("cut 12 times: %d ended by SIGBUS, %d went on, 0 wrong values\n", ended, went_on);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
@@ -1025,6 +1287,11 @@ int main(void)
         T(fork__every_call_on_an_inherited_handle_is_refused),
         T(fork__a_child_that_lives_on_keeps_no_store),
         T(fork__an_owner_that_is_killed_leaves_no_lock_to_its_child),
+        T(stopped__an_owner_lets_readers_read_and_nobody_else_write),
+        T(stopped__a_reader_holds_nobody_up_and_a_killed_one_holds_no_pages),
+        T(owners__a_second_one_is_refused_whatever_name_the_directory_has),
+        T(owners__of_many_that_open_a_new_store_at_once_one_has_it),
+        T(cut__a_local_tier_that_is_cut_while_it_is_read_shows_nothing_wrong),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
