@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define POINTS 40       /* of a sweep, unless all are asked for */
+#define POINTS 25       /* of a sweep, unless all are asked for */
 #define HANG_S 30       /* a run that takes longer hangs */
 #define CPU_MS_MAX 8000 /* a thread that tries again without a pause would take more */
 #define KEYS 24

@@ -278,11 +278,11 @@ static void meet_full_disk(struct fixture *f, const char *kind)
     int rc, n, again;
 
     use_disk(f, kind);
-    small_disk_fill(&f->disk, DISK_BYTES - (2u << 20));
+    small_disk_fill(&f->disk, 3u << 20);
     open_store(f);
     n = write_until_refused(f, 0, &rc);
     assert_int_equal(rc, HF_EFULL);
-    assert_in_range(n, 1000, MANY);
+    assert_in_range(n, 500, MANY);
     assert_numbers(f, 0, n);
     again = write_until_refused(f, n, &rc); /* a checkpoint may have freed a segment */
     assert_int_equal(rc, HF_EFULL);
@@ -376,7 +376,7 @@ static void test_disk__a_store_is_made_or_refused_whatever_room_is_left(void **s
     int n_full = 0, n = 0;
 
     use_disk(f, "tmpfs");
-    for (uint64_t left = 0; left < 512u << 10; left += 4096, n++) {
+    for (uint64_t left = 0; left < 256u << 10; left += 4096, n++) {
         make_with(f, left, &n_full);
         remove_store(f);
     }
@@ -393,7 +393,7 @@ static void test_disk__a_store_is_opened_or_refused_whatever_room_is_left(void *
     open_store(f);
     assert_ok(set_number(f, 0));
     close_store(f);
-    for (uint64_t left = 0; left < 256u << 10; left += 4096, n++)
+    for (uint64_t left = 0; left < 128u << 10; left += 4096, n++)
         make_with(f, left, &n_full);
     print_message("%d sizes of a disk: %d refused, 0 ended by a signal\n", n, n_full);
 }
@@ -429,11 +429,16 @@ static void test_disk__many_readers_need_no_room(void **state)
 
 /* ---- a sync that fails ---- */
 
-/* Let the nth sync of this part fail, and write until a call says so: `*ret_rc` is its answer. Returns the number of that write. */
-static int write_into_failing_sync(struct fixture *f, const char *part, unsigned nth, int *ret_rc)
+/* Let the nth sync of the journal fail, and write until a call says so, or some more: then it was that of a segment made ahead,
+ * which nobody waits for. Returns the number of the write that `*ret_rc` is the answer to. */
+static int write_into_failing_sync(struct fixture *f, unsigned nth, int *ret_rc)
 {
-    arm_fault(CALL_SYNC, part, nth, false, EIO);
-    return write_until_refused(f, 0, ret_rc);
+    int i = 0, left = 100;
+
+    arm_fault(CALL_SYNC, "/journal/", nth, false, EIO);
+    for (*ret_rc = 0; *ret_rc == 0 && left > 0; left -= atomic_load(&fault.failed) > 0)
+        i += (*ret_rc = set_number(f, i)) == 0;
+    return i;
 }
 
 /* Reads go on, but for what nobody knows; nothing is acknowledged, whatever it is. */
@@ -453,15 +458,18 @@ static void assert_stopped(struct fixture *f, int n)
     assert_true(status.stopped);
 }
 
-static void fail_nth_sync(struct fixture *f, unsigned nth, int *n_acked)
+/* Returns whether it stopped the journal. */
+static bool fail_nth_sync(struct fixture *f, unsigned nth, int *n_acked)
 {
     int rc, n;
 
     open_store(f);
-    n = write_into_failing_sync(f, "/journal/", nth, &rc);
+    n = write_into_failing_sync(f, nth, &rc);
     assert_int_equal(atomic_load(&fault.failed), 1);
-    assert_int_equal(rc, HF_EUNKNOWN);
-    assert_stopped(f, n); /* the syncs after it would succeed */
+    if (rc == HF_EUNKNOWN)
+        assert_stopped(f, n); /* the syncs after it would succeed */
+    else
+        assert_true(rc == 0 || rc == HF_EIO); /* a new segment could not be made */
     (void)hf_close(f->store);
     forget_faults();
     open_store(f);
@@ -470,16 +478,21 @@ static void fail_nth_sync(struct fixture *f, unsigned nth, int *n_acked)
     close_store(f);
     remove_store(f);
     *n_acked += n;
+    return rc == HF_EUNKNOWN;
 }
 
 static void test_sync__after_a_failed_one_nothing_is_acknowledged_and_reopening_has_the_rest(void **state)
 {
     struct fixture *f = *state;
-    int acked = 0;
+    int acked = 0, stopped = 0;
 
-    for (unsigned nth = 1; nth <= 40; nth++)
-        fail_nth_sync(f, 1 + 5 * nth, &acked);
-    print_message("40 failed syncs of the journal: %d writes acknowledged before, 0 after, 0 lost\n", acked);
+    for (unsigned nth = 1; nth <= 16; nth++)
+        stopped += fail_nth_sync(f, 1 + 9 * nth, &acked);
+    assert_in_range(stopped, 10, 16);
+    print_message(
+        "16 failed syncs of the journal, %d of them of what was written: %d writes acknowledged before, 0 after, "
+        "0 lost\n",
+        stopped, acked);
 }
 
 /* LMDB's: the checkpoint fails, the journal has what was acknowledged. */
@@ -554,10 +567,10 @@ static void test_signals__an_interrupted_sync_or_write_of_the_journal_is_none_th
 {
     struct fixture *f = *state;
 
-    for (unsigned nth = 1; nth <= 12; nth++) {
+    for (unsigned nth = 1; nth <= 8; nth++) {
         arm_fault(nth % 2 ? CALL_SYNC : CALL_WRITE, "/journal", nth, false, EINTR);
         open_store(f);
-        for (int i = 0; i < 200; i++)
+        for (int i = 0; i < 100; i++)
             assert_ok(set_number(f, i));
         assert_int_equal(atomic_load(&fault.failed), 1);
         close_store(f);
@@ -598,7 +611,7 @@ static int write_under_size_limit(struct fixture *f)
 
 static void test_limits__what_is_beyond_the_size_of_a_file_is_full(void **state)
 {
-    static const rlim_t limits[] = {0, 1, 4095, 4096, 40000, 65535, 65536, 131072, 262144, 1 << 20};
+    static const rlim_t limits[] = {0, 1, 4095, 4096, 65535, 65536, 262144};
     struct fixture *f = *state;
     int code;
 
@@ -964,21 +977,19 @@ static void test_fork__a_child_that_lives_on_keeps_no_store(void **state)
     end_child(child);
 }
 
-/* It opens the store, has a child, tells the child's number, and is killed. */
+/* It opens the store and has a child, which tells its number, and both wait to be killed. */
 static void own_and_have_child(struct fixture *f, int out)
 {
-    pid_t child;
+    pid_t me;
 
     if (hf_open(f->dir, &f->opts, &f->store) != 0)
         _exit(1);
-    child = fork();
-    if (child == 0) {
+    if (fork() == 0) {
         alarm(CHILD_S);
-        for (;;)
-            pause();
+        me = getpid();
+        if (write(out, &me, sizeof(me)) != sizeof(me))
+            _exit(1);
     }
-    if (write(out, &child, sizeof(child)) != sizeof(child))
-        _exit(1);
     for (;;)
         pause();
 }
@@ -1010,7 +1021,8 @@ struct helper {
     int to[2], from[2];
 };
 
-static void start_helper(struct helper *helper, struct fixture *f, int (*body)(struct fixture *f, struct helper *me))
+static void start_helper(struct helper *helper, struct fixture *f,
+                         int (*body)(struct fixture *f, struct helper *me))
 {
     assert_int_equal(pipe(helper->to), 0);
     assert_int_equal(pipe(helper->from), 0);
@@ -1120,14 +1132,14 @@ static void test_stopped__a_reader_holds_nobody_up_and_a_killed_one_holds_no_pag
     assert_true(hear(reader.from[0]));
     kill(reader.pid, SIGSTOP);
     began = wall_ms();
-    rc = overwrite(f, 200); /* its pages are kept: the store may be full, and does not wait */
+    rc = overwrite(f, 60); /* its pages are kept: the store may be full, and does not wait */
     assert_true(rc == 0 || rc == HF_EFULL);
     assert_in_range(wall_ms() - began, 0, 30000);
     assert_numbers(f, 0, 100);
     end_helper(&reader);
     assert_true(hf_checkpoint(f->store) <= 0);
     assert_ok(hf_checkpoint(f->store));
-    assert_ok(overwrite(f, 50));
+    assert_ok(overwrite(f, 10));
     close_store(f);
     print_message("beside a stopped reader the store %s\n", rc == 0 ? "went on" : "was full");
 }
@@ -1214,7 +1226,7 @@ static void test_owners__of_many_that_open_a_new_store_at_once_one_has_it(void *
 
 /* ---- a file that is cut while it is used ---- */
 
-#define CUT_KEYS 400
+#define CUT_KEYS 200
 
 static off_t cut_to; /* of data.mdb */
 
@@ -1244,14 +1256,14 @@ static void test_cut__a_local_tier_that_is_cut_while_it_is_read_shows_nothing_wr
     struct fixture *f = *state;
     int ended = 0, went_on = 0;
 
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 6; i++) {
         struct hf *store = NULL;
         int code, rc;
         open_store(f);
         for (int k = 0; k < CUT_KEYS; k++)
             assert_ok(set_number(f, k));
         close_store(f);
-        cut_to = i * 40000;
+        cut_to = i * 30000;
         code = in_child(f, read_from_cut_file);
         if (code != 0 && code != 1000 + SIGBUS)
             fail_msg("cut to %lld bytes, a reader ends with %d", (long long)cut_to, code);
@@ -1261,7 +1273,7 @@ static void test_cut__a_local_tier_that_is_cut_while_it_is_read_shows_nothing_wr
         assert_int_equal(rc, HF_ECORRUPT);
         remove_store(f);
     }
-    print_message("cut 12 times: %d ended by SIGBUS, %d went on, 0 wrong values\n", ended, went_on);
+    print_message("cut 6 times: %d ended by SIGBUS, %d went on, 0 wrong values\n", ended, went_on);
 }
 
 int main(void)
