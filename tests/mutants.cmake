@@ -415,7 +415,7 @@ hf_mutant(sidecar_a_batch_tells_a_sum_for_another integration/test_sidecar_trans
 hf_mutant(sidecar_reads_and_writes_of_two_moments integration/test_sidecar_transactions.c *with_the_same_replies* tools/sidecar/cmd_transaction.c
           "(t->reads && t->writes)" "(false && t->reads && t->writes)")
 hf_mutant(sidecar_what_is_asked_for_is_not_busy integration/test_sidecar_transactions.c *nothing_of_others_comes_between* tools/sidecar/cmd_transaction.c
-          "    (void)claim_keys(call, t);" "")
+          "    if (!claim_keys(call, t))\n        return;\n" "")
 hf_mutant(sidecar_a_cursor_of_redis_goes_on_here integration/test_sidecar_walks.c *an_outage_meets_begins_again* tools/sidecar/cmd_scan.c
           "    else if (letter == SCAN_REDIS)\n" "    else if (false)\n")
 hf_mutant(sidecar_a_walk_ends_with_redis integration/test_sidecar_walks.c *goes_away_before_it_answers* tools/sidecar/cmd_scan.c
