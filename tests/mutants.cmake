@@ -413,3 +413,9 @@ hf_mutant(sidecar_a_walk_ends_with_redis integration/test_sidecar_walks.c *goes_
           "    if (is_lost(call)) {" "    if (is_lost(call) && false) {")
 hf_mutant(sidecar_what_is_never_shared_is_not_scanned integration/test_sidecar_walks.c *scan_shows_what_redis_holds* tools/sidecar/cmd_scan.c
           "    return !space_has_ours(call) || number_of" "    return true || number_of")
+hf_mutant(faults_an_idle_link_is_not_probed integration/test_redis_faults.c "*SIGSTOP, idle" backends/redis/connection.c
+          "conn->first->due_ms : conn->idle_due_ms;" "conn->first->due_ms : UINT64_MAX;")
+hf_mutant(faults_a_replicas_refusal_is_the_entrys integration/test_redis_faults.c READONLY* backends/redis/errors.c
+          "{\"READONLY\", HF_SHARED_STATE}" "{\"READONLY\", HF_SHARED_ENTRY}")
+hf_mutant(faults_copies_stay_verified integration/test_redis_faults.c "killed*with its data" core/link.c
+          "    hf__link_distrust_copies(link);\n    hf__link_out(link, false);" "    hf__link_out(link, false);")
