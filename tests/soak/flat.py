@@ -18,7 +18,9 @@ class Bound:
 
 
 BOUNDS = {
-    # Pages of LMDB's map that happen to be looked at count as resident, too.
+    # What it has allocated.
+    "memory": Bound("KiB", 0.1, 1024),
+    # With the pages of LMDB's file that it has looked at, and of its program.
     "resident": Bound("KiB", 0.1, 4096),
     # A connection that is being made, or a client that asks at that moment.
     "descriptors": Bound("", 0, 2),
@@ -29,14 +31,14 @@ BOUNDS = {
 }
 
 
-OF_PROCESS = ("resident", "descriptors", "threads")
+OF_PROCESS = ("memory", "resident", "descriptors", "threads")
 
 
 def of_process(pid):
     """OF_PROCESS, of one."""
     status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
-    values = (int(status["VmRSS"].split()[0]), len(os.listdir(f"/proc/{pid}/fd")), int(status["Threads"]))
-    return dict(zip(OF_PROCESS, values))
+    kib = [int(status[name].split()[0]) for name in ("RssAnon", "VmRSS")]
+    return dict(zip(OF_PROCESS, (*kib, len(os.listdir(f"/proc/{pid}/fd")), int(status["Threads"]))))
 
 
 def disk_of(directory):

@@ -92,11 +92,11 @@ class Soak:
             self.note(owner.name, {"disk": flat.disk_of(owner.directory)})
 
     def last(self):
-        """The newest sample, in short: MiB, descriptors and threads of those that live; MiB on the disk of all."""
+        """The newest sample, in short: memory and resident, descriptors and threads of those that live; the disk of all."""
         parts = []
         for owner in self.steady:
-            resident, descriptors, threads = (self.series[owner.name, what][-1] for what in flat.OF_PROCESS)
-            parts.append(f"{owner.name} {resident / 1024:.1f} MiB {descriptors} fds {threads} threads")
+            memory, resident, descriptors, threads = (self.series[owner.name, what][-1] for what in flat.OF_PROCESS)
+            parts.append(f"{owner.name} {memory / 1024:.1f}/{resident / 1024:.1f} MiB {descriptors} fds {threads} threads")
         disk = "/".join(f"{self.series[owner.name, 'disk'][-1] / 1024:.1f}" for owner in self.owners)
         return f"{' | '.join(parts)} | disk {disk} MiB"
 
