@@ -12,7 +12,7 @@ SHARED_COUNTER = "all:count"
 class Tally:
     """Numbers in a file that is mapped: what was noted stays when the process is killed."""
 
-    NAMES = ("own_begun", "own_done", "shared_begun", "shared_done", "calls", "errors")
+    NAMES = ("own_begun", "own_done", "shared_begun", "shared_done", "calls")
     SIZE = 8 * len(NAMES)
 
     def __init__(self, path):

@@ -65,7 +65,7 @@ class Redis(Process):
     def start(self):
         self.socket.unlink(missing_ok=True)
         words = ["redis-server", "--port", 0, "--unixsocket", self.socket, "--dir", self.directory, "--save", ""]
-        self.launch(words + ["--appendonly", "yes", "--appendfsync", "always"], stdout=subprocess.DEVNULL)
+        self.launch(words + ["--appendonly", "yes", "--appendfsync", "always", "--logfile", "log"])
         wait_for("redis-server does not answer", self.answers)
 
     def answers(self):
@@ -149,14 +149,19 @@ class Client(threading.Thread):
         self.goes, self.rests, self.ended = threading.Event(), threading.Event(), False
         self.answers = set()  # errors that the sidecar has answered
 
+    def is_served(self):
+        try:
+            return self.load.target.client.ping()
+        except redis.RedisError:
+            return False
+
     def step(self):
         try:
             self.load.step()
         except redis.ResponseError as error:
-            self.load.tally.add("errors")
             self.answers.add(str(error))
-        except redis.RedisError:
-            pass  # it was killed: the call may or may not have been done
+        except redis.RedisError:  # it was killed: the call may or may not have been done
+            wait_for(f"nobody serves {self.load.name}", self.is_served)
 
     def run(self):
         while True:
