@@ -1347,6 +1347,11 @@ static bool is_busy(void *ctx)
     return strncmp(redis_server_text(ctx, text, sizeof(text), "PING"), "BUSY", 4) == 0;
 }
 
+static bool is_idle(void *ctx)
+{
+    return !is_busy(ctx);
+}
+
 /* MULTI and WATCH are answered while a script runs; that the token is not told then does not mean that it is gone. */
 static void test_fence__a_server_that_is_busy_says_why(void **state)
 {
@@ -1369,6 +1374,7 @@ static void test_fence__a_server_that_is_busy_says_why(void **state)
     assert_int_equal(group.error.class, HF_SHARED_FENCE);
     assert_memory_equal(group.error.reason, "BUSY ", 5);
     command(&f, "SCRIPT KILL");
+    assert_true(wait_until(is_idle, &f.server, 5000));
     redisFree(runs);
     assert_text(&f, "(nil)", "GET app:a");
     assert_true(connects(&f.d));
