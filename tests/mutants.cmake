@@ -419,3 +419,6 @@ hf_mutant(faults_a_replicas_refusal_is_the_entrys integration/test_redis_faults.
           "{\"READONLY\", HF_SHARED_STATE}" "{\"READONLY\", HF_SHARED_ENTRY}")
 hf_mutant(faults_copies_stay_verified integration/test_redis_faults.c "killed*with its data" core/link.c
           "    hf__link_distrust_copies(link);\n    hf__link_out(link, false);" "    hf__link_out(link, false);")
+hf_mutant(faults_what_arrives_late_is_added integration/test_redis_faults.c half-open* backends/redis/scripts.c
+          "~= ARGV[1] then return {'F'} end\\n\"\n    \"local n = tonumber(ARGV[6])" "== 'x' then return {'F'} end\\n\"\n    \"local n = tonumber(ARGV[6])"
+          "if mark ~= ARGV[2] then" "if false then")

@@ -506,6 +506,16 @@ static size_t unheard(const struct proxy *proxy)
     return proxy->unheard;
 }
 
+/* The server closes its side of one whose client is gone when it has come to the end. */
+static size_t without_orphans(const struct proxy *proxy)
+{
+    size_t n = PIPES_MAX;
+
+    for (size_t i = 0; i < proxy->n_pipes; i++)
+        n -= proxy->pipes[i].client < 0 && proxy->pipes[i].server >= 0;
+    return n;
+}
+
 static bool wait_for(struct proxy *proxy, size_t (*count)(const struct proxy *), size_t n, int timeout_ms)
 {
     struct timespec deadline;
@@ -530,6 +540,11 @@ bool proxy_wait_held(struct proxy *proxy, size_t n, int timeout_ms)
 bool proxy_wait_unheard(struct proxy *proxy, size_t n, int timeout_ms)
 {
     return wait_for(proxy, unheard, n, timeout_ms);
+}
+
+bool proxy_wait_orphans(struct proxy *proxy, int timeout_ms)
+{
+    return wait_for(proxy, without_orphans, PIPES_MAX, timeout_ms);
 }
 
 void proxy_inject(struct proxy *proxy, const char *bytes)

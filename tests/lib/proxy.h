@@ -51,6 +51,8 @@ size_t proxy_exchanges(struct proxy *proxy);
 
 /* Every request reaches the server so much later, also when its client is gone by then; 0: at once again. */
 void proxy_set_delay(struct proxy *proxy, int ms);
+/* Wait until the server has executed all that is late of clients that are gone; false after `timeout_ms`. */
+bool proxy_wait_orphans(struct proxy *proxy, int timeout_ms);
 
 /* Of the requests, or of the answers, only the next `n` bytes are passed on; instead of the one behind them its connection is
  * closed on both sides, once. */
