@@ -454,7 +454,7 @@ hf_mutant(power_cut_lmdb_does_not_sync integration/test_power_cut.c * backends/l
 hf_mutant(power_cut_lmdb_does_not_sync_its_meta_page integration/test_power_cut.c * backends/lmdb/env.c
           "    unsigned flags = MDB_NOTLS |" "    unsigned flags = MDB_NOTLS | MDB_NOMETASYNC |")
 hf_mutant(power_cut_the_journal_does_not_sync integration/test_power_cut.c * journal/fs.c
-          "return fdatasync(fd) != 0 ? -errno : 0;" "return 0 * fd;")
+          "        rc = fdatasync(" "        rc = 0 * (")
 hf_mutant(power_cut_acknowledged_before_the_sync integration/test_power_cut.c * journal/journal.c
           "        rc = fs->sync(fs, j->fd);\n    pthread_mutex_lock(&j->mutex);" "        (void)fs;\n    pthread_mutex_lock(&j->mutex);")
 hf_mutant(power_cut_recycled_before_the_commit integration/test_power_cut.c * core/checkpoint.c
@@ -470,3 +470,12 @@ hf_mutant(crash_what_was_recovered_is_not_owed unit/test_crash_points.c *owed_to
           "never_shared ? HF_VERSION_SETTLED : HF_VERSION_UNSETTLED" "HF_VERSION_SETTLED")
 hf_mutant(crash_a_checkpoint_forgets_increments unit/test_crash_points.c *owed_to_redis* core/drain.c
           "            rc = ops->lane_put(txn, &entry);" "            rc = txn && ops ? 0 : -1;")
+hf_mutant(faults_an_idle_link_is_not_probed integration/test_redis_faults.c "*SIGSTOP, idle" backends/redis/connection.c
+          "conn->first->due_ms : conn->idle_due_ms;" "conn->first->due_ms : UINT64_MAX;")
+hf_mutant(faults_a_replicas_refusal_is_the_entrys integration/test_redis_faults.c READONLY* backends/redis/errors.c
+          "{\"READONLY\", HF_SHARED_STATE}" "{\"READONLY\", HF_SHARED_ENTRY}")
+hf_mutant(faults_copies_stay_verified integration/test_redis_faults.c "killed*with its data" core/link.c
+          "    hf__link_distrust_copies(link);\n    hf__link_out(link, false);" "    hf__link_out(link, false);")
+hf_mutant(faults_what_arrives_late_is_added integration/test_redis_faults.c half-open* backends/redis/scripts.c
+          "~= ARGV[1] then return {'F'} end\\n\"\n    \"local n = tonumber(ARGV[6])" "== 'x' then return {'F'} end\\n\"\n    \"local n = tonumber(ARGV[6])"
+          "if mark ~= ARGV[2] then" "if false then")
