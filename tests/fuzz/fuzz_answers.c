@@ -121,7 +121,8 @@ static int ask_group(unsigned how)
     guards[0] = (struct hf_shared_guard){.absent = true};
     guards[1] = (struct hf_shared_guard){.len = 5};
     for (size_t i = 0; i < N_ITEMS; i++)
-        items[i] = (struct hf_shared_item){.op = (how + i) % 4 + HF_SHARED_SET, .key = keys[i], .value = keys[i], .lsn = i + 1};
+        items[i] = (struct hf_shared_item){
+            .op = (how + i) % 4 + HF_SHARED_SET, .key = keys[i], .value = keys[i], .lsn = i + 1};
     for (size_t i = 0; i < N_ITEMS && (how & 1); i++) {
         items[i].guards = guards;
         items[i].n_guards = (how & 2) ? 2 : 1;
@@ -167,7 +168,8 @@ static int ask_lane(unsigned how)
         ops[0].guards = &guard;
         ops[0].n_guards = 1;
     }
-    lane = (struct hf_shared_lane){.mark_key = {"_hf:mark", 8}, .prev = 4, .ops = ops, .n_ops = N_ITEMS, .done = lane_done};
+    lane = (struct hf_shared_lane){
+        .mark_key = {"_hf:mark", 8}, .prev = 4, .ops = ops, .n_ops = N_ITEMS, .done = lane_done};
     lane.log.key = (how & 2) ? log_key : hf__slice(NULL, 0);
     return hf__redis_send_lane(&tier.base, &lane);
 }
@@ -301,7 +303,8 @@ static void facts_done(void *ctx, struct hf_shared_facts *facts)
     (void)ctx;
     n_done++;
     check_error(&facts->error);
-    FUZZ_REQUIRE(memchr(facts->run_id, '\0', sizeof(facts->run_id)) && memchr(facts->role, '\0', sizeof(facts->role)));
+    FUZZ_REQUIRE(memchr(facts->run_id, '\0', sizeof(facts->run_id)) &&
+                 memchr(facts->role, '\0', sizeof(facts->role)));
     FUZZ_REQUIRE(memchr(facts->user, '\0', sizeof(facts->user)) &&
                  memchr(facts->save_points, '\0', sizeof(facts->save_points)));
 }

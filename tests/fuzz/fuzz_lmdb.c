@@ -215,9 +215,9 @@ static size_t seed_reference(uint8_t *to)
 
 size_t fuzz_seed(unsigned i, uint8_t *to, size_t room_bytes)
 {
-    static size_t (*const seeds[N_KINDS])(uint8_t *to) = {[RECORD] = seed_record,     [ROW] = seed_row,
-                                                          [ENTRY] = seed_entry,       [CONFLICT] = seed_conflict,
-                                                          [GAP] = seed_gap,           [REFERENCE] = seed_reference};
+    static size_t (*const seeds[N_KINDS])(uint8_t * to) = {
+        [RECORD] = seed_record,     [ROW] = seed_row, [ENTRY] = seed_entry,
+        [CONFLICT] = seed_conflict, [GAP] = seed_gap, [REFERENCE] = seed_reference};
 
     (void)room_bytes;
     to[0] = (uint8_t)i;

@@ -90,7 +90,8 @@ static void add_group(struct fuzz_input *in, const struct hf_segment_header *seg
 {
     uint8_t room[1024];
     struct hf_bytes group = {.bytes = room, .len = HF_GROUP_HEADER_BYTES, .capacity = sizeof(room)};
-    struct hf_group_header header = {.first_lsn = *lsn + fuzz_number(in, 1) / 64, .n_entries = fuzz_number(in, 1) % 4};
+    struct hf_group_header header = {.first_lsn = *lsn + fuzz_number(in, 1) / 64,
+                                     .n_entries = fuzz_number(in, 1) % 4};
     uint64_t exception = header.first_lsn - 1;
 
     header.durable_lsn = fuzz_number(in, 1) % header.first_lsn;
@@ -187,11 +188,8 @@ static void recover(struct disk *disk, uint64_t covered_lsn)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct disk disk = {.layer = {.list = disk_list,
-                                         .open = disk_open,
-                                         .close = disk_close,
-                                         .size = disk_size,
-                                         .read = disk_read}};
+    static struct disk disk = {
+        .layer = {.list = disk_list, .open = disk_open, .close = disk_close, .size = disk_size, .read = disk_read}};
     struct fuzz_input in = {data, size};
     uint64_t lsn = 1 + fuzz_number(&in, 1) % 8, covered_lsn = fuzz_number(&in, 1) % 8;
 

@@ -138,7 +138,8 @@ int main(int argc, char **argv)
         return write_seeds(argv[2]);
     load_all(&corpus, argv[1]);
     load_seeds(&corpus);
-    printf("%zu inputs, %ld rounds, seed %llu (HOLDFAST_TEST_SEED)\n", corpus.n, rounds, (unsigned long long)number);
+    printf("%zu inputs, %ld rounds, seed %llu (HOLDFAST_TEST_SEED)\n", corpus.n, rounds,
+           (unsigned long long)number);
     fflush(stdout);
     if (corpus.n == 0)
         return 1;
