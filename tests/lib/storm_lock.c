@@ -190,6 +190,20 @@ static void play_lock(struct storm_sceptic *s, struct holdings *h, const struct 
         end_holding(holding, r->at_us);
 }
 
+/* Who is killed holds nothing any more. Nor is it known how long it would have: an extension that was under way, to a shorter life,
+ * may have reached Redis. */
+static void play_death(struct holdings *h, const struct storm_record *r)
+{
+    unsigned writer;
+
+    if (r->what != STORM_WEATHER || sscanf(r->text, "kill.node.%u", &writer) != 1)
+        return;
+    for (size_t i = 0; i < h->n; i++) {
+        if (h->all[i].writer == writer)
+            end_holding(&h->all[i], r->at_us);
+    }
+}
+
 /* One whose safe time was over when its holder was told, because the answer came late, was never held. */
 static bool is_held(const struct holding *holding)
 {
@@ -221,6 +235,7 @@ static void check_lock(struct storm_sceptic *s, const char *lock)
     for (size_t i = 0; h.all && i < s->book.n_records; i++) {
         if (s->book.records[i].what == STORM_LOCK && strcmp(s->book.records[i].key, lock) == 0)
             play_lock(s, &h, &s->book.records[i]);
+        play_death(&h, &s->book.records[i]);
     }
     for (size_t i = 0; i < h.n; i++) {
         for (size_t k = i + 1; k < h.n; k++)
