@@ -454,7 +454,7 @@ hf_mutant(power_cut_lmdb_does_not_sync integration/test_power_cut.c * backends/l
 hf_mutant(power_cut_lmdb_does_not_sync_its_meta_page integration/test_power_cut.c * backends/lmdb/env.c
           "    unsigned flags = MDB_NOTLS |" "    unsigned flags = MDB_NOTLS | MDB_NOMETASYNC |")
 hf_mutant(power_cut_the_journal_does_not_sync integration/test_power_cut.c * journal/fs.c
-          "        rc = fdatasync(" "        rc = 0 * (")
+          "        rc = fdatasync(fd);" "        rc = 0 * fd;")
 hf_mutant(power_cut_acknowledged_before_the_sync integration/test_power_cut.c * journal/journal.c
           "        rc = fs->sync(fs, j->fd);\n    pthread_mutex_lock(&j->mutex);" "        (void)fs;\n    pthread_mutex_lock(&j->mutex);")
 hf_mutant(power_cut_recycled_before_the_commit integration/test_power_cut.c * core/checkpoint.c
