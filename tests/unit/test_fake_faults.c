@@ -120,16 +120,30 @@ static int send_epoch(struct link_driver *d, void *epoch)
     return d->tier->ops->send_epoch(d->tier, epoch);
 }
 
+static int count_lost(struct link_driver *d)
+{
+    int n;
+
+    pthread_mutex_lock(&d->lock);
+    n = d->n_lost;
+    pthread_mutex_unlock(&d->lock);
+    return n;
+}
+
 struct ends {
     enum hf_shared_class item, group;
 };
 
+/* An answer that ends the connection has ended it. */
 static struct ends store(struct link_driver *d, const char *key, const char *value)
 {
     struct hf_shared_item item = {.op = HF_SHARED_SET, .key = s_(key), .value = s_(value), .lsn = 1};
     struct hf_shared_group group = {.items = &item, .n_items = 1, .done = group_done, .ctx = d};
+    int lost = count_lost(d);
 
     link_driver_send(d, send_group, &group);
+    if (group.error.class == HF_SHARED_FENCE || group.error.class == HF_SHARED_LINK)
+        link_driver_wait_lost(d, lost + 1);
     return (struct ends){item.error.class, group.error.class};
 }
 
@@ -160,16 +174,6 @@ static struct hf_shared_epoch epoch_of(struct link_driver *d)
     return epoch;
 }
 
-static int count_lost(struct link_driver *d)
-{
-    int n;
-
-    pthread_mutex_lock(&d->lock);
-    n = d->n_lost;
-    pthread_mutex_unlock(&d->lock);
-    return n;
-}
-
 static int count_told(struct fixture *f)
 {
     int n;
@@ -198,10 +202,8 @@ static void test_fake_faults__a_group_that_comes_late_is_fenced_by_the_next_conn
     struct fixture *f = *state;
 
     for (int fenced = 0; fenced <= 1; fenced++) {
-        int lost = count_lost(&f->one);
         fake_redis_script(FAKE_GROUP, FAKE_CUT_LATE, 1);
         assert_int_equal(store(&f->one, "k", "late").item, HF_SHARED_LINK);
-        link_driver_wait_lost(&f->one, lost + 1);
         assert_int_equal(fake_redis_late(), 1);
         fake_redis_foreign_set("k", "newer", 0);
         if (fenced)
@@ -232,7 +234,6 @@ static void test_fake_faults__another_connection_of_the_node_fences_the_first(vo
 
     assert_true(link_driver_connects(&f->other));
     assert_int_equal(store(&f->one, "k", "v").group, HF_SHARED_FENCE);
-    link_driver_wait_lost(&f->one, 1);
     assert_int_equal(why_lost(&f->one), HF_SHARED_FENCE);
     assert_int_equal(store(&f->other, "k", "v").group, HF_SHARED_OK);
 }
@@ -244,7 +245,6 @@ static void test_fake_faults__a_server_that_is_stopped_does_later_what_it_was_se
     fake_redis_keep_time(true);
     fake_redis_halt(true);
     assert_int_equal(store(&f->one, "k", "v").group, HF_SHARED_LINK);
-    link_driver_wait_lost(&f->one, 1);
     assert_false(link_driver_connects(&f->one)); /* nobody answers, in time */
     assert_true(fake_redis_holds("k", NULL));
     fake_redis_halt(false);
@@ -260,7 +260,6 @@ static void test_fake_faults__a_cut_loses_the_request_or_the_answer(void **state
     for (int answer = 0; answer <= 1; answer++) {
         fake_redis_script(FAKE_GROUP, answer ? FAKE_CUT_ANSWER : FAKE_CUT, 1);
         assert_int_equal(store(&f->one, "k", "v").group, HF_SHARED_LINK);
-        link_driver_wait_lost(&f->one, answer + 1);
         assert_true(fake_redis_holds("k", answer ? "v" : NULL));
         assert_true(link_driver_connects(&f->one));
     }
@@ -274,7 +273,6 @@ static void test_fake_faults__on_a_half_open_connection_nothing_comes_until_the_
     for (int answers = 0; answers <= 1; answers++) {
         fake_redis_silence(!answers, answers);
         assert_int_equal(store(&f->one, "k", "v").group, HF_SHARED_LINK);
-        link_driver_wait_lost(&f->one, answers + 1);
         assert_true(fake_redis_holds("k", answers ? "v" : NULL));
         assert_true(link_driver_connects(&f->one)); /* a new one is well */
     }
