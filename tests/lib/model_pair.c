@@ -73,7 +73,14 @@ static redisContext *become_plain(struct pair *pair)
     return redis;
 }
 
-static void on_told(struct link_driver *d, const struct hf_slice *keys, size_t n);
+static struct pair *current; /* the one that runs: who is told knows no other way to it */
+
+static void on_told(struct link_driver *d, const struct hf_slice *keys, size_t n)
+{
+    pthread_mutex_lock(&d->lock);
+    pair_note_told(current, d, keys, n);
+    pthread_mutex_unlock(&d->lock);
+}
 
 static struct hf_shared_tier *open_real(const struct pair *pair, size_t conn)
 {
@@ -144,6 +151,7 @@ static const char *const exactly[] = {"--enable-debug-command",
 void pair_start(struct pair *pair, uint64_t seed)
 {
     pair->seed = seed;
+    current = pair;
     assert_int_equal(redis_server_start(&pair->server, exactly), 0);
     pair->plain = become_plain(pair);
     pair->busy = become_plain(pair);
@@ -168,17 +176,6 @@ void pair_stop(struct pair *pair)
     redisFree(pair->plain);
     redisFree(pair->busy);
     redis_server_stop(&pair->server);
-}
-
-/* ---- what is told ---- */
-
-static struct pair *current; /* of the test that runs: who is told knows no other way to it */
-
-static void on_told(struct link_driver *d, const struct hf_slice *keys, size_t n)
-{
-    pthread_mutex_lock(&d->lock);
-    pair_note_told(current, d, keys, n);
-    pthread_mutex_unlock(&d->lock);
 }
 
 /* ---- requests ---- */
@@ -208,7 +205,6 @@ static void say_what(struct pair *pair, size_t conn, const char *format, ...)
     va_start(args, format);
     vsnprintf(pair->asked + n, sizeof(pair->asked) - (size_t)n, format, args);
     va_end(args);
-    current = pair;
     tell(pair);
 }
 
@@ -684,7 +680,9 @@ void pair_connect(struct pair *pair, size_t conn)
     for (int side = 0; side < PAIR_SIDES; side++) {
         struct asked a = ask(pair, side, conn);
 
+        pthread_mutex_lock(&a.d->lock);
         pair->sides[side].told[conn][0] = '\0';
+        pthread_mutex_unlock(&a.d->lock);
         pair->connected[conn] = link_driver_connects(a.d);
         pthread_mutex_lock(&a.d->lock);
         if (pair->connected[conn])

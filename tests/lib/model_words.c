@@ -108,15 +108,16 @@ void pair_learn_epoch(struct pair_side *side, size_t space, const char *prefix, 
     log->n_ids = 0;
 }
 
-/* A word of 32 hexadecimal digits: an epoch by its place, a node as it is, else a token. */
+/* A word of 32 hexadecimal digits: an epoch by its place, a node, which is hardly more than zeros, as it is, else a token. */
 static size_t say_hex(const struct pair_side *side, const char *word, char *text, size_t room)
 {
     size_t place = pair_epoch_place(side, word);
 
     if (place > 0)
         return (size_t)snprintf(text, room, "E%zu", place);
-    return (size_t)snprintf(text, room, "%.*s", (int)(strncmp(word, "0000", 4) == 0 ? HEX_DIGITS : 5),
-                            strncmp(word, "0000", 4) == 0 ? word : "token");
+    if (strspn(word, "0") + 1 == HEX_DIGITS)
+        return (size_t)snprintf(text, room, "%.*s", (int)HEX_DIGITS, word);
+    return (size_t)snprintf(text, room, "token");
 }
 
 static size_t count(struct hf_slice s, size_t from, int (*is)(int c))
