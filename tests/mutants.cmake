@@ -479,3 +479,13 @@ hf_mutant(faults_copies_stay_verified integration/test_redis_faults.c "killed*wi
 hf_mutant(faults_what_arrives_late_is_added integration/test_redis_faults.c half-open* backends/redis/scripts.c
           "~= ARGV[1] then return {'F'} end\\n\"\n    \"local n = tonumber(ARGV[6])" "== 'x' then return {'F'} end\\n\"\n    \"local n = tonumber(ARGV[6])"
           "if mark ~= ARGV[2] then" "if false then")
+
+# The model of Redis, broken: it is compared with a real one.
+hf_mutant(model_tells_of_no_death integration/test_model.c *a_redis_does* tests/lib/fake_commands.c
+          "    fake_signal(NULL, fake_slice(&key->key));" "")
+hf_mutant(model_compares_no_mark integration/test_model.c *a_redis_does* tests/lib/fake_lanes.c
+          "    if (reads(text, lane->prev))" "    if (true)")
+hf_mutant(model_stores_what_was_touched integration/test_model.c *a_redis_does* tests/lib/fake_groups.c
+          "    run->refused = queued && fake_was_touched(run->asker.session);" "    run->refused = false;")
+hf_mutant(model_trims_by_entries integration/test_model.c *a_redis_does* tests/lib/fake_log.c
+          "    added.opens_node = needs_node(stream);" "    added.opens_node = needs_node(stream) || true;")
