@@ -29,24 +29,9 @@ void storm_doubt(struct storm_sceptic *s, const char *key, const char *format, .
 
 /* ---- all tiers agree ---- */
 
-struct there {
-    bool present;
-    char text[STORM_TEXT_MAX];
-    long long deadline_ms; /* 0: none */
-};
-
-static struct there look_there(struct storm_sceptic *s, const char *key)
+static struct storm_there look_there(struct storm_sceptic *s, const char *key)
 {
-    redisReply *reply = redis_server_command(s->redis, "GET %s", key);
-    struct there there = {.present = reply && reply->type == REDIS_REPLY_STRING};
-
-    if (there.present)
-        storm_value_text(reply->str, reply->len, there.text);
-    freeReplyObject(reply);
-    there.deadline_ms = redis_server_number(s->redis, "PEXPIRETIME %s", key);
-    if (there.deadline_ms < 0)
-        there.deadline_ms = 0;
-    return there;
+    return s->look(s->redis, key);
 }
 
 /* A parked change of this key: ours stays here, theirs there, until the operator has decided. */
@@ -69,7 +54,7 @@ static int64_t uncertainty_of(const struct storm_book *book, unsigned writer)
     return 0;
 }
 
-static bool agrees(struct storm_sceptic *s, const struct storm_record *r, const struct there *there)
+static bool agrees(struct storm_sceptic *s, const struct storm_record *r, const struct storm_there *there)
 {
     int64_t slack = DEADLINE_SLACK_MS + 2 * uncertainty_of(&s->book, r->writer);
     int64_t difference = r->number - there->deadline_ms;
@@ -86,7 +71,7 @@ static bool agrees(struct storm_sceptic *s, const struct storm_record *r, const 
 /* A store need not hold all keys: a scan tells those that it does. */
 static void check_key_agrees(struct storm_sceptic *s, const char *key)
 {
-    struct there there = look_there(s, key);
+    struct storm_there there = look_there(s, key);
 
     for (size_t i = 0; i < s->book.n_records; i++) {
         const struct storm_record *r = &s->book.records[i];
@@ -300,7 +285,7 @@ static bool reaches(const struct sum *sum, int64_t value)
 static void check_counter(struct storm_sceptic *s, const char *key)
 {
 
-    struct there there = look_there(s, key);
+    struct storm_there there = look_there(s, key);
     struct sum sum = {0};
 
     for (size_t i = 0; i < s->book.n_records; i++) {
