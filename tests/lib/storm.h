@@ -160,6 +160,10 @@ struct storm_book {
 
 int storm_book_read_log(struct storm_book *book, const char *path);
 int storm_book_read_appended(struct storm_book *book, const char *redis_dir);
+/* What Redis has just done; the caller fills in the rest. */
+struct storm_applied *storm_book_apply(struct storm_book *book, char op, unsigned group);
+/* Redis has lost all that it did from this one on. */
+void storm_book_lose(struct storm_book *book, size_t from);
 void storm_book_sort(struct storm_book *book);
 void storm_book_release(struct storm_book *book);
 /* The events of one key, newest last. */

@@ -22,6 +22,16 @@ void storm_drain(struct storm_node *n)
         n->give_up(n, "hf_drain", rc);
 }
 
+/* By Redis's clock, which the store's timeline need not be near. */
+static int64_t by_redis(struct storm_node *n, int64_t deadline_ms)
+{
+    struct hf_status status;
+
+    if (deadline_ms == 0 || hf_status(n->store, &status) != 0 || !status.clock_known)
+        return deadline_ms;
+    return deadline_ms + status.clock_offset_ms;
+}
+
 void storm_record_key(struct storm_node *n, enum storm_what what, const struct storm_key *key)
 {
     struct storm_record r = storm_record_of(n, what);
@@ -35,7 +45,7 @@ void storm_record_key(struct storm_node *n, enum storm_what what, const struct s
     if (!storm_is_expected(r.rc))
         n->give_up(n, "hf_get", r.rc);
     hf_buf_release(&value);
-    r.number = result.deadline_ms;
+    r.number = by_redis(n, result.deadline_ms);
     r.lsn = result.lsn;
     r.id = result.origin;
     r.flags = storm_flags_of(&result);
@@ -75,7 +85,7 @@ static void record_scan(struct storm_node *n)
         struct storm_record r = storm_record_of(n, STORM_SCANNED);
         snprintf(r.key, sizeof(r.key), "%.*s", (int)key.len, (const char *)key.data);
         storm_value_text(value.data, value.len, r.text);
-        r.number = result.deadline_ms;
+        r.number = by_redis(n, result.deadline_ms);
         r.lsn = result.lsn;
         r.id = result.origin;
         storm_record_put(n->log, &r);
