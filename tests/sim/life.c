@@ -220,7 +220,8 @@ void sim_life_begin(struct sim_node *node)
     node->life++;
     node->store = NULL;
     node->state = SIM_OPENING;
-    node->troubled = node->stopped = false;
+    node->stopped = false;
+    node->troubled |= node->world->ends_us[STEP_COMMIT] != 0; /* commits of all local tiers fail */
     node->workers = calloc(SIM_WORKERS, sizeof(*node->workers)); /* the life before keeps its own */
     if (!node->workers || node->life == LIVES_MAX)
         abort();
@@ -234,6 +235,7 @@ void sim_life_begin(struct sim_node *node)
 void sim_life_kill(struct sim_node *node, bool power_cut, uint64_t random)
 {
     turns_kill(turns_life(node));
+    node->troubled = false; /* so is the fault of its disk */
     sim_there_forget(node, random % 2);
     if (power_cut) {
         sim_disk_power_cut(node->disk, random);
