@@ -534,6 +534,7 @@ static void check_status(struct storm_sceptic *s, const struct storm_record *sta
 
 static void check_statuses(struct storm_sceptic *s)
 {
+    bool shared = false;
     unsigned n = 0;
 
     for (size_t i = 0; i < s->book.n_records; i++) {
@@ -541,6 +542,7 @@ static void check_statuses(struct storm_sceptic *s)
 
         s->sums.writes += r->what == STORM_BEGIN;
         s->sums.settled += r->what == STORM_SETTLED;
+        shared |= r->what == STORM_ACK && is_accepted(r) && (r->flags & STORM_SHARED);
         if (r->what != STORM_STATUS)
             continue;
         n++;
@@ -548,7 +550,7 @@ static void check_statuses(struct storm_sceptic *s)
     }
     if (n != s->options->nodes)
         storm_doubt(s, NULL, "%u of %u stores told their status", n, s->options->nodes);
-    if (s->book.n_applied == 0)
+    if (shared && s->book.n_applied == 0)
         storm_doubt(s, NULL, "Redis's append-only file tells nothing");
 }
 

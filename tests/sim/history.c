@@ -124,17 +124,6 @@ static uint64_t digest_of(const char *path, uint64_t digest)
 
 /* ---- playing ---- */
 
-static void wait_for(struct sim_world *w, int64_t until_us)
-{
-    int64_t next_us;
-
-    while ((next_us = sim_steps_end(w, false)) < until_us)
-        turns_sleep_us(next_us > turns_now_us() ? next_us - turns_now_us() : 1);
-    if (until_us > turns_now_us())
-        turns_sleep_us(until_us - turns_now_us());
-    (void)sim_steps_end(w, false);
-}
-
 static void restart_stopped(struct sim_world *w)
 {
     for (unsigned i = 0; i < w->plan->options.nodes; i++) {
@@ -155,7 +144,7 @@ static void play(struct sim_world *w)
     for (unsigned i = 0; i < w->plan->n && w->failures == 0; i++) {
         const struct sim_step *step = &w->plan->steps[i];
         turns_reseed(step->random ^ 1, one_in); /* what a step brings about does not depend on those before it */
-        wait_for(w, turns_now_us() + step->gap_us);
+        sim_steps_wait(w, step->gap_us);
         restart_stopped(w);
         sim_step_do(w, step);
         sim_watch(w);

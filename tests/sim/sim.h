@@ -170,6 +170,8 @@ const struct storm_key *sim_key_of(const struct storm_plan *plan, const struct s
 void sim_step_do(struct sim_world *w, const struct sim_step *step);
 /* On a worker's. */
 void sim_step_work(struct sim_worker *worker, const struct sim_step *step);
+/* Let so much time pass, ending what is to end meanwhile. */
+void sim_steps_wait(struct sim_world *w, int64_t us);
 /* End what is to end by now; with `all`, everything. Returns when the next one ends, or INT64_MAX. */
 int64_t sim_steps_end(struct sim_world *w, bool all);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define OPERATION_MAX_US 3000000 /* any that does not wait for Redis by its nature: redis_timeout_ms and the disk */
+#define FREEZE_MAX_US 600000     /* before the transport would give up: redis_timeout_ms and a little */
 
 static uint64_t below(uint64_t *random, uint64_t limit)
 {
@@ -218,30 +219,6 @@ static void jump(struct sim_clock *clock, uint64_t random)
     clock->wall_ahead_ms += random % 2 ? ms : -ms;
 }
 
-static void hand_or_do(struct sim_world *w, const struct sim_step *step)
-{
-    struct sim_node *node = &w->nodes[step->node];
-
-    switch (step->kind) {
-    case STEP_CLIENT: write_as_client(w, step); break;
-    case STEP_KILL:
-    case STEP_POWER_CUT: kill_node(w, step); break;
-    case STEP_REOPEN: (void)sim_life_reopen(node); break;
-    case STEP_AWAY: fake_redis_set_away(true); break;
-    case STEP_FREEZE: freeze(step->random); break;
-    case STEP_ANSWER: answer(step->random); break;
-    case STEP_RESTART: fake_redis_restart(); break;
-    case STEP_TRIM: fake_redis_trim_log(step->random % 5); break;
-    case STEP_LOSE_LOG: fake_redis_lose_log(); break;
-    case STEP_LOSE_DATA: lose_data(w, step->random); break;
-    case STEP_DISK: spoil_disk(node, step->random); break;
-    case STEP_COMMIT: fail_commits(w, step->random); break;
-    case STEP_WALL: jump(&node->clock, step->random); break;
-    case STEP_QUIET: turns_sleep_us(step->lasts_us); break;
-    default: sim_life_hand(node, step); break;
-    }
-}
-
 /* ---- ends ---- */
 
 static void end_away(struct sim_world *w)
@@ -250,7 +227,7 @@ static void end_away(struct sim_world *w)
         fake_redis_set_away(false);
 }
 
-/* A frozen connection is given up by deadlines. */
+/* A frozen connection has been given up by the transport's deadlines. */
 static void end_freeze(struct sim_world *w)
 {
     (void)w;
@@ -286,7 +263,8 @@ static const struct {
 
 static void note_end(struct sim_world *w, const struct sim_step *step)
 {
-    int64_t end_us = turns_now_us() + step->lasts_us + 1;
+    int64_t lasts_us = step->kind == STEP_FREEZE ? step->lasts_us % FREEZE_MAX_US : step->lasts_us;
+    int64_t end_us = turns_now_us() + lasts_us + 1;
 
     for (size_t i = 0; i < N_ENDS; i++) {
         if (ends[i].kind == step->kind && end_us > w->ends_us[step->kind])
@@ -309,6 +287,43 @@ int64_t sim_steps_end(struct sim_world *w, bool all)
             next_us = *end_us;
     }
     return next_us;
+}
+
+void sim_steps_wait(struct sim_world *w, int64_t us)
+{
+    int64_t until_us = turns_now_us() + us, next_us;
+
+    while ((next_us = sim_steps_end(w, false)) < until_us)
+        turns_sleep_us(next_us > turns_now_us() ? next_us - turns_now_us() : 1);
+    if (until_us > turns_now_us())
+        turns_sleep_us(until_us - turns_now_us());
+    (void)sim_steps_end(w, false);
+}
+
+/* ---- one step ---- */
+
+static void hand_or_do(struct sim_world *w, const struct sim_step *step)
+{
+    struct sim_node *node = &w->nodes[step->node];
+
+    switch (step->kind) {
+    case STEP_CLIENT: write_as_client(w, step); break;
+    case STEP_KILL:
+    case STEP_POWER_CUT: kill_node(w, step); break;
+    case STEP_REOPEN: (void)sim_life_reopen(node); break;
+    case STEP_AWAY: fake_redis_set_away(true); break;
+    case STEP_FREEZE: freeze(step->random); break;
+    case STEP_ANSWER: answer(step->random); break;
+    case STEP_RESTART: fake_redis_restart(); break;
+    case STEP_TRIM: fake_redis_trim_log(step->random % 5); break;
+    case STEP_LOSE_LOG: fake_redis_lose_log(); break;
+    case STEP_LOSE_DATA: lose_data(w, step->random); break;
+    case STEP_DISK: spoil_disk(node, step->random); break;
+    case STEP_COMMIT: fail_commits(w, step->random); break;
+    case STEP_WALL: jump(&node->clock, step->random); break;
+    case STEP_QUIET: sim_steps_wait(w, step->lasts_us); break;
+    default: sim_life_hand(node, step); break;
+    }
 }
 
 void sim_step_do(struct sim_world *w, const struct sim_step *step)
