@@ -258,6 +258,7 @@ struct storm_sceptic {
     struct storm_book book;
     struct storm_there (*look)(const void *redis, const char *key);
     const void *redis; /* of `look` */
+    int64_t clock_error_ms; /* a store was begun in another boot with its wall clock wrong by up to so much */
     struct storm_sums sums;
     unsigned failures;
 };

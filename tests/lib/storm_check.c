@@ -56,7 +56,7 @@ static int64_t uncertainty_of(const struct storm_book *book, unsigned writer)
 
 static bool agrees(struct storm_sceptic *s, const struct storm_record *r, const struct storm_there *there)
 {
-    int64_t slack = DEADLINE_SLACK_MS + 2 * uncertainty_of(&s->book, r->writer);
+    int64_t slack = DEADLINE_SLACK_MS + 2 * uncertainty_of(&s->book, r->writer) + s->clock_error_ms;
     int64_t difference = r->number - there->deadline_ms;
 
     if ((r->rc == 0) != there->present)
@@ -219,11 +219,13 @@ static void check_writes(struct storm_sceptic *s)
 
 /* ---- counters are exact ---- */
 
+/* One whose outcome is unknown is as one that was never answered. */
 static bool has_ended(const struct storm_book *book, const struct storm_record *w)
 {
     for (size_t i = 0; i < book->n_records; i++) {
         const struct storm_record *r = &book->records[i];
-        if (r->what == STORM_ACK && r->writer == w->writer && r->life == w->life && r->id == w->id)
+        if (r->what == STORM_ACK && r->rc != HF_EUNKNOWN && r->writer == w->writer && r->life == w->life &&
+            r->id == w->id)
             return true;
     }
     return false;
@@ -482,7 +484,7 @@ static void play_own(struct storm_sceptic *s, const struct storm_record *r, stru
 {
     const char *found = r->rc == 0 ? r->text : "";
 
-    if (r->what == STORM_ACK && r->rc == 0 && is_later(r, own))
+    if (r->what == STORM_ACK && (r->rc == 0 || r->rc == HF_EREFUSED) && is_later(r, own)) /* refused there, done here */
         know_own(own, value_of(r), r->life, r->id);
     if (r->what != STORM_FOUND && r->what != STORM_FINAL)
         return;

@@ -98,7 +98,8 @@ static void judge(struct sim_world *w, const char *log_path, bool tell_all, stru
     static struct storm_sceptic sceptic;
 
     sceptic = (struct storm_sceptic){
-        .options = &w->plan->options, .plan = w->keys, .look = sim_there_look, .redis = w, .book = w->applied};
+        .options = &w->plan->options, .plan = w->keys, .look = sim_there_look, .redis = w,
+        .clock_error_ms = w->clock_error_ms, .book = w->applied};
     if (storm_book_read_log(&sceptic.book, log_path) != 0)
         sim_fail(w, "nothing was recorded");
     know_nodes(&sceptic.book);

@@ -66,8 +66,13 @@ static const char *clock_boot_id(struct hf_clock *base)
     return ((struct sim_clock *)base)->boot_id;
 }
 
+/* Nothing but the wall clock tells how long it was off. */
 static void boot(struct sim_node *node)
 {
+    int64_t error_ms = llabs(node->clock.wall_ahead_ms);
+
+    if (error_ms > node->world->clock_error_ms)
+        node->world->clock_error_ms = error_ms;
     node->clock.boot_from_us = turns_now_us();
     snprintf(node->clock.boot_id, sizeof(node->clock.boot_id), "boot-%u-%u", node->number, node->life);
 }

@@ -136,6 +136,7 @@ struct sim_world {
     unsigned group;
     size_t kept_applied; /* how much of that its last snapshot holds */
     int64_t ends_us[SIM_STEP_KINDS]; /* when the effect of the last such step ends; 0: it is over */
+    int64_t clock_error_ms; /* the most that a wall clock was wrong by when a node booted */
     unsigned client_id;
     bool calm;
     const char *dir;

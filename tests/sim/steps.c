@@ -149,7 +149,7 @@ static void answer(uint64_t random)
     enum fake_request kind = kinds[below(&random, sizeof(kinds) / sizeof(*kinds))];
     unsigned outcome = (unsigned)below(&random, 6);
 
-    if (outcome == FAKE_APPLY || (kind != FAKE_GROUP && kind != FAKE_LANE && kind != FAKE_DECIDE))
+    if (outcome == FAKE_APPLY || (kind != FAKE_GROUP && kind != FAKE_LANE))
         outcome = below(&random, 2) ? FAKE_LOSE : FAKE_LOSE_ANSWER;
     fake_redis_script(kind, (enum fake_outcome)outcome, 1 + (unsigned)below(&random, 3));
 }
