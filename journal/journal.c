@@ -598,6 +598,14 @@ static int make_id(struct hf_journal *j, const struct hf_recovery *r)
     return 0;
 }
 
+/* A process that was killed may have left names that a power cut takes, and with them what is written there. */
+static int sync_names(struct hf_journal *j, const struct hf_recovery *r)
+{
+    int rc = r->list.n > 0 ? j->opts.fs->sync_dir(j->opts.fs, j->opts.dir) : 0;
+
+    return rc == 0 ? 0 : hf__fail_errno(HF_EIO, -rc, "cannot sync the journal's directory");
+}
+
 /* The first segment of this opening: durable before any LSN is given out. */
 static int start_first(struct hf_journal *j, const struct hf_recovery *r)
 {
@@ -691,8 +699,10 @@ int hf__journal_open(const struct hf_journal_options *opts, hf_entry_fn *replay,
     if (rc == 0) {
         reset_open(j);
         set_numbers(j, &r);
-        rc = start_first(j, &r);
+        rc = sync_names(j, &r);
     }
+    if (rc == 0)
+        rc = start_first(j, &r);
     if (rc == 0 && (rc = pthread_create(&j->thread, NULL, journal_main, j)) != 0)
         rc = hf__fail_errno(HF_ENOMEM, rc, "cannot start the journal's thread");
     if (rc != 0) {
