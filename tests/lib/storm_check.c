@@ -427,7 +427,17 @@ static bool was_written(const struct storm_book *book, const char *key)
     return false;
 }
 
-/* A plain client deletes, and what it has written nobody may have had a copy of. */
+static bool is_parked_anywhere(const struct storm_book *book, const char *key)
+{
+    bool parked = false;
+
+    for (unsigned writer = 0; writer < STORM_NODES_MAX && !parked; writer++)
+        parked = is_parked(book, writer, key);
+    return parked;
+}
+
+/* A plain client deletes, and what it has written nobody may have had a copy of. What the operator is to decide may be
+ * what was lost. */
 static void check_presence(struct storm_sceptic *s)
 {
     for (unsigned i = 0; i < s->plan.n_keys; i++) {
@@ -435,7 +445,8 @@ static void check_presence(struct storm_sceptic *s)
         bool stays = key->kind == STORM_BATCH || key->kind == STORM_COUNTER ||
                      (key->kind == STORM_JSON && !s->options->plain_client);
 
-        if (stays && was_written(&s->book, key->name) && !look_there(s, key->name).present)
+        if (stays && was_written(&s->book, key->name) && !look_there(s, key->name).present &&
+            !is_parked_anywhere(&s->book, key->name))
             storm_doubt(s, key->name, "%s was shared, nobody deletes it, and it is gone", key->name);
     }
 }

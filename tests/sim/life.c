@@ -254,7 +254,6 @@ void sim_life_kill(struct sim_node *node, bool power_cut, uint64_t random)
 
 bool sim_life_reopen(struct sim_node *node)
 {
-    struct hf *store = node->store;
     int rc;
 
     for (unsigned i = 0; i < IDLE_TRIES && !sim_life_is_idle(node); i++)
@@ -264,7 +263,7 @@ bool sim_life_reopen(struct sim_node *node)
     node->state = SIM_CLOSING;
     for (unsigned i = 0; i < SIM_WORKERS; i++)
         turns_rouse(&node->workers[i]); /* they end */
-    rc = hf_close(store);
+    rc = hf_close(node->store);
     if (rc != 0)
         give_up(&node->workers[0].storm, "closing", rc);
     sim_life_begin(node);
