@@ -890,6 +890,24 @@ static void test_link__what_was_refused_is_neither_shared_nor_pending(void **sta
     close_store(f);
 }
 
+static void test_link__the_lane_goes_on_behind_a_request_that_was_refused_as_a_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result result;
+    int64_t number;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    fake_redis_script(FAKE_LANE, FAKE_REFUSE, 1);
+    assert_code(HF_EREFUSED, hf_incr(f->store, s_("refused"), 1, &number, NULL));
+    assert_ok(hf_incr(f->store, s_("n"), 5, &number, &result));
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_true(fake_redis_holds("n", "5"));
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(status_of(f->store).parked, 1);
+    close_store(f);
+}
+
 /* Each key that a scan shows, and how many those are. */
 static size_t assert_scanned_as_read(struct hf *store)
 {
@@ -1012,6 +1030,7 @@ int main(void)
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
         TEST(test_link__a_reader_says_that_a_row_is_pending),
         TEST(test_link__what_was_refused_is_neither_shared_nor_pending),
+        TEST(test_link__the_lane_goes_on_behind_a_request_that_was_refused_as_a_whole),
         TEST(test_link__a_scan_says_of_each_key_what_a_read_says),
         TEST(test_link__a_pass_that_leaves_a_row_is_followed_by_another),
     };
