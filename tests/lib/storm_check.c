@@ -65,7 +65,7 @@ static bool agrees(struct storm_sceptic *s, const struct storm_record *r, const 
         return true;
     if (strcmp(r->text, there->text) != 0 || (r->number == 0) != (there->deadline_ms == 0))
         return false;
-    return difference <= slack && difference >= -slack;
+    return difference <= slack && difference >= -slack - s->early_ms;
 }
 
 /* A store need not hold all keys: a scan tells those that it does. */

@@ -18,6 +18,7 @@
 #define REAL_LIMIT_S 20     /* of the machine's: a history that takes longer hangs */
 #define COMING_US 120000000  /* for a store to come up and to finish what it was asked */
 #define SHORT_LIVES_US 3000000 /* keys with a short life are gone by then */
+#define WAY_MAX_MS 1300      /* there and back, at the slowest */
 #define STEPS_SWITCH_MAX 6   /* a switch at one place in 2, 4, ... 64 */
 
 /* ---- calm ---- */
@@ -72,6 +73,7 @@ static void calm(struct sim_world *w)
     w->calm = true;
     drain_all(w);
     turns_sleep_us(SHORT_LIVES_US);
+    fake_redis_expire();
     drain_all(w); /* what one store sent may have made work for another */
     for (unsigned i = 0; i < w->plan->options.nodes && w->failures == 0; i++)
         storm_verify(&w->nodes[i].workers[0].storm);
@@ -98,8 +100,14 @@ static void judge(struct sim_world *w, const char *log_path, bool tell_all, stru
     static struct storm_sceptic sceptic;
 
     sceptic = (struct storm_sceptic){
-        .options = &w->plan->options, .plan = w->keys, .look = sim_there_look, .redis = w,
-        .clock_error_ms = w->clock_error_ms, .book = w->applied};
+        .options = &w->plan->options,
+        .plan = w->keys,
+        .look = sim_there_look,
+        .redis = w,
+        .clock_error_ms = w->clock_error_ms,
+        .early_ms = WAY_MAX_MS,
+        .book = w->applied,
+    };
     if (storm_book_read_log(&sceptic.book, log_path) != 0)
         sim_fail(w, "nothing was recorded");
     know_nodes(&sceptic.book);

@@ -131,7 +131,7 @@ static unsigned turns_life(const struct sim_node *node)
 /* Disks that fail excuse much; a lost answer, little. */
 static bool is_excused(const struct sim_node *node, int rc)
 {
-    if (rc == HF_EBUSY || rc == HF_ECLOSED)
+    if (rc == HF_EBUSY || rc == HF_ECLOSED || rc == HF_EAUTH)
         return true;
     return node->troubled && (rc == HF_EIO || rc == HF_EFULL || rc == HF_ESTOPPED || rc == HF_EUNKNOWN);
 }

@@ -33,27 +33,35 @@
 
 /* kind, its name, how often it is chosen: out of the sum of all */
 #define SIM_STEP_MAP(X)                                                                                            \
-    X(STEP_OPERATE, "operate", 400)                                                                                 \
-    X(STEP_READ, "read", 90)                                                                                        \
-    X(STEP_SCAN, "scan", 15)                                                                                        \
-    X(STEP_LOCK, "lock", 25)                                                                                        \
-    X(STEP_CHECKPOINT, "checkpoint", 12)                                                                            \
-    X(STEP_VERIFY, "verify", 6)                                                                                     \
-    X(STEP_DRAIN, "drain", 6)                                                                                       \
-    X(STEP_CLIENT, "client", 60)                                                                                    \
-    X(STEP_KILL, "kill", 12)                                                                                        \
-    X(STEP_POWER_CUT, "power-cut", 10)                                                                              \
-    X(STEP_REOPEN, "reopen", 5)                                                                                     \
-    X(STEP_AWAY, "away", 16)                                                                                        \
-    X(STEP_FREEZE, "freeze", 12)                                                                                    \
-    X(STEP_ANSWER, "answer", 30)                                                                                    \
-    X(STEP_RESTART, "restart", 8)                                                                                   \
-    X(STEP_TRIM, "trim", 3)                                                                                         \
-    X(STEP_LOSE_LOG, "lose-log", 2)                                                                                 \
-    X(STEP_LOSE_DATA, "lose-data", 4)                                                                               \
-    X(STEP_DISK, "disk", 8)                                                                                         \
-    X(STEP_COMMIT, "commit", 6)                                                                                     \
-    X(STEP_WALL, "wall", 4)                                                                                         \
+    X(STEP_OPERATE, "operate", 400)                                                                                \
+    X(STEP_READ, "read", 90)                                                                                       \
+    X(STEP_SCAN, "scan", 15)                                                                                       \
+    X(STEP_LOCK, "lock", 25)                                                                                       \
+    X(STEP_CHECKPOINT, "checkpoint", 12)                                                                           \
+    X(STEP_VERIFY, "verify", 6)                                                                                    \
+    X(STEP_DRAIN, "drain", 6)                                                                                      \
+    X(STEP_CLIENT, "client", 60)                                                                                   \
+    X(STEP_KILL, "kill", 12)                                                                                       \
+    X(STEP_POWER_CUT, "power-cut", 10)                                                                             \
+    X(STEP_REOPEN, "reopen", 5)                                                                                    \
+    X(STEP_AWAY, "away", 16)                                                                                       \
+    X(STEP_FREEZE, "freeze", 12)                                                                                   \
+    X(STEP_ANSWER, "answer", 30)                                                                                   \
+    X(STEP_SILENCE, "silence", 6)                                                                                  \
+    X(STEP_HALT, "halt", 8)                                                                                        \
+    X(STEP_LATE, "late", 8)                                                                                        \
+    X(STEP_SLOW, "slow", 8)                                                                                        \
+    X(STEP_TROUBLE, "trouble", 12)                                                                                 \
+    X(STEP_MEMORY, "memory", 4)                                                                                    \
+    X(STEP_LOSE_TOKENS, "lose-tokens", 4)                                                                          \
+    X(STEP_EXPIRE, "expire", 30)                                                                                   \
+    X(STEP_RESTART, "restart", 8)                                                                                  \
+    X(STEP_TRIM, "trim", 3)                                                                                        \
+    X(STEP_LOSE_LOG, "lose-log", 2)                                                                                \
+    X(STEP_LOSE_DATA, "lose-data", 4)                                                                              \
+    X(STEP_DISK, "disk", 8)                                                                                        \
+    X(STEP_COMMIT, "commit", 6)                                                                                    \
+    X(STEP_WALL, "wall", 4)                                                                                        \
     X(STEP_QUIET, "quiet", 8)
 
 enum sim_kind {
@@ -136,6 +144,7 @@ struct sim_world {
     unsigned group;
     size_t kept_applied; /* how much of that its last snapshot holds */
     int64_t ends_us[SIM_STEP_KINDS]; /* when the effect of the last such step ends; 0: it is over */
+    int delay_min_ms, delay_max_ms; /* of Redis's usual line */
     int64_t clock_error_ms; /* the most that a wall clock was wrong by when a node booted */
     unsigned client_id;
     bool calm;
@@ -180,10 +189,10 @@ int64_t sim_steps_end(struct sim_world *w, bool all);
 
 void sim_there_begin(struct sim_world *w);
 struct storm_there sim_there_look(const void *world, const char *key);
-/* The connection of a store that was killed; what it had asked may still be done. */
-void sim_there_forget(struct sim_node *node, bool still_done);
+/* The connection of a store that was killed; what it had asked may come late. */
+void sim_there_forget(struct sim_node *node, bool comes_late);
 void sim_there_keep(struct sim_world *w);
-void sim_there_lose(struct sim_world *w, bool all);
+void sim_there_lose(struct sim_world *w, bool all, uint64_t random);
 /* A plain client changes this key. */
 void sim_there_client(struct sim_world *w, const struct storm_key *key, uint64_t random);
 

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define OPERATION_MAX_US 3000000 /* any that does not wait for Redis by its nature: redis_timeout_ms and the disk */
-#define FREEZE_MAX_US 600000     /* before the transport would give up: redis_timeout_ms and a little */
 
 static uint64_t below(uint64_t *random, uint64_t limit)
 {
@@ -135,23 +134,32 @@ static void freeze(uint64_t random)
     }
 }
 
-static void thaw(void)
-{
-    for (int kind = 0; kind < FAKE_REQUESTS; kind++)
-        fake_redis_thaw((enum fake_request)kind);
-}
-
 /* One of the answers that this kind of request knows. */
 static void answer(uint64_t random)
 {
-    static const enum fake_request kinds[] = {FAKE_GROUP, FAKE_GROUP, FAKE_LANE,    FAKE_LANE, FAKE_DECIDE, FAKE_EPOCH,
-                                              FAKE_FETCH, FAKE_TIME,  FAKE_LOG_PAGE, FAKE_EXAMINE};
+    static const enum fake_request kinds[] = {FAKE_GROUP, FAKE_GROUP, FAKE_LANE,     FAKE_LANE,   FAKE_DECIDE,
+                                              FAKE_EPOCH, FAKE_FETCH, FAKE_LOG_PAGE, FAKE_EXAMINE};
+    static const enum fake_outcome of_changes[] = {FAKE_OOM,   FAKE_REFUSE,     FAKE_RETRY,   FAKE_LOSE, FAKE_LOSE_ANSWER,
+                                                   FAKE_CUT, FAKE_CUT_ANSWER, FAKE_CUT_LATE};
+    static const enum fake_outcome of_any[] = {FAKE_LOSE, FAKE_LOSE_ANSWER, FAKE_CUT, FAKE_CUT_ANSWER};
     enum fake_request kind = kinds[below(&random, sizeof(kinds) / sizeof(*kinds))];
-    unsigned outcome = (unsigned)below(&random, 6);
+    enum fake_outcome outcome = of_any[below(&random, 4)];
 
-    if (outcome == FAKE_APPLY || (kind != FAKE_GROUP && kind != FAKE_LANE))
-        outcome = below(&random, 2) ? FAKE_LOSE : FAKE_LOSE_ANSWER;
-    fake_redis_script(kind, (enum fake_outcome)outcome, 1 + (unsigned)below(&random, 3));
+    if (kind == FAKE_GROUP || kind == FAKE_LANE)
+        outcome = of_changes[below(&random, 8)];
+    fake_redis_script(kind, outcome, 1 + (unsigned)below(&random, 3));
+}
+
+static void trouble(uint64_t random)
+{
+    fake_redis_trouble((enum fake_trouble)below(&random, FAKE_TROUBLES), true);
+}
+
+static void slow_down(uint64_t random)
+{
+    int min_ms = (int)below(&random, 100);
+
+    fake_redis_delay(min_ms, min_ms + (int)below(&random, 500));
 }
 
 static void forget_answers(void)
@@ -197,7 +205,7 @@ static void lose_data(struct sim_world *w, uint64_t random)
         sim_there_keep(w);
     } else {
         sim_say(w, "lose.%s", all ? "all" : "some");
-        sim_there_lose(w, all);
+        sim_there_lose(w, all, random / 4);
     }
 }
 
@@ -227,12 +235,35 @@ static void end_away(struct sim_world *w)
         fake_redis_set_away(false);
 }
 
-/* A frozen connection has been given up by the transport's deadlines. */
 static void end_freeze(struct sim_world *w)
 {
     (void)w;
-    thaw();
-    fake_redis_restart();
+    for (int kind = 0; kind < FAKE_REQUESTS; kind++)
+        fake_redis_thaw((enum fake_request)kind);
+}
+
+static void end_halt(struct sim_world *w)
+{
+    (void)w;
+    fake_redis_halt(false);
+}
+
+static void end_slow(struct sim_world *w)
+{
+    fake_redis_delay(w->delay_min_ms, w->delay_max_ms);
+}
+
+static void end_trouble(struct sim_world *w)
+{
+    (void)w;
+    for (int trouble = 0; trouble < FAKE_TROUBLES; trouble++)
+        fake_redis_trouble((enum fake_trouble)trouble, false);
+}
+
+static void end_memory(struct sim_world *w)
+{
+    (void)w;
+    fake_redis_limit_memory(0, false);
 }
 
 static void end_answer(struct sim_world *w)
@@ -257,14 +288,15 @@ static const struct {
     enum sim_kind kind;
     void (*end)(struct sim_world *w);
 } ends[] = {
-    {STEP_AWAY, end_away}, {STEP_ANSWER, end_answer}, {STEP_FREEZE, end_freeze}, {STEP_DISK, end_disk}, {STEP_COMMIT, end_commit},
+    {STEP_AWAY, end_away}, {STEP_ANSWER, end_answer},   {STEP_FREEZE, end_freeze}, {STEP_HALT, end_halt},
+    {STEP_SLOW, end_slow}, {STEP_TROUBLE, end_trouble}, {STEP_MEMORY, end_memory}, {STEP_DISK, end_disk},
+    {STEP_COMMIT, end_commit},
 };
 #define N_ENDS (sizeof(ends) / sizeof(*ends))
 
 static void note_end(struct sim_world *w, const struct sim_step *step)
 {
-    int64_t lasts_us = step->kind == STEP_FREEZE ? step->lasts_us % FREEZE_MAX_US : step->lasts_us;
-    int64_t end_us = turns_now_us() + lasts_us + 1;
+    int64_t end_us = turns_now_us() + step->lasts_us + 1;
 
     for (size_t i = 0; i < N_ENDS; i++) {
         if (ends[i].kind == step->kind && end_us > w->ends_us[step->kind])
@@ -314,6 +346,14 @@ static void hand_or_do(struct sim_world *w, const struct sim_step *step)
     case STEP_AWAY: fake_redis_set_away(true); break;
     case STEP_FREEZE: freeze(step->random); break;
     case STEP_ANSWER: answer(step->random); break;
+    case STEP_SILENCE: fake_redis_silence(step->random % 3 != 1, step->random % 3 != 2); break;
+    case STEP_HALT: fake_redis_halt(true); break;
+    case STEP_LATE: fake_redis_run_late(); break;
+    case STEP_SLOW: slow_down(step->random); break;
+    case STEP_TROUBLE: trouble(step->random); break;
+    case STEP_MEMORY: fake_redis_limit_memory(1 + step->random % 4000, false); break;
+    case STEP_LOSE_TOKENS: fake_redis_lose_tokens(); break;
+    case STEP_EXPIRE: fake_redis_expire(); break;
     case STEP_RESTART: fake_redis_restart(); break;
     case STEP_TRIM: fake_redis_trim_log(1 + step->random % 5); break;
     case STEP_LOSE_LOG: fake_redis_lose_log(); break;

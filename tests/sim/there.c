@@ -2,7 +2,7 @@
 #include "sim.h"
 
 #include "fake_answers.h"
-#include "fake_server.h"
+#include "fake_requests.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,103 +11,116 @@ static struct sim_world *noting; /* one world in a process */
 
 /* ---- noting ---- */
 
-static bool is_ours(struct hf_slice key)
+static bool is_bookkeeping(struct hf_slice key)
 {
     return hf__slice_starts_with(key, hf__slice_str("_hf:")) || key.len >= STORM_KEY_MAX;
 }
 
-static struct storm_applied *note(char op, struct hf_slice key)
+/* `why`: Redis refused it. */
+static struct storm_applied *note(const char *why, char op, struct hf_slice key, int64_t number)
 {
     struct storm_applied *a;
 
-    if (!noting || is_ours(key))
+    if (why || !noting || is_bookkeeping(key))
         return NULL;
     a = storm_book_apply(&noting->applied, op, noting->group);
     memcpy(a->key, key.data, key.len);
+    a->number = number;
     return a;
 }
 
-void __real_fake_change_key(struct fake_key *key, enum hf_shared_op op, struct hf_slice value, int64_t deadline_ms);
-void __wrap_fake_change_key(struct fake_key *key, enum hf_shared_op op, struct hf_slice value, int64_t deadline_ms);
-void __wrap_fake_change_key(struct fake_key *key, enum hf_shared_op op, struct hf_slice value, int64_t deadline_ms)
+static void note_set(const char *why, struct hf_slice key, struct hf_slice value, int64_t deadline_ms)
 {
-    static const char letters[] = {[HF_SHARED_SET] = 's', [HF_SHARED_DELETE] = 'd', [HF_SHARED_EXPIRE] = 'e',
-                                   [HF_SHARED_PERSIST] = 'p'};
-    struct storm_applied *a = note(letters[op], fake_slice(&key->key));
+    struct storm_applied *a = note(why, 's', key, deadline_ms);
 
-    if (a && op == HF_SHARED_SET)
+    if (a)
         storm_value_text(value.data, value.len, a->text);
-    if (a)
-        a->number = deadline_ms;
-    __real_fake_change_key(key, op, value, deadline_ms);
 }
 
-int64_t __real_fake_add(struct fake_key *key, int64_t delta, int64_t deadline_ms);
-int64_t __wrap_fake_add(struct fake_key *key, int64_t delta, int64_t deadline_ms);
-int64_t __wrap_fake_add(struct fake_key *key, int64_t delta, int64_t deadline_ms)
-{
-    struct storm_applied *a = note('i', fake_slice(&key->key));
+/* A command of the model, and what stands in for it. */
+#define STAND_IN(name, ...)                                                                                        \
+    const char *__real_##name(struct fake_caller *caller, struct hf_slice key, __VA_ARGS__);                       \
+    const char *__wrap_##name(struct fake_caller *caller, struct hf_slice key, __VA_ARGS__);                       \
+    const char *__wrap_##name(struct fake_caller *caller, struct hf_slice key, __VA_ARGS__)
 
-    if (a)
-        a->number = delta;
-    return __real_fake_add(key, delta, deadline_ms);
+STAND_IN(fake_set, struct hf_slice value, int64_t deadline_ms)
+{
+    const char *why = __real_fake_set(caller, key, value, deadline_ms);
+
+    note_set(why, key, value, deadline_ms);
+    return why;
 }
 
-bool __real_fake_append_log(const struct fake_change *change);
-bool __wrap_fake_append_log(const struct fake_change *change);
-bool __wrap_fake_append_log(const struct fake_change *change)
+STAND_IN(fake_set_keeping_ttl, struct hf_slice value)
 {
-    struct storm_applied *a = change->key.len > 0 ? note('x', fake_slice(&change->key)) : NULL;
+    const char *why = __real_fake_set_keeping_ttl(caller, key, value);
 
-    if (a) {
-        a->lsn = change->lsn;
-        memcpy(a->node, change->node, sizeof(a->node));
+    note_set(why, key, value, 0);
+    return why;
+}
+
+STAND_IN(fake_set_if_absent, struct hf_slice value, int64_t deadline_ms, bool *ret_set)
+{
+    const char *why = __real_fake_set_if_absent(caller, key, value, deadline_ms, ret_set);
+
+    if (*ret_set)
+        note_set(why, key, value, deadline_ms);
+    return why;
+}
+
+STAND_IN(fake_expire, int64_t deadline_ms)
+{
+    const char *why = __real_fake_expire(caller, key, deadline_ms);
+
+    (void)note(why, 'e', key, deadline_ms);
+    return why;
+}
+
+STAND_IN(fake_increment, int64_t delta)
+{
+    const char *why = __real_fake_increment(caller, key, delta);
+
+    (void)note(why, 'i', key, delta);
+    return why;
+}
+
+STAND_IN(fake_add, const struct fake_entry *entry, uint64_t max, bool *ret_there, struct fake_id *ret_id)
+{
+    const char *why = __real_fake_add(caller, key, entry, max, ret_there, ret_id);
+
+    for (size_t i = 0; !why && *ret_there && i < entry->n_names; i++) {
+        struct storm_applied *a = note(why, 'x', fake_slice(&entry->names[i].key), 0);
+        if (a) {
+            a->lsn = entry->names[i].lsn;
+            memcpy(a->node, entry->node, sizeof(a->node));
+        }
     }
-    return __real_fake_append_log(change);
+    return why;
 }
 
-/* ---- one request after the other ---- */
-
-/* What has died is gone before anybody looks, and those who track it are told. */
-static void bury(void)
-{
-    int64_t now = fake_now_ms();
-
-    for (struct fake_key *key = fake_server.data.keys; key; key = key->next) {
-        struct hf_slice name = fake_slice(&key->key);
-        if (!key->live || key->deadline_ms == 0 || key->deadline_ms > now)
-            continue;
-        __real_fake_change_key(key, HF_SHARED_DELETE, hf__slice(NULL, 0), 0);
-        fake_invalidate(NULL, &name);
-    }
-}
-
-static void begin_request(void)
-{
-    noting->group++;
-    bury();
-}
-
-#define REQUEST(name, request, outcome_type)                                                                       \
-    void __real_##name(struct fake_tier *tier, struct request *asked, outcome_type outcome);                       \
-    void __wrap_##name(struct fake_tier *tier, struct request *asked, outcome_type outcome);                       \
-    void __wrap_##name(struct fake_tier *tier, struct request *asked, outcome_type outcome)                        \
+#define STAND_IN_PLAIN(name, letter)                                                                               \
+    const char *__real_##name(struct fake_caller *caller, struct hf_slice key);                                    \
+    const char *__wrap_##name(struct fake_caller *caller, struct hf_slice key);                                    \
+    const char *__wrap_##name(struct fake_caller *caller, struct hf_slice key)                                     \
     {                                                                                                              \
-        begin_request();                                                                                           \
-        __real_##name(tier, asked, outcome);                                                                       \
+        const char *why = __real_##name(caller, key);                                                              \
+        (void)note(why, letter, key, 0);                                                                           \
+        return why;                                                                                                \
     }
-REQUEST(fake_answer_group, hf_shared_group, enum fake_outcome)
-REQUEST(fake_answer_lane, hf_shared_lane, enum fake_outcome)
-REQUEST(fake_answer_examine, hf_shared_examine, enum fake_outcome)
-REQUEST(fake_answer_decide, hf_shared_decide, enum fake_outcome)
+STAND_IN_PLAIN(fake_delete, 'd')
+STAND_IN_PLAIN(fake_persist, 'p')
 
-void __real_fake_answer_fetch(struct fake_tier *tier, struct hf_shared_fetch *fetch);
-void __wrap_fake_answer_fetch(struct fake_tier *tier, struct hf_shared_fetch *fetch);
-void __wrap_fake_answer_fetch(struct fake_tier *tier, struct hf_shared_fetch *fetch)
-{
-    begin_request();
-    __real_fake_answer_fetch(tier, fetch);
-}
+/* What one request does belongs together. */
+#define REQUEST(name, what)                                                                                        \
+    void __real_##name(struct fake_asker asker, struct what *request, enum fake_outcome outcome);                  \
+    void __wrap_##name(struct fake_asker asker, struct what *request, enum fake_outcome outcome);                  \
+    void __wrap_##name(struct fake_asker asker, struct what *request, enum fake_outcome outcome)                   \
+    {                                                                                                              \
+        noting->group++;                                                                                           \
+        __real_##name(asker, request, outcome);                                                                    \
+    }
+REQUEST(fake_answer_group, hf_shared_group)
+REQUEST(fake_answer_lane, hf_shared_lane)
 
 /* ---- looking ---- */
 
@@ -118,8 +131,7 @@ struct storm_there sim_there_look(const void *world, const char *key)
 
     (void)world;
     pthread_mutex_lock(&fake_server.mutex);
-    bury();
-    found = fake_find_live(hf__slice_str(key));
+    found = fake_look(hf__slice_str(key));
     there.present = fake_is_string(found);
     if (there.present) {
         storm_value_text(found->value.data, found->value.len, there.text);
@@ -131,17 +143,7 @@ struct storm_there sim_there_look(const void *world, const char *key)
 
 /* ---- connections of the dead ---- */
 
-static void do_still(struct fake_tier *tier)
-{
-    if (tier->group)
-        fake_answer_group(tier, tier->group, FAKE_APPLY);
-    else if (tier->lane)
-        fake_answer_lane(tier, tier->lane, FAKE_APPLY);
-    else if (tier->decide)
-        fake_answer_decide(tier, tier->decide, FAKE_APPLY);
-}
-
-void sim_there_forget(struct sim_node *node, bool still_done)
+void sim_there_forget(struct sim_node *node, bool comes_late)
 {
     struct fake_tier **at = &fake_server.tiers;
 
@@ -149,8 +151,8 @@ void sim_there_forget(struct sim_node *node, bool still_done)
     while (*at && (*at)->clock != &node->clock.base)
         at = &(*at)->next;
     if (*at) {
-        if (still_done && !fake_server.away)
-            do_still(*at);
+        if (comes_late && (*at)->connected && !fake_server.away)
+            fake_keep_late(*at, (*at)->out, false);
         *at = (*at)->next;
     }
     pthread_mutex_unlock(&fake_server.mutex);
@@ -164,29 +166,31 @@ void sim_there_keep(struct sim_world *w)
     w->kept_applied = w->applied.n_applied;
 }
 
-void sim_there_lose(struct sim_world *w, bool all)
+/* The ways of losing some, and all. */
+void sim_there_lose(struct sim_world *w, bool all, uint64_t random)
 {
+    static void (*const some[])(void) = {fake_redis_restore, fake_redis_failover};
+    static void (*const every[])(void) = {fake_redis_wipe, fake_redis_restart_empty};
+
     storm_book_lose(&w->applied, all ? 0 : w->kept_applied);
-    if (all)
-        fake_redis_wipe();
-    else
-        fake_redis_restore();
-    if (all)
-        fake_redis_restart();
+    (all ? every : some)[random % 2]();
 }
 
 /* ---- the plain client ---- */
 
-static void add_to_counter(const char *name, int64_t delta)
+/* Returns 0, or -1 when Redis refuses it. */
+static int add_to_counter(const char *name, int64_t delta)
 {
     struct hf_slice key = hf__slice_str(name);
+    const char *why;
+    struct fake_caller caller = {.foreign = true};
 
     pthread_mutex_lock(&fake_server.mutex);
-    begin_request();
-    (void)fake_add(fake_find_or_make(key), delta, 0);
-    fake_invalidate(NULL, &key);
+    why = fake_increment(&caller, key, delta);
+    fake_end_turn();
     fake_changed();
     pthread_mutex_unlock(&fake_server.mutex);
+    return why ? -1 : 0;
 }
 
 static char some_op(const struct storm_key *key, uint64_t *random)
@@ -210,13 +214,12 @@ static int64_t deadline_in(int64_t ttl_ms)
     int64_t now;
 
     pthread_mutex_lock(&fake_server.mutex);
-    bury();
     now = fake_now_ms();
     pthread_mutex_unlock(&fake_server.mutex);
     return ttl_ms != 0 ? now + ttl_ms : 0;
 }
 
-static void change(const struct storm_record *r, const char *value)
+static int change(const struct storm_record *r, const char *value)
 {
     int64_t deadline_ms = deadline_in(r->op == 'i' ? 0 : r->number);
 
@@ -227,7 +230,8 @@ static void change(const struct storm_record *r, const char *value)
     else if (r->op == 'e')
         fake_redis_foreign_expire(r->key, deadline_ms);
     else
-        add_to_counter(r->key, r->number);
+        return add_to_counter(r->key, r->number);
+    return 0;
 }
 
 void sim_there_client(struct sim_world *w, const struct storm_key *key, uint64_t random)
@@ -247,7 +251,7 @@ void sim_there_client(struct sim_world *w, const struct storm_key *key, uint64_t
         r.number = some_ttl(&random);
     storm_record_put(w->log, &r);
     w->group++;
-    change(&r, value.bytes);
+    r.rc = change(&r, value.bytes);
     r.what = STORM_ACK;
     storm_record_put(w->log, &r);
     free(value.bytes);
@@ -257,7 +261,17 @@ void sim_there_client(struct sim_world *w, const struct storm_key *key, uint64_t
 
 void sim_there_begin(struct sim_world *w)
 {
+    static const struct {
+        int min, max;
+    } delays[] = {{0, 0}, {0, 1}, {1, 3}, {0, 30}};
+    unsigned chosen = (unsigned)(w->plan->options.seed / 7 % (sizeof(delays) / sizeof(*delays)));
+
     noting = w;
     fake_redis_start();
+    fake_redis_seed(w->plan->options.seed);
     fake_redis_set_clock(&w->redis_clock.base, w->redis_clock.base.wall_ms(&w->redis_clock.base));
+    fake_redis_keep_time(true);
+    w->delay_min_ms = delays[chosen].min;
+    w->delay_max_ms = delays[chosen].max;
+    fake_redis_delay(w->delay_min_ms, w->delay_max_ms);
 }
