@@ -511,7 +511,10 @@ static void check_private(struct storm_sceptic *s)
         const struct storm_key *key = &s->plan.keys[k];
         struct own own = {0};
 
-        for (size_t i = 0; key->kind == STORM_PRIVATE && !may_be_lost(s, key) && i < s->book.n_records; i++) {
+        bool judged = key->kind == STORM_PRIVATE && !may_be_lost(s, key) &&
+                      !is_parked(&s->book, key->owner, key->name); /* Redis holds something else, which is read, too */
+
+        for (size_t i = 0; judged && i < s->book.n_records; i++) {
             const struct storm_record *r = &s->book.records[i];
             if (r->writer == key->owner && strcmp(r->key, key->name) == 0)
                 play_own(s, r, &own);

@@ -59,6 +59,33 @@ static void drain_all(struct sim_world *w)
     }
 }
 
+struct link_story {
+    struct sim_world *w;
+    unsigned node;
+};
+
+static int say_link(void *ctx, const struct hf_link_change *change)
+{
+    struct link_story *story = ctx;
+    char reason[sizeof(change->reason)];
+
+    memcpy(reason, change->reason, sizeof(reason));
+    for (char *c = reason; *c; c++)
+        *c = *c == ' ' ? '_' : *c;
+    sim_say(story->w, "link.%u.at.%lld.%s:%s", story->node, (long long)change->at_ms, hf_link_text(change->link), reason);
+    return 0;
+}
+
+/* How each link went in its store's last life. */
+static void say_links(struct sim_world *w)
+{
+    for (unsigned i = 0; i < w->plan->options.nodes; i++) {
+        struct link_story story = {w, i};
+        if (w->nodes[i].state == SIM_UP)
+            (void)hf_link_changes(w->nodes[i].store, 0, say_link, &story);
+    }
+}
+
 static void calm(struct sim_world *w)
 {
     sim_say(w, "calm");
@@ -78,6 +105,7 @@ static void calm(struct sim_world *w)
     for (unsigned i = 0; i < w->plan->options.nodes && w->failures == 0; i++)
         storm_verify(&w->nodes[i].workers[0].storm);
     sim_watch(w);
+    say_links(w);
     for (unsigned i = 0; i < w->plan->options.nodes && w->failures == 0; i++) {
         if (hf_close(w->nodes[i].store) != 0)
             sim_fail(w, "node %u: closing: %s", i, hf_errmsg());
