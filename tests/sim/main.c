@@ -16,27 +16,29 @@
 #define SHRINK_TRIES 400u
 
 static const char usage[] =
-    "usage: simulate [--seed S] [--seeds COUNT] [--steps N] [--only NUMBERS] [--tell] [--jobs N] [--no-shrink]\n"
+    "usage: simulate [--seed S] [--seeds COUNT] [--steps N] [--only NUMBERS] [--tell] [--jobs N] [--first] [--no-shrink]\n"
     "  --seed S       the first history's seed (1)\n"
     "  --seeds COUNT  play so many, each with the next seed (1)\n"
     "  --steps N      of each history (120)\n"
     "  --only NUMBERS only these steps of it, as a shrunken history names them: 3,17-19\n"
     "  --tell         tell everything that happens; a history that is played twice tells the same bytes\n"
     "  --jobs N       histories at once (the number of processors)\n"
+    "  --first        begin no further history behind one that failed\n"
     "  --no-shrink    do not look for the shortest history that fails\n";
 
 struct command {
     uint64_t seed, seeds;
     unsigned steps, jobs;
     const char *only;
-    bool tell, no_shrink, help;
+    bool tell, first, no_shrink, help;
 };
 
 static const struct option options[] = {
     {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'c'},
     {"steps", required_argument, NULL, 'n'}, {"only", required_argument, NULL, 'o'},
     {"tell", no_argument, NULL, 't'},        {"jobs", required_argument, NULL, 'j'},
-    {"no-shrink", no_argument, NULL, 'x'},   {"help", no_argument, NULL, 'h'},
+    {"no-shrink", no_argument, NULL, 'x'},   {"first", no_argument, NULL, 'f'},
+    {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
@@ -54,6 +56,7 @@ static int parse(int argc, char **argv, struct command *c)
         case 'o': c->only = optarg; break;
         case 'j': c->jobs = (unsigned)strtoul(optarg, NULL, 10); break;
         case 't': c->tell = true; break;
+        case 'f': c->first = true; break;
         case 'x': c->no_shrink = true; break;
         case 'h': c->help = true; break;
         default: return -1;
@@ -162,7 +165,7 @@ static void play_all(struct pool *p)
         unsigned slot = slot_of(p, pid);
 
         end_one(p, slot, status);
-        if (p->next < p->command->seeds)
+        if (p->next < p->command->seeds && !(p->command->first && p->failed > 0))
             begin_next(p, slot);
         else
             running--;
@@ -223,7 +226,7 @@ static void tell_sums(const struct pool *p, double real_s)
     double simulated_h = (double)p->simulated_us / 3.6e9;
 
     printf("%" PRIu64 " histories of %u steps from seed %" PRIu64 ": %" PRIu64 " records, %" PRIu64
-           " turns, %.1f simulated hours in %.1f s (%.0f an minute), %" PRIu64 " failed\n",
+           " turns, %.1f simulated hours in %.1f s (%.0f a minute), %" PRIu64 " failed\n",
            p->done, p->command->steps, p->command->seed, p->records, p->turns, simulated_h, real_s,
            simulated_h * 60 / real_s, p->failed);
 }

@@ -142,6 +142,7 @@ struct sim_world {
     struct sim_clock redis_clock;
     struct storm_book applied; /* what Redis did */
     unsigned group;
+    bool kept;
     size_t kept_applied; /* how much of that its last snapshot holds */
     int64_t ends_us[SIM_STEP_KINDS]; /* when the effect of the last such step ends; 0: it is over */
     int delay_min_ms, delay_max_ms; /* of Redis's usual line */
@@ -191,7 +192,8 @@ void sim_there_begin(struct sim_world *w);
 struct storm_there sim_there_look(const void *world, const char *key);
 /* The connection of a store that was killed; what it had asked may come late. */
 void sim_there_forget(struct sim_node *node, bool comes_late);
-void sim_there_keep(struct sim_world *w);
+/* Keep a copy; false: there is nothing to go back to yet. */
+bool sim_there_keep(struct sim_world *w);
 void sim_there_lose(struct sim_world *w, bool all, uint64_t random);
 /* A plain client changes this key. */
 void sim_there_client(struct sim_world *w, const struct storm_key *key, uint64_t random);

@@ -200,9 +200,8 @@ static void lose_data(struct sim_world *w, uint64_t random)
 {
     bool all = w->plan->options.losses == STORM_LOSS_ALL;
 
-    if (!all && (w->kept_applied == 0 || random % 2)) {
-        sim_say(w, "keep");
-        sim_there_keep(w);
+    if (!all && (!w->kept || random % 2)) {
+        sim_say(w, "keep.%d", sim_there_keep(w));
     } else {
         sim_say(w, "lose.%s", all ? "all" : "some");
         sim_there_lose(w, all, random / 4);

@@ -160,10 +160,29 @@ void sim_there_forget(struct sim_node *node, bool comes_late)
 
 /* ---- losses ---- */
 
-void sim_there_keep(struct sim_world *w)
+/* An older copy without a namespace's epoch would be a loss of all of it. */
+static bool has_all_epochs(const struct sim_world *w)
 {
+    char name[300];
+    bool all = true;
+
+    pthread_mutex_lock(&fake_server.mutex);
+    for (unsigned i = 0; i < w->keys.n_namespaces && all; i++) {
+        snprintf(name, sizeof(name), "_hf:%s:epoch", w->keys.namespaces[i].prefix);
+        all = fake_is_there(fake_find(hf__slice_str(name)));
+    }
+    pthread_mutex_unlock(&fake_server.mutex);
+    return all;
+}
+
+bool sim_there_keep(struct sim_world *w)
+{
+    if (!has_all_epochs(w))
+        return false;
     fake_redis_snapshot();
     w->kept_applied = w->applied.n_applied;
+    w->kept = true;
+    return true;
 }
 
 /* The ways of losing some, and all. */
