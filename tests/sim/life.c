@@ -66,15 +66,19 @@ static const char *clock_boot_id(struct hf_clock *base)
     return ((struct sim_clock *)base)->boot_id;
 }
 
-/* Nothing but the wall clock tells how long it was off. */
 static void boot(struct sim_node *node)
+{
+    node->clock.boot_from_us = turns_now_us();
+    snprintf(node->clock.boot_id, sizeof(node->clock.boot_id), "boot-%u-%u", node->number, node->life);
+}
+
+/* In another boot nothing but the wall clock tells how long it was off. */
+static void note_clock_error(struct sim_node *node)
 {
     int64_t error_ms = llabs(node->clock.wall_ahead_ms);
 
     if (error_ms > node->world->clock_error_ms)
         node->world->clock_error_ms = error_ms;
-    node->clock.boot_from_us = turns_now_us();
-    snprintf(node->clock.boot_id, sizeof(node->clock.boot_id), "boot-%u-%u", node->number, node->life);
 }
 
 /* ---- the directory of a life ---- */
@@ -152,6 +156,7 @@ static void open_store(struct sim_worker *worker)
     struct hf *store;
     int rc;
 
+    note_clock_error(node);
     worker->storm.plan.opts.redis = "simulated";
     worker->storm.plan.opts.settled = storm_on_settled;
     worker->storm.plan.opts.settled_ctx = &worker->storm;

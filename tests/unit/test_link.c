@@ -910,6 +910,44 @@ static void test_link__the_lane_goes_on_behind_a_request_that_was_refused_as_a_w
     close_store(f);
 }
 
+/* Its old life has ended there meanwhile: nobody else writes, so nothing is compared, and the new life alone would change
+ * nothing. */
+static void test_link__a_life_made_longer_while_away_keeps_the_value_where_nothing_is_compared(void **state)
+{
+    static const struct hf_set_options minute = {.ttl_ms = 60000};
+    static const enum hf_writers writers[] = {HF_WRITERS_ANY, HF_WRITERS_HOLDFAST, HF_WRITERS_THIS_NODE};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < 3; i++) {
+        char dir[96], persisted[16], extended[16];
+        struct hf_namespace ns = {.prefix = "", .writers = writers[i], .change_log_off = writers[i] == HF_WRITERS_THIS_NODE};
+
+        f->opts.namespaces = &ns;
+        f->opts.n_namespaces = 1;
+        snprintf(dir, sizeof(dir), "%s%zu", f->scratch.store, i);
+        snprintf(persisted, sizeof(persisted), "p%zu", i);
+        snprintf(extended, sizeof(extended), "e%zu", i);
+        open_dir(f, dir);
+        wait_state(f->store, HF_LINK_ONLINE);
+        assert_ok(hf_set(f->store, s_(persisted), s_("v"), &minute, NULL));
+        assert_ok(hf_set(f->store, s_(extended), s_("v"), &minute, NULL));
+        assert_ok(hf_drain(f->store, SOON_MS));
+        fake_redis_set_away(true);
+        wait_state(f->store, HF_LINK_OFFLINE);
+        assert_ok(hf_persist(f->store, s_(persisted), NULL));
+        assert_ok(hf_expire(f->store, s_(extended), 600000, NULL));
+        fake_redis_foreign_delete(persisted); /* as it dies: named in no log */
+        fake_redis_foreign_delete(extended);
+        fake_redis_set_away(false);
+        assert_ok(hf_drain(f->store, SOON_MS));
+        assert_true(fake_redis_holds(persisted, "v"));
+        assert_true(fake_redis_holds(extended, "v"));
+        assert_int_equal(fake_redis_deadline_ms(persisted), 0);
+        assert_true(fake_redis_deadline_ms(extended) > 0);
+        close_store(f);
+    }
+}
+
 /* Each key that a scan shows, and how many those are. */
 static size_t assert_scanned_as_read(struct hf *store)
 {
@@ -1033,6 +1071,7 @@ int main(void)
         TEST(test_link__a_reader_says_that_a_row_is_pending),
         TEST(test_link__what_was_refused_is_neither_shared_nor_pending),
         TEST(test_link__the_lane_goes_on_behind_a_request_that_was_refused_as_a_whole),
+        TEST(test_link__a_life_made_longer_while_away_keeps_the_value_where_nothing_is_compared),
         TEST(test_link__a_scan_says_of_each_key_what_a_read_says),
         TEST(test_link__a_pass_that_leaves_a_row_is_followed_by_another),
     };
