@@ -819,6 +819,45 @@ static void test_link__A9_what_a_power_cut_took_comes_back_from_redis(void **sta
     close_store(f);
 }
 
+static bool is_gone(void *ctx)
+{
+    struct hf_result result;
+
+    return hf_exists(ctx, s_("k"), &result) == HF_NOT_FOUND;
+}
+
+/* The copies have not been compared yet: where the log was read to by then says nothing. */
+static void test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_copies_are_compared(void **state)
+{
+    static const struct hf_namespace by_log = {.prefix = "", .writers = HF_WRITERS_HOLDFAST};
+    struct fixture *f = *state;
+    unsigned asked;
+
+    f->opts.namespaces = &by_log;
+    f->opts.n_namespaces = 1;
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "old");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    close_store(f);
+    fake_redis_foreign_delete("k"); /* by a node whose entry has been trimmed */
+    fake_redis_other_node("another", "v", 0, 0);
+    fake_redis_other_node("another", "w", 0, 0);
+    fake_redis_trim_log(1);
+    fake_redis_freeze(FAKE_EXAMINE);
+    asked = fake_redis_asked(FAKE_EXAMINE);
+    open_store(f);
+    wait_asked(FAKE_EXAMINE, asked + 1);
+    assert_ok(hf_checkpoint(f->store));
+    crash(f);
+    fake_redis_thaw(FAKE_EXAMINE);
+    fake_redis_set_away(false);
+    open_dir(f, f->copy);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_true(wait_until(is_gone, f->store, SOON_MS));
+    close_store(f);
+}
+
 /* ---- exactly once ---- */
 
 static void incr_with(struct fixture *f, enum fake_outcome outcome)
@@ -1067,6 +1106,7 @@ int main(void)
         TEST(test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed),
         TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
         TEST(test_link__A9_what_a_power_cut_took_comes_back_from_redis),
+        TEST(test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_copies_are_compared),
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
         TEST(test_link__a_reader_says_that_a_row_is_pending),
         TEST(test_link__what_was_refused_is_neither_shared_nor_pending),
