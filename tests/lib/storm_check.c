@@ -139,6 +139,8 @@ static bool is_told(const struct storm_book *book, const struct storm_record *w)
 /* Redis did it. */
 static bool is_applied(const struct storm_book *book, const struct storm_record *w)
 {
+    bool removes = w->op == 'd' || w->number > 0; /* one that died while it waited, too */
+
     for (size_t i = 0; i < book->n_applied; i++) {
         const struct storm_applied *a = &book->applied[i];
 
@@ -148,7 +150,7 @@ static bool is_applied(const struct storm_book *book, const struct storm_record 
             return true;
         if (a->op == 's' && w->text[0] && strcmp(a->text, w->text) == 0)
             return true;
-        if (a->op == 'd' && w->op == 'd' && a->group != 0) /* for want of memory it goes alone, and is named later */
+        if (a->op == 'd' && removes) /* for want of memory it goes alone, and is named later */
             return true;
     }
     return false;
@@ -177,12 +179,13 @@ static bool is_applied_later(const struct storm_book *book, const struct storm_r
 /* A later change of the same store: a write that was acknowledged, and is asked for itself; or one that the store was killed
  * in the midst of, and that was durable by then. That one has no record but its beginning, without a number; but it took
  * the place of those before it in the row, whose end tells of it alone where a kill has swallowed what was to be said. So
- * what the store, its conflict log or Redis tells of a later number counts as well. */
+ * what the store, its conflict log or Redis tells of a later number counts as well, and what the store holds in the end. */
 static bool is_folded(const struct storm_book *book, const struct storm_record *w)
 {
     for (size_t i = 0; i < book->n_records; i++) {
         const struct storm_record *r = &book->records[i];
-        bool is_later = is_accepted(r) || r->what == STORM_SETTLED || r->what == STORM_CONFLICT;
+        bool is_later = is_accepted(r) || r->what == STORM_SETTLED || r->what == STORM_CONFLICT ||
+                        r->what == STORM_SCANNED;
 
         if (is_later && is_write_of(r, w) && r->lsn > w->lsn)
             return true;

@@ -31,7 +31,7 @@
 
 /* ---- the plan ---- */
 
-/* kind, its name, how often it is chosen: out of the sum of all */
+/* kind, its name, how often it is chosen in the average: out of the sum of all */
 #define SIM_STEP_MAP(X)                                                                                            \
     X(STEP_OPERATE, "operate", 400)                                                                                \
     X(STEP_READ, "read", 90)                                                                                       \
@@ -83,6 +83,7 @@ struct sim_step {
 struct sim_plan {
     struct storm_options options;
     bool data_losses, disk_faults;
+    unsigned weights[SIM_STEP_KINDS];
     struct sim_step *steps;
     unsigned n;
 };
@@ -142,7 +143,7 @@ struct sim_world {
     struct sim_clock redis_clock;
     struct storm_book applied; /* what Redis did */
     unsigned group;
-    bool kept;
+    bool kept, lost; /* a copy of Redis's data; it */
     size_t kept_applied; /* how much of that its last snapshot holds */
     int64_t ends_us[SIM_STEP_KINDS]; /* when the effect of the last such step ends; 0: it is over */
     int delay_min_ms, delay_max_ms; /* of Redis's usual line */

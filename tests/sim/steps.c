@@ -195,14 +195,18 @@ static void fail_commits(struct sim_world *w, uint64_t random)
     fake_local_fail_commits(1 + (int)(random % 3));
 }
 
-/* Keep a copy, or go back to it; or lose all. */
+/* Keep a copy, or go back to it; or lose all. Once in a history: what a second loss may take from copies that were given back
+ * after the first is not judged. */
 static void lose_data(struct sim_world *w, uint64_t random)
 {
     bool all = w->plan->options.losses == STORM_LOSS_ALL;
 
+    if (w->lost)
+        return;
     if (!all && (!w->kept || random % 2)) {
         sim_say(w, "keep.%d", sim_there_keep(w));
     } else {
+        w->lost = true;
         sim_say(w, "lose.%s", all ? "all" : "some");
         sim_there_lose(w, all, random / 4);
     }
