@@ -68,6 +68,17 @@ static bool agrees(struct storm_sceptic *s, const struct storm_record *r, const 
     return difference <= slack && difference >= -slack - s->early_ms;
 }
 
+/* The store's disk failed under a change that Redis may have. */
+static bool is_unknown(const struct storm_book *book, const char *key)
+{
+    for (size_t i = 0; i < book->n_records; i++) {
+        const struct storm_record *r = &book->records[i];
+        if (r->what == STORM_ACK && r->rc == HF_EUNKNOWN && strcmp(r->key, key) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* A store need not hold all keys: a scan tells those that it does. */
 static void check_key_agrees(struct storm_sceptic *s, const char *key)
 {
@@ -77,7 +88,7 @@ static void check_key_agrees(struct storm_sceptic *s, const char *key)
         const struct storm_record *r = &s->book.records[i];
         bool found = (r->what == STORM_FINAL || r->what == STORM_SCANNED) && strcmp(r->key, key) == 0;
 
-        if (!found || agrees(s, r, &there) || is_parked(&s->book, r->writer, key))
+        if (!found || agrees(s, r, &there) || is_parked(&s->book, r->writer, key) || is_unknown(&s->book, key))
             continue;
         storm_doubt(s, key, "%s is '%s' until %lld in Redis, and %s '%s' until %lld in node %u (origin %u)", key,
                     there.present ? there.text : "(nil)", there.deadline_ms,

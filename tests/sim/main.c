@@ -16,11 +16,13 @@
 #define SHRINK_TRIES 400u
 
 static const char usage[] =
-    "usage: simulate [--seed S] [--seeds COUNT] [--steps N] [--only NUMBERS] [--tell] [--jobs N] [--first] [--no-shrink]\n"
+    "usage: simulate [--seed S] [--seeds COUNT] [--steps N] [--only NUMBERS] [--often KIND]...\n"
+    "                [--tell] [--jobs N] [--first] [--no-shrink]\n"
     "  --seed S       the first history's seed (1)\n"
     "  --seeds COUNT  play so many, each with the next seed (1)\n"
     "  --steps N      of each history (120)\n"
     "  --only NUMBERS only these steps of it, as a shrunken history names them: 3,17-19\n"
+    "  --often KIND   many steps of this kind (kill, trim, answer, ...: see docs/simulation.md), in all histories\n"
     "  --tell         tell everything that happens; a history that is played twice tells the same bytes\n"
     "  --jobs N       histories at once (the number of processors)\n"
     "  --first        begin no further history behind one that failed\n"
@@ -30,21 +32,39 @@ struct command {
     uint64_t seed, seeds;
     unsigned steps, jobs;
     const char *only;
+    uint64_t often; /* bits of kinds */
+    char often_text[256]; /* as it was said */
     bool tell, first, no_shrink, help;
 };
 
 static const struct option options[] = {
     {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'c'},
     {"steps", required_argument, NULL, 'n'}, {"only", required_argument, NULL, 'o'},
-    {"tell", no_argument, NULL, 't'},        {"jobs", required_argument, NULL, 'j'},
-    {"no-shrink", no_argument, NULL, 'x'},   {"first", no_argument, NULL, 'f'},
-    {"help", no_argument, NULL, 'h'},
+    {"often", required_argument, NULL, 'm'}, {"tell", no_argument, NULL, 't'},
+    {"jobs", required_argument, NULL, 'j'},  {"no-shrink", no_argument, NULL, 'x'},
+    {"first", no_argument, NULL, 'f'},       {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
+/* Returns -1 when there is no such kind. */
+static int add_often(struct command *c, const char *name)
+{
+    size_t len = strlen(c->often_text);
+
+    for (unsigned kind = 0; kind < SIM_STEP_KINDS; kind++) {
+        if (strcmp(sim_kind_name((enum sim_kind)kind), name) != 0)
+            continue;
+        c->often |= UINT64_C(1) << kind;
+        snprintf(c->often_text + len, sizeof(c->often_text) - len, " --often %s", name);
+        return 0;
+    }
+    fprintf(stderr, "simulate: '%s' is no kind of step\n", name);
+    return -1;
+}
+
 static int parse(int argc, char **argv, struct command *c)
 {
-    int option;
+    int option, rc = 0;
 
     *c = (struct command){
         .seed = 1, .seeds = 1, .steps = STEPS_DEFAULT, .jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN)};
@@ -54,6 +74,7 @@ static int parse(int argc, char **argv, struct command *c)
         case 'c': c->seeds = strtoull(optarg, NULL, 10); break;
         case 'n': c->steps = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'o': c->only = optarg; break;
+        case 'm': rc |= add_often(c, optarg); break;
         case 'j': c->jobs = (unsigned)strtoul(optarg, NULL, 10); break;
         case 't': c->tell = true; break;
         case 'f': c->first = true; break;
@@ -64,7 +85,7 @@ static int parse(int argc, char **argv, struct command *c)
     }
     if (c->jobs > JOBS_MAX)
         c->jobs = JOBS_MAX;
-    return optind == argc && c->jobs > 0 && c->seeds > 0 && c->steps > 0 && c->steps <= SIM_STEPS_MAX ? 0 : -1;
+    return rc == 0 && optind == argc && c->jobs > 0 && c->seeds > 0 && c->steps > 0 && c->steps <= SIM_STEPS_MAX ? 0 : -1;
 }
 
 /* ---- several at once ---- */
@@ -82,7 +103,7 @@ struct pool {
 
 static void make_plan(const struct command *c, uint64_t seed, struct sim_plan *ret_plan)
 {
-    sim_plan_make(seed, c->steps, ret_plan);
+    sim_plan_make(seed, c->steps, c->often, ret_plan);
     if (c->only && sim_plan_only(ret_plan, c->only) != 0) {
         fprintf(stderr, "simulate: '%s' names no steps\n", c->only);
         exit(4);
@@ -191,8 +212,8 @@ static void shrink(struct pool *p)
         sim_step_tell(&plan.steps[i], stdout);
     if (sim_history_play(h, &plan, true) == 1)
         print_file(h->tell_path);
-    printf("again: tools/simulate --seed %" PRIu64 " --steps %u --only %s --tell\n", p->first_failed, p->command->steps,
-           numbers[0] ? numbers : "0");
+    printf("again: tools/simulate --seed %" PRIu64 " --steps %u%s --only %s --tell\n", p->first_failed, p->command->steps,
+           p->command->often_text, numbers[0] ? numbers : "0");
     free(numbers);
     sim_plan_release(&plan);
 }

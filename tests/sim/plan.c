@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The last tenth of a history are operations, after all that had befallen it: who cannot recover is found out. */
+#define LAST_PART 10u
+#define OFTEN_WEIGHT 120u
+
 static const struct {
     const char *name;
     unsigned weight;
@@ -36,12 +40,16 @@ static bool is_allowed(const struct sim_plan *plan, enum sim_kind kind)
 
 /* No two histories have the same weather: of each kind there is nothing, the usual, or much. What never meets in the average
  * meets where one of them is frequent and what would hide it is missing. */
-static void choose_weights(struct sim_plan *plan, uint64_t *random)
+static void choose_weights(struct sim_plan *plan, uint64_t often, uint64_t *random)
 {
     static const unsigned factors[] = {0, 1, 1, 1, 6};
 
     for (unsigned kind = 0; kind < SIM_STEP_KINDS; kind++)
         plan->weights[kind] = is_allowed(plan, (enum sim_kind)kind) ? kinds[kind].weight * factors[below(random, 5)] : 0;
+    for (unsigned kind = 0; kind < SIM_STEP_KINDS; kind++) {
+        if (often >> kind & 1 && is_allowed(plan, (enum sim_kind)kind))
+            plan->weights[kind] = OFTEN_WEIGHT;
+    }
     plan->weights[STEP_OPERATE] = kinds[STEP_OPERATE].weight;
 }
 
@@ -83,7 +91,7 @@ static struct sim_step some_step(const struct sim_plan *plan, uint64_t *random)
     return step;
 }
 
-void sim_plan_make(uint64_t seed, unsigned n_steps, struct sim_plan *ret_plan)
+void sim_plan_make(uint64_t seed, unsigned n_steps, uint64_t often, struct sim_plan *ret_plan)
 {
     struct sim_plan *plan = ret_plan;
     uint64_t random = seed;
@@ -100,13 +108,15 @@ void sim_plan_make(uint64_t seed, unsigned n_steps, struct sim_plan *ret_plan)
             plan->options.plain_client = false; /* what it wrote last, nobody may have a copy of */
         }
     }
-    choose_weights(plan, &random);
+    choose_weights(plan, often, &random);
     plan->steps = calloc(n_steps + 1, sizeof(*plan->steps));
     if (!plan->steps)
         abort();
     for (; plan->n < n_steps; plan->n++) {
         plan->steps[plan->n] = some_step(plan, &random);
         plan->steps[plan->n].number = plan->n + 1;
+        if (plan->n + 1 + n_steps / LAST_PART >= n_steps)
+            plan->steps[plan->n].kind = plan->n + 1 + n_steps / LAST_PART == n_steps ? STEP_HEAL : STEP_OPERATE;
     }
 }
 

@@ -62,7 +62,8 @@
     X(STEP_DISK, "disk", 8)                                                                                        \
     X(STEP_COMMIT, "commit", 6)                                                                                    \
     X(STEP_WALL, "wall", 4)                                                                                        \
-    X(STEP_QUIET, "quiet", 8)
+    X(STEP_QUIET, "quiet", 8)                                                                                      \
+    X(STEP_HEAL, "heal", 0)
 
 enum sim_kind {
 #define X(kind, name, weight) kind,
@@ -88,8 +89,8 @@ struct sim_plan {
     unsigned n;
 };
 
-/* All that follows from the seed. */
-void sim_plan_make(uint64_t seed, unsigned n_steps, struct sim_plan *ret_plan);
+/* All that follows from the seed; many steps of the kinds whose bits are set in `often`. */
+void sim_plan_make(uint64_t seed, unsigned n_steps, uint64_t often, struct sim_plan *ret_plan);
 void sim_plan_release(struct sim_plan *plan);
 /* Leave only steps with these numbers: "1,4-6". Returns -1 when the text is something else. */
 int sim_plan_only(struct sim_plan *plan, const char *numbers);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HEALING_US 2000000 /* for links to come back */
 #define OPERATION_MAX_US 3000000 /* any that does not wait for Redis by its nature: redis_timeout_ms and the disk */
 
 static uint64_t below(uint64_t *random, uint64_t limit)
@@ -364,6 +365,10 @@ static void hand_or_do(struct sim_world *w, const struct sim_step *step)
     case STEP_DISK: spoil_disk(node, step->random); break;
     case STEP_COMMIT: fail_commits(w, step->random); break;
     case STEP_WALL: jump(&node->clock, step->random); break;
+    case STEP_HEAL:
+        (void)sim_steps_end(w, true);
+        sim_steps_wait(w, HEALING_US);
+        break;
     case STEP_QUIET: sim_steps_wait(w, step->lasts_us); break;
     default: sim_life_hand(node, step); break;
     }
