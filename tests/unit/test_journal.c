@@ -427,6 +427,38 @@ static void test_journal__a_power_cut_is_a_torn_tail_and_never_damage(void **sta
     assert_true(scary > 100); /* the control: judged by "bad, then valid" these would be called damage */
 }
 
+/* A name that the process before has left unsynced is there, until the power fails. */
+static void test_journal__what_a_killed_first_opening_has_left_is_durable_before_it_is_used(void **state)
+{
+    struct fixture *f = *state;
+    unsigned call = 0;
+    bool more = true;
+
+    for (; more; call++) {
+        struct camera camera = {.mutex = PTHREAD_MUTEX_INITIALIZER, .kind = SIM_CALLS, .skip = call};
+        fresh_disk(f);
+        camera.disk = f->disk;
+        sim_disk_set_hook(f->disk, take_picture, &camera);
+        opens(f);
+        sim_disk_set_hook(f->disk, NULL, NULL);
+        more = pictured(&camera);
+        if (!more)
+            break;
+        fresh_disk(f);
+        sim_disk_free(f->disk);
+        f->disk = camera.picture;
+        sim_disk_kill(f->disk);
+        opens(f);
+        write_group(f, 3);
+        lose_journal(f);
+        sim_disk_power_cut_all(f->disk);
+        opens(f);
+        found_all_acked(f, call);
+    }
+    print_message("%u kills, each with a power cut soon after\n", call);
+    assert_true(call > 5);
+}
+
 /* History 7 (b). */
 static void test_journal__a_group_that_was_cut_never_returns(void **state)
 {
@@ -1528,6 +1560,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_journal__a_power_cut_is_a_torn_tail_and_never_damage),
+        TEST(test_journal__what_a_killed_first_opening_has_left_is_durable_before_it_is_used),
         TEST(test_journal__a_group_that_was_cut_never_returns),
         TEST(test_journal__a_power_cut_before_any_call_loses_nothing_and_gives_no_lsn_twice),
         TEST(test_journal__a_power_cut_inside_an_opening_gives_no_lsn_twice),

@@ -926,6 +926,43 @@ static void test_inspect__each_segment_gets_its_verdict(void **state)
     assert_int_equal(sim_disk_descriptors(f->disk), 1);
 }
 
+static void test_inspect__a_torn_tail_is_told_apart_from_damage(void **state)
+{
+    struct fixture *f = *state;
+    struct told told = {0};
+
+    begin_segment(f, "a.seg", 1, 1, 0);
+    add_group(f, 5, 0);
+    add_group(f, 5, 0);
+    add_group(f, 5, 5);
+    put_segment(f);
+    spoil(f, &f->groups[1]); /* claimed by nobody */
+    assert_int_equal(hf__inspect(f->fs, f->dir, 0, tell, &told), 0);
+    assert_int_equal(told.n, 1);
+    assert_string_equal(told.states[0], "torn tail");
+    assert_string_equal(told.problems[0], "what follows entry 5 was not durable and is cut");
+    told.n = 0;
+    assert_int_equal(hf__inspect(f->fs, f->dir, 15, tell, &told), 0); /* all of it is elsewhere */
+    assert_string_equal(told.states[0], "free");
+}
+
+/* Entries that are missing elsewhere may be those of the segment without a header: no more are named as lost for it. */
+static void test_inspect__a_header_that_cannot_be_read_is_named_beside_other_damage(void **state)
+{
+    struct fixture *f = *state;
+    struct told told = {0};
+
+    make_three_segments(f);
+    spoil(f, &f->groups[0]); /* 1 to 5 */
+    sim_disk_flip_bit(f->disk, DIR, "00000003.seg", 35, 1);
+    assert_int_equal(hf__inspect(f->fs, f->dir, 0, tell, &told), HF_ECORRUPT);
+    assert_int_equal(told.n, 3);
+    assert_string_equal(told.problems[0], "entries 1 to 5 were durable and cannot be read");
+    assert_string_equal(told.states[1], "live");
+    assert_string_equal(told.states[2], "damaged");
+    assert_string_equal(told.problems[2], "the header is not readable");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -960,6 +997,8 @@ int main(void)
         TEST(test_recover__an_answer_of_the_callback_ends_it),
         TEST(test_recover__a_hostile_value_behind_the_tail_costs_no_more_than_a_few_readings),
         TEST(test_inspect__each_segment_gets_its_verdict),
+        TEST(test_inspect__a_torn_tail_is_told_apart_from_damage),
+        TEST(test_inspect__a_header_that_cannot_be_read_is_named_beside_other_damage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
