@@ -233,6 +233,13 @@ static void read_made(struct hf__group_run *run, const redisReply *reply)
     }
 }
 
+/* The results of all that was sent; when a command was refused as it was queued, there are none. */
+static bool are_results(const struct hf__group_run *run, const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == run->n_results &&
+           hf__group_count_in(run->group->items, run->group->n_items) >= run->n_sent;
+}
+
 static void exec_answer(struct hf__redis *tier, const redisReply *reply)
 {
     struct hf__group_run *run = &tier->group;
@@ -244,7 +251,7 @@ static void exec_answer(struct hf__redis *tier, const redisReply *reply)
         blame_abort(run, &error);
     } else if (hf__reply_is_nil(reply)) {
         run->refused = true;
-    } else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == run->n_results) {
+    } else if (are_results(run, reply)) {
         run->executed = true;
         if (run->phase == MAKING)
             read_made(run, reply);
