@@ -155,14 +155,14 @@ static int fs_truncate(struct hf_file_layer *fs, int fd, uint64_t bytes)
     return rc != 0 ? -errno : 0;
 }
 
+/* One that was interrupted has not failed: what it would have reported comes with the next. */
 static int fs_sync(struct hf_file_layer *fs, int fd)
 {
     int rc;
 
     (void)fs;
     do {
-        rc = fdatasync(
-            fd); /* one that was interrupted has not failed: what it would have reported comes with the next */
+        rc = fdatasync(fd);
     } while (rc != 0 && errno == EINTR);
     return rc != 0 ? -errno : 0;
 }
