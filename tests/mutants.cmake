@@ -422,6 +422,8 @@ hf_mutant(sidecar_a_walk_ends_with_redis integration/test_sidecar_walks.c *goes_
           "    if (is_lost(call)) {" "    if (is_lost(call) && false) {")
 hf_mutant(sidecar_what_is_never_shared_is_not_scanned integration/test_sidecar_walks.c *scan_shows_what_redis_holds* tools/sidecar/cmd_scan.c
           "    return !space_has_ours(call) || number_of" "    return true || number_of")
+hf_mutant(a_conflict_without_its_answer_is_told_to_nobody integration/test_lost_answers.c *ours_has_replaced* core/link_send.c
+          "            keep_conflict(link, s);" "            (void)keep_conflict;")
 
 # Resources that run out.
 hf_mutant(a_mapped_page_has_no_room integration/test_resource.c *is_made_or_refused* core/control.c
