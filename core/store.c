@@ -297,6 +297,24 @@ static int check_local_tier_is_there(struct hf *store)
     return 0;
 }
 
+/* A new store's own name, which lies in the directory above; it is new as long as there is no local tier. */
+static int sync_name(const struct hf *store)
+{
+    int rc, fd = -1;
+
+    if (faccessat(store->dir_fd, "lmdb", F_OK, 0) == 0)
+        return 0;
+    fd = openat(store->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES)
+        return 0; /* whoever may not look in there has been given the directory by somebody who may */
+    rc = fd >= 0 ? fsync(fd) : -1;
+    if (rc != 0)
+        rc = hf__fail_errno(HF_EIO, errno, "cannot sync the directory above '%s'", store->dir);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 static int open_files(struct hf *store)
 {
     int rc = open_dir(store);
@@ -311,6 +329,8 @@ static int open_files(struct hf *store)
         rc = open_subdir(store, QUARANTINE_NAME, &store->quarantine_fd);
     if (rc == 0 && !store->read_only)
         rc = check_local_tier_is_there(store);
+    if (rc == 0 && !store->read_only)
+        rc = sync_name(store);
     if (rc == 0 && !store->read_only && fsync(store->dir_fd) != 0)
         rc = hf__fail_errno(HF_EIO, errno, "cannot sync the directory '%s'", store->dir);
     if (rc == 0)

@@ -155,7 +155,7 @@ static int fs_truncate(struct hf_file_layer *fs, int fd, uint64_t bytes)
     return rc != 0 ? -errno : 0;
 }
 
-/* One that was interrupted has not failed: what it would have reported comes with the next. */
+/* A sync that was interrupted has not failed: what it would have reported comes with the next one. */
 static int fs_sync(struct hf_file_layer *fs, int fd)
 {
     int rc;

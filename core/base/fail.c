@@ -13,6 +13,15 @@ const char *hf_errmsg(void)
     return sentence;
 }
 
+/* Names come from outside, and whoever shows a sentence or logs it counts on one line. */
+static void keep_to_one_line(void)
+{
+    for (char *p = sentence; *p; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
+    }
+}
+
 int hf__fail(int code, const char *format, ...)
 {
     va_list args;
@@ -20,6 +29,7 @@ int hf__fail(int code, const char *format, ...)
     va_start(args, format);
     vsnprintf(sentence, sizeof(sentence), format, args);
     va_end(args);
+    keep_to_one_line();
     return code;
 }
 
@@ -36,6 +46,7 @@ int hf__fail_prefix(int code, const char *format, ...)
     snprintf(prefixed + n, sizeof(prefixed) - n, ": %s", sentence);
     prefixed[HF_ERRMSG_MAX - 1] = '\0';
     memcpy(sentence, prefixed, HF_ERRMSG_MAX);
+    keep_to_one_line();
     return code;
 }
 
@@ -50,6 +61,7 @@ int hf__fail_errno(int code, int error_number, const char *format, ...)
     va_end(args);
     n = strlen(sentence);
     snprintf(sentence + n, sizeof(sentence) - n, ": %s", strerror_r(error_number, text, sizeof(text)));
+    keep_to_one_line();
     return code;
 }
 

@@ -5,7 +5,7 @@
 #include <holdfast.h>
 
 /* Record the sentence for this thread and return `code`. The sentence names the thing, the value and what was
- * expected; it must not carry secrets or values. */
+ * expected; it must not carry secrets or values. A control character in what it names is shown as '?'. */
 int hf__fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Put "<prefix>: " before the sentence of this thread and return `code`: each layer adds where it was. */
