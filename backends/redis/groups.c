@@ -73,11 +73,14 @@ static void finish_refused(struct hf__redis *tier, const struct hf_shared_error 
     finish(tier);
 }
 
+/* MULTI and WATCH are answered also by a server that is busy with a script; what else it is asked tells that it is. */
 static void finish_fenced(struct hf__redis *tier)
 {
+    const struct hf_shared_error *untold = &tier->group.untold;
     struct hf_shared_error error;
 
-    hf__redis_error(&error, HF_SHARED_FENCE, HF__FENCED_TEXT);
+    hf__redis_error(&error, HF_SHARED_FENCE, "%s",
+                    untold->class == HF_SHARED_OK ? HF__FENCED_TEXT : untold->reason);
     finish_refused(tier, &error);
 }
 
@@ -369,6 +372,8 @@ static bool guard_answer(struct hf__redis *tier, const redisReply *reply, size_t
 {
     if (from_end == 1)
         tier->group.watched = !hf__reply_is_error(reply);
+    else
+        hf__reply_error(reply, &tier->group.untold);
     return tier->group.watched && hf__reply_is_text(reply, tier->conn.token);
 }
 

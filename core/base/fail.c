@@ -1,6 +1,7 @@
 /* The per-thread sentence of the last failure. */
 #include "fail.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,6 +63,17 @@ int hf__fail_errno(int code, int error_number, const char *format, ...)
     snprintf(sentence + n, sizeof(sentence) - n, ": %s", strerror_r(error_number, text, sizeof(text)));
     keep_to_one_line();
     return code;
+}
+
+int hf__code_of_errno(int error_number)
+{
+    switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return HF_EFULL;
+    case ENOMEM: return HF_ENOMEM;
+    default: return HF_EIO;
+    }
 }
 
 const char *hf_code_text(int code)

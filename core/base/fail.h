@@ -14,6 +14,10 @@ int hf__fail_prefix(int code, const char *format, ...) __attribute__((format(pri
 /* The same as hf__fail with ": <strerror(error_number)>" behind the sentence. */
 int hf__fail_errno(int code, int error_number, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* What a failed call on a file means: HF_EFULL where the disk, a quota or the limit on the size of a file leaves no room, HF_ENOMEM,
+ * else HF_EIO. */
+int hf__code_of_errno(int error_number);
+
 #define HF_ERRMSG_MAX 512
 
 #endif

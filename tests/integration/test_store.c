@@ -661,6 +661,57 @@ static void test_store__files_are_private_and_a_shared_directory_is_refused(void
     assert_sentence("written by others");
 }
 
+/* Directories that were synced, by their paths; the test is linked so that it hears of each fsync. */
+static struct {
+    char paths[32][128];
+    unsigned n;
+} synced;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int __wrap_fsync(int fd)
+{
+    char link[32];
+    ssize_t n;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, synced.paths[synced.n % 32], sizeof(synced.paths[0]) - 1);
+    if (n > 0)
+        synced.paths[synced.n++ % 32][n] = '\0';
+    return __real_fsync(fd);
+}
+
+static bool was_synced(const char *path)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < synced.n && i < 32; i++)
+        found |= strcmp(synced.paths[i], path) == 0;
+    return found;
+}
+
+/* Whoever made the directory, the library or a process that was killed before it could sync the name. */
+static void test_store__the_name_of_a_new_store_is_synced_before_it_can_be_written_to(void **state)
+{
+    struct fixture *f = *state;
+    char dir[96];
+
+    for (unsigned there = 0; there < 2; there++) {
+        struct hf *store;
+        snprintf(dir, sizeof(dir), "%s/new%u", f->scratch.dir, there);
+        assert_true(!there || mkdir(dir, 0700) == 0);
+        memset(&synced, 0, sizeof(synced));
+        assert_ok(hf_open(dir, &f->opts, &store));
+        assert_true(was_synced(f->scratch.dir));
+        assert_true(was_synced(dir));
+        assert_ok(hf_close(store));
+    }
+    memset(&synced, 0, sizeof(synced));
+    reopen(f);
+    assert_false(was_synced(f->scratch.dir)); /* an old store's name has been durable for long */
+}
+
 static void test_store__a_file_where_a_directory_should_be_is_named(void **state)
 {
     struct fixture *f = *state;
@@ -762,6 +813,7 @@ int main(void)
         T(bad_options_are_told_before_anything_is_made),
         T(a_missing_part_of_a_store_is_not_made_anew),
         T(files_are_private_and_a_shared_directory_is_refused),
+        T(the_name_of_a_new_store_is_synced_before_it_can_be_written_to),
         T(a_file_where_a_directory_should_be_is_named),
         T(overwriting_for_long_keeps_the_journal_small),
         T(a_full_store_refuses_writes_serves_reads_and_lets_deletes_through),

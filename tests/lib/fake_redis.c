@@ -1,7 +1,14 @@
-/* The fake Redis's connections: one thread each, which serves one request at a time, and the table of the seam. */
-#include "deadline.h"
+/* The fake Redis's connections: one thread each, on which what is due happens one thing at a time.
+ *
+ *   idle ---connect---> reaching ---> greeting ---> ready          reaching: nothing is there yet but the wish;
+ *     ^                    |             |            |            greeting: Redis has our token, its answer is on its way
+ *     +------- refused, late, lost, disconnected -----+
+ *
+ * A request waits in `out` until Redis gets it, then its answer in `heard`, among the pushes, until it is told. Each has its
+ * time; without a delay that is at once. */
 #include "fail.h"
 #include "fake_answers.h"
+#include "fake_requests.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +23,221 @@ static void unlock(void)
     pthread_mutex_unlock(&fake_server.mutex);
 }
 
-/* ---- what becomes of a request ---- */
+static struct hf_shared_error gone(void)
+{
+    return fake_error(HF_SHARED_LINK, "the connection is gone");
+}
+
+static int64_t in_ms(int ms)
+{
+    return fake_mono_ns() + (int64_t)ms * FAKE_NS_PER_MS;
+}
+
+/* ---- losing a connection ---- */
+
+static void forget_heard(struct fake_tier *tier)
+{
+    for (struct fake_heard *heard = tier->heard, *next; heard; heard = next) {
+        next = heard->next;
+        fake_release_heard(heard);
+    }
+    tier->heard = NULL;
+    tier->heard_end = &tier->heard;
+}
+
+/* What is out, in the order in which it was asked: of some the answers are on their way. */
+static struct fake_request_out *take_requests(struct fake_tier *tier)
+{
+    struct fake_request_out *first = NULL, **end = &first;
+
+    for (struct fake_heard *heard = tier->heard; heard; heard = heard->next) {
+        if (!heard->answered)
+            continue;
+        *end = heard->answered;
+        end = &heard->answered->next;
+        heard->answered = NULL;
+    }
+    *end = tier->out;
+    tier->out = NULL;
+    tier->out_end = &tier->out;
+    return first;
+}
+
+/* Answer what is out with a loss; on the link thread, with the lock. A server that is stopped gets later what it has not. */
+static void drop(struct fake_tier *tier)
+{
+    struct fake_request_out *requests;
+
+    if (fake_server.stopped && !tier->mute)
+        fake_keep_late(tier, tier->out, false);
+    requests = take_requests(tier);
+    forget_heard(tier);
+    fake_forget_watches(&tier->session);
+    tier->session.token[0] = '\0';
+    tier->connected = tier->connecting = tier->cut = tier->mute = tier->deaf = tier->watching = false;
+    tier->attempt++;
+    unlock();
+    while (requests) {
+        struct fake_request_out *request = requests;
+        requests = request->next;
+        fake_lose_request(tier, request, gone());
+    }
+    lock();
+}
+
+static void lose_connection(struct fake_tier *tier, struct hf_shared_error error)
+{
+    uint64_t attempt = tier->attempt;
+
+    drop(tier);
+    if (tier->attempt != attempt + 1)
+        return; /* a `done` has gone on */
+    unlock();
+    tier->handler->lost(tier->ctx, &error);
+    lock();
+}
+
+/* ---- making one ---- */
+
+static struct hf_shared_error is_copied(const struct fake_tier *tier)
+{
+    const struct fake_key *key = fake_look(hf__slice_str(tier->session.key));
+    struct fake_caller caller = {0};
+
+    if (!tier->owner || !fake_is_string(key) || fake_refuses(&caller, FAKE_READS))
+        return fake_classify(NULL);
+    for (size_t i = 0; i < tier->owner->n_known; i++) {
+        if (hf__slice_starts_with(fake_slice(&key->value), hf__slice(tier->owner->known[i], HF_OWNER_ID)))
+            return fake_classify(NULL);
+    }
+    return fake_error(HF_SHARED_AUTH, "another copy of this store's directory has connected to Redis: decide with "
+                                      "`holdfast reconcile --new-node`");
+}
+
+static void draw_token(struct fake_tier *tier)
+{
+    fake_random_hex(tier->session.token, 32);
+    if (tier->owner)
+        memcpy(tier->session.token, tier->owner->id, HF_OWNER_ID);
+}
+
+/* For want of memory: by a script that frees first, unless GET has told of another type before. */
+static struct hf_shared_error set_token_by_script(struct hf_slice name, struct hf_slice token)
+{
+    struct fake_caller caller = {0};
+    const struct fake_key *key;
+    const char *why = fake_get(&caller, name, &key);
+
+    if (why)
+        return fake_classify(why);
+    caller = fake_script_caller(&why);
+    if (!why)
+        why = fake_delete(&caller, name);
+    return fake_classify(why ? why : fake_set(&caller, name, token, 0));
+}
+
+static struct hf_shared_error set_token(struct fake_tier *tier)
+{
+    struct fake_caller caller = {.by = tier};
+    struct hf_slice name = hf__slice_str(tier->session.key), token = hf__slice_str(tier->session.token);
+    struct hf_shared_error error = fake_classify(fake_set(&caller, name, token, 0));
+
+    if (error.oom)
+        error = set_token_by_script(name, token);
+    fake_watch(&tier->session, name);
+    return error;
+}
+
+/* HELLO, GET session, TRACKING; TIME, SET, WATCH, GET. */
+static struct hf_shared_error greet(struct fake_tier *tier)
+{
+    struct fake_caller caller = {0};
+    struct hf_shared_error error = is_copied(tier);
+    const char *no_time = fake_refuses(&caller, FAKE_KEYLESS);
+
+    if (fake_server.troubles[FAKE_TROUBLE_NOAUTH])
+        return fake_classify("NOAUTH HELLO must be called with the client already authenticated");
+    if (error.class != HF_SHARED_OK)
+        return error;
+    if (fake_server.troubles[FAKE_TROUBLE_BUSY])
+        return fake_classify(no_time);
+    tier->master = !fake_server.troubles[FAKE_TROUBLE_READONLY];
+    tier->hears = tier->tracks = tier->handler->invalidated && tier->n_prefixes > 0 && !fake_server.no_tracking;
+    tier->hello = (struct hf_shared_hello){.master = tier->master,
+                                           .tracking = tier->tracks,
+                                           .version = FAKE_VERSION,
+                                           .asked_ms = tier->hello.asked_ms};
+    tier->hello.redis_ms = fake_tell_time_ms();
+    if (!tier->master)
+        return error;
+    draw_token(tier);
+    return set_token(tier);
+}
+
+static struct hf_shared_error reach(struct fake_tier *tier)
+{
+    struct hf_shared_error error = fake_error(HF_SHARED_LINK, "Redis is away");
+
+    if (!fake_server.away && !fake_server.refusing)
+        error = greet(tier);
+    fake_end_turn();
+    return error;
+}
+
+static void lose_attempt(struct fake_tier *tier, struct hf_shared_error error)
+{
+    fake_forget_watches(&tier->session);
+    tier->connecting = tier->greeted = false;
+    tier->attempt++;
+    unlock();
+    tier->handler->lost(tier->ctx, &error);
+    lock();
+}
+
+/* Its answer to our token has come. */
+static void begin_connection(struct fake_tier *tier)
+{
+    struct hf_shared_hello hello = tier->hello;
+
+    tier->connecting = tier->greeted = false;
+    tier->connected = true;
+    tier->told = fake_server.tell - 1;
+    tier->idle_ns = in_ms(tier->heartbeat_ms);
+    tier->minute_ns = in_ms(FAKE_TIME_EVERY_MS);
+    hello.answered_ms = tier->clock->boot_ms(tier->clock);
+    unlock();
+    tier->handler->connected(tier->ctx, &hello);
+    lock();
+    fake_server.told++;
+}
+
+static void go_on_connecting(struct fake_tier *tier)
+{
+    struct hf_shared_error error;
+
+    if (tier->greeted) {
+        begin_connection(tier);
+        return;
+    }
+    error = reach(tier);
+    if (error.class != HF_SHARED_OK) {
+        lose_attempt(tier, error);
+        return;
+    }
+    tier->greeted = true;
+    tier->begun_ns = fake_mono_ns() + fake_draw_delay_ns();
+}
+
+/* A refusal comes at once; a server that is stopped says nothing. */
+static bool may_go_on_connecting(const struct fake_tier *tier)
+{
+    bool refused = fake_server.away || fake_server.refusing;
+
+    return tier->connecting && tier->begun_ns <= fake_mono_ns() &&
+           (refused || tier->greeted || !fake_server.stopped);
+}
+
+/* ---- requests ---- */
 
 static bool may_answer(enum fake_request kind)
 {
@@ -30,307 +251,174 @@ static enum fake_outcome next_outcome(enum fake_request kind)
 
     if (script->frozen)
         script->lets--;
+    script->newest = false;
     if (script->n == 0)
         return FAKE_APPLY;
     script->n--;
     return script->outcome;
 }
 
-/* The answer is not heard: the request is answered when the loss is noticed. */
-static bool is_unheard(enum fake_outcome outcome)
+/* Another one of its kind is to be answered first. */
+static bool waits_for_newer(const struct fake_request_out *out)
 {
-    fake_server.away |= outcome == FAKE_LOSE || outcome == FAKE_LOSE_ANSWER;
-    return fake_server.away;
+    const struct fake_request_out *newer = out->next;
+
+    while (newer && newer->kind != out->kind)
+        newer = newer->next;
+    return newer && fake_server.scripts[out->kind].newest;
 }
 
-/* ---- serving: the lock is held before and after, but not while the link is called ---- */
-
-static void serve_group(struct fake_tier *tier)
+/* The first that may be answered: nothing overtakes but what is frozen. */
+static struct fake_request_out **next_request(struct fake_tier *tier)
 {
-    struct hf_shared_group *group = tier->group;
-    enum fake_outcome outcome = next_outcome(FAKE_GROUP);
-
-    if (outcome != FAKE_LOSE)
-        fake_answer_group(tier, group, outcome);
-    if (is_unheard(outcome))
-        return;
-    tier->group = NULL;
-    unlock();
-    group->done(group->ctx, group);
-    lock();
-}
-
-static void serve_lane(struct fake_tier *tier)
-{
-    struct hf_shared_lane *lane = tier->lane;
-    enum fake_outcome outcome = next_outcome(FAKE_LANE);
-
-    if (outcome != FAKE_LOSE)
-        fake_answer_lane(tier, lane, outcome);
-    if (is_unheard(outcome))
-        return;
-    tier->lane = NULL;
-    unlock();
-    lane->done(lane->ctx, lane);
-    lock();
-}
-
-static void serve_epoch(struct fake_tier *tier)
-{
-    struct hf_shared_epoch *epoch = tier->epoch;
-    enum fake_outcome outcome = next_outcome(FAKE_EPOCH);
-
-    if (outcome != FAKE_LOSE)
-        fake_answer_epoch(tier, epoch);
-    if (is_unheard(outcome))
-        return;
-    tier->epoch = NULL;
-    unlock();
-    epoch->done(epoch->ctx, epoch);
-    lock();
-}
-
-static void serve_page(struct fake_tier *tier)
-{
-    struct hf_shared_log_page *page = tier->page;
-    struct fake_named named;
-
-    if (is_unheard(next_outcome(FAKE_LOG_PAGE)))
-        return;
-    named = fake_answer_page(page);
-    tier->page = NULL;
-    unlock();
-    fake_tell_page(page, &named);
-    page->done(page->ctx, page);
-    lock();
-}
-
-static void serve_fetch(struct fake_tier *tier)
-{
-    struct hf_shared_fetch *fetch;
-    struct hf_buf value;
-
-    if (is_unheard(next_outcome(FAKE_FETCH)))
-        return;
-    fetch = tier->fetches[--tier->n_fetches];
-    fake_answer_fetch(tier, fetch);
-    value = fake_copy(fetch->value);
-    fetch->value = fake_slice(&value);
-    unlock();
-    fetch->done(fetch->ctx, fetch);
-    lock();
-    hf_buf_release(&value);
-}
-
-static void serve_decide(struct fake_tier *tier)
-{
-    struct hf_shared_decide *decide = tier->decide;
-    enum fake_outcome outcome = next_outcome(FAKE_DECIDE);
-    const struct fake_key *key = fake_find_live(decide->key);
-    struct hf_buf found = fake_copy(fake_is_string(key) ? fake_slice(&key->value) : hf__slice(NULL, 0));
-
-    if (outcome != FAKE_LOSE)
-        fake_answer_decide(tier, decide, outcome);
-    if (!is_unheard(outcome)) {
-        decide->found = fake_slice(&found);
-        tier->decide = NULL;
-        unlock();
-        decide->done(decide->ctx, decide);
-        lock();
+    for (struct fake_request_out **at = &tier->out; *at; at = &(*at)->next) {
+        if (may_answer((*at)->kind) && !waits_for_newer(*at))
+            return (*at)->due_ns <= fake_mono_ns() && !tier->mute && !fake_server.stopped ? at : NULL;
     }
-    hf_buf_release(&found);
+    return NULL;
 }
 
-static void serve_facts(struct fake_tier *tier)
+/* What ends the connection: the request is answered when the loss is noticed. */
+static void end_by(struct fake_tier *tier, enum fake_outcome outcome)
 {
-    struct hf_shared_facts *facts = tier->facts;
-    enum fake_outcome outcome = next_outcome(FAKE_FACTS);
+    bool loses = outcome == FAKE_LOSE || outcome == FAKE_LOSE_ANSWER;
 
-    if (is_unheard(outcome))
+    tier->cut |= loses || outcome == FAKE_CUT || outcome == FAKE_CUT_ANSWER || outcome == FAKE_CUT_LATE;
+    if (loses)
+        fake_cut_all(true);
+}
+
+static void take_out(struct fake_tier *tier, struct fake_request_out **at)
+{
+    struct fake_request_out *request = *at;
+
+    *at = request->next;
+    if (!*at)
+        tier->out_end = at;
+    request->next = NULL;
+}
+
+/* The answer comes before what is told at the end of this turn. */
+static void queue_answer(struct fake_tier *tier, struct fake_request_out *request)
+{
+    struct fake_heard *heard = fake_need(calloc(1, sizeof(*heard)));
+
+    heard->answered = request;
+    heard->due_ns = fake_mono_ns() + fake_draw_delay_ns();
+    *tier->heard_end = heard;
+    tier->heard_end = &heard->next;
+}
+
+static void serve(struct fake_tier *tier, struct fake_request_out **at)
+{
+    struct fake_request_out *request = *at;
+    enum fake_outcome outcome = next_outcome(request->kind);
+
+    end_by(tier, outcome);
+    if (outcome == FAKE_CUT_LATE)
+        fake_keep_late(tier, request, true);
+    if (outcome == FAKE_LOSE || outcome == FAKE_CUT || outcome == FAKE_CUT_LATE)
         return;
-    tier->facts = NULL;
-    fake_answer_facts(tier, facts, outcome);
-    unlock();
-    facts->done(facts->ctx, facts);
-    lock();
+    fake_answer_request(tier, request, outcome);
+    take_out(tier, at);
+    queue_answer(tier, request);
+    fake_end_turn();
 }
 
-/* Copies of the values and of what the logs name, because both may change as soon as the lock is given up. */
-static void tell_examine(struct hf_shared_examine *examine)
-{
-    size_t n_keys = examine->n_keys; /* once it is done, the request is its owner's */
-    struct hf_buf *values = fake_need(calloc(n_keys + 1, sizeof(*values)));
-    struct fake_named *named = fake_need(calloc(examine->n_logs + 1, sizeof(*named)));
+/* ---- hearing ---- */
 
-    for (size_t i = 0; i < n_keys; i++) {
-        values[i] = fake_copy(examine->keys[i].value);
-        examine->keys[i].value = fake_slice(&values[i]);
+static void tell_push(struct fake_tier *tier, const struct fake_heard *heard)
+{
+    if (heard->all)
+        tier->handler->invalidated(tier->ctx, NULL, 0);
+    for (size_t i = 0; i < heard->n_keys; i++) {
+        struct hf_slice key = fake_slice(&heard->keys[i]);
+        tier->handler->invalidated(tier->ctx, &key, 1);
     }
-    for (size_t i = 0; i < examine->n_logs; i++)
-        named[i] = fake_answer_page(&examine->logs[i]);
+}
+
+/* Who finds that the connection is of no use ends it. */
+static void settle(struct fake_tier *tier, uint64_t attempt, struct hf_shared_error error)
+{
+    bool useless = error.class == HF_SHARED_FENCE || error.class == HF_SHARED_LINK;
+
+    if (useless && attempt == tier->attempt && tier->connected)
+        lose_connection(tier, error);
+}
+
+static void hear(struct fake_tier *tier)
+{
+    struct fake_heard *heard = tier->heard;
+    struct hf_shared_error error = {0};
+    uint64_t attempt = tier->attempt;
+    bool time = heard->answered && heard->answered->kind == FAKE_TIME;
+
+    tier->heard = heard->next;
+    if (!tier->heard)
+        tier->heard_end = &tier->heard;
+    tier->idle_ns = in_ms(tier->heartbeat_ms);
     unlock();
-    for (size_t i = 0; i < examine->n_logs; i++)
-        fake_tell_page(&examine->logs[i], &named[i]);
-    examine->done(examine->ctx, examine);
+    if (heard->answered)
+        error = fake_tell_request(tier, heard->answered);
+    else
+        tell_push(tier, heard);
+    heard->answered = NULL;
+    fake_release_heard(heard);
     lock();
-    for (size_t i = 0; i < n_keys; i++)
-        hf_buf_release(&values[i]);
-    free(values);
-    free(named);
+    fake_server.told += time;
+    settle(tier, attempt, error);
 }
 
-static void serve_examine(struct fake_tier *tier)
-{
-    struct hf_shared_examine *examine = tier->examines[0];
-    enum fake_outcome outcome = next_outcome(FAKE_EXAMINE);
+/* ---- time ---- */
 
-    if (is_unheard(outcome))
-        return;
-    memmove(tier->examines, tier->examines + 1, --tier->n_examines * sizeof(examine));
-    fake_answer_examine(tier, examine, outcome);
-    tell_examine(examine);
+/* The oldest request whose answer was not heard. */
+static const struct fake_request_out *oldest(const struct fake_tier *tier)
+{
+    for (const struct fake_heard *heard = tier->heard; heard; heard = heard->next) {
+        if (heard->answered)
+            return heard->answered;
+    }
+    return tier->out;
 }
 
-static void serve_time(struct fake_tier *tier)
+static bool is_late(const struct fake_tier *tier)
 {
-    int64_t now_ms = tier->clock->boot_ms(tier->clock), redis_ms;
+    const struct fake_request_out *request = oldest(tier);
 
-    if (is_unheard(next_outcome(FAKE_TIME)))
-        return;
-    redis_ms = fake_tell_time_ms();
+    return tier->connected && request && request->late_ns != 0 && request->late_ns <= fake_mono_ns();
+}
+
+static bool asks_time(const struct fake_tier *tier)
+{
+    for (const struct fake_heard *heard = tier->heard; heard; heard = heard->next) {
+        if (heard->answered && heard->answered->kind == FAKE_TIME)
+            return true;
+    }
+    for (const struct fake_request_out *request = tier->out; request; request = request->next) {
+        if (request->kind == FAKE_TIME)
+            return true;
+    }
+    return false;
+}
+
+/* A heartbeat is due: of an idle connection, or each minute. */
+static bool has_heartbeat(const struct fake_tier *tier)
+{
+    int64_t now = fake_mono_ns();
+
+    if (!fake_server.keeps_time || !tier->connected || asks_time(tier))
+        return false;
+    return tier->minute_ns <= now || (!oldest(tier) && tier->idle_ns <= now);
+}
+
+static void ask_time(struct fake_tier *tier)
+{
     tier->told = fake_server.tell;
-    unlock();
-    if (tier->handler->clock)
-        tier->handler->clock(tier->ctx, redis_ms, now_ms, now_ms);
-    lock();
-    fake_server.told++;
-}
-
-/* ---- losing a connection ---- */
-
-static struct hf_shared_error gone(void)
-{
-    return fake_error(HF_SHARED_LINK, "the connection is gone");
-}
-
-static void lose_group(struct hf_shared_group *group)
-{
-    group->error = gone();
-    for (size_t i = 0; i < group->n_items; i++)
-        group->items[i].error = gone();
-    group->done(group->ctx, group);
-}
-
-static void lose_lane(struct hf_shared_lane *lane)
-{
-    lane->error = gone();
-    lane->outcome = HF_LANE_FAILED;
-    lane->log.last_id[0] = '\0';
-    lane->done(lane->ctx, lane);
-}
-
-/* The others have nothing but an error to fill in. */
-#define LOSE(request)                                                                                              \
-    do {                                                                                                           \
-        (request)->error = gone();                                                                                 \
-        (request)->done((request)->ctx, (request));                                                                \
-    } while (0)
-
-static void lose_requests(const struct fake_tier *was)
-{
-    if (was->group)
-        lose_group(was->group);
-    if (was->lane)
-        lose_lane(was->lane);
-    if (was->epoch)
-        LOSE(was->epoch);
-    if (was->page)
-        LOSE(was->page);
-    if (was->decide)
-        LOSE(was->decide);
-    if (was->facts)
-        LOSE(was->facts);
-    for (size_t i = 0; i < was->n_examines; i++)
-        LOSE(was->examines[i]);
-    for (size_t i = 0; i < was->n_fetches; i++)
-        LOSE(was->fetches[i]);
-}
-
-/* Answer what is out with a loss; on the link thread, with the lock. */
-static void drop(struct fake_tier *tier)
-{
-    struct fake_tier was;
-
-    fake_forget_watches(tier);
-    fake_forget_pushes(tier);
-    was = *tier;
-    tier->connected = tier->connecting = tier->cut = false;
-    tier->group = NULL;
-    tier->lane = NULL;
-    tier->epoch = NULL;
-    tier->page = NULL;
-    tier->decide = NULL;
-    tier->facts = NULL;
-    tier->n_fetches = tier->n_examines = 0;
-    unlock();
-    lose_requests(&was);
-    lock();
+    tier->minute_ns = in_ms(FAKE_TIME_EVERY_MS);
+    fake_queue_request(tier, FAKE_TIME, NULL, true);
 }
 
 /* ---- the thread ---- */
-
-static void make_connection(struct fake_tier *tier)
-{
-    struct hf_shared_error away = fake_error(HF_SHARED_LINK, "Redis is away");
-    struct hf_shared_hello hello = {.master = true, .version = "7.0.0"};
-    bool connected = !fake_server.away;
-
-    tier->connecting = false;
-    tier->connected = connected;
-    tier->wipes = fake_server.wipes;
-    tier->untracked = false;
-    hello.tracking = tier->handler->invalidated && !fake_server.no_tracking;
-    if (connected)
-        hello.redis_ms = fake_tell_time_ms();
-    hello.asked_ms = hello.answered_ms = tier->clock->boot_ms(tier->clock);
-    tier->told = fake_server.tell - 1;
-    unlock();
-    if (connected)
-        tier->handler->connected(tier->ctx, &hello);
-    else
-        tier->handler->lost(tier->ctx, &away);
-    lock();
-    fake_server.told += connected;
-}
-
-static void lose_connection(struct fake_tier *tier)
-{
-    struct hf_shared_error error = gone();
-
-    drop(tier);
-    unlock();
-    tier->handler->lost(tier->ctx, &error);
-    lock();
-}
-
-/* What others changed is told before anything is answered that was asked later. */
-static void tell_pushes(struct fake_tier *tier)
-{
-    struct fake_tier told = {.pushes = tier->pushes, .n_pushes = tier->n_pushes, .push_all = tier->push_all};
-
-    tier->pushes = NULL; /* they are `told`'s now */
-    tier->n_pushes = 0;
-    tier->push_all = false;
-    unlock();
-    for (size_t i = 0; i < told.n_pushes; i++) {
-        struct hf_slice key = fake_slice(&told.pushes[i]);
-        tier->handler->invalidated(tier->ctx, &key, 1);
-    }
-    if (told.push_all)
-        tier->handler->invalidated(tier->ctx, NULL, 0);
-    lock();
-    fake_forget_pushes(&told);
-}
 
 static void call(struct fake_tier *tier, void (*handler)(void *ctx))
 {
@@ -339,40 +427,34 @@ static void call(struct fake_tier *tier, void (*handler)(void *ctx))
     lock();
 }
 
-/* A request that is out, one of each kind in turn. */
-static const struct server {
-    enum fake_request kind;
-    void (*serve)(struct fake_tier *tier);
-} servers[] = {
-    {FAKE_TIME, serve_time},     {FAKE_FACTS, serve_facts},     {FAKE_EPOCH, serve_epoch},
-    {FAKE_LOG_PAGE, serve_page}, {FAKE_EXAMINE, serve_examine}, {FAKE_GROUP, serve_group},
-    {FAKE_LANE, serve_lane},     {FAKE_DECIDE, serve_decide},   {FAKE_FETCH, serve_fetch},
-};
-
-static bool is_out(const struct fake_tier *tier, enum fake_request kind)
+static void lose_late(struct fake_tier *tier)
 {
-    switch (kind) {
-    case FAKE_GROUP: return tier->group;
-    case FAKE_LANE: return tier->lane;
-    case FAKE_EPOCH: return tier->epoch;
-    case FAKE_LOG_PAGE: return tier->page;
-    case FAKE_FETCH: return tier->n_fetches > 0;
-    case FAKE_EXAMINE: return tier->n_examines > 0;
-    case FAKE_DECIDE: return tier->decide;
-    case FAKE_TIME: return tier->connected && tier->told != fake_server.tell;
-    default: return tier->facts;
-    }
+    char sentence[64];
+
+    snprintf(sentence, sizeof(sentence), "no answer within %d ms", tier->reply_timeout_ms);
+    lose_connection(tier, fake_error(HF_SHARED_LINK, sentence));
 }
 
-static bool serve_one(struct fake_tier *tier)
+/* What becomes of a connection that stands; false when nothing does. */
+static bool step_connected(struct fake_tier *tier)
 {
-    for (size_t i = 0; i < sizeof(servers) / sizeof(*servers); i++) {
-        if (is_out(tier, servers[i].kind) && may_answer(servers[i].kind)) {
-            servers[i].serve(tier);
-            return true;
-        }
-    }
-    return false;
+    struct fake_request_out **request;
+
+    if (tier->cut)
+        lose_connection(tier, gone());
+    else if (tier->heard && tier->heard->due_ns <= fake_mono_ns() && !tier->deaf)
+        hear(tier);
+    else if (tier->told != fake_server.tell && !asks_time(tier))
+        ask_time(tier);
+    else if ((request = next_request(tier)))
+        serve(tier, request);
+    else if (is_late(tier))
+        lose_late(tier);
+    else if (has_heartbeat(tier))
+        ask_time(tier);
+    else
+        return false;
+    return true;
 }
 
 /* Do one thing; false when there is nothing to do. With the lock. */
@@ -381,19 +463,55 @@ static bool step(struct fake_tier *tier)
     if (tier->woken) {
         tier->woken = false;
         call(tier, tier->handler->woken);
-    } else if (tier->has_timer && hf__deadline_passed(&tier->timer)) {
+    } else if (tier->has_timer && tier->timer_ns <= fake_mono_ns()) {
         tier->has_timer = false;
         call(tier, tier->handler->timer);
-    } else if (tier->connecting) {
-        make_connection(tier);
-    } else if (tier->connected && (fake_server.away || tier->cut)) {
-        lose_connection(tier);
-    } else if (tier->n_pushes > 0 || tier->push_all) {
-        tell_pushes(tier);
+    } else if (may_go_on_connecting(tier)) {
+        go_on_connecting(tier);
+    } else if (tier->connecting && tier->late_ns != 0 && tier->late_ns <= fake_mono_ns()) {
+        lose_attempt(tier, fake_error(HF_SHARED_LINK, "cannot connect: no answer in time"));
     } else {
-        return serve_one(tier);
+        return tier->connected && step_connected(tier);
     }
     return true;
+}
+
+static void earlier(int64_t *at, bool counts, int64_t ns)
+{
+    if (counts && ns != 0 && (*at == 0 || ns < *at))
+        *at = ns;
+}
+
+/* The next time at which something falls due, of what was not due by `now`, when it was looked for last; 0: none. */
+static int64_t next_due_ns(const struct fake_tier *tier, int64_t now)
+{
+    const struct fake_request_out *first = tier->out, *late = oldest(tier);
+    int64_t at = 0;
+
+    earlier(&at, tier->has_timer, tier->timer_ns);
+    earlier(&at, tier->connecting && tier->begun_ns > now, tier->begun_ns);
+    earlier(&at, tier->connecting, tier->late_ns);
+    if (!tier->connected)
+        return at;
+    earlier(&at, tier->heard && tier->heard->due_ns > now, tier->heard ? tier->heard->due_ns : 0);
+    while (first && first->due_ns <= now) /* it waits for something else than time */
+        first = first->next;
+    earlier(&at, first, first ? first->due_ns : 0);
+    earlier(&at, late, late ? late->late_ns : 0);
+    earlier(&at, fake_server.keeps_time && !late, tier->idle_ns);
+    earlier(&at, fake_server.keeps_time && !asks_time(tier), tier->minute_ns);
+    return at;
+}
+
+static void wait_for_more(const struct fake_tier *tier, int64_t now)
+{
+    int64_t at = next_due_ns(tier, now);
+    struct timespec until = {.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000};
+
+    if (at != 0) /* whatever ended the wait, the next step looks */
+        (void)pthread_cond_timedwait(&fake_server.changed, &fake_server.mutex, &until);
+    else
+        pthread_cond_wait(&fake_server.changed, &fake_server.mutex);
 }
 
 static void *fake_main(void *arg)
@@ -402,12 +520,9 @@ static void *fake_main(void *arg)
 
     lock();
     while (!tier->stopping) {
-        if (step(tier))
-            continue;
-        if (tier->has_timer) /* whatever ended the wait, the next step looks */
-            (void)pthread_cond_timedwait(&fake_server.changed, &fake_server.mutex, &tier->timer);
-        else
-            pthread_cond_wait(&fake_server.changed, &fake_server.mutex);
+        int64_t now = fake_mono_ns();
+        if (!step(tier))
+            wait_for_more(tier, now);
     }
     drop(tier);
     unlock();
@@ -431,6 +546,11 @@ static int fake_start(struct hf_shared_tier *base, const struct hf_shared_handle
     return pthread_create(&tier->thread, NULL, fake_main, tier) == 0 ? 0 : HF_ENOMEM;
 }
 
+static void fake_identify(struct hf_shared_tier *base, const struct hf_shared_owner *owner)
+{
+    of(base)->owner = owner;
+}
+
 static void fake_wake(struct hf_shared_tier *base)
 {
     lock();
@@ -439,13 +559,17 @@ static void fake_wake(struct hf_shared_tier *base)
     unlock();
 }
 
-static void forget_tier(const struct fake_tier *tier)
+static void forget_tier(struct fake_tier *tier)
 {
     struct fake_tier **at = &fake_server.tiers;
 
     while (*at != tier)
         at = &(*at)->next;
     *at = tier->next;
+    for (size_t i = 0; i < fake_server.n_turned; i++) {
+        if (fake_server.turned[i].by == tier)
+            fake_server.turned[i].by = NULL;
+    }
 }
 
 static void fake_stop(struct hf_shared_tier *base)
@@ -463,13 +587,25 @@ static void fake_stop(struct hf_shared_tier *base)
     lock();
     forget_tier(tier);
     unlock();
+    for (size_t i = 0; i < tier->n_prefixes; i++)
+        hf_buf_release(&tier->prefixes[i]);
+    free(tier->prefixes);
     free(tier);
 }
 
 static void fake_connect(struct hf_shared_tier *base)
 {
+    struct fake_tier *tier = of(base);
+
     lock();
-    of(base)->connecting = true;
+    if (tier->connected || tier->connecting)
+        drop(tier);
+    tier->connecting = true;
+    tier->greeted = false;
+    tier->attempt++;
+    tier->begun_ns = fake_mono_ns() + fake_draw_delay_ns();
+    tier->late_ns = fake_server.keeps_time ? in_ms(tier->connect_timeout_ms) : 0;
+    tier->hello.asked_ms = tier->clock->boot_ms(tier->clock);
     unlock();
 }
 
@@ -484,124 +620,13 @@ static void fake_set_timer(struct hf_shared_tier *base, int delay_ms)
 {
     lock();
     of(base)->has_timer = delay_ms >= 0;
-    if (delay_ms >= 0)
-        hf__deadline_in(&of(base)->timer, delay_ms);
+    of(base)->timer_ns = in_ms(delay_ms);
     unlock();
 }
-
-/* ---- sending ---- */
-
-/* As a real connection does: one request at a time, but for those that may run beside others. */
-static int may_send(const struct fake_tier *tier, bool beside)
-{
-    bool busy = tier->group || tier->lane || tier->epoch || tier->page || tier->decide;
-
-    for (size_t i = 0; i < tier->n_examines; i++)
-        busy |= tier->examines[i]->watch;
-    if (!tier->connected)
-        return hf__fail(HF_EOFFLINE, "the shared tier is not connected");
-    if (busy && !beside)
-        return hf__fail(HF_EBUSY, "a request to the shared tier is already out");
-    return 0;
-}
-
-/* A broken promise of the seam: the test could only end in something that Redis never does. */
-static void must(bool kept, const char *promise)
-{
-    if (kept)
-        return;
-    fprintf(stderr, "fake Redis: the link broke a promise of the seam: %s\n", promise);
-    abort();
-}
-
-#define WATCH_PROMISE "after an examination that watches comes another one, or a group with `watched`"
-
-/* With the lock, which is given up: `slot` is where the request waits. */
-#define SEND(tier, slot, request, kind, beside)                                                                    \
-    do {                                                                                                           \
-        int rc_ = may_send((tier), (beside));                                                                      \
-        if (rc_ == 0) {                                                                                            \
-            (slot) = (request);                                                                                    \
-            fake_server.scripts[(kind)].asked++;                                                                   \
-        }                                                                                                          \
-        unlock();                                                                                                  \
-        return rc_;                                                                                                \
-    } while (0)
 
 static void fake_flush(struct hf_shared_tier *base)
 {
     (void)base;
-}
-
-static int fake_send_group(struct hf_shared_tier *base, struct hf_shared_group *group)
-{
-    struct fake_tier *tier = of(base);
-
-    lock();
-    must(group->watched || !tier->watching, WATCH_PROMISE);
-    must(group->watched || group->n_items > 0, "a group without items is one that ends the watching");
-    SEND(tier, tier->group, group, FAKE_GROUP, false);
-}
-
-static int fake_send_lane(struct hf_shared_tier *base, struct hf_shared_lane *lane)
-{
-    lock();
-    must(!of(base)->watching, WATCH_PROMISE);
-    SEND(of(base), of(base)->lane, lane, FAKE_LANE, false);
-}
-
-static int fake_send_epoch(struct hf_shared_tier *base, struct hf_shared_epoch *epoch)
-{
-    lock();
-    must(!of(base)->watching, WATCH_PROMISE);
-    SEND(of(base), of(base)->epoch, epoch, FAKE_EPOCH, false);
-}
-
-static int fake_send_log_page(struct hf_shared_tier *base, struct hf_shared_log_page *page)
-{
-    lock();
-    must(!of(base)->watching, WATCH_PROMISE);
-    SEND(of(base), of(base)->page, page, FAKE_LOG_PAGE, false);
-}
-
-static int fake_send_decide(struct hf_shared_tier *base, struct hf_shared_decide *decide)
-{
-    lock();
-    must(!of(base)->watching, WATCH_PROMISE);
-    SEND(of(base), of(base)->decide, decide, FAKE_DECIDE, false);
-}
-
-static int fake_send_facts(struct hf_shared_tier *base, struct hf_shared_facts *facts)
-{
-    lock();
-    must(!of(base)->facts, "one request for facts at a time");
-    SEND(of(base), of(base)->facts, facts, FAKE_FACTS, true);
-}
-
-static int fake_send_fetch(struct hf_shared_tier *base, struct hf_shared_fetch *fetch)
-{
-    struct fake_tier *tier = of(base);
-
-    lock();
-    must(tier->n_fetches < FAKE_SIDE_MAX, "no more fetches at once than the fake has room for");
-    SEND(tier, tier->fetches[tier->n_fetches++], fetch, FAKE_FETCH, true);
-}
-
-static int fake_send_examine(struct hf_shared_tier *base, struct hf_shared_examine *examine)
-{
-    struct fake_tier *tier = of(base);
-
-    lock();
-    must(tier->n_examines < FAKE_SIDE_MAX, "no more examinations at once than the fake has room for");
-    tier->watching |= examine->watch && may_send(tier, false) == 0;
-    SEND(tier, tier->examines[tier->n_examines++], examine, FAKE_EXAMINE, !examine->watch);
-}
-
-/* It has no session tokens. */
-static void fake_identify(struct hf_shared_tier *base, const struct hf_shared_owner *owner)
-{
-    (void)base;
-    (void)owner;
 }
 
 static const struct hf_shared_ops fake_ops = {
@@ -623,15 +648,55 @@ static const struct hf_shared_ops fake_ops = {
     .send_facts = fake_send_facts,
 };
 
+/* ---- making one ---- */
+
+static void add_prefix(struct fake_tier *tier, const char *text)
+{
+    tier->prefixes = fake_need(realloc(tier->prefixes, (tier->n_prefixes + 1) * sizeof(*tier->prefixes)));
+    tier->prefixes[tier->n_prefixes++] = fake_copy(hf__slice_str(text));
+}
+
+/* As core/wiring/open.c: the namespaces that are shared, and their change logs. */
+static void track_shared(struct fake_tier *tier, const struct hf_options *opts)
+{
+    bool named = false;
+    char log[HF_KEY_MAX + 16];
+
+    for (size_t i = 0; opts && i < opts->n_namespaces; i++) {
+        const struct hf_namespace *ns = &opts->namespaces[i];
+        const char *prefix = ns->prefix ? ns->prefix : "";
+        named |= !prefix[0];
+        if (ns->write_mode == HF_WRITE_LOCAL)
+            continue;
+        add_prefix(tier, prefix);
+        snprintf(log, sizeof(log), "_hf:%s:log:", prefix);
+        add_prefix(tier, log);
+    }
+    if (!named)
+        add_prefix(tier, "");
+}
+
+static int or_default(int given, int otherwise)
+{
+    return given > 0 ? given : otherwise;
+}
+
 int fake_redis_open(const struct hf_options *opts, const char *node, struct hf_clock *clock,
                     struct hf_shared_tier **ret_tier)
 {
     struct fake_tier *tier = fake_need(calloc(1, sizeof(*tier)));
 
-    (void)opts;
     tier->base.ops = &fake_ops;
     tier->clock = clock;
-    snprintf(tier->node, sizeof(tier->node), "%s", node);
+    tier->connect_timeout_ms =
+        or_default(opts ? opts->redis_connect_timeout_ms : 0, HF_REDIS_CONNECT_TIMEOUT_DEFAULT_MS);
+    tier->reply_timeout_ms = or_default(opts ? opts->redis_timeout_ms : 0, HF_REDIS_TIMEOUT_DEFAULT_MS);
+    tier->heartbeat_ms = or_default(opts ? opts->redis_heartbeat_ms : 0, HF_REDIS_HEARTBEAT_DEFAULT_MS);
+    tier->out_end = &tier->out;
+    tier->heard_end = &tier->heard;
+    track_shared(tier, opts);
+    snprintf(tier->session.node, sizeof(tier->session.node), "%s", node);
+    snprintf(tier->session.key, sizeof(tier->session.key), "_hf:session:%s", tier->session.node);
     lock();
     tier->next = fake_server.tiers;
     fake_server.tiers = tier;

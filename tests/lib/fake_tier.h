@@ -1,10 +1,14 @@
-/* The two tiers for tests of the link: an in-memory Redis that answers as scripted, and LMDB whose commits can fail.
+/* The two tiers for tests: a model of a Redis, and LMDB whose commits can fail.
  *
- * There is one fake Redis in a process. It outlives the stores that share through it, so that what a crash or a lost
- * answer left in it is still there for the next one. It has one epoch and one change log for all namespaces, and its
- * fence knows only wipes: two stores that use it at once are both served. Keys in it never expire: a test that wants
- * one gone deletes it. A connection begins with two answers to TIME, of which the second is a request that can be
- * frozen. It is handed to a store by these parts:
+ * There is one such Redis in a process. It outlives the stores that share through it, so that what a crash or a lost
+ * answer left in it is still there for the next one. It holds and answers what a Redis 7 behind backends/redis would
+ * (tests/integration/test_model.c compares the two): keys that expire on its clock, the bookkeeping of docs/redis-bookkeeping.md under
+ * its names, a fence between connections of one node, pushes to those who track. Beside that its answers can be scripted by kinds of
+ * requests, and all that can befall a Redis and the way to it can be done to it.
+ *
+ * It has no time and no chance of its own: what it does follows from the calls, from the seed, and from clocks: the seam's, and
+ * CLOCK_MONOTONIC for delays and timers. A connection begins with two answers to TIME, of which the second is a request that can
+ * be frozen. It is handed to a store by these parts:
  *
  *     struct hf_parts parts = {hf__file_layer_real(), hf__clock_real(), fake_local_open, fake_redis_open};
  *
@@ -31,7 +35,8 @@ enum fake_request {
     FAKE_REQUESTS
 };
 
-/* What becomes of a request. Epochs, pages, fetches and TIME know only the losses, facts and examinations no RETRY. */
+/* What becomes of a request. Epochs, pages, fetches and TIME know only the losses, facts and examinations no RETRY.
+ * After a loss Redis is away, after a cut it is there. */
 enum fake_outcome {
     FAKE_APPLY = 0,
     FAKE_OOM,         /* nothing is stored for want of memory; what needs none is done */
@@ -40,6 +45,9 @@ enum fake_outcome {
     FAKE_RETRY,       /* a racing writer: nothing is done */
     FAKE_LOSE,        /* the connection breaks before Redis sees the request; Redis is away from then on */
     FAKE_LOSE_ANSWER, /* it is applied, then the connection breaks; Redis is away from then on */
+    FAKE_CUT,         /* the connection breaks before Redis sees the request */
+    FAKE_CUT_ANSWER,  /* it is applied, then the connection breaks */
+    FAKE_CUT_LATE,    /* the connection breaks, and Redis sees the request when fake_redis_run_late is called */
 };
 
 /* An empty Redis that is there, and does what it is asked. */
@@ -59,6 +67,8 @@ void fake_redis_script(enum fake_request kind, enum fake_outcome outcome, unsign
 void fake_redis_freeze(enum fake_request kind);
 /* ... but for n of them ... */
 void fake_redis_let(enum fake_request kind, unsigned n);
+/* ... or for the newest one, before those that wait ... */
+void fake_redis_let_newest(enum fake_request kind);
 /* ... until now. */
 void fake_redis_thaw(enum fake_request kind);
 /* Of all nodes that have one; 0: it is gone. */
@@ -81,12 +91,61 @@ void fake_redis_wipe(void);
 void fake_redis_snapshot(void);
 /* ... and go back to them, as a server that restarts from an old file. */
 void fake_redis_restore(void);
-/* Leave only the newest entries. */
+/* Leave only the newest entries of each log. */
 void fake_redis_trim_log(size_t n_left);
-/* The log is gone, the epoch is there. */
+/* The logs are gone, the epochs are there. */
 void fake_redis_lose_log(void);
+/* The session tokens are gone. */
+void fake_redis_lose_tokens(void);
 /* Of connections made from now on. */
 void fake_redis_refuse_tracking(bool refuse);
+
+/* ---- faults ---- */
+
+/* What a server is in. Each is refused as Redis 7 refuses it: when it is queued, inside a script, in the handshake. */
+enum fake_trouble {
+    FAKE_TROUBLE_LOADING,
+    FAKE_TROUBLE_BUSY, /* another's script runs */
+    FAKE_TROUBLE_OOM,
+    FAKE_TROUBLE_MISCONF,
+    FAKE_TROUBLE_READONLY, /* it has become a replica: connections made from now on are told so */
+    FAKE_TROUBLE_NOPERM,   /* this user may touch no key */
+    FAKE_TROUBLE_NOAUTH,   /* connections made from now on are refused */
+    FAKE_TROUBLES
+};
+void fake_redis_trouble(enum fake_trouble trouble, bool has);
+/* 0: no limit. Beyond it what grows is refused, or any keys are taken away until less is held, bookkeeping, too. */
+void fake_redis_limit_memory(uint64_t max_bytes, bool evicts);
+
+/* Of the delays, tokens, epochs and evictions from now on. */
+void fake_redis_seed(uint64_t seed);
+/* A request reaches Redis after a time between these, and so does its answer, or a push, the link; both 0: at once. */
+void fake_redis_delay(int min_ms, int max_ms);
+/* Connecting and answers have the deadlines of the options, and a connection its heartbeat, as in backends/redis. Not so
+ * unless this is called: what is frozen waits for its thaw. */
+void fake_redis_keep_time(bool keeps);
+/* Connections break. */
+void fake_redis_cut(void);
+/* Connections stand, new ones are refused. */
+void fake_redis_refuse_connections(bool refuse);
+/* Half-open: what is sent on the connections that stand does not arrive, what they are sent neither, until they are dropped. */
+void fake_redis_silence(bool requests, bool answers);
+/* SIGSTOP, SIGCONT: it does nothing meanwhile. What was sent to it is done when it goes on, also if its connection is gone. */
+void fake_redis_halt(bool halted);
+/* Requests of dead connections that Redis has not got; and now it gets them. A life of the server ends with them. */
+unsigned fake_redis_late(void);
+void fake_redis_run_late(void);
+/* All that is done until it is let go is done in one turn of the server's loop: of each key those who track it are told only
+ * what was done last. */
+void fake_redis_hold_turn(bool hold);
+/* As restart, with no data. */
+void fake_redis_restart_empty(void);
+/* What the snapshot holds is the replica's: it is the master now. */
+void fake_redis_failover(void);
+/* SWAPDB: what the other database holds, at first nothing, is in the place of all this. */
+void fake_redis_swap(void);
+/* The cycle that takes away keys whose life is over, and tells of them; else who looks at one finds it gone. */
+void fake_redis_expire(void);
 
 /* ---- other writers: each touches the key for those who watch it, and is told to those who track ---- */
 
@@ -99,6 +158,9 @@ void fake_redis_other_type(const char *key, const char *type);
 /* Another node, which does. A NULL value deletes; made_ms is on Redis's clock, 0: just now. */
 void fake_redis_other_node(const char *key, const char *value, int64_t made_ms, int64_t uncertainty_ms);
 
+/* Something else than a change, in the log of this name. */
+void fake_redis_foreign_entry(const char *log);
+
 /* ---- asking ---- */
 
 /* Requests of this kind that were handed to the transport. */
@@ -109,6 +171,8 @@ bool fake_redis_holds(const char *key, const char *value);
 int64_t fake_redis_deadline_ms(const char *key);
 /* Times that a change of the key was applied. */
 unsigned fake_redis_applied(const char *key);
+/* Changes of all keys, whoever made them, but for session tokens and what was taken away. */
+unsigned fake_redis_changes(void);
 /* Lane requests that ended inside a unit. */
 unsigned fake_redis_torn_units(void);
 

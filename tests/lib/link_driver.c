@@ -47,7 +47,9 @@ static void on_connected(void *ctx, const struct hf_shared_hello *hello)
 {
     struct link_driver *d = ctx;
 
-    (void)hello;
+    pthread_mutex_lock(&d->lock);
+    d->hello = *hello;
+    pthread_mutex_unlock(&d->lock);
     count(d, &d->n_connected);
 }
 
@@ -86,11 +88,26 @@ static void on_timer(void *ctx)
     (void)ctx;
 }
 
-static const struct hf_shared_handler handler = {
+static void on_invalidated(void *ctx, const struct hf_slice *keys, size_t n)
+{
+    struct link_driver *d = ctx;
+
+    d->told(d, keys, n);
+}
+
+static const struct hf_shared_handler deaf = {
     .connected = on_connected,
     .lost = on_lost,
     .woken = on_woken,
     .timer = on_timer,
+};
+
+static const struct hf_shared_handler listening = {
+    .connected = on_connected,
+    .lost = on_lost,
+    .woken = on_woken,
+    .timer = on_timer,
+    .invalidated = on_invalidated,
 };
 
 void link_driver_note(struct link_driver *d)
@@ -198,14 +215,22 @@ bool link_driver_connects(struct link_driver *d)
     return connected > 0;
 }
 
-void link_driver_start(struct link_driver *d, const struct hf_redis_options *opts)
+void link_driver_drive(struct link_driver *d, struct hf_shared_tier *tier,
+                       void (*told)(struct link_driver *d, const struct hf_slice *keys, size_t n))
 {
-    *d = (struct link_driver){0};
+    *d = (struct link_driver){.tier = tier, .told = told};
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->changed, NULL);
-    if (hf__redis_new(opts, &real_clock, &d->tier) != 0)
+    assert_int_equal(tier->ops->start(tier, told ? &listening : &deaf, d), 0);
+}
+
+void link_driver_start(struct link_driver *d, const struct hf_redis_options *opts)
+{
+    struct hf_shared_tier *tier;
+
+    if (hf__redis_new(opts, &real_clock, &tier) != 0)
         fail_msg("%s", hf_errmsg());
-    assert_int_equal(d->tier->ops->start(d->tier, &handler, d), 0);
+    link_driver_drive(d, tier, NULL);
 }
 
 void link_driver_stop(struct link_driver *d)

@@ -14,7 +14,10 @@ struct link_driver {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t changed;
     int n_connected, n_lost, n_done;
-    struct hf_shared_error lost; /* the last one */
+    struct hf_shared_error lost;  /* the last one */
+    struct hf_shared_hello hello; /* likewise */
+    void (*told)(struct link_driver *d, const struct hf_slice *keys,
+                 size_t n); /* on the link thread; NULL: nothing is tracked */
     int (*job)(struct link_driver *d, void *arg);
     void *job_arg;
     int job_rc;
@@ -23,6 +26,9 @@ struct link_driver {
 
 /* Make and start a tier; not yet connected. */
 void link_driver_start(struct link_driver *d, const struct hf_redis_options *opts);
+/* The same with a tier that was made elsewhere, which is the driver's from now on; `told` as in struct link_driver. */
+void link_driver_drive(struct link_driver *d, struct hf_shared_tier *tier,
+                       void (*told)(struct link_driver *d, const struct hf_slice *keys, size_t n));
 void link_driver_stop(struct link_driver *d);
 
 /* Connect and wait for the outcome: true for connected, false for lost. */

@@ -70,11 +70,14 @@ static int take(struct storm_locks *l, struct hf *store, unsigned i)
     return rc;
 }
 
+/* A shorter life may be in force before its answer comes, or a kill instead of it: it is recorded before it is asked for. */
 static int extend(struct storm_locks *l, unsigned i)
 {
-    int64_t asked_us = now_us();
-    int rc = hf_lock_extend(l->held[i], some_ttl(l));
+    int64_t asked_us = now_us(), ttl_ms = some_ttl(l);
+    int rc;
 
+    record_lock(l, 'y', i, 0, asked_us + 1000 * ttl_ms);
+    rc = hf_lock_extend(l->held[i], ttl_ms);
     record_lock(l, 'x', i, rc, asked_us);
     return rc;
 }
@@ -184,24 +187,12 @@ static void play_lock(struct storm_sceptic *s, struct holdings *h, const struct 
 
     if (r->op == 'a')
         begin_holding(h, r);
+    else if (holding && r->op == 'y')
+        end_holding(holding, r->number);
     else if (holding && r->op == 'x')
         play_extension(s, holding, r);
     else if (holding)
         end_holding(holding, r->at_us);
-}
-
-/* Who is killed holds nothing any more. Nor is it known how long it would have: an extension that was under way, to a shorter life,
- * may have reached Redis. */
-static void play_death(struct holdings *h, const struct storm_record *r)
-{
-    unsigned writer;
-
-    if (r->what != STORM_WEATHER || sscanf(r->text, "kill.node.%u", &writer) != 1)
-        return;
-    for (size_t i = 0; i < h->n; i++) {
-        if (h->all[i].writer == writer)
-            end_holding(&h->all[i], r->at_us);
-    }
 }
 
 /* One whose safe time was over when its holder was told, because the answer came late, was never held. */
@@ -235,7 +226,6 @@ static void check_lock(struct storm_sceptic *s, const char *lock)
     for (size_t i = 0; h.all && i < s->book.n_records; i++) {
         if (s->book.records[i].what == STORM_LOCK && strcmp(s->book.records[i].key, lock) == 0)
             play_lock(s, &h, &s->book.records[i]);
-        play_death(&h, &s->book.records[i]);
     }
     for (size_t i = 0; i < h.n; i++) {
         for (size_t k = i + 1; k < h.n; k++)

@@ -1,6 +1,5 @@
 /* Sequences that broke an earlier draft of the design and need a Redis that answers as scripted. Each has a mutant
  * (mutants.cmake): the same test with the defence taken out must fail. */
-#include "fake_server.h"
 #include "fake_tier.h"
 #include "scratch.h"
 
@@ -994,7 +993,8 @@ static void test_link__15_a_fetch_that_another_read_has_overtaken_is_asked_again
     r.store = f->store;
     assert_int_equal(pthread_create(&thread, NULL, read_key, &r), 0);
     wait_asked(FAKE_FETCH, asked + 2);
-    fake_redis_let(FAKE_FETCH, 1); /* the latest first: the reader's */
+    fake_redis_let_newest(
+        FAKE_FETCH); /* the reader's; ours is asked for twice, where Redis does not know the script */
     pthread_join(thread, NULL);
     assert_ok(r.rc);
     hf_buf_release(&r.value);
@@ -1368,16 +1368,6 @@ static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
     close_store(f);
 }
 
-/* The log's name is told to those who track, as Redis does when others have written to it. */
-static void tell_log(void)
-{
-    char log_name[64];
-
-    snprintf(log_name, sizeof(log_name), "_hf::log:%s", fake_server.data.epoch);
-    fake_redis_foreign_delete(log_name); /* nothing is there */
-    wait_told();
-}
-
 /* When another node's delete of a key that is owed gets there, and is told. */
 enum moment { AT_CATCH_UP, OUT_AND_TOLD, OUT_AND_UNTOLD };
 
@@ -1395,9 +1385,10 @@ static void come_back_before(struct fixture *f, int64_t made_ms, enum moment mom
         wait_asked(FAKE_GROUP, groups + 1);
     else
         wait_asked(FAKE_EXAMINE, looks + 1);
+    fake_redis_hold_turn(moment == OUT_AND_UNTOLD);
     fake_redis_other_node("k", NULL, made_ms, 0);
     if (moment == OUT_AND_TOLD)
-        tell_log();
+        wait_told();
     fake_redis_thaw(FAKE_GROUP);
     fake_redis_thaw(FAKE_EXAMINE);
 }
@@ -1429,6 +1420,7 @@ static void play_late_delete(struct fixture *f, const struct late_delete *late, 
         come_back_before(f, made_ms, moment);
     }
     assert_ok(hf_drain(f->store, SOON_MS));
+    fake_redis_hold_turn(false);
     assert_redis_holds("k", late->wins ? NULL : "ours");
     assert_value(f->store, "k", late->wins ? NULL : "ours");
     assert_conflict_over(f, "ours");
@@ -1483,7 +1475,7 @@ static void test_link__10_a_delete_named_during_the_replay_counts_among_nodes(vo
     fake_redis_other_node("known", NULL, 0, 0);
     fake_redis_other_node("blind", NULL, 0, 0);
     fake_redis_foreign_delete("evicted"); /* which no log explains */
-    tell_log();
+    wait_told();
     fake_redis_thaw(FAKE_GROUP);
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("known", NULL);

@@ -1,6 +1,6 @@
 /* Looking at both tiers without changing either: a preview equals what the replay then does, an explanation says what holds,
  * and verifying tells what differs and what merely waits. Against the fake Redis. */
-#include "fake_server.h"
+#include "fake_tier.h"
 #include "scratch.h"
 
 #include "explain.h"
@@ -360,22 +360,6 @@ static void forget_settled(struct fixture *f)
     f->settled.n = 0;
 }
 
-/* The server as a whole, in one number each. */
-struct server_state {
-    uint64_t touches, next_id;
-    size_t n_log;
-};
-
-static struct server_state server_state(void)
-{
-    struct server_state s;
-
-    pthread_mutex_lock(&fake_server.mutex);
-    s = (struct server_state){fake_server.touches, fake_server.next_id, fake_server.data.n_log};
-    pthread_mutex_unlock(&fake_server.mutex);
-    return s;
-}
-
 /* What a preview tells of a change that another party ends: a resolver, or our own entry in the log, of whose end nobody
  * is told. */
 static void assert_same_end(struct fixture *f, const struct end *told)
@@ -437,7 +421,7 @@ static void do_round(struct fixture *f)
 {
     bool lost_answers = pick(f, 3) == 0;
     bool before_catch_up = lost_answers || pick(f, 2); /* a replay under way tells at once what the mark covers */
-    struct server_state before, after;
+    unsigned before, after;
     struct hf_status was, is;
 
     if (lost_answers) {
@@ -456,13 +440,13 @@ static void do_round(struct fixture *f)
         change_there(f);
     (void)poll(NULL, 0, 3); /* what has a millisecond to live is dead */
     come_back_frozen(f, before_catch_up);
-    before = server_state();
+    before = fake_redis_changes();
     assert_ok(hf_status(f->store, &was));
     preview(f);
     preview(f); /* what it told is still so */
     assert_ok(hf_status(f->store, &is));
-    after = server_state();
-    assert_memory_equal(&before, &after, sizeof(before));
+    after = fake_redis_changes();
+    assert_int_equal(before, after);
     assert_int_equal(was.pending_keys, is.pending_keys);
     assert_int_equal(was.conflicts, is.conflicts);
     assert_int_equal(was.parked, is.parked);
@@ -515,7 +499,7 @@ static void make_conflict(struct fixture *f, const char *key)
 static void test_look__a_store_opened_to_look_shows_a_preview_and_sends_nothing(void **state)
 {
     struct fixture *f = *state;
-    struct server_state before, after;
+    unsigned before, after;
     const struct end *end;
 
     open_store(f);
@@ -523,10 +507,10 @@ static void test_look__a_store_opened_to_look_shows_a_preview_and_sends_nothing(
     make_conflict(f, "n:1");
     put(f->store, "l:new", "v");
     reopen_to_look(f);
-    before = server_state();
+    before = fake_redis_changes();
     preview(f);
-    after = server_state();
-    assert_memory_equal(&before, &after, sizeof(before));
+    after = fake_redis_changes();
+    assert_int_equal(before, after);
     assert_int_equal(f->previewed.n, 2);
     end = previewed(f, "n:1");
     assert_int_equal(end->outcome, HF_OUTCOME_LOST);
@@ -836,17 +820,17 @@ static void test_look__an_explanation_tells_what_both_tiers_hold(void **state)
 {
     struct fixture *f = *state;
     struct hf_explanation e = {0};
-    struct server_state before, after;
+    unsigned before, after;
 
     open_store(f);
     go_online(f);
     make_conflict(f, "n:1");
     put(f->store, "n:1", "ours again");
     come_back_frozen(f, true);
-    before = server_state();
+    before = fake_redis_changes();
     explain(f, "n:1", &e);
-    after = server_state();
-    assert_memory_equal(&before, &after, sizeof(before));
+    after = fake_redis_changes();
+    assert_int_equal(before, after);
     assert_true(e.held && e.live && e.in_overlay && !e.in_journal_only);
     assert_memory_equal(e.value.data, "ours again", e.value.len);
     assert_int_equal(e.origin, HF_ORIGIN_PENDING);
@@ -898,7 +882,7 @@ static void assert_not_logged(struct fixture *f, const char *key)
 static void test_look__the_last_logged_change_of_a_key_is_found_from_the_end(void **state)
 {
     struct fixture *f = *state;
-    struct server_state before, after;
+    unsigned before, after;
     struct hf_logged logged;
     int64_t number;
 
@@ -912,15 +896,15 @@ static void test_look__the_last_logged_change_of_a_key_is_found_from_the_end(voi
         fake_redis_other_node("n:other", "v", 0, 0);
     put(f->store, "t:1", "v"); /* no log */
     assert_ok(hf_drain(f->store, SOON_MS));
-    before = server_state();
+    before = fake_redis_changes();
     assert_logged(f, "n:old", "set", true);
     assert_logged(f, "n:1", "deleted", false);
     assert_logged(f, "n:count", "incremented", true);
     assert_logged(f, "n:other", "set", false);
     assert_not_logged(f, "n:gone");
     assert_not_logged(f, "t:1");
-    after = server_state();
-    assert_memory_equal(&before, &after, sizeof(before));
+    after = fake_redis_changes();
+    assert_int_equal(before, after);
     fake_redis_trim_log(100);
     assert_not_logged(f, "n:old");
     go_offline(f);

@@ -352,6 +352,7 @@ static void test_no_wait__who_waits_for_durability_brings_the_sync_about(void **
     f->opts.checkpoint_interval_ms = SOON_MS + 2000; /* which syncs, too late */
     open_online(f);
     fake_redis_foreign_set("n", "10", 0);
+    fake_redis_hold_turn(true); /* what the lane has written is told to us, too, and a fetched copy is synced */
     submit(f, 'a', (struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
     assert_true(wait_until(is_shown, &shows, SOON_MS));
     wait_heard(f, "a");
