@@ -429,7 +429,8 @@ static void say_all(struct pair *pair, struct listed *listed,
     struct pair_words *words = &pair->sides[listed->side - pair->sides].words;
 
     words->len = words->n_ids = words->n_about = 0;
-    qsort(listed->held, listed->n, sizeof(*listed->held), compare_held);
+    if (listed->n > 0)
+        qsort(listed->held, listed->n, sizeof(*listed->held), compare_held);
     for (size_t i = 0; i < listed->n; i++) {
         say(pair, words, &listed->held[i]);
         hf_buf_release(&listed->held[i].key);
