@@ -504,6 +504,47 @@ static void test_model__answers_tells_and_holds_what_a_redis_does(void **state)
     }
 }
 
+#define LIFE_MS 60
+#define ATTEMPTS 20
+
+/* False: the machine was too slow, and it may have been dead before it was watched. */
+static bool watch_a_death(struct pair *pair)
+{
+    int64_t deadline_ms = pair_now_ms() + LIFE_MS;
+    struct hf_shared_seen seen = {.key = s_("a:0")};
+    struct hf_shared_item item = {.op = HF_SHARED_SET, .key = s_("a:1"), .value = s_("v"), .lsn = 1};
+    struct hf_shared_group group = {.items = &item, .n_items = 1, .watched = true};
+    bool in_time;
+
+    pair_set(pair, "a:0", "mortal", deadline_ms);
+    pair_examine(pair, 0, &seen, 1, true, PAIR_NO_ID);
+    in_time = pair_now_ms() < deadline_ms - 1;
+    if (in_time)
+        pair_wait_until(deadline_ms);
+    else
+        group.n_items = 0;
+    pair_group(pair, 0, &group, NULL, 0);
+    return in_time;
+}
+
+static void test_model__a_life_that_ends_while_it_is_watched_is_a_change(void **state)
+{
+    struct pair *pair = calloc(1, sizeof(*pair));
+    int attempts = 1;
+
+    (void)state;
+    assert_non_null(pair);
+    pair_start(pair, 1);
+    pair_connect(pair, 0);
+    while (!watch_a_death(pair))
+        assert_in_range(attempts++, 1, ATTEMPTS);
+    assert_true(fake_redis_holds("a:1", NULL));
+    pair_compare_told(pair);
+    pair_compare_data(pair);
+    pair_stop(pair);
+    free(pair);
+}
+
 static int64_t now_ms(void)
 {
     struct timespec now;
@@ -544,7 +585,10 @@ static bool read_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_model__answers_tells_and_holds_what_a_redis_does)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_model__answers_tells_and_holds_what_a_redis_does),
+        cmocka_unit_test(test_model__a_life_that_ends_while_it_is_watched_is_a_change),
+    };
     const struct CMUnitTest by_hand[] = {cmocka_unit_test(test_model__for_as_long_as_is_asked_for)};
     const char *given = getenv("HOLDFAST_SEED");
 
