@@ -545,6 +545,29 @@ static void test_model__a_life_that_ends_while_it_is_watched_is_a_change(void **
     free(pair);
 }
 
+/* The first half of history 1: nobody has taken the session over, so it is carried out. */
+static void test_model__a_stopped_server_does_later_what_it_was_sent(void **state)
+{
+    struct pair *pair = calloc(1, sizeof(*pair));
+    struct hf_shared_item item = {.op = HF_SHARED_SET, .key = s_("a:1"), .value = s_("late"), .lsn = 1};
+    struct hf_shared_group group = {.items = &item, .n_items = 1};
+
+    (void)state;
+    assert_non_null(pair);
+    pair->reply_timeout_ms = 200;
+    pair_start(pair, 1);
+    pair_connect(pair, 0);
+    pair_halt(pair, true);
+    pair_group(pair, 0, &group, NULL, 0);
+    assert_false(pair->connected[0]);
+    pair_halt(pair, false);
+    pair_compare_data(pair);
+    assert_true(fake_redis_holds("a:1", "late"));
+    pair_connect(pair, 0);
+    pair_stop(pair);
+    free(pair);
+}
+
 static int64_t now_ms(void)
 {
     struct timespec now;
@@ -588,6 +611,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model__answers_tells_and_holds_what_a_redis_does),
         cmocka_unit_test(test_model__a_life_that_ends_while_it_is_watched_is_a_change),
+        cmocka_unit_test(test_model__a_stopped_server_does_later_what_it_was_sent),
     };
     const struct CMUnitTest by_hand[] = {cmocka_unit_test(test_model__for_as_long_as_is_asked_for)};
     const char *given = getenv("HOLDFAST_SEED");

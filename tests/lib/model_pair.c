@@ -82,6 +82,11 @@ static void on_told(struct link_driver *d, const struct hf_slice *keys, size_t n
     pthread_mutex_unlock(&d->lock);
 }
 
+static int timeout_ms(const struct pair *pair)
+{
+    return pair->reply_timeout_ms ? pair->reply_timeout_ms : FOREVER_MS;
+}
+
 static struct hf_shared_tier *open_real(const struct pair *pair, size_t conn)
 {
     char logs[PAIR_SPACES][32];
@@ -91,7 +96,7 @@ static struct hf_shared_tier *open_real(const struct pair *pair, size_t conn)
                                     .prefixes = tracked,
                                     .n_prefixes = 2 * PAIR_SPACES,
                                     .connect_timeout_ms = FOREVER_MS,
-                                    .reply_timeout_ms = FOREVER_MS};
+                                    .reply_timeout_ms = timeout_ms(pair)};
     struct hf_shared_tier *tier;
 
     for (size_t i = 0; i < PAIR_SPACES; i++) {
@@ -104,11 +109,11 @@ static struct hf_shared_tier *open_real(const struct pair *pair, size_t conn)
     return tier;
 }
 
-static struct hf_shared_tier *open_model(size_t conn)
+static struct hf_shared_tier *open_model(const struct pair *pair, size_t conn)
 {
     static const struct hf_namespace spaces[] = {
         {.prefix = "a:"}, {.prefix = "b:"}, {.prefix = "", .write_mode = HF_WRITE_LOCAL}};
-    struct hf_options opts = {.namespaces = spaces, .n_namespaces = 3};
+    struct hf_options opts = {.namespaces = spaces, .n_namespaces = 3, .redis_timeout_ms = timeout_ms(pair)};
     struct hf_shared_tier *tier;
 
     assert_int_equal(fake_redis_open(&opts, nodes[conn], hf__clock_real(), &tier), 0);
@@ -127,7 +132,7 @@ static void start_side(struct pair *pair, int side)
         snprintf(s->logs[i].key, sizeof(s->logs[i].key), "_hf:%s:log:none", prefixes[i]);
     }
     for (size_t i = 0; i < PAIR_CONNS; i++)
-        link_driver_drive(&s->conns[i], side == PAIR_REAL ? open_real(pair, i) : open_model(i), on_told);
+        link_driver_drive(&s->conns[i], side == PAIR_REAL ? open_real(pair, i) : open_model(pair, i), on_told);
 }
 
 /* Nothing is taken away but by who looks; streams are cut as the model cuts them, by entries alone. */
@@ -871,6 +876,21 @@ void pair_trouble(struct pair *pair, enum fake_trouble trouble, bool has)
     case FAKE_TROUBLE_BUSY: be_busy(pair, has); break;
     default: break;
     }
+}
+
+void pair_halt(struct pair *pair, bool halted)
+{
+    say_plain(pair, "the server %s", halted ? "is stopped" : "goes on");
+    pair->is_busy = halted;
+    fake_redis_keep_time(halted);
+    fake_redis_halt(halted);
+    if (halted) {
+        redis_server_pause(&pair->server);
+        return;
+    }
+    redis_server_resume(&pair->server);
+    for (int i = 0; i < 2; i++) /* a turn that began before may have been this one's only */
+        plain(pair, "PING");
 }
 
 /* ---- comparing all ---- */

@@ -59,10 +59,11 @@ struct pair {
     uint64_t mark;             /* as it told */
     uint64_t seed;
     unsigned step;
-    bool tells; /* print what is asked */
+    bool tells;           /* print what is asked */
+    int reply_timeout_ms; /* before pair_start: how long an answer is waited for; 0: for as long as a test takes */
 };
 
-/* `pair` is zeroed. */
+/* `pair` is zeroed, but for what is said to be set before. */
 void pair_start(struct pair *pair, uint64_t seed);
 void pair_stop(struct pair *pair);
 
@@ -108,6 +109,8 @@ void pair_take_away_dead(struct pair *pair);
 void pair_wipe(struct pair *pair);
 void pair_swap(struct pair *pair);
 void pair_trouble(struct pair *pair, enum fake_trouble trouble, bool has);
+/* SIGSTOP and SIGCONT; when it goes on, what it was sent before has been done. */
+void pair_halt(struct pair *pair, bool halted);
 
 /* On Redis's clock, of both. */
 int64_t pair_now_ms(void);
