@@ -26,6 +26,15 @@ hf_mutant(no_watch_over_examined_keys integration/test_examine.c *watch__what_an
           "hf__command(w, 1 + examine->n_keys, \"WATCH\")" "hf__command(w, 1 + examine->n_keys, \"EXISTS\")")
 hf_mutant(23_short_keys_before_long_ones unit/test_lmdb_tier.c *exact_order* backends/lmdb/iterator.c
           "    return hf__slice_cmp(a->key, b->key) < 0 ? a : b;" "    return a;")
+hf_mutant(places_outlive_their_commit unit/test_snapshots.c *every_look_finds* backends/lmdb/places.c
+          "        if (place->commit == commit && " "        (void)commit;\n        if (")
+hf_mutant(resting_snapshots_keep_pages unit/test_snapshots.c *at_rest_keeps_no_pages* backends/lmdb/txn.c
+          "    hf__lmdb_pool_reset_old(tier);\n" "")
+hf_mutant(a_resting_snapshot_is_always_current unit/test_snapshots.c *covers_is_that_of_the_last* backends/lmdb/snapshot.c
+          "snap->is_live && snap->n_commits == atomic_load(&snap->tier->n_commits)" "snap->is_live")
+hf_mutant(nobody_waits_for_the_order unit/test_overlay.c *every_one_of_the_first_walkers* core/overlay.c
+          "    struct hf_node *node;\n\n    pthread_mutex_lock(&g->order);"
+          "    struct hf_node *node;\n\n    if (!atomic_load(&g->fresh))\n        return;\n    pthread_mutex_lock(&g->order);")
 hf_mutant(3_numbering_goes_on_behind_the_last_entry unit/test_journal.c *gives_no_lsn_twice* journal/journal.c
           "uint64_t last = r->reserved_lsn > j->opts.reserved_lsn ? r->reserved_lsn : j->opts.reserved_lsn;"
           "uint64_t last = r->last_lsn;")
