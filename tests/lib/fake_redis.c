@@ -482,11 +482,11 @@ static void earlier(int64_t *at, bool counts, int64_t ns)
         *at = ns;
 }
 
-/* The next time at which something falls due; 0: none. */
-static int64_t next_due_ns(const struct fake_tier *tier)
+/* The next time at which something falls due, of what was not due by `now`, when it was looked for last; 0: none. */
+static int64_t next_due_ns(const struct fake_tier *tier, int64_t now)
 {
     const struct fake_request_out *first = tier->out, *late = oldest(tier);
-    int64_t now = fake_mono_ns(), at = 0;
+    int64_t at = 0;
 
     earlier(&at, tier->has_timer, tier->timer_ns);
     earlier(&at, tier->connecting && tier->begun_ns > now, tier->begun_ns);
@@ -503,9 +503,9 @@ static int64_t next_due_ns(const struct fake_tier *tier)
     return at;
 }
 
-static void wait_for_more(const struct fake_tier *tier)
+static void wait_for_more(const struct fake_tier *tier, int64_t now)
 {
-    int64_t at = next_due_ns(tier);
+    int64_t at = next_due_ns(tier, now);
     struct timespec until = {.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000};
 
     if (at != 0) /* whatever ended the wait, the next step looks */
@@ -520,8 +520,9 @@ static void *fake_main(void *arg)
 
     lock();
     while (!tier->stopping) {
+        int64_t now = fake_mono_ns();
         if (!step(tier))
-            wait_for_more(tier);
+            wait_for_more(tier, now);
     }
     drop(tier);
     unlock();
