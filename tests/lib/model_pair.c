@@ -861,6 +861,35 @@ static void fail_to_save(struct pair *pair, bool has)
         (void)poll(NULL, 0, 1);
 }
 
+#define FILLERS 150 /* keys, each loaded in as much time, of which requests get some */
+#define FILLER_BYTES 1500
+#define LOAD_US "20000"
+
+/* It saves all, and loads it slowly; its own answer comes when it is done. */
+static void load_slowly(struct pair *pair, bool has)
+{
+    char key[16], value[FILLER_BYTES + 1];
+    void *reply = NULL;
+
+    if (!has) {
+        plain(pair, "CONFIG SET key-load-delay 0");
+        assert_int_equal(redisGetReply(pair->busy, &reply), REDIS_OK);
+        freeReplyObject(must(pair, reply, "DEBUG RELOAD"));
+        return;
+    }
+    memset(value, 'f', FILLER_BYTES);
+    value[FILLER_BYTES] = '\0';
+    for (int i = 0; i < FILLERS; i++) {
+        snprintf(key, sizeof(key), "c:%d", i);
+        pair_set(pair, key, value, 0);
+    }
+    plain(pair, "CONFIG SET rdbcompression no loading-process-events-interval-bytes 1024 key-load-delay " LOAD_US);
+    redisAppendCommand(pair->busy, "DEBUG RELOAD");
+    assert_int_equal(redisBufferWrite(pair->busy, NULL), REDIS_OK);
+    for (int i = 0; i < TROUBLE_WAIT_MS && !is_refused(pair, "LOADING"); i++)
+        (void)poll(NULL, 0, 1);
+}
+
 void pair_trouble(struct pair *pair, enum fake_trouble trouble, bool has)
 {
     say_plain(pair, "trouble %d %s", (int)trouble, has ? "begins" : "ends");
@@ -874,6 +903,7 @@ void pair_trouble(struct pair *pair, enum fake_trouble trouble, bool has)
         break;
     case FAKE_TROUBLE_MISCONF: fail_to_save(pair, has); break;
     case FAKE_TROUBLE_BUSY: be_busy(pair, has); break;
+    case FAKE_TROUBLE_LOADING: load_slowly(pair, has); break;
     default: break;
     }
 }

@@ -108,6 +108,7 @@ void pair_entry(struct pair *pair, size_t space);
 void pair_take_away_dead(struct pair *pair);
 void pair_wipe(struct pair *pair);
 void pair_swap(struct pair *pair);
+/* LOADING lasts for some seconds, or until it ends; whatever is watched is touched by it, and all is told to have changed. */
 void pair_trouble(struct pair *pair, enum fake_trouble trouble, bool has);
 /* SIGSTOP and SIGCONT; when it goes on, what it was sent before has been done. */
 void pair_halt(struct pair *pair, bool halted);
