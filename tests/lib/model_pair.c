@@ -1,4 +1,4 @@
-/* The two sides, requests to them, and what is done to both. What an answer says is written down when it is done, for what is
+/* The two sides, and requests to them. What an answer says is written down when it is done, for what is
  * lent is gone then; names of ids wait until the logs were read on. */
 #include "model_words.h"
 
@@ -6,70 +6,28 @@
 #include "fail.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #define FOREVER_MS 20000
-#define TROUBLE_WAIT_MS 10000
 
-static const char *const prefixes[PAIR_SPACES] = {"a:", "b:"};
+const char *const pair_prefixes[PAIR_SPACES] = {"a:", "b:"};
 static const char *const nodes[PAIR_CONNS] = {
     "00000000000000000000000000000001", "00000000000000000000000000000002", "00000000000000000000000000000001"};
-
-/* ---- plain commands ---- */
-
-static redisReply *must(struct pair *pair, redisReply *reply, const char *what)
-{
-    if (!reply || reply->type == REDIS_REPLY_ERROR)
-        fail_msg("%s: %s (HOLDFAST_SEED=%" PRIu64 ")", what, reply ? reply->str : "no answer", pair->seed);
-    return reply;
-}
-
-static void plain(struct pair *pair, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void plain(struct pair *pair, const char *format, ...)
-{
-    redisReply *reply;
-    va_list args;
-
-    va_start(args, format);
-    reply = must(pair, redisvCommand(pair->plain, format, args), format);
-    va_end(args);
-    freeReplyObject(reply);
-}
-
-/* It is on this machine. */
-int64_t pair_now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
-void pair_wait_until(int64_t redis_ms)
-{
-    int64_t now;
-
-    while ((now = pair_now_ms()) <= redis_ms + 1)
-        (void)poll(NULL, 0, (int)(redis_ms + 2 - now));
-}
 
 /* ---- beginning and ending ---- */
 
 static redisContext *become_plain(struct pair *pair)
 {
-    struct timeval patience = {.tv_sec = TROUBLE_WAIT_MS / 1000};
+    struct timeval patience = {.tv_sec = FOREVER_MS / 1000};
     redisContext *redis = redisConnectUnixWithTimeout(pair->server.socket, patience);
 
     assert_true(redis && redis->err == 0);
-    freeReplyObject(must(pair, redisCommand(redis, "AUTH plain x"), "AUTH"));
+    freeReplyObject(pair_must(pair, redisCommand(redis, "AUTH plain x"), "AUTH"));
     return redis;
 }
 
@@ -100,8 +58,8 @@ static struct hf_shared_tier *open_real(const struct pair *pair, size_t conn)
     struct hf_shared_tier *tier;
 
     for (size_t i = 0; i < PAIR_SPACES; i++) {
-        snprintf(logs[i], sizeof(logs[i]), "_hf:%s:log:", prefixes[i]);
-        tracked[2 * i] = hf__slice_str(prefixes[i]);
+        snprintf(logs[i], sizeof(logs[i]), "_hf:%s:log:", pair_prefixes[i]);
+        tracked[2 * i] = hf__slice_str(pair_prefixes[i]);
         tracked[2 * i + 1] = hf__slice_str(logs[i]);
     }
     if (hf__redis_new(&opts, hf__clock_real(), &tier) != 0)
@@ -129,7 +87,7 @@ static void start_side(struct pair *pair, int side)
     for (size_t i = 0; i < PAIR_SPACES; i++) {
         s->logs[i].ids = calloc(PAIR_IDS_MAX, sizeof(*s->logs[i].ids));
         assert_non_null(s->logs[i].ids);
-        snprintf(s->logs[i].key, sizeof(s->logs[i].key), "_hf:%s:log:none", prefixes[i]);
+        snprintf(s->logs[i].key, sizeof(s->logs[i].key), "_hf:%s:log:none", pair_prefixes[i]);
     }
     for (size_t i = 0; i < PAIR_CONNS; i++)
         link_driver_drive(&s->conns[i], side == PAIR_REAL ? open_real(pair, i) : open_model(pair, i), on_told);
@@ -160,7 +118,7 @@ void pair_start(struct pair *pair, uint64_t seed)
     assert_int_equal(redis_server_start(&pair->server, exactly), 0);
     pair->plain = become_plain(pair);
     pair->busy = become_plain(pair);
-    plain(pair, "DEBUG SET-ACTIVE-EXPIRE 0");
+    pair_run(pair, "DEBUG SET-ACTIVE-EXPIRE 0");
     fake_redis_start();
     fake_redis_seed(seed);
     fake_redis_set_clock(hf__clock_real(), pair_now_ms());
@@ -195,12 +153,6 @@ struct asked {
     void *request;
 };
 
-static void tell(const struct pair *pair)
-{
-    if (pair->tells)
-        print_message("step %u, %s\n", pair->step, pair->asked);
-}
-
 static void say_what(struct pair *pair, size_t conn, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void say_what(struct pair *pair, size_t conn, const char *format, ...)
 {
@@ -210,7 +162,7 @@ static void say_what(struct pair *pair, size_t conn, const char *format, ...)
     va_start(args, format);
     vsnprintf(pair->asked + n, sizeof(pair->asked) - (size_t)n, format, args);
     va_end(args);
-    tell(pair);
+    pair_tell_asked(pair);
 }
 
 static struct asked ask(struct pair *pair, int side, size_t conn)
@@ -356,7 +308,7 @@ void pair_lane(struct pair *pair, size_t conn, size_t space, uint32_t max_entrie
     char mark_key[80];
 
     say_what(pair, conn, "a lane of %zu behind %" PRIu64, n_ops, prev);
-    snprintf(mark_key, sizeof(mark_key), "_hf:%s:mark:%s", prefixes[space], nodes[conn]);
+    snprintf(mark_key, sizeof(mark_key), "_hf:%s:mark:%s", pair_prefixes[space], nodes[conn]);
     for (int side = 0; side < PAIR_SIDES; side++) {
         struct asked a = ask(pair, side, conn);
         struct hf_shared_lane lane = {.mark_key = hf__slice_str(mark_key),
@@ -438,7 +390,7 @@ static void epoch_done(void *ctx, struct hf_shared_epoch *epoch)
     struct asked *a = ctx;
 
     if (epoch->error.class == HF_SHARED_OK) {
-        pair_learn_epoch(&a->pair->sides[a->side], a->space, prefixes[a->space], epoch->epoch);
+        pair_learn_epoch(&a->pair->sides[a->side], a->space, pair_prefixes[a->space], epoch->epoch);
         pair_say(a->words, "%s%sepoch %zu mark %" PRIu64 " ", epoch->created ? "created " : "",
                  epoch->log_missing ? "log missing " : "", pair_epoch_place(&a->pair->sides[a->side], epoch->epoch),
                  epoch->mark);
@@ -458,11 +410,11 @@ void pair_epoch(struct pair *pair, size_t conn, size_t space, bool with_log, boo
 {
     bool useless[PAIR_SIDES];
 
-    say_what(pair, conn, "the epoch of %s%s%s", prefixes[space], with_log ? ", with log" : "",
+    say_what(pair, conn, "the epoch of %s%s%s", pair_prefixes[space], with_log ? ", with log" : "",
              look_only ? ", looking" : "");
     for (int side = 0; side < PAIR_SIDES; side++) {
         struct asked a = ask(pair, side, conn);
-        struct hf_shared_epoch epoch = {.prefix = hf__slice_str(prefixes[space]),
+        struct hf_shared_epoch epoch = {.prefix = hf__slice_str(pair_prefixes[space]),
                                         .with_log = with_log,
                                         .look_only = look_only,
                                         .done = epoch_done,
@@ -526,7 +478,7 @@ void pair_page(struct pair *pair, size_t conn, size_t space, size_t at, uint32_t
 {
     bool useless[PAIR_SIDES];
 
-    say_what(pair, conn, "%" PRIu32 " entries of %s, %s %zu", count, prefixes[space],
+    say_what(pair, conn, "%" PRIu32 " entries of %s, %s %zu", count, pair_prefixes[space],
              backwards ? "before" : "behind", at);
     for (int side = 0; side < PAIR_SIDES; side++) {
         struct asked a = ask(pair, side, conn);
@@ -698,229 +650,6 @@ void pair_connect(struct pair *pair, size_t conn)
         pthread_mutex_unlock(&a.d->lock);
     }
     pair_compare_words(pair);
-}
-
-/* ---- what is done to both ---- */
-
-/* "log <space>" is the name of its log on that side. */
-static const char *name_on(const struct pair *pair, int side, const char *key)
-{
-    return strncmp(key, "log ", 4) == 0 ? pair->sides[side].logs[key[4] - '0'].key : key;
-}
-
-static void say_plain(struct pair *pair, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void say_plain(struct pair *pair, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(pair->asked, sizeof(pair->asked), format, args);
-    va_end(args);
-    tell(pair);
-}
-
-void pair_set(struct pair *pair, const char *key, const char *value, int64_t deadline_ms)
-{
-    say_plain(pair, "plain client: set %s", key);
-    if (deadline_ms > 0)
-        plain(pair, "SET %s %s PXAT %" PRId64, name_on(pair, PAIR_REAL, key), value, deadline_ms);
-    else
-        plain(pair, "SET %s %s", name_on(pair, PAIR_REAL, key), value);
-    fake_redis_foreign_set(name_on(pair, PAIR_MODEL, key), value, deadline_ms);
-}
-
-/* One that is made anew must not get an id that it had before: ids are milliseconds. */
-void pair_delete(struct pair *pair, const char *key)
-{
-    say_plain(pair, "plain client: delete %s", key);
-    pair_read_logs(pair);
-    plain(pair, "DEL %s", name_on(pair, PAIR_REAL, key));
-    fake_redis_foreign_delete(name_on(pair, PAIR_MODEL, key));
-    pair_wait_until(pair_now_ms() + 1);
-}
-
-void pair_expire(struct pair *pair, const char *key, int64_t deadline_ms)
-{
-    say_plain(pair, "plain client: expire %s", key);
-    if (deadline_ms != 0)
-        plain(pair, "PEXPIREAT %s %" PRId64, key, deadline_ms);
-    else
-        plain(pair, "PERSIST %s", key);
-    fake_redis_foreign_expire(key, deadline_ms);
-}
-
-void pair_other_type(struct pair *pair, const char *key, bool hash)
-{
-    pair_delete(pair, key);
-    say_plain(pair, "plain client: another type for %s", key);
-    plain(pair, hash ? "HSET %s f v" : "RPUSH %s v w", name_on(pair, PAIR_REAL, key));
-    fake_redis_other_type(name_on(pair, PAIR_MODEL, key), hash ? "hash" : "list");
-}
-
-void pair_trim(struct pair *pair, size_t n_left)
-{
-    redisReply *logs;
-
-    say_plain(pair, "plain client: trim logs to %zu", n_left);
-    pair_read_logs(pair);
-    logs = must(pair, redisCommand(pair->plain, "KEYS _hf:*:log:*"), "KEYS");
-    plain(pair, "MULTI"); /* one turn of the server, and no matter what else is there */
-    for (size_t i = 0; i < logs->elements; i++)
-        plain(pair, "XTRIM %s MAXLEN = %u", logs->element[i]->str, (unsigned)n_left);
-    plain(pair, "EXEC");
-    freeReplyObject(logs);
-    fake_redis_trim_log(n_left);
-}
-
-void pair_entry(struct pair *pair, size_t space)
-{
-    say_plain(pair, "plain client: an entry for %s", prefixes[space]);
-    freeReplyObject(
-        redisCommand(pair->plain, "XADD %s NOMKSTREAM * some thing", pair->sides[PAIR_REAL].logs[space].key));
-    fake_redis_foreign_entry(pair->sides[PAIR_MODEL].logs[space].key);
-}
-
-/* The server's own cycle is switched off; SCAN takes away whatever it finds dead. */
-void pair_take_away_dead(struct pair *pair)
-{
-    say_plain(pair, "what is dead is taken away");
-    plain(pair, "SCAN 0 COUNT 100000");
-    fake_redis_expire();
-}
-
-void pair_wipe(struct pair *pair)
-{
-    say_plain(pair, "plain client: flush all");
-    pair_read_logs(pair);
-    plain(pair, "FLUSHALL");
-    fake_redis_wipe();
-    pair_wait_until(pair_now_ms() + 1);
-}
-
-void pair_swap(struct pair *pair)
-{
-    say_plain(pair, "plain client: exchange databases");
-    pair_read_logs(pair);
-    plain(pair, "SWAPDB 0 1");
-    fake_redis_swap();
-}
-
-/* ---- troubles ---- */
-
-static bool is_refused(struct pair *pair, const char *word)
-{
-    redisReply *reply = redisCommand(pair->plain, "GET nothing");
-    bool refused = reply && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, word, strlen(word)) == 0;
-
-    freeReplyObject(reply);
-    return refused;
-}
-
-static void be_busy(struct pair *pair, bool has)
-{
-    void *reply = NULL;
-
-    pair->is_busy = has;
-    if (has) {
-        redisAppendCommand(pair->busy, "EVAL %s 0", "while true do end");
-        assert_int_equal(redisBufferWrite(pair->busy, NULL), REDIS_OK);
-        for (int i = 0; i < TROUBLE_WAIT_MS && !is_refused(pair, "BUSY"); i++)
-            (void)poll(NULL, 0, 1);
-        return;
-    }
-    plain(pair, "SCRIPT KILL");
-    for (int i = 0; i < TROUBLE_WAIT_MS && is_refused(pair, "BUSY"); i++)
-        (void)poll(NULL, 0, 1);
-    assert_int_equal(redisGetReply(pair->busy, &reply), REDIS_OK);
-    freeReplyObject(reply);
-}
-
-static bool save_has_failed(struct pair *pair)
-{
-    redisReply *reply = must(pair, redisCommand(pair->plain, "INFO persistence"), "INFO");
-    bool failed = strstr(reply->str, "rdb_last_bgsave_status:err");
-
-    freeReplyObject(reply);
-    return failed;
-}
-
-/* A save that failed refuses writes while saves are asked for. */
-static void fail_to_save(struct pair *pair, bool has)
-{
-    char path[64];
-
-    plain(pair, "CONFIG SET save %s dbfilename %s", has ? "3600 1000000" : "", has ? "d" : "file");
-    if (!has) {
-        plain(pair, "SAVE");
-        return;
-    }
-    snprintf(path, sizeof(path), "%s/d", pair->server.dir);
-    (void)mkdir(path, 0700); /* in the place of the file; it may be there from the last time */
-    plain(pair, "BGSAVE");
-    for (int i = 0; i < TROUBLE_WAIT_MS && !save_has_failed(pair); i++)
-        (void)poll(NULL, 0, 1);
-}
-
-#define FILLERS 150 /* keys, each loaded in as much time, of which requests get some */
-#define FILLER_BYTES 1500
-#define LOAD_US "20000"
-
-/* It saves all, and loads it slowly; its own answer comes when it is done. */
-static void load_slowly(struct pair *pair, bool has)
-{
-    char key[16], value[FILLER_BYTES + 1];
-    void *reply = NULL;
-
-    if (!has) {
-        plain(pair, "CONFIG SET key-load-delay 0");
-        assert_int_equal(redisGetReply(pair->busy, &reply), REDIS_OK);
-        freeReplyObject(must(pair, reply, "DEBUG RELOAD"));
-        return;
-    }
-    memset(value, 'f', FILLER_BYTES);
-    value[FILLER_BYTES] = '\0';
-    for (int i = 0; i < FILLERS; i++) {
-        snprintf(key, sizeof(key), "c:%d", i);
-        pair_set(pair, key, value, 0);
-    }
-    plain(pair, "CONFIG SET rdbcompression no loading-process-events-interval-bytes 1024 key-load-delay " LOAD_US);
-    redisAppendCommand(pair->busy, "DEBUG RELOAD");
-    assert_int_equal(redisBufferWrite(pair->busy, NULL), REDIS_OK);
-    for (int i = 0; i < TROUBLE_WAIT_MS && !is_refused(pair, "LOADING"); i++)
-        (void)poll(NULL, 0, 1);
-}
-
-void pair_trouble(struct pair *pair, enum fake_trouble trouble, bool has)
-{
-    say_plain(pair, "trouble %d %s", (int)trouble, has ? "begins" : "ends");
-    fake_redis_trouble(trouble, has);
-    switch (trouble) {
-    case FAKE_TROUBLE_OOM: plain(pair, "CONFIG SET maxmemory %d", has ? 1 : 0); break;
-    case FAKE_TROUBLE_READONLY: plain(pair, "REPLICAOF %s %s", has ? "127.0.0.1" : "NO", has ? "1" : "ONE"); break;
-    case FAKE_TROUBLE_NOPERM: plain(pair, "ACL SETUSER default %s", has ? "resetkeys" : "~*"); break;
-    case FAKE_TROUBLE_NOAUTH:
-        plain(pair, has ? "ACL SETUSER default resetpass >x" : "ACL SETUSER default nopass");
-        break;
-    case FAKE_TROUBLE_MISCONF: fail_to_save(pair, has); break;
-    case FAKE_TROUBLE_BUSY: be_busy(pair, has); break;
-    case FAKE_TROUBLE_LOADING: load_slowly(pair, has); break;
-    default: break;
-    }
-}
-
-void pair_halt(struct pair *pair, bool halted)
-{
-    say_plain(pair, "the server %s", halted ? "is stopped" : "goes on");
-    pair->is_busy = halted;
-    fake_redis_keep_time(halted);
-    fake_redis_halt(halted);
-    if (halted) {
-        redis_server_pause(&pair->server);
-        return;
-    }
-    redis_server_resume(&pair->server);
-    for (int i = 0; i < 2; i++) /* a turn that began before may have been this one's only */
-        plain(pair, "PING");
 }
 
 /* ---- comparing all ---- */

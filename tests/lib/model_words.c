@@ -208,6 +208,12 @@ static void read_model_log(struct pair_log *log)
     }
 }
 
+void pair_tell_asked(const struct pair *pair)
+{
+    if (pair->tells)
+        print_message("step %u, %s\n", pair->step, pair->asked);
+}
+
 /* What both have said, where it is asked for. */
 static void tell(const struct pair *pair)
 {
