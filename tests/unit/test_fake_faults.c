@@ -357,7 +357,7 @@ static void test_fake_faults__each_trouble_has_its_class(void **state)
 static void test_fake_faults__beyond_its_memory_it_refuses_or_evicts(void **state)
 {
     struct fixture *f = *state;
-    char key[8], value[200];
+    char key[16], value[200];
     int n_left = 0;
 
     memset(value, 'v', sizeof(value) - 1);
