@@ -558,10 +558,17 @@ void hf__link_catch_up(struct hf_link *link)
 
 /* ---- cursors ---- */
 
+/* Only a gap has the copies compared that nobody but Holdfast writes; until they are, the log is as unread as before it. */
+static bool is_behind_a_gap(const struct hf_ns *ns, const struct hf_cursor *cursor)
+{
+    return ns->sweep && ns->writers != HF_WRITERS_ANY && strcmp(cursor->epoch, ns->epoch) == 0;
+}
+
 void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns)
 {
     struct hf_cursor *cursor = &link->published[ns - link->store->namespaces.all];
-    bool refreshed = hf__refresh_is_done(link); /* otherwise a crash must find the log where these keys are named */
+    /* Otherwise a crash must find the log where these keys are named, or the gap in it again. */
+    bool refreshed = hf__refresh_is_done(link) && !is_behind_a_gap(ns, cursor);
 
     /* Until the records of a loss are made, the next connection must find it again. */
     if (ns->losing || atomic_load(&ns->adopt))

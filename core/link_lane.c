@@ -231,15 +231,16 @@ static void take_mark(struct hf_link *link, struct hf_ns *ns, uint64_t mark)
 static void take_bad(struct hf_link *link, size_t bad, const char *reason)
 {
     size_t from = unit_start(&link->lane_sends, bad), to = unit_end(&link->lane_sends, bad);
+    bool parked = park_range(link, from, to, false, reason); /* what cannot be parked is left with the rest */
 
-    (void)park_range(link, from, to, false, reason); /* what cannot be parked is left with the rest */
     for (size_t i = 0; i < link->lane_sends.n; i++) {
         struct hf_lane_send *s = &link->lane_sends.sends[i];
         if (s->live)
             hf__link_note_overflow(link);
         finish_live(link, s, HF_SHARE_PENDING, "");
     }
-    hold_lane(link);
+    if (!parked || to - from < link->lane_sends.n)
+        hold_lane(link);
 }
 
 /* The unit at the head, which is all that was sent. False when there is no room for it. */

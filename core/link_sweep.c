@@ -135,6 +135,8 @@ static void end_ns(struct hf_link *link)
     ns->sweep = false;
     if (atomic_exchange(&ns->adopt, false))
         end_loss(link, ns);
+    else
+        hf__link_publish_cursor(link, ns); /* of a log with a gap */
     hf__link_trust_copies(link, ns, link->tracking);
     hf_buf_release(&sweep->after);
     sweep->ns_index++;

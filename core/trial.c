@@ -179,6 +179,12 @@ struct hf_slice hf__trial_theirs(const struct hf_trial *trial)
 
 /* ---- verdicts ---- */
 
+/* What had no deadline is there. What had one may have died by now, and then only the value gives it the new life. */
+static bool stays_there(const struct hf_version_id *base)
+{
+    return base->kind == HF_VERSION_DIGEST && base->deadline_ms == 0;
+}
+
 void hf__trial_judge_unexamined(struct hf_trial *trial)
 {
     const struct hf_case *c = &trial->c;
@@ -188,7 +194,7 @@ void hf__trial_judge_unexamined(struct hf_trial *trial)
                                            .outcome = c->dead ? HF_OUTCOME_EXPIRED : HF_OUTCOME_APPLIED};
     if (!c->live)
         trial->verdict.send = HF_SHARED_DELETE;
-    else if (c->op == HF_PENDING_TTL)
+    else if (c->op == HF_PENDING_TTL && stays_there(c->base))
         trial->verdict.send = c->deadline_ms ? HF_SHARED_EXPIRE : HF_SHARED_PERSIST;
     trial->judged = true;
 }
@@ -205,7 +211,7 @@ bool hf__trial_judge(const struct hf_turn *turn, const struct hf_notes *notes, s
     return trial->want == 0;
 }
 
-void hf__trial_merge_json(struct hf_send *s)
+bool hf__trial_merge_json(struct hf_send *s)
 {
     struct hf_trial *trial = s->trial;
     struct hf_judgement newest;
@@ -220,4 +226,5 @@ void hf__trial_merge_json(struct hf_send *s)
         hf__judge_answer(&trial->c, HF_WINNER_MERGED, HF_RULE_MERGED, &trial->verdict);
     else
         trial->verdict = newest;
+    return rc != HF_ENOMEM;
 }

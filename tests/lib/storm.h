@@ -3,6 +3,8 @@
  *
  *   storm_run.c    the weather: forks the stores, cuts lines, kills, restarts; writes as a plain client
  *   storm_node.c   one store: a process that writes at random until it is killed or called to calm
+ *   storm_ops.c    its operations
+ *   storm_calm.c   what it tells when all is over
  *   storm_lock.c   locks that the stores take from one another, and whether two ever held one at once
  *   storm_loss.c   how Redis loses its data
  *   storm_plan.c   the keys, their namespaces and the options of the stores, all by the seed
@@ -17,6 +19,7 @@
 #include "redis_server.h"
 
 #include <holdfast.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -157,6 +160,10 @@ struct storm_book {
 
 int storm_book_read_log(struct storm_book *book, const char *path);
 int storm_book_read_appended(struct storm_book *book, const char *redis_dir);
+/* What Redis has just done; the caller fills in the rest. */
+struct storm_applied *storm_book_apply(struct storm_book *book, char op, unsigned group);
+/* Redis has lost all that it did from this one on. */
+void storm_book_lose(struct storm_book *book, size_t from);
 void storm_book_sort(struct storm_book *book);
 void storm_book_release(struct storm_book *book);
 /* The events of one key, newest last. */
@@ -187,6 +194,41 @@ int storm_locks_step(struct storm_locks *locks, struct hf *store);
 /* Give all back. */
 void storm_locks_end(struct storm_locks *locks);
 
+/* ---- what a store does, also in the simulator (tests/sim) ---- */
+
+struct storm_node {
+    struct storm_plan plan;
+    struct hf *store;
+    unsigned number, life;
+    int log;
+    uint64_t random;
+    unsigned next_id;
+    pthread_mutex_t mutex; /* guards n_async */
+    unsigned n_async;
+    struct storm_locks locks;
+    char unquiet[STORM_KEY_MAX + 64]; /* what was still waited for */
+    /* Something returned what no store may answer in a storm, which may be the end. */
+    void (*give_up)(struct storm_node *n, const char *what, int rc);
+};
+
+/* All but the store, the functions, and the seeds of `random` and `locks`. */
+void storm_node_init(struct storm_node *n, const struct storm_options *options, unsigned node, unsigned life, int log);
+bool storm_is_expected(int rc);
+struct storm_record storm_record_of(const struct storm_node *n, enum storm_what what);
+unsigned storm_flags_of(const struct hf_result *result);
+/* Of struct hf_options; `ctx` is a struct storm_node. */
+void storm_on_settled(void *ctx, const struct hf_settlement *s);
+/* One operation on this key, by n->random. */
+void storm_operate(struct storm_node *n, const struct storm_key *key);
+
+/* Just opened: the node's id, and the private keys. */
+void storm_record_opened(struct storm_node *n);
+void storm_record_key(struct storm_node *n, enum storm_what what, const struct storm_key *key);
+/* Give the locks back, and wait until all is shared. */
+void storm_drain(struct storm_node *n);
+/* Wait until all copies are verified, then record all of them, and the lists. */
+void storm_verify(struct storm_node *n);
+
 /* ---- losses ---- */
 
 /* Keep a copy of Redis's data as number n, from 1. Returns 0, or -1. */
@@ -203,11 +245,22 @@ struct storm_sums {
     size_t writes, acked, settled, conflicts, parked, in_doubt;
 };
 
+/* What Redis holds in the end. */
+struct storm_there {
+    bool present;
+    char text[STORM_TEXT_MAX];
+    long long deadline_ms; /* 0: none */
+};
+
 struct storm_sceptic {
     const struct storm_options *options;
     struct storm_plan plan;
     struct storm_book book;
-    const struct redis_server *redis;
+    struct storm_there (*look)(const void *redis, const char *key);
+    const void *redis; /* of `look` */
+    int64_t clock_error_ms; /* a store was begun in another boot with its wall clock wrong by up to so much */
+    int64_t late_ms;  /* its clock was measured so badly while the line was slow */
+    int64_t early_ms; /* a copy that was fetched may die so much earlier: as long as the answer was on its way */
     struct storm_sums sums;
     unsigned failures;
 };

@@ -43,6 +43,22 @@ static void *grown(void *all, size_t n, size_t *capacity, size_t size)
     return all;
 }
 
+struct storm_applied *storm_book_apply(struct storm_book *book, char op, unsigned group)
+{
+    struct storm_applied *a;
+
+    book->applied = grown(book->applied, book->n_applied, &book->applied_capacity, sizeof(*book->applied));
+    a = &book->applied[book->n_applied++];
+    *a = (struct storm_applied){.op = op, .group = group};
+    return a;
+}
+
+void storm_book_lose(struct storm_book *book, size_t from)
+{
+    for (size_t i = from; i < book->n_applied; i++)
+        book->applied[i].lost = true;
+}
+
 static bool parse(const char *line, struct storm_record *r)
 {
     long long at, number;
@@ -174,11 +190,8 @@ static int64_t integer(const struct command *c, size_t i)
 static struct storm_applied *add(struct storm_book *book, char op, const struct command *c, size_t key,
                                  unsigned group)
 {
-    struct storm_applied *a;
+    struct storm_applied *a = storm_book_apply(book, op, group);
 
-    book->applied = grown(book->applied, book->n_applied, &book->applied_capacity, sizeof(*book->applied));
-    a = &book->applied[book->n_applied++];
-    *a = (struct storm_applied){.op = op, .group = group};
     copy(c, key, a->key, sizeof(a->key));
     return a;
 }
@@ -218,12 +231,6 @@ static void add_set(struct storm_book *book, const struct command *c, unsigned g
     }
 }
 
-static void all_is_lost(struct storm_book *book)
-{
-    for (size_t i = 0; i < book->n_applied; i++)
-        book->applied[i].lost = true;
-}
-
 static void add_command(struct storm_book *book, const struct command *c, unsigned *group, bool *in_transaction)
 {
     if (!*in_transaction)
@@ -243,7 +250,7 @@ static void add_command(struct storm_book *book, const struct command *c, unsign
     else if (is(c, 0, "INCRBY") || is(c, 0, "DECRBY"))
         add(book, 'i', c, 1, *group)->number = is(c, 0, "INCRBY") ? integer(c, 2) : -integer(c, 2);
     else if (is(c, 0, "FLUSHALL"))
-        all_is_lost(book);
+        storm_book_lose(book, 0);
     else if (is(c, 0, "XADD"))
         add_log_entry(book, c, *group);
 }
@@ -295,7 +302,7 @@ int storm_book_read_appended(struct storm_book *book, const char *redis_dir)
     unsigned group = 0;
 
     (void)read_all(book, redis_dir, "lost*", &group);
-    all_is_lost(book);
+    storm_book_lose(book, 0);
     return read_all(book, redis_dir, "appendonlydir", &group);
 }
 

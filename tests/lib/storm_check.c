@@ -29,24 +29,9 @@ void storm_doubt(struct storm_sceptic *s, const char *key, const char *format, .
 
 /* ---- all tiers agree ---- */
 
-struct there {
-    bool present;
-    char text[STORM_TEXT_MAX];
-    long long deadline_ms; /* 0: none */
-};
-
-static struct there look_there(struct storm_sceptic *s, const char *key)
+static struct storm_there look_there(struct storm_sceptic *s, const char *key)
 {
-    redisReply *reply = redis_server_command(s->redis, "GET %s", key);
-    struct there there = {.present = reply && reply->type == REDIS_REPLY_STRING};
-
-    if (there.present)
-        storm_value_text(reply->str, reply->len, there.text);
-    freeReplyObject(reply);
-    there.deadline_ms = redis_server_number(s->redis, "PEXPIRETIME %s", key);
-    if (there.deadline_ms < 0)
-        there.deadline_ms = 0;
-    return there;
+    return s->look(s->redis, key);
 }
 
 /* A parked change of this key: ours stays here, theirs there, until the operator has decided. */
@@ -69,9 +54,9 @@ static int64_t uncertainty_of(const struct storm_book *book, unsigned writer)
     return 0;
 }
 
-static bool agrees(struct storm_sceptic *s, const struct storm_record *r, const struct there *there)
+static bool agrees(struct storm_sceptic *s, const struct storm_record *r, const struct storm_there *there)
 {
-    int64_t slack = DEADLINE_SLACK_MS + 2 * uncertainty_of(&s->book, r->writer);
+    int64_t slack = DEADLINE_SLACK_MS + 2 * uncertainty_of(&s->book, r->writer) + s->clock_error_ms + s->late_ms;
     int64_t difference = r->number - there->deadline_ms;
 
     if ((r->rc == 0) != there->present)
@@ -80,19 +65,30 @@ static bool agrees(struct storm_sceptic *s, const struct storm_record *r, const 
         return true;
     if (strcmp(r->text, there->text) != 0 || (r->number == 0) != (there->deadline_ms == 0))
         return false;
-    return difference <= slack && difference >= -slack;
+    return difference <= slack && difference >= -slack - s->early_ms;
+}
+
+/* The store's disk failed under a change that Redis may have. */
+static bool is_unknown(const struct storm_book *book, const char *key)
+{
+    for (size_t i = 0; i < book->n_records; i++) {
+        const struct storm_record *r = &book->records[i];
+        if (r->what == STORM_ACK && r->rc == HF_EUNKNOWN && strcmp(r->key, key) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* A store need not hold all keys: a scan tells those that it does. */
 static void check_key_agrees(struct storm_sceptic *s, const char *key)
 {
-    struct there there = look_there(s, key);
+    struct storm_there there = look_there(s, key);
 
     for (size_t i = 0; i < s->book.n_records; i++) {
         const struct storm_record *r = &s->book.records[i];
         bool found = (r->what == STORM_FINAL || r->what == STORM_SCANNED) && strcmp(r->key, key) == 0;
 
-        if (!found || agrees(s, r, &there) || is_parked(&s->book, r->writer, key))
+        if (!found || agrees(s, r, &there) || is_parked(&s->book, r->writer, key) || is_unknown(&s->book, key))
             continue;
         storm_doubt(s, key, "%s is '%s' until %lld in Redis, and %s '%s' until %lld in node %u (origin %u)", key,
                     there.present ? there.text : "(nil)", there.deadline_ms,
@@ -154,6 +150,8 @@ static bool is_told(const struct storm_book *book, const struct storm_record *w)
 /* Redis did it. */
 static bool is_applied(const struct storm_book *book, const struct storm_record *w)
 {
+    bool removes = w->op == 'd' || w->number > 0; /* one that died while it waited, too */
+
     for (size_t i = 0; i < book->n_applied; i++) {
         const struct storm_applied *a = &book->applied[i];
 
@@ -162,6 +160,8 @@ static bool is_applied(const struct storm_book *book, const struct storm_record 
         if (a->op == 'x' && a->lsn == w->lsn && strcmp(a->node, book->nodes[w->writer]) == 0)
             return true;
         if (a->op == 's' && w->text[0] && strcmp(a->text, w->text) == 0)
+            return true;
+        if (a->op == 'd' && removes) /* for want of memory it goes alone, and is named later */
             return true;
     }
     return false;
@@ -190,12 +190,13 @@ static bool is_applied_later(const struct storm_book *book, const struct storm_r
 /* A later change of the same store: a write that was acknowledged, and is asked for itself; or one that the store was killed
  * in the midst of, and that was durable by then. That one has no record but its beginning, without a number; but it took
  * the place of those before it in the row, whose end tells of it alone where a kill has swallowed what was to be said. So
- * what the store, its conflict log or Redis tells of a later number counts as well. */
+ * what the store, its conflict log or Redis tells of a later number counts as well, and what the store holds in the end. */
 static bool is_folded(const struct storm_book *book, const struct storm_record *w)
 {
     for (size_t i = 0; i < book->n_records; i++) {
         const struct storm_record *r = &book->records[i];
-        bool is_later = is_accepted(r) || r->what == STORM_SETTLED || r->what == STORM_CONFLICT;
+        bool is_later = is_accepted(r) || r->what == STORM_SETTLED || r->what == STORM_CONFLICT ||
+                        r->what == STORM_SCANNED;
 
         if (is_later && is_write_of(r, w) && r->lsn > w->lsn)
             return true;
@@ -234,11 +235,13 @@ static void check_writes(struct storm_sceptic *s)
 
 /* ---- counters are exact ---- */
 
+/* One whose outcome is unknown is as one that was never answered. */
 static bool has_ended(const struct storm_book *book, const struct storm_record *w)
 {
     for (size_t i = 0; i < book->n_records; i++) {
         const struct storm_record *r = &book->records[i];
-        if (r->what == STORM_ACK && r->writer == w->writer && r->life == w->life && r->id == w->id)
+        if (r->what == STORM_ACK && r->rc != HF_EUNKNOWN && r->writer == w->writer && r->life == w->life &&
+            r->id == w->id)
             return true;
     }
     return false;
@@ -300,7 +303,7 @@ static bool reaches(const struct sum *sum, int64_t value)
 static void check_counter(struct storm_sceptic *s, const char *key)
 {
 
-    struct there there = look_there(s, key);
+    struct storm_there there = look_there(s, key);
     struct sum sum = {0};
 
     for (size_t i = 0; i < s->book.n_records; i++) {
@@ -440,7 +443,17 @@ static bool was_written(const struct storm_book *book, const char *key)
     return false;
 }
 
-/* A plain client deletes, and what it has written nobody may have had a copy of. */
+static bool is_parked_anywhere(const struct storm_book *book, const char *key)
+{
+    bool parked = false;
+
+    for (unsigned writer = 0; writer < STORM_NODES_MAX && !parked; writer++)
+        parked = is_parked(book, writer, key);
+    return parked;
+}
+
+/* A plain client deletes, and what it has written nobody may have had a copy of. What the operator is to decide may be
+ * what was lost. */
 static void check_presence(struct storm_sceptic *s)
 {
     for (unsigned i = 0; i < s->plan.n_keys; i++) {
@@ -448,7 +461,8 @@ static void check_presence(struct storm_sceptic *s)
         bool stays = key->kind == STORM_BATCH || key->kind == STORM_COUNTER ||
                      (key->kind == STORM_JSON && !s->options->plain_client);
 
-        if (stays && was_written(&s->book, key->name) && !look_there(s, key->name).present)
+        if (stays && was_written(&s->book, key->name) && !look_there(s, key->name).present &&
+            !is_parked_anywhere(&s->book, key->name))
             storm_doubt(s, key->name, "%s was shared, nobody deletes it, and it is gone", key->name);
     }
 }
@@ -497,7 +511,7 @@ static void play_own(struct storm_sceptic *s, const struct storm_record *r, stru
 {
     const char *found = r->rc == 0 ? r->text : "";
 
-    if (r->what == STORM_ACK && r->rc == 0 && is_later(r, own))
+    if (r->what == STORM_ACK && (r->rc == 0 || r->rc == HF_EREFUSED) && is_later(r, own)) /* refused there, done here */
         know_own(own, value_of(r), r->life, r->id);
     if (r->what != STORM_FOUND && r->what != STORM_FINAL)
         return;
@@ -513,7 +527,10 @@ static void check_private(struct storm_sceptic *s)
         const struct storm_key *key = &s->plan.keys[k];
         struct own own = {0};
 
-        for (size_t i = 0; key->kind == STORM_PRIVATE && !may_be_lost(s, key) && i < s->book.n_records; i++) {
+        bool judged = key->kind == STORM_PRIVATE && !may_be_lost(s, key) &&
+                      !is_parked(&s->book, key->owner, key->name); /* Redis holds something else, which is read, too */
+
+        for (size_t i = 0; judged && i < s->book.n_records; i++) {
             const struct storm_record *r = &s->book.records[i];
             if (r->writer == key->owner && strcmp(r->key, key->name) == 0)
                 play_own(s, r, &own);
@@ -549,6 +566,7 @@ static void check_status(struct storm_sceptic *s, const struct storm_record *sta
 
 static void check_statuses(struct storm_sceptic *s)
 {
+    bool shared = false;
     unsigned n = 0;
 
     for (size_t i = 0; i < s->book.n_records; i++) {
@@ -556,6 +574,7 @@ static void check_statuses(struct storm_sceptic *s)
 
         s->sums.writes += r->what == STORM_BEGIN;
         s->sums.settled += r->what == STORM_SETTLED;
+        shared |= r->what == STORM_ACK && is_accepted(r) && (r->flags & STORM_SHARED);
         if (r->what != STORM_STATUS)
             continue;
         n++;
@@ -563,7 +582,7 @@ static void check_statuses(struct storm_sceptic *s)
     }
     if (n != s->options->nodes)
         storm_doubt(s, NULL, "%u of %u stores told their status", n, s->options->nodes);
-    if (s->book.n_applied == 0)
+    if (shared && s->book.n_applied == 0)
         storm_doubt(s, NULL, "Redis's append-only file tells nothing");
 }
 

@@ -541,12 +541,27 @@ static void tear_down(struct storm *s)
     scratch_remove(&s->scratch);
 }
 
+static struct storm_there look(const void *ctx, const char *key)
+{
+    const struct redis_server *redis = ctx;
+    redisReply *reply = redis_server_command(redis, "GET %s", key);
+    struct storm_there there = {.present = reply && reply->type == REDIS_REPLY_STRING};
+
+    if (there.present)
+        storm_value_text(reply->str, reply->len, there.text);
+    freeReplyObject(reply);
+    there.deadline_ms = redis_server_number(redis, "PEXPIRETIME %s", key);
+    if (there.deadline_ms < 0)
+        there.deadline_ms = 0;
+    return there;
+}
+
 static void judge(struct storm *s)
 {
     static struct storm_sceptic sceptic;
 
-    sceptic =
-        (struct storm_sceptic){.options = s->options, .redis = &s->redis, .sums = s->sums, .failures = s->failures};
+    sceptic = (struct storm_sceptic){
+        .options = s->options, .look = look, .redis = &s->redis, .sums = s->sums, .failures = s->failures};
     storm_plan_make(s->options, STORM_CLIENT, &sceptic.plan);
     (void)storm_book_read_log(&sceptic.book, s->log_path);
     for (unsigned i = 0; i < s->options->nodes; i++)

@@ -819,6 +819,45 @@ static void test_link__A9_what_a_power_cut_took_comes_back_from_redis(void **sta
     close_store(f);
 }
 
+static bool is_gone(void *ctx)
+{
+    struct hf_result result;
+
+    return hf_exists(ctx, s_("k"), &result) == HF_NOT_FOUND;
+}
+
+/* The copies have not been compared yet: where the log was read to by then says nothing. */
+static void test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_copies_are_compared(void **state)
+{
+    static const struct hf_namespace by_log = {.prefix = "", .writers = HF_WRITERS_HOLDFAST};
+    struct fixture *f = *state;
+    unsigned asked;
+
+    f->opts.namespaces = &by_log;
+    f->opts.n_namespaces = 1;
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "old");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    close_store(f);
+    fake_redis_foreign_delete("k"); /* by a node whose entry has been trimmed */
+    fake_redis_other_node("another", "v", 0, 0);
+    fake_redis_other_node("another", "w", 0, 0);
+    fake_redis_trim_log(1);
+    fake_redis_freeze(FAKE_EXAMINE);
+    asked = fake_redis_asked(FAKE_EXAMINE);
+    open_store(f);
+    wait_asked(FAKE_EXAMINE, asked + 1);
+    assert_ok(hf_checkpoint(f->store));
+    crash(f);
+    fake_redis_thaw(FAKE_EXAMINE);
+    fake_redis_set_away(false);
+    open_dir(f, f->copy);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_true(wait_until(is_gone, f->store, SOON_MS));
+    close_store(f);
+}
+
 /* ---- exactly once ---- */
 
 static void incr_with(struct fixture *f, enum fake_outcome outcome)
@@ -890,6 +929,62 @@ static void test_link__what_was_refused_is_neither_shared_nor_pending(void **sta
     assert_false(result.pending);
     assert_int_equal(status_of(f->store).parked, 1);
     close_store(f);
+}
+
+static void test_link__the_lane_goes_on_behind_a_request_that_was_refused_as_a_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result result;
+    int64_t number;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    fake_redis_script(FAKE_LANE, FAKE_REFUSE, 1);
+    assert_code(HF_EREFUSED, hf_incr(f->store, s_("refused"), 1, &number, NULL));
+    assert_ok(hf_incr(f->store, s_("n"), 5, &number, &result));
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_true(fake_redis_holds("n", "5"));
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(status_of(f->store).parked, 1);
+    close_store(f);
+}
+
+/* Its old life has ended there meanwhile: nobody else writes, so nothing is compared, and the new life alone would change
+ * nothing. */
+static void test_link__a_life_made_longer_while_away_keeps_the_value_where_nothing_is_compared(void **state)
+{
+    static const struct hf_set_options minute = {.ttl_ms = 60000};
+    static const enum hf_writers writers[] = {HF_WRITERS_ANY, HF_WRITERS_HOLDFAST, HF_WRITERS_THIS_NODE};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < 3; i++) {
+        char dir[96], persisted[16], extended[16];
+        struct hf_namespace ns = {.prefix = "", .writers = writers[i], .change_log_off = writers[i] == HF_WRITERS_THIS_NODE};
+
+        f->opts.namespaces = &ns;
+        f->opts.n_namespaces = 1;
+        snprintf(dir, sizeof(dir), "%s%zu", f->scratch.store, i);
+        snprintf(persisted, sizeof(persisted), "p%zu", i);
+        snprintf(extended, sizeof(extended), "e%zu", i);
+        open_dir(f, dir);
+        wait_state(f->store, HF_LINK_ONLINE);
+        assert_ok(hf_set(f->store, s_(persisted), s_("v"), &minute, NULL));
+        assert_ok(hf_set(f->store, s_(extended), s_("v"), &minute, NULL));
+        assert_ok(hf_drain(f->store, SOON_MS));
+        fake_redis_set_away(true);
+        wait_state(f->store, HF_LINK_OFFLINE);
+        assert_ok(hf_persist(f->store, s_(persisted), NULL));
+        assert_ok(hf_expire(f->store, s_(extended), 600000, NULL));
+        fake_redis_foreign_delete(persisted); /* as it dies: named in no log */
+        fake_redis_foreign_delete(extended);
+        fake_redis_set_away(false);
+        assert_ok(hf_drain(f->store, SOON_MS));
+        assert_true(fake_redis_holds(persisted, "v"));
+        assert_true(fake_redis_holds(extended, "v"));
+        assert_int_equal(fake_redis_deadline_ms(persisted), 0);
+        assert_true(fake_redis_deadline_ms(extended) > 0);
+        close_store(f);
+    }
 }
 
 /* Each key that a scan shows, and how many those are. */
@@ -1011,9 +1106,12 @@ int main(void)
         TEST(test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed),
         TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
         TEST(test_link__A9_what_a_power_cut_took_comes_back_from_redis),
+        TEST(test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_copies_are_compared),
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
         TEST(test_link__a_reader_says_that_a_row_is_pending),
         TEST(test_link__what_was_refused_is_neither_shared_nor_pending),
+        TEST(test_link__the_lane_goes_on_behind_a_request_that_was_refused_as_a_whole),
+        TEST(test_link__a_life_made_longer_while_away_keeps_the_value_where_nothing_is_compared),
         TEST(test_link__a_scan_says_of_each_key_what_a_read_says),
         TEST(test_link__a_pass_that_leaves_a_row_is_followed_by_another),
     };

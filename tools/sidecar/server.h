@@ -41,6 +41,7 @@ struct listener {
     } as;
     struct server *server;
     bool is_unix, is_tls;
+    bool waits; /* for memory, to accept a client that has come */
 };
 
 struct server_counts {
