@@ -989,7 +989,8 @@ static void test_link__a_life_made_longer_while_away_keeps_the_value_where_nothi
 
     for (size_t i = 0; i < 3; i++) {
         char dir[96], persisted[16], extended[16];
-        struct hf_namespace ns = {.prefix = "", .writers = writers[i], .change_log_off = writers[i] == HF_WRITERS_THIS_NODE};
+        struct hf_namespace ns = {
+            .prefix = "", .writers = writers[i], .change_log_off = writers[i] == HF_WRITERS_THIS_NODE};
 
         f->opts.namespaces = &ns;
         f->opts.n_namespaces = 1;
