@@ -171,8 +171,7 @@ static int make_line(struct hf *store, const struct hf_audit_entry *entry, struc
 
 static int fail_io(const char *what)
 {
-    return hf__fail_errno(errno == ENOSPC || errno == EDQUOT ? HF_EFULL : HF_EIO, errno, "cannot %s the audit log",
-                          what);
+    return hf__fail_errno(hf__code_of_errno(errno), errno, "cannot %s the audit log", what);
 }
 
 /* The end of the last whole line. */

@@ -408,16 +408,17 @@ static int bad_syntax(const struct hf__reader *r, const char *text, const char *
 static int parse(const struct hf__reader *r, const char *text, size_t len, struct hf_config *config)
 {
     const char *nul = memchr(text, '\0', len), *end = text;
+    int rc;
 
     if (!nul) /* cJSON would end the string there */
         nul = strstr(text, "\\u0000");
     if (nul)
         return bad_syntax(r, text, nul, "found a NUL, which no setting may contain");
-    config->json = cJSON_ParseWithLengthOpts(text, len + 1, &end, true);
-    if (!config->json)
+    rc = hf__json_parse(text, len, &end, &config->json);
+    if (rc == HF_EINVAL)
         return bad_syntax(r, text, end,
                           end < text + len ? "not valid JSON from here on" : "the JSON text ends too early");
-    return 0;
+    return rc == 0 ? 0 : hf__fail_prefix(rc, "configuration %s", r->file);
 }
 
 int hf_config_load(const char *path, struct hf_config **ret_config)

@@ -77,18 +77,20 @@ int hf_conflict_list(struct hf *store, uint64_t from_id, int (*each)(void *ctx, 
 {
     struct hf_bytes copy = {0};
     struct hf_conflict conflict;
-    int rc = hf__check_handle(store, false);
+    int rc = hf__check_handle(store, false), found = 0;
 
     if (rc == 0)
         rc = hf__unlist_prepare(store);
     if (rc != 0)
         return rc;
-    while (rc == 0 && (rc = next_conflict(store, from_id, &copy, &conflict)) == 0) {
+    while (rc == 0 && (found = next_conflict(store, from_id, &copy, &conflict)) == 0) {
         from_id = conflict.id + 1;
         rc = each(ctx, &conflict);
     }
     hf__bytes_release(&copy);
-    return rc == HF_NOT_FOUND ? 0 : rc;
+    if (rc != 0)
+        return rc;
+    return found == HF_NOT_FOUND ? 0 : found;
 }
 
 static struct hf_unlist unlist_of(const struct hf_conflict *conflict)

@@ -32,19 +32,35 @@ struct hf_control {
 static_assert(sizeof(struct hf_control) == 48, "the layout is documented");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the page is shared as it lies in memory");
 
+/* A page that the disk has no room for would end the process when it is written to. */
+static int reserve_page(int fd)
+{
+    int rc = posix_fallocate(fd, 0, CONTROL_BYTES);
+
+    if (rc != 0)
+        return hf__fail_errno(hf__code_of_errno(rc), rc, "cannot make the control page");
+    return 0;
+}
+
 static int open_file(int dir_fd, bool writable, int *ret_fd)
 {
     struct stat st;
-    int fd = openat(dir_fd, CONTROL_NAME, (writable ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int rc,
+        fd = openat(dir_fd, CONTROL_NAME, (writable ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0 && errno == ENOENT)
         return HF_NOT_FOUND;
     if (fd < 0)
-        return hf__fail_errno(HF_EIO, errno, "cannot open the control page");
+        return hf__fail_errno(hf__code_of_errno(errno), errno, "cannot open the control page");
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (writable && ftruncate(fd, CONTROL_BYTES) != 0) ||
         (!writable && st.st_size < CONTROL_BYTES)) {
         close(fd);
         return hf__fail(HF_EIO, "the control page is not a file of %d bytes", CONTROL_BYTES);
+    }
+    rc = writable ? reserve_page(fd) : 0;
+    if (rc != 0) {
+        close(fd);
+        return rc;
     }
     *ret_fd = fd;
     return 0;

@@ -97,7 +97,16 @@ void hf__decision_answered(struct hf *store, struct hf_decision *d, const struct
     }
     pthread_mutex_unlock(&store->write_mutex);
     if (answer->decided && d->op == HF_DECIDE_GET_DELETE && hf__buf_copy(answer->found, &d->found) != 0)
-        d->result.code = HF_ENOMEM; /* taken away, and lost for want of memory */
+        d->result.code = HF_EUNKNOWN; /* taken away, and lost for want of memory */
+}
+
+static int no_memory(const struct hf_decision *d)
+{
+    char shown[80];
+
+    return hf__fail(d->result.code,
+                    "the value of '%s' was taken away in Redis, and there is no memory to hand it out",
+                    hf__printable(d->key, shown, sizeof(shown)));
 }
 
 static int by_redis(struct hf *store, struct hf_decision *d)
@@ -105,7 +114,7 @@ static int by_redis(struct hf *store, struct hf_decision *d)
     int rc = hf__link_decide(store, d);
 
     if (rc == 0 && d->result.code != 0)
-        rc = d->result.code;
+        rc = no_memory(d);
     if (rc == 0 && d->result.lsn != 0)
         rc = hf__journal_wait(store->journal, d->result.lsn);
     if (rc != 0)

@@ -263,6 +263,14 @@ void hf__done_free(struct hf *store)
     store->done = NULL;
 }
 
+/* The sync that it waits for is still to come, and pokes when it has ended. `waiting` is set: a sync that ends meanwhile sees it. */
+static bool comes_with_a_sync(struct hf *store, const struct hf_submission *s)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    return !s->ticket && hf__journal_safe_lsn(store->journal) < s->result.lsn &&
+           !hf__journal_stopped(store->journal);
+}
+
 void hf__done_submit(struct hf *store, struct hf_submission *submission)
 {
     struct hf_done_queue *q = store->done;
@@ -274,12 +282,13 @@ void hf__done_submit(struct hf *store, struct hf_submission *submission)
         line->last->next = submission;
     else
         line->first = submission;
-    if (line->first == submission) { /* behind another one, that one's end leads here */
+    line->last = submission;
+    atomic_store(&q->waiting, true);
+    if (line->first == submission &&
+        !comes_with_a_sync(store, submission)) { /* behind another one, that one's end leads here */
         q->poked = true;
         pthread_cond_signal(&q->wake);
     }
-    line->last = submission;
-    atomic_store(&q->waiting, true);
     pthread_mutex_unlock(&q->mutex);
 }
 

@@ -179,7 +179,7 @@ static int sum_up_node(struct hf_link *link, const struct hf_look *look, const s
 
 static int sum_up_overlay(struct hf_link *link, const struct hf_look *look, struct hf_local_snap *snap)
 {
-    const struct hf_generation *generations[] = {look->view.frozen, look->view.active};
+    struct hf_generation *generations[] = {look->view.frozen, look->view.active};
     uint64_t covered_lsn = link->store->local->ops->snap_covered_lsn(snap);
     int rc = 0;
 

@@ -237,7 +237,7 @@ static struct hf_conflict offered_conflict(const struct hf_send *s)
 }
 
 /* The resolver could not: it is offered again, a bounded number of times. */
-static void resolver_failed(struct hf_link *link, struct hf_trial *trial)
+static void resolver_failed(struct hf_link *link, struct hf_trial *trial, const char *reason)
 {
     struct hf_note *note = hf__notes_of(&link->notes, trial->row.key);
 
@@ -245,8 +245,7 @@ static void resolver_failed(struct hf_link *link, struct hf_trial *trial)
         note->failures++;
     trial->verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PENDING};
     if (note && note->failures >= HF_LINK_CONTENDED_MAX)
-        trial->verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PARKED,
-                                               .reason = "the resolver of conflicts failed each time"};
+        trial->verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PARKED, .reason = reason};
 }
 
 static void ask_callback(struct hf_link *link, struct hf_send *s)
@@ -259,7 +258,7 @@ static void ask_callback(struct hf_link *link, struct hf_send *s)
     if (rc != 0 || winner < HF_WINNER_OURS || winner > HF_WINNER_MERGED ||
         (winner == HF_WINNER_MERGED && trial->merged.len > link->store->opts.max_value_bytes)) {
         hf_buf_release(&trial->merged);
-        resolver_failed(link, trial);
+        resolver_failed(link, trial, "the resolver of conflicts failed each time");
         return;
     }
     if (winner != HF_WINNER_MERGED)
@@ -271,10 +270,10 @@ static void ask_callback(struct hf_link *link, struct hf_send *s)
 
 static void resolve(struct hf_link *link, struct hf_send *s)
 {
-    if (s->trial->c.policy == HF_CONFLICT_MERGE_JSON)
-        hf__trial_merge_json(s);
-    else
+    if (s->trial->c.policy != HF_CONFLICT_MERGE_JSON)
         ask_callback(link, s);
+    else if (!hf__trial_merge_json(s))
+        resolver_failed(link, s->trial, "there was no memory to merge it, each time");
 }
 
 static uint64_t conflict_bytes(const struct hf_send *s)

@@ -473,8 +473,8 @@ struct hf_slice hf__trial_theirs(const struct hf_trial *trial);
 void hf__trial_judge_unexamined(struct hf_trial *trial);
 /* False: `want` says what is to be examined before. A verdict may ask for a resolver. */
 bool hf__trial_judge(const struct hf_turn *turn, const struct hf_notes *notes, struct hf_trial *trial);
-/* Where there is no merge to be had (a delete, no JSON object), it is as `newest` says. */
-void hf__trial_merge_json(struct hf_send *s);
+/* Where there is no merge to be had (a delete, no JSON object), it is as `newest` says. False: there was no memory for one. */
+bool hf__trial_merge_json(struct hf_send *s);
 void hf__trial_free(struct hf_trial *trial); /* accepts NULL */
 
 /* unit.c: an operation of a lane that knows its base, from that to the verdict on it, and on its unit. */

@@ -41,6 +41,7 @@ int hf__lock_take(int lock_fd, const char *dir)
 {
     struct flock lock = whole_file(F_WRLCK);
     char text[32];
+    ssize_t written;
     int n;
 
     if (fcntl(lock_fd, F_OFD_SETLK, &lock) != 0) {
@@ -49,10 +50,19 @@ int hf__lock_take(int lock_fd, const char *dir)
         return hf__fail(HF_ELOCKED, "the store '%s' is in use by process %" PRId64, dir, hf__lock_owner(lock_fd));
     }
     n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    if (ftruncate(lock_fd, 0) != 0 || pwrite(lock_fd, text, (size_t)n, 0) != n)
-        return hf__fail_errno(errno == ENOSPC ? HF_EFULL : HF_EIO, errno, "cannot write the lock file of '%s'",
-                              dir);
+    written = ftruncate(lock_fd, 0) == 0 ? pwrite(lock_fd, text, (size_t)n, 0) : -1;
+    if (written >= 0 && written < n)
+        errno = ENOSPC; /* nothing else stops a short write to a regular file in the middle */
+    if (written != n)
+        return hf__fail_errno(hf__code_of_errno(errno), errno, "cannot write the lock file of '%s'", dir);
     return 0;
+}
+
+void hf__lock_give_back(int lock_fd)
+{
+    struct flock lock = whole_file(F_UNLCK);
+
+    (void)fcntl(lock_fd, F_OFD_SETLK, &lock); /* without a lock there is nothing to give back */
 }
 
 int64_t hf__lock_owner(int lock_fd)
@@ -78,8 +88,7 @@ static int open_regular(int dir_fd, const char *name, int *ret_fd)
     struct stat st;
 
     if (fd < 0)
-        return hf__fail_errno(errno == ENOSPC ? HF_EFULL : HF_EIO, errno, "cannot open the store's file '%s'",
-                              name);
+        return hf__fail_errno(hf__code_of_errno(errno), errno, "cannot open the store's file '%s'", name);
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         close(fd);
         return hf__fail(HF_EIO, "the store's '%s' is no regular file", name);

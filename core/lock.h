@@ -9,6 +9,8 @@
 int hf__lock_open(int dir_fd, bool create, int *ret_fd);
 /* Become the owner and write our process id. HF_ELOCKED names the owner. */
 int hf__lock_take(int lock_fd, const char *dir);
+/* Own it no longer, also where a child has the file open, too. */
+void hf__lock_give_back(int lock_fd);
 /* Process id of the owner, 0: none, -1: one that did not say. */
 int64_t hf__lock_owner(int lock_fd);
 

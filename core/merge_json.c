@@ -7,8 +7,8 @@
  * Numbers are therefore compared by their text: who rewrites 1.0 as 1 has changed it. */
 #include "bytes.h"
 #include "fail.h"
+#include "fields.h"
 
-#include <cjson/cJSON.h>
 #include <stdlib.h>
 
 /* ---- tokens ---- */
@@ -301,8 +301,8 @@ static int parse(const char *name, struct hf_slice text, cJSON **ret_tree)
         rc = blank_numbers(s, copy.data);
     if (rc != 0)
         goto done;
-    tree = cJSON_ParseWithLengthOpts(copy.data, copy.len + 1, NULL, true);
-    if (!cJSON_IsObject(tree))
+    rc = hf__json_parse(copy.data, copy.len, NULL, &tree);
+    if (rc != HF_ENOMEM && !cJSON_IsObject(tree))
         rc = hf__fail(HF_EINVAL, "merge of JSON: %s: %s", name,
                       tree ? "a JSON value that is no object" : "not JSON, or nested too deeply");
     if (rc == 0)

@@ -7,10 +7,10 @@
 
 #include "audit.h"
 #include "fail.h"
+#include "fields.h"
 #include "link.h"
 #include "lock.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -28,8 +28,7 @@
 
 static int fail_io(const char *what)
 {
-    return hf__fail_errno(errno == ENOSPC || errno == EDQUOT ? HF_EFULL : HF_EIO, errno, "cannot %s '%s'", what,
-                          OPERATOR_NAME);
+    return hf__fail_errno(hf__code_of_errno(errno), errno, "cannot %s '%s'", what, OPERATOR_NAME);
 }
 
 /* ---- reading ---- */
@@ -121,9 +120,12 @@ static int read_text(int fd, char *text, size_t *ret_len)
 
 static int parse(const char *text, size_t len, struct hf_operator *ret_settings)
 {
-    cJSON *object = cJSON_ParseWithLengthOpts(text, len + 1, NULL, true);
-    int rc = take_settings(object, ret_settings);
+    cJSON *object = NULL;
+    int rc = hf__json_parse(text, len, NULL, &object);
 
+    if (rc == HF_ENOMEM)
+        return hf__fail_prefix(rc, "the store's '%s'", OPERATOR_NAME);
+    rc = take_settings(object, ret_settings);
     cJSON_Delete(object);
     return rc;
 }

@@ -1,12 +1,17 @@
-/* Generations of skip lists: lock-free for readers, one writer. See overlay.h for the rules. */
+/* Generations of skip lists, for those who go in order, and of hash tables, for those who look for a key: lock-free for readers,
+ * one writer. See overlay.h for the rules. */
 #include "overlay.h"
 
 #include "fail.h"
 
 #include <stdlib.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #define HEIGHT_MAX 16      /* 4^16 nodes at a branching of 4 */
 #define CHUNK_BYTES 262144 /* of the arena */
+#define INDEX_MIN 64u      /* slots of the first index; a power of two, as of all */
 
 struct chunk {
     struct chunk *older;
@@ -14,9 +19,24 @@ struct chunk {
     uint8_t bytes[];
 };
 
+/* The nodes by the hash of their keys: open addressing, at most half full. A larger one takes the place of one that is full;
+ * who still looks into that one misses only what has been added since. */
+struct slot {
+    _Atomic(struct hf_node *) node; /* NULL: free, and the end of a search */
+    uint64_t hash;                  /* fixed before the node is there */
+};
+struct index {
+    size_t n_slots;
+    struct slot slots[];
+};
+
 struct hf_generation {
     struct chunk *chunks;
     struct hf_node *head; /* no key, full height */
+    _Atomic(struct index *) index;
+    size_t n_nodes;                  /* made, inserted or not; the writer's own */
+    _Atomic(struct hf_node *) fresh; /* inserted, and not yet in the skip list: the newest first */
+    pthread_mutex_t order;           /* held by who puts them there */
     _Atomic size_t bytes, keys;
     struct hf_waiting waiting;
     _Atomic uint8_t height; /* of the tallest node: levels above are empty */
@@ -78,11 +98,24 @@ static void generation_free(struct hf_generation *g)
 {
     if (!g)
         return;
+    pthread_mutex_destroy(&g->order);
     for (struct chunk *c = g->chunks, *older; c; c = older) {
         older = c->older;
         free(c);
     }
     free(g);
+}
+
+static struct index *index_new(struct hf_generation *g, size_t n_slots)
+{
+    size_t bytes = sizeof(struct index) + n_slots * sizeof(struct slot);
+    struct index *index = arena_alloc(g, bytes);
+
+    if (!index)
+        return NULL;
+    memset(index, 0, bytes);
+    index->n_slots = n_slots;
+    return index;
 }
 
 static struct hf_generation *generation_new(void)
@@ -91,9 +124,11 @@ static struct hf_generation *generation_new(void)
 
     if (!g)
         return NULL;
+    pthread_mutex_init(&g->order, NULL);
     g->random = 0x9e3779b97f4a7c15u;
     g->head = node_new(g, hf__slice(NULL, 0), HEIGHT_MAX);
-    if (!g->head) {
+    atomic_init(&g->index, index_new(g, INDEX_MIN));
+    if (!g->head || !g->index) {
         generation_free(g);
         return NULL;
     }
@@ -151,16 +186,58 @@ static struct hf_node *search(const struct hf_generation *g, struct hf_slice key
     return next;
 }
 
-struct hf_node *hf__generation_seek(const struct hf_generation *g, struct hf_slice key)
+static void link_node(struct hf_generation *g, struct hf_node *node)
 {
+    struct hf_node *before[HEIGHT_MAX];
+
+    if (node->height > atomic_load_explicit(&g->height, memory_order_relaxed))
+        atomic_store_explicit(&g->height, node->height, memory_order_release);
+    search(g, node->key, before);
+    for (uint8_t level = 0; level < node->height; level++) {
+        struct hf_node *next = atomic_load_explicit(&before[level]->next[level], memory_order_relaxed);
+        atomic_store_explicit(&node->next[level], next, memory_order_relaxed);
+        atomic_store_explicit(&before[level]->next[level], node, memory_order_release);
+    }
+}
+
+/* Most generations are walked once, by their checkpoint: it, and not the writer, finds the nodes' places in the order. Who comes
+ * while another does waits, for it has to see them, too. */
+static void put_in_order(struct hf_generation *g)
+{
+    struct hf_node *node;
+
+    pthread_mutex_lock(&g->order);
+    for (node = atomic_exchange_explicit(&g->fresh, NULL, memory_order_acquire); node; node = node->fresh)
+        link_node(g, node);
+    pthread_mutex_unlock(&g->order);
+}
+
+struct hf_node *hf__generation_seek(struct hf_generation *g, struct hf_slice key)
+{
+    put_in_order(g);
     return search(g, key, NULL);
+}
+
+static uint64_t hash_of(struct hf_slice key)
+{
+    return XXH3_64bits(key.data, key.len);
 }
 
 struct hf_node *hf__generation_find(const struct hf_generation *g, struct hf_slice key)
 {
-    struct hf_node *node = search(g, key, NULL);
+    const struct index *index = atomic_load_explicit(&g->index, memory_order_acquire);
+    uint64_t hash;
 
-    return node && hf__slice_eq(node->key, key) ? node : NULL;
+    if (hf__generation_keys(g) == 0)
+        return NULL;
+    hash = hash_of(key);
+    for (size_t at = hash;; at++) {
+        const struct slot *slot = &index->slots[at & (index->n_slots - 1)];
+        struct hf_node *node = atomic_load_explicit(&slot->node, memory_order_acquire);
+
+        if (!node || (slot->hash == hash && hf__slice_eq(node->key, key)))
+            return node;
+    }
 }
 
 struct hf_node *hf__node_next(const struct hf_node *node)
@@ -272,6 +349,36 @@ void hf__overlay_drop_frozen(struct hf_overlay *overlay)
 
 /* ---- writing ---- */
 
+/* There is a free slot, and the key is not there yet. */
+static void index_add(struct index *index, struct hf_node *node, uint64_t hash)
+{
+    size_t at = hash & (index->n_slots - 1);
+
+    while (atomic_load_explicit(&index->slots[at].node, memory_order_relaxed))
+        at = (at + 1) & (index->n_slots - 1);
+    index->slots[at].hash = hash;
+    atomic_store_explicit(&index->slots[at].node, node, memory_order_release);
+}
+
+/* Make room for all nodes that there are. */
+static bool index_reserve(struct hf_generation *g)
+{
+    struct index *old = atomic_load_explicit(&g->index, memory_order_relaxed), *larger;
+
+    if (2 * g->n_nodes <= old->n_slots)
+        return true;
+    larger = index_new(g, 2 * old->n_slots);
+    if (!larger)
+        return false;
+    for (size_t i = 0; i < old->n_slots; i++) {
+        struct hf_node *node = atomic_load_explicit(&old->slots[i].node, memory_order_relaxed);
+        if (node)
+            index_add(larger, node, old->slots[i].hash);
+    }
+    atomic_store_explicit(&g->index, larger, memory_order_release);
+    return true;
+}
+
 int hf__overlay_stage(struct hf_overlay *overlay, const struct hf_entry *entry, enum hf_version_state state,
                       struct hf_staged *ret_staged)
 {
@@ -282,9 +389,10 @@ int hf__overlay_stage(struct hf_overlay *overlay, const struct hf_entry *entry, 
     if (!staged.node) {
         staged.node = node_new(g, entry->key, random_height(g));
         staged.is_new = true;
+        g->n_nodes++;
     }
     staged.version = arena_alloc(g, sizeof(*staged.version) + entry->value.len);
-    if (!staged.node || !staged.version)
+    if (!staged.node || !staged.version || !index_reserve(g))
         return hf__fail(HF_ENOMEM, "out of memory: an entry of %zu bytes in the overlay",
                         entry->key.len + entry->value.len);
     value = (uint8_t *)(staged.version + 1);
@@ -304,18 +412,13 @@ int hf__overlay_stage(struct hf_overlay *overlay, const struct hf_entry *entry, 
     return 0;
 }
 
-static void link_node(struct hf_generation *g, struct hf_node *node)
+static void add_node(struct hf_generation *g, struct hf_node *node)
 {
-    struct hf_node *before[HEIGHT_MAX];
-
-    if (node->height > atomic_load_explicit(&g->height, memory_order_relaxed))
-        atomic_store_explicit(&g->height, node->height, memory_order_release);
-    search(g, node->key, before);
-    for (uint8_t level = 0; level < node->height; level++) {
-        struct hf_node *next = atomic_load_explicit(&before[level]->next[level], memory_order_relaxed);
-        atomic_store_explicit(&node->next[level], next, memory_order_relaxed);
-        atomic_store_explicit(&before[level]->next[level], node, memory_order_release);
-    }
+    index_add(atomic_load_explicit(&g->index, memory_order_relaxed), node, hash_of(node->key));
+    node->fresh = atomic_load_explicit(&g->fresh, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&g->fresh, &node->fresh, node, memory_order_release,
+                                                  memory_order_relaxed))
+        ;
     atomic_fetch_add_explicit(&g->keys, 1, memory_order_relaxed);
 }
 
@@ -333,6 +436,6 @@ void hf__overlay_insert(struct hf_overlay *overlay, struct hf_staged *staged, ui
     staged->version->older = atomic_load_explicit(&node->head, memory_order_relaxed);
     atomic_store_explicit(&node->head, staged->version, memory_order_release);
     if (node == staged->node && staged->is_new)
-        link_node(g, node);
+        add_node(g, node);
     staged->node = node;
 }

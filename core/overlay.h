@@ -1,8 +1,8 @@
 /* The overlay: what is in the journal and not yet in the local tier, in memory, in key order.
  *
  * It consists of generations. Writes go to the *active* one; a checkpoint freezes it, drains it into the local tier
- * and drops it, while writes go to the next. A generation is a skip list in an arena: one writer at a time (the
- * store's write lock), readers without any lock. A key has one node; each write adds a version in front of the
+ * and drops it, while writes go to the next. A generation is a skip list and an index by hash in an arena: one writer at a time
+ * (the store's write lock), readers without any lock. A key has one node; each write adds a version in front of the
  * node's older ones, and nothing is ever changed or freed before the whole generation goes.
  *
  * Order matters to readers: pin the view FIRST, then take a snapshot of the local tier. Then whatever leaves the
@@ -47,7 +47,8 @@ struct hf_node {
     struct hf_slice key;
     _Atomic(struct hf_version *) head;
     _Atomic uint64_t
-        waiting_bytes; /* with which its generation counts it as waiting (pending_bounds.h); 0: it does not */
+        waiting_bytes;     /* with which its generation counts it as waiting (pending_bounds.h); 0: it does not */
+    struct hf_node *fresh; /* overlay.c's */
     uint8_t height;
     _Atomic(struct hf_node *) next[];
 };
@@ -94,7 +95,7 @@ size_t hf__generation_keys(const struct hf_generation *generation);
 /* The node of a key, or NULL. Any thread that has pinned the generation. */
 struct hf_node *hf__generation_find(const struct hf_generation *generation, struct hf_slice key);
 /* The first node with a key >= `key` (empty: the very first), or NULL; the node behind a node, or NULL. */
-struct hf_node *hf__generation_seek(const struct hf_generation *generation, struct hf_slice key);
+struct hf_node *hf__generation_seek(struct hf_generation *generation, struct hf_slice key);
 struct hf_node *hf__node_next(const struct hf_node *node);
 /* The newest version that readers may see. */
 struct hf_version *hf__node_visible(const struct hf_node *node, uint64_t visible_lsn);

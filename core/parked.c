@@ -58,18 +58,20 @@ int hf_parked_list(struct hf *store, int (*each)(void *ctx, const struct hf_park
     struct hf_bytes copy = {0};
     struct hf_parked parked;
     uint64_t from_lsn = 0;
-    int rc = hf__check_handle(store, false);
+    int rc = hf__check_handle(store, false), found = 0;
 
     if (rc == 0)
         rc = hf__unlist_prepare(store);
     if (rc != 0)
         return rc;
-    while (rc == 0 && (rc = next_parked(store, from_lsn, &copy, &parked)) == 0) {
+    while (rc == 0 && (found = next_parked(store, from_lsn, &copy, &parked)) == 0) {
         from_lsn = parked.lsn + 1;
         rc = each(ctx, &parked);
     }
     hf__bytes_release(&copy);
-    return rc == HF_NOT_FOUND ? 0 : rc;
+    if (rc != 0)
+        return rc;
+    return found == HF_NOT_FOUND ? 0 : found;
 }
 
 static struct hf_unlist unlist_of(const struct hf_parked *parked)

@@ -408,9 +408,7 @@ static void check_conflict_room(struct hf_preview_run *run, const struct hf_send
 /* What the replay asks of a resolver, this does not. */
 static void resolve(struct hf_send *s)
 {
-    if (s->trial->c.policy == HF_CONFLICT_MERGE_JSON)
-        hf__trial_merge_json(s);
-    else
+    if (s->trial->c.policy != HF_CONFLICT_MERGE_JSON || !hf__trial_merge_json(s))
         s->trial->verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PENDING};
 }
 

@@ -32,15 +32,54 @@
 /* ---- fork ---- */
 
 static _Atomic unsigned fork_count;
+static pthread_mutex_t owners_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct hf *owners; /* the handles that own a store */
 
-static void count_fork(void)
+static void before_fork(void)
 {
+    pthread_mutex_lock(&owners_mutex);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&owners_mutex);
+}
+
+/* A lock belongs to the open file: as long as a child has it open, too, an owner that was killed would go on owning. */
+static void after_fork_in_child(void)
+{
+    for (struct hf *store = owners; store; store = store->next_owner)
+        close(store->lock_fd);
+    owners = NULL;
     atomic_fetch_add(&fork_count, 1);
+    pthread_mutex_unlock(&owners_mutex);
 }
 
 static void watch_forks(void)
 {
-    pthread_atfork(NULL, NULL, count_fork);
+    pthread_atfork(before_fork, after_fork, after_fork_in_child);
+}
+
+static void list_owner(struct hf *store)
+{
+    pthread_mutex_lock(&owners_mutex);
+    store->next_owner = owners;
+    owners = store;
+    pthread_mutex_unlock(&owners_mutex);
+}
+
+static void unlist_owner(struct hf *store)
+{
+    struct hf **at = &owners;
+
+    pthread_mutex_lock(&owners_mutex);
+    while (*at && *at != store)
+        at = &(*at)->next_owner;
+    if (*at) {
+        *at = store->next_owner;
+        hf__lock_give_back(store->lock_fd);
+    }
+    pthread_mutex_unlock(&owners_mutex);
 }
 
 int hf__check_handle(const struct hf *store, bool writing)
@@ -184,8 +223,7 @@ static int open_dir(struct hf *store)
     store->dir_fd = open(store->dir, flags);
     if (store->dir_fd < 0 && errno == ENOENT && !store->read_only && !store->opts.must_exist) {
         if (mkdir(store->dir, 0700) != 0 && errno != EEXIST)
-            return hf__fail_errno(errno == ENOSPC ? HF_EFULL : HF_EIO, errno, "cannot make the directory '%s'",
-                                  store->dir);
+            return hf__fail_errno(hf__code_of_errno(errno), errno, "cannot make the directory '%s'", store->dir);
         store->dir_fd = open(store->dir, flags);
     }
     if (store->dir_fd < 0 && errno == ENOENT)
@@ -203,7 +241,7 @@ static int open_subdir(struct hf *store, const char *name, int *ret_fd)
     int fd;
 
     if (!store->read_only && mkdirat(store->dir_fd, name, 0700) != 0 && errno != EEXIST)
-        return hf__fail_errno(errno == ENOSPC ? HF_EFULL : HF_EIO, errno, "cannot make '%s/%s'", store->dir, name);
+        return hf__fail_errno(hf__code_of_errno(errno), errno, "cannot make '%s/%s'", store->dir, name);
     fd = openat(store->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT)
         return hf__fail(HF_NOT_FOUND, "there is no store in '%s'", store->dir);
@@ -221,7 +259,12 @@ static int take_lock(struct hf *store)
         return hf__fail(HF_NOT_FOUND, "there is no store in '%s'", store->dir);
     if (rc != 0)
         return hf__fail_prefix(rc, "open store '%s'", store->dir);
-    return store->read_only ? 0 : hf__lock_take(store->lock_fd, store->dir);
+    if (store->read_only)
+        return 0;
+    rc = hf__lock_take(store->lock_fd, store->dir);
+    if (rc == 0)
+        list_owner(store);
+    return rc;
 }
 
 static int count_name(void *ctx, const char *name)
@@ -254,6 +297,24 @@ static int check_local_tier_is_there(struct hf *store)
     return 0;
 }
 
+/* A new store's own name, which lies in the directory above; it is new as long as there is no local tier. */
+static int sync_name(const struct hf *store)
+{
+    int rc, fd = -1;
+
+    if (faccessat(store->dir_fd, "lmdb", F_OK, 0) == 0)
+        return 0;
+    fd = openat(store->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES)
+        return 0; /* whoever may not look in there has been given the directory by somebody who may */
+    rc = fd >= 0 ? fsync(fd) : -1;
+    if (rc != 0)
+        rc = hf__fail_errno(HF_EIO, errno, "cannot sync the directory above '%s'", store->dir);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 static int open_files(struct hf *store)
 {
     int rc = open_dir(store);
@@ -268,6 +329,8 @@ static int open_files(struct hf *store)
         rc = open_subdir(store, QUARANTINE_NAME, &store->quarantine_fd);
     if (rc == 0 && !store->read_only)
         rc = check_local_tier_is_there(store);
+    if (rc == 0 && !store->read_only)
+        rc = sync_name(store);
     if (rc == 0 && !store->read_only && fsync(store->dir_fd) != 0)
         rc = hf__fail_errno(HF_EIO, errno, "cannot sync the directory '%s'", store->dir);
     if (rc == 0)
@@ -573,6 +636,7 @@ static int store_free(struct hf *store)
     if (store->control && !store->read_only)
         hf__control_stop(store->control);
     hf__control_close(store->control);
+    unlist_owner(store);
     for (size_t i = 0; i < 4; i++) {
         int fd = (int[]){store->quarantine_fd, store->journal_fd, store->lock_fd, store->dir_fd}[i];
         if (fd >= 0)

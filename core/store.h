@@ -111,6 +111,7 @@ struct hf {
     char *redis;
     struct hf_parts parts;
     int dir_fd, journal_fd, quarantine_fd, lock_fd;
+    struct hf *next_owner; /* of this process's handles that own a store (store.c) */
     char node[33];
     struct hf_renewal {
         char node[33];

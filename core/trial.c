@@ -211,7 +211,7 @@ bool hf__trial_judge(const struct hf_turn *turn, const struct hf_notes *notes, s
     return trial->want == 0;
 }
 
-void hf__trial_merge_json(struct hf_send *s)
+bool hf__trial_merge_json(struct hf_send *s)
 {
     struct hf_trial *trial = s->trial;
     struct hf_judgement newest;
@@ -226,4 +226,5 @@ void hf__trial_merge_json(struct hf_send *s)
         hf__judge_answer(&trial->c, HF_WINNER_MERGED, HF_RULE_MERGED, &trial->verdict);
     else
         trial->verdict = newest;
+    return rc != HF_ENOMEM;
 }

@@ -20,8 +20,13 @@ static int fs_open_dir(struct hf_file_layer *fs, const char *path)
 
 static int fs_sync_dir(struct hf_file_layer *fs, int dir)
 {
+    int rc;
+
     (void)fs;
-    return fsync(dir) != 0 ? -errno : 0;
+    do {
+        rc = fsync(dir);
+    } while (rc != 0 && errno == EINTR);
+    return rc != 0 ? -errno : 0;
 }
 
 static int fs_list(struct hf_file_layer *fs, int dir, hf_file_name_fn *each, void *ctx)
@@ -141,14 +146,25 @@ static int fs_allocate(struct hf_file_layer *fs, int fd, uint64_t bytes)
 
 static int fs_truncate(struct hf_file_layer *fs, int fd, uint64_t bytes)
 {
+    int rc;
+
     (void)fs;
-    return ftruncate(fd, (off_t)bytes) != 0 ? -errno : 0;
+    do {
+        rc = ftruncate(fd, (off_t)bytes);
+    } while (rc != 0 && errno == EINTR);
+    return rc != 0 ? -errno : 0;
 }
 
+/* A sync that was interrupted has not failed: what it would have reported comes with the next one. */
 static int fs_sync(struct hf_file_layer *fs, int fd)
 {
+    int rc;
+
     (void)fs;
-    return fdatasync(fd) != 0 ? -errno : 0;
+    do {
+        rc = fdatasync(fd);
+    } while (rc != 0 && errno == EINTR);
+    return rc != 0 ? -errno : 0;
 }
 
 static void fs_drop_cache(struct hf_file_layer *fs, int fd)

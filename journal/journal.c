@@ -44,6 +44,7 @@ struct hf_journal {
 
     /* Numbering. safe <= written <= last; durable <= written. */
     _Atomic uint64_t last_lsn, written_lsn, durable_lsn, safe_lsn;
+    uint64_t history_lsn;      /* of the last entry: an opening gives out numbers from far behind it on */
     uint64_t reserved_claimed; /* in headers written */
     uint64_t reserved_durable; /* in headers synced: LSNs are given out up to here */
     uint64_t wanted_lsns;      /* of a batch that waits for a reservation */
@@ -243,13 +244,19 @@ static bool take_spare(struct hf_journal *j, uint64_t bytes, struct hf_segment *
     return false;
 }
 
-static void keep_or_unlink(struct hf_journal *j, const struct hf_segment *segment)
+static bool keep_spare(struct hf_journal *j, const struct hf_segment *segment)
 {
     /* Of a bad header the number is not known: the file is not used again, lest its groups pass under it. */
-    if (j->n_spare < SPARE_MAX && segment->file_bytes == j->opts.segment_bytes &&
-        segment->verdict != HF_SEGMENT_BAD)
-        j->spare[j->n_spare++] = *segment;
-    else
+    if (j->n_spare == SPARE_MAX || segment->file_bytes != j->opts.segment_bytes ||
+        segment->verdict == HF_SEGMENT_BAD)
+        return false;
+    j->spare[j->n_spare++] = *segment;
+    return true;
+}
+
+static void keep_or_unlink(struct hf_journal *j, const struct hf_segment *segment)
+{
+    if (!keep_spare(j, segment))
         (void)j->opts.fs->unlink(j->opts.fs, j->opts.dir, segment->name); /* a file too many does no harm */
 }
 
@@ -279,7 +286,7 @@ static struct hf_segment_header next_header(struct hf_journal *j, uint64_t file_
     struct hf_segment_header header = {
         .number = j->current.header.number + 1,
         .first_lsn = j->last_lsn + 1,
-        .follows_lsn = j->last_lsn,
+        .follows_lsn = j->history_lsn,
         .reserved_lsn = j->reserved_claimed,
         .durable_lsn = j->durable_lsn,
         .file_bytes = file_bytes,
@@ -432,7 +439,7 @@ int hf__journal_append(struct hf_journal *j, struct hf_entry *entries, size_t n)
             hf__entry_encode(&entries[i], &j->open);
         }
         j->open_entries += (uint32_t)n;
-        j->last_lsn = lsn;
+        j->last_lsn = j->history_lsn = lsn;
     }
     pthread_mutex_unlock(&j->mutex);
     return rc;
@@ -568,23 +575,49 @@ static int sync_segment(struct hf_journal *j, const struct hf_segment *segment)
     return rc == 0 ? 0 : hf__file_fail(rc, "cannot sync journal segment", segment->name);
 }
 
-/* Sort what recovery found into live and spare. */
+/* Live, spare, or of no use. */
+static int adopt_segment(struct hf_journal *j, const struct hf_segment *segment)
+{
+    bool live = segment->verdict == HF_SEGMENT_VALID && segment->last_lsn > j->opts.covered_lsn;
+    int rc;
+
+    if (!live && !keep_spare(j, segment))
+        return 0;
+    rc = sync_segment(j, segment);
+    return rc == 0 && live ? keep_live(j, segment) : rc;
+}
+
+/* Take over what recovery found; names and sizes, too, may be in the cache only. */
 static int adopt_segments(struct hf_journal *j, const struct hf_recovery *r)
 {
-    for (size_t i = 0; i < r->list.n; i++) {
-        const struct hf_segment *segment = &r->list.segments[i];
-        int rc = 0;
-        if (segment->verdict == HF_SEGMENT_VALID && segment->last_lsn > j->opts.covered_lsn) {
-            rc = sync_segment(j, segment);
-            if (rc == 0)
-                rc = keep_live(j, segment);
-        } else {
-            keep_or_unlink(j, segment);
-        }
-        if (rc != 0)
-            return rc;
+    int rc = j->opts.fs->sync_dir(j->opts.fs, j->opts.dir);
+
+    if (rc != 0)
+        return hf__file_fail(rc, "cannot sync", "the journal directory");
+    for (size_t i = 0; i < r->list.n && rc == 0; i++)
+        rc = adopt_segment(j, &r->list.segments[i]);
+    return rc;
+}
+
+static bool is_among(const struct hf_segment *segments, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(segments[i].name, name) == 0)
+            return true;
     }
-    return 0;
+    return false;
+}
+
+/* What is of no use goes only now that the new header is durable: a crash in between could take the last word on which
+ * numbers were given out. */
+static void unlink_useless(struct hf_journal *j, const struct hf_recovery *r)
+{
+    for (size_t i = 0; i < r->list.n; i++) {
+        const char *name = r->list.segments[i].name;
+        if (!is_among(&j->current, 1, name) && !is_among(j->live, j->n_live, name) &&
+            !is_among(j->spare, j->n_spare, name))
+            (void)j->opts.fs->unlink(j->opts.fs, j->opts.dir, name); /* a file too many does no harm */
+    }
 }
 
 static int make_id(struct hf_journal *j, const struct hf_recovery *r)
@@ -596,14 +629,6 @@ static int make_id(struct hf_journal *j, const struct hf_recovery *r)
     if (getrandom(j->id, sizeof(j->id), 0) != sizeof(j->id))
         return hf__fail_errno(HF_EIO, errno, "cannot make a journal id");
     return 0;
-}
-
-/* A process that was killed may have left names that a power cut takes, and with them what is written there. */
-static int sync_names(struct hf_journal *j, const struct hf_recovery *r)
-{
-    int rc = r->list.n > 0 ? j->opts.fs->sync_dir(j->opts.fs, j->opts.dir) : 0;
-
-    return rc == 0 ? 0 : hf__fail_errno(HF_EIO, -rc, "cannot sync the journal's directory");
 }
 
 /* The first segment of this opening: durable before any LSN is given out. */
@@ -621,7 +646,6 @@ static int start_first(struct hf_journal *j, const struct hf_recovery *r)
     j->reserved_claimed = j->last_lsn + RESERVE_LSNS;
     j->current.header.number = r->max_number;
     header = next_header(j, segment.file_bytes);
-    header.follows_lsn = r->last_lsn;
     j->fd = hf__segment_start(fs, j->opts.dir, &segment, &header);
     if (j->fd < 0)
         return j->fd;
@@ -666,6 +690,7 @@ static void set_numbers(struct hf_journal *j, const struct hf_recovery *r)
 {
     uint64_t last = r->reserved_lsn > j->opts.reserved_lsn ? r->reserved_lsn : j->opts.reserved_lsn;
 
+    j->history_lsn = r->last_lsn;
     j->last_lsn = last;
     j->written_lsn = last;
     j->durable_lsn = last;
@@ -699,10 +724,10 @@ int hf__journal_open(const struct hf_journal_options *opts, hf_entry_fn *replay,
     if (rc == 0) {
         reset_open(j);
         set_numbers(j, &r);
-        rc = sync_names(j, &r);
+        rc = start_first(j, &r);
     }
     if (rc == 0)
-        rc = start_first(j, &r);
+        unlink_useless(j, &r);
     if (rc == 0 && (rc = pthread_create(&j->thread, NULL, journal_main, j)) != 0)
         rc = hf__fail_errno(HF_ENOMEM, rc, "cannot start the journal's thread");
     if (rc != 0) {

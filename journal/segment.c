@@ -13,9 +13,8 @@
 int hf__file_fail(int negative_errno, const char *what, const char *name)
 {
     int e = -negative_errno;
-    int code = e == ENOSPC || e == EDQUOT ? HF_EFULL : e == ENOMEM ? HF_ENOMEM : HF_EIO;
 
-    return hf__fail_errno(code, e, "%s %s", what, name);
+    return hf__fail_errno(hf__code_of_errno(e), e, "%s %s", what, name);
 }
 
 /* ---- listing ---- */

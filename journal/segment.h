@@ -56,7 +56,7 @@ int hf__segment_group_at(struct hf_segment_reader *reader, uint64_t offset, stru
 int hf__segment_group_after(struct hf_segment_reader *reader, uint64_t *offset, struct hf_group_header *ret_header,
                             const uint8_t **ret_bytes);
 
-/* "segment 7 (00000003.seg)" style error for a failed file operation; maps ENOSPC and EDQUOT to HF_EFULL. */
+/* "segment 7 (00000003.seg)" style error for a failed file operation; by hf__code_of_errno. */
 int hf__file_fail(int negative_errno, const char *what, const char *name);
 
 #endif

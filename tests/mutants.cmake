@@ -26,6 +26,15 @@ hf_mutant(no_watch_over_examined_keys integration/test_examine.c *watch__what_an
           "hf__command(w, 1 + examine->n_keys, \"WATCH\")" "hf__command(w, 1 + examine->n_keys, \"EXISTS\")")
 hf_mutant(23_short_keys_before_long_ones unit/test_lmdb_tier.c *exact_order* backends/lmdb/iterator.c
           "    return hf__slice_cmp(a->key, b->key) < 0 ? a : b;" "    return a;")
+hf_mutant(places_outlive_their_commit unit/test_snapshots.c *every_look_finds* backends/lmdb/places.c
+          "        if (place->commit == commit && " "        (void)commit;\n        if (")
+hf_mutant(resting_snapshots_keep_pages unit/test_snapshots.c *at_rest_keeps_no_pages* backends/lmdb/txn.c
+          "    hf__lmdb_pool_reset_old(tier);\n" "")
+hf_mutant(a_resting_snapshot_is_always_current unit/test_snapshots.c *covers_is_that_of_the_last* backends/lmdb/snapshot.c
+          "snap->is_live && snap->n_commits == atomic_load(&snap->tier->n_commits)" "snap->is_live")
+hf_mutant(nobody_waits_for_the_order unit/test_overlay.c *every_one_of_the_first_walkers* core/overlay.c
+          "    struct hf_node *node;\n\n    pthread_mutex_lock(&g->order);"
+          "    struct hf_node *node;\n\n    if (!atomic_load(&g->fresh))\n        return;\n    pthread_mutex_lock(&g->order);")
 hf_mutant(3_numbering_goes_on_behind_the_last_entry unit/test_journal.c *gives_no_lsn_twice* journal/journal.c
           "uint64_t last = r->reserved_lsn > j->opts.reserved_lsn ? r->reserved_lsn : j->opts.reserved_lsn;"
           "uint64_t last = r->last_lsn;")
@@ -406,10 +415,77 @@ hf_mutant(sidecar_a_batch_tells_a_sum_for_another integration/test_sidecar_trans
 hf_mutant(sidecar_reads_and_writes_of_two_moments integration/test_sidecar_transactions.c *with_the_same_replies* tools/sidecar/cmd_transaction.c
           "(t->reads && t->writes)" "(false && t->reads && t->writes)")
 hf_mutant(sidecar_what_is_asked_for_is_not_busy integration/test_sidecar_transactions.c *nothing_of_others_comes_between* tools/sidecar/cmd_transaction.c
-          "    (void)claim_keys(call, t);" "")
+          "    if (!claim_keys(call, t))\n        return;\n" "")
 hf_mutant(sidecar_a_cursor_of_redis_goes_on_here integration/test_sidecar_walks.c *an_outage_meets_begins_again* tools/sidecar/cmd_scan.c
           "    else if (letter == SCAN_REDIS)\n" "    else if (false)\n")
 hf_mutant(sidecar_a_walk_ends_with_redis integration/test_sidecar_walks.c *goes_away_before_it_answers* tools/sidecar/cmd_scan.c
           "    if (is_lost(call)) {" "    if (is_lost(call) && false) {")
 hf_mutant(sidecar_what_is_never_shared_is_not_scanned integration/test_sidecar_walks.c *scan_shows_what_redis_holds* tools/sidecar/cmd_scan.c
           "    return !space_has_ours(call) || number_of" "    return true || number_of")
+hf_mutant(crash_acknowledged_before_the_sync unit/test_crash_points.c *at_any_call* journal/journal.c
+          "        rc = fs->sync(fs, j->fd);\n    pthread_mutex_lock(&j->mutex);" "        (void)fs;\n    pthread_mutex_lock(&j->mutex);")
+hf_mutant(crash_the_name_of_a_segment_is_not_synced unit/test_crash_points.c *at_any_call* journal/segment.c
+          "        rc = fs->sync_dir(fs, dir);" "        rc = 0;")
+hf_mutant(crash_the_room_of_a_segment_is_not_synced unit/test_crash_points.c *at_any_call* journal/segment.c
+          "        rc = fs->sync(fs, fd);" "        rc = 0;")
+hf_mutant(crash_the_first_header_is_not_synced unit/test_crash_points.c *at_any_call* journal/journal.c
+          "    rc = fs->sync(fs, j->fd);\n    if (rc != 0)\n        return" "    if (rc != 0)\n        return")
+hf_mutant(crash_what_was_shown_is_not_synced unit/test_crash_points.c *without_syncs* journal/journal.c
+          "    rc = sync_segment(j, segment);" "    rc = 0;\n    (void)sync_segment;")
+hf_mutant(crash_names_that_were_found_are_not_synced unit/test_journal.c *killed_opening* journal/journal.c
+          "    int rc = j->opts.fs->sync_dir(j->opts.fs, j->opts.dir);" "    int rc = 0;")
+hf_mutant(crash_spare_files_that_were_found_are_not_synced unit/test_journal.c *killed_opening* journal/journal.c
+          "    if (!live && !keep_spare(j, segment))\n        return 0;" "    if (!live) {\n        (void)keep_spare(j, segment);\n        return 0;\n    }")
+hf_mutant(crash_a_full_segment_is_not_synced unit/test_crash_points.c *without_syncs* journal/journal.c
+          "    if (!j->unsynced)\n        return 0;\n    pthread" "    if (true)\n        return 0;\n    pthread")
+hf_mutant(crash_recycled_before_the_commit unit/test_crash_points.c *at_any_call* core/checkpoint.c
+          "        rc = run->ops->txn_commit(run->txn);"
+          "        hf__journal_release(store->journal, run->covered_lsn);\n        rc = run->ops->txn_commit(run->txn);")
+hf_mutant(crash_what_was_cut_returns unit/test_crash_points.c *without_syncs* journal/recover.c
+          "group->first_lsn - (group->n_entries == 0) > limit" "false")
+hf_mutant(crash_a_segment_follows_the_numbering unit/test_crash_points.c *at_any_call* journal/journal.c
+          "        .follows_lsn = j->history_lsn," "        .follows_lsn = j->last_lsn,")
+hf_mutant(crash_useless_files_go_before_the_header unit/test_journal.c *inside_an_opening* journal/journal.c
+          "    if (!live && !keep_spare(j, segment))\n        return 0;" "    if (!live) {\n        keep_or_unlink(j, segment);\n        return 0;\n    }")
+hf_mutant(crash_the_copy_of_damage_is_not_synced unit/test_crash_points.c *evidence_of_damage* journal/quarantine.c
+          "        rc = fs->sync(fs, to);" "        rc = 0;")
+hf_mutant(power_cut_lmdb_does_not_sync integration/test_power_cut.c * backends/lmdb/env.c
+          "    unsigned flags = MDB_NOTLS |" "    unsigned flags = MDB_NOTLS | MDB_NOSYNC |")
+hf_mutant(power_cut_lmdb_does_not_sync_its_meta_page integration/test_power_cut.c * backends/lmdb/env.c
+          "    unsigned flags = MDB_NOTLS |" "    unsigned flags = MDB_NOTLS | MDB_NOMETASYNC |")
+hf_mutant(power_cut_the_journal_does_not_sync integration/test_power_cut.c * journal/fs.c
+          "        rc = fdatasync(fd);" "        rc = 0 * fd;")
+hf_mutant(power_cut_acknowledged_before_the_sync integration/test_power_cut.c * journal/journal.c
+          "        rc = fs->sync(fs, j->fd);\n    pthread_mutex_lock(&j->mutex);" "        (void)fs;\n    pthread_mutex_lock(&j->mutex);")
+hf_mutant(power_cut_recycled_before_the_commit integration/test_power_cut.c * core/checkpoint.c
+          "        rc = run->ops->txn_commit(run->txn);"
+          "        hf__journal_release(store->journal, run->covered_lsn);\n        rc = run->ops->txn_commit(run->txn);")
+hf_mutant(crash_a_bad_header_is_passed_by unit/test_recover.c *a_header_with_any_bit* journal/recover.c
+          "        if (n_bad > r->n_damage)" "        if (false)")
+hf_mutant(crash_a_missing_end_is_passed_by unit/test_recover.c *zeros_from_any_byte* journal/recover.c
+          "        if (r->list.segments[i].header.follows_lsn > last) {" "        if (false) {")
+hf_mutant(crash_damage_is_not_kept unit/test_journal.c *flipped_bit_is_quarantined* journal/quarantine.c
+          "            damaged |= strcmp(r->damage[d].segment, segment->name) == 0;" "            damaged |= false;")
+hf_mutant(crash_what_was_recovered_is_not_owed unit/test_crash_points.c *owed_to_redis* core/recovered.c
+          "never_shared ? HF_VERSION_SETTLED : HF_VERSION_UNSETTLED" "HF_VERSION_SETTLED")
+hf_mutant(crash_a_checkpoint_forgets_increments unit/test_crash_points.c *owed_to_redis* core/drain.c
+          "            rc = ops->lane_put(txn, &entry);" "            rc = txn && ops ? 0 : -1;")
+hf_mutant(faults_an_idle_link_is_not_probed integration/test_redis_faults.c "*SIGSTOP, idle" backends/redis/connection.c
+          "conn->first->due_ms : conn->idle_due_ms;" "conn->first->due_ms : UINT64_MAX;")
+hf_mutant(faults_a_replicas_refusal_is_the_entrys integration/test_redis_faults.c READONLY* backends/redis/errors.c
+          "{\"READONLY\", HF_SHARED_STATE}" "{\"READONLY\", HF_SHARED_ENTRY}")
+hf_mutant(faults_copies_stay_verified integration/test_redis_faults.c "killed*with its data" core/link.c
+          "    hf__link_distrust_copies(link);\n    hf__link_out(link, false);" "    hf__link_out(link, false);")
+hf_mutant(faults_what_arrives_late_is_added integration/test_redis_faults.c half-open* backends/redis/scripts.c
+          "~= ARGV[1] then return {'F'} end\\n\"\n    \"local n = tonumber(ARGV[6])" "== 'x' then return {'F'} end\\n\"\n    \"local n = tonumber(ARGV[6])"
+          "if mark ~= ARGV[2] then" "if false then")
+
+# The model of Redis, broken: it is compared with a real one.
+hf_mutant(model_tells_of_no_death integration/test_model.c *a_redis_does* tests/lib/fake_commands.c
+          "    fake_signal(NULL, fake_slice(&key->key));" "")
+hf_mutant(model_compares_no_mark integration/test_model.c *a_redis_does* tests/lib/fake_lanes.c
+          "    if (reads(text, lane->prev))" "    if (true)")
+hf_mutant(model_stores_what_was_touched integration/test_model.c *a_redis_does* tests/lib/fake_groups.c
+          "    run->refused = queued && fake_was_touched(run->asker.session);" "    run->refused = false;")
+hf_mutant(model_trims_by_entries integration/test_model.c *a_redis_does* tests/lib/fake_log.c
+          "    added.opens_node = needs_node(stream);" "    added.opens_node = needs_node(stream) || true;")

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SLOT_BYTES 128 /* of lock.mdb for a reader, at the most; its header takes no more than one */
+
 static const char *const table_names[HF__LMDB_TABLES] = {
 #define X(name, text) [name] = text,
     HF__LMDB_TABLE_MAP(X)
@@ -96,13 +98,35 @@ static int note_sizes(struct hf__lmdb_env *env)
     return 0;
 }
 
+/* LMDB maps a sparse file for its readers' slots: a page of it that the disk has no room for would end the process. The blocks
+ * are taken here, the length is LMDB's affair. */
+static int reserve_slots(const struct hf__lmdb_env *env, unsigned max_readers)
+{
+    char *file = NULL;
+    int fd, rc = join(env->path, "lock.mdb", &file);
+
+    if (rc != 0)
+        return rc;
+    fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    free(file);
+    if (fd < 0)
+        return hf__lmdb_fail_errno(env, errno, "making lock.mdb");
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, SLOT_BYTES * (off_t)(max_readers + 1)) != 0 && errno != EOPNOTSUPP)
+        rc = hf__lmdb_fail_errno(env, errno, "making room for its readers");
+    close(fd);
+    return rc;
+}
+
 /* The owner sets the size of the map; a reader takes what the meta page says. */
 static int map(struct hf__lmdb_env *env, const struct hf_lmdb_options *opts)
 {
     uint64_t os_page = (uint64_t)sysconf(_SC_PAGESIZE);
     unsigned flags = MDB_NOTLS | (opts->read_only ? MDB_RDONLY : 0);
-    int rc = mdb_env_create(&env->mdb);
+    int rc = opts->read_only ? 0 : reserve_slots(env, opts->max_readers);
 
+    if (rc != 0)
+        return rc;
+    rc = mdb_env_create(&env->mdb);
     if (rc == 0)
         rc = mdb_env_set_maxdbs(env->mdb, HF__LMDB_TABLES);
     if (rc == 0)

@@ -47,8 +47,9 @@ struct hf__lmdb_env {
     bool read_only;
 };
 
-/* Snapshots at rest: each slot holds one whose read transaction is reset, or NULL. A thread looks into its own slot
- * first, so that threads do not meet. */
+/* Snapshots at rest: each slot holds one, or NULL. A thread looks into its own slot first, so that threads do not meet. The read
+ * transaction of an owner's snapshot goes on while it rests, for the next look of the same commit; before the next write
+ * transaction begins, those that are older than the last commit are reset, so that they keep no page from being used again. */
 #define HF__LMDB_POOL_SLOTS 64u
 struct hf__lmdb_slot {
     _Alignas(64) _Atomic(struct hf_local_snap *) snap;
@@ -59,6 +60,8 @@ struct hf__lmdb_tier {
     struct hf__lmdb_env env;
     unsigned n_slots;
     struct hf__lmdb_slot pool[HF__LMDB_POOL_SLOTS];
+    _Atomic uint64_t n_commits; /* through this tier */
+    atomic_uint n_places;       /* snapshots that have a table of places */
 
     /* Owned by the checkpoint thread. */
     bool was_full;     /* the last transaction met the limit */
@@ -87,10 +90,14 @@ struct hf_local_snap {
     struct hf__lmdb_state state; /* a write transaction changes it here and stores it last */
     bool state_known;            /* `state` is valid */
     bool writes;                 /* it belongs to a hf_local_txn */
+    bool is_live;                /* its read transaction is not reset */
+    uint64_t n_commits;          /* of the tier, before it began */
     /* One per table, opened at first use. Each belongs to a transaction as long as that lasts: those that a snapshot
      * brings from the pool are renewed at first use (bits of `renewed`). LMDB itself closes those of a write transaction. */
     MDB_cursor *cursors[HF__LMDB_TABLES];
     uint32_t renewed;
+    unsigned n_looks;               /* places.c's */
+    struct hf__lmdb_places *places; /* NULL: none */
 };
 
 /* What a write transaction has taken from the map, as an estimate that errs upwards. */

@@ -18,10 +18,7 @@ static bool file_system_is_full(const struct hf__lmdb_env *env)
 static int code_of(const struct hf__lmdb_env *env, int rc)
 {
     switch (rc) {
-    case MDB_MAP_FULL:
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG: return HF_EFULL;
+    case MDB_MAP_FULL: return HF_EFULL;
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
@@ -31,9 +28,8 @@ static int code_of(const struct hf__lmdb_env *env, int rc)
     case MDB_PAGE_FULL: return HF_ECORRUPT;
     case MDB_VERSION_MISMATCH: return HF_EVERSION;
     case MDB_READERS_FULL: return HF_EBUSY;
-    case ENOMEM: return HF_ENOMEM;
     case EIO: return file_system_is_full(env) ? HF_EFULL : HF_EIO;
-    default: return HF_EIO;
+    default: return hf__code_of_errno(rc);
     }
 }
 

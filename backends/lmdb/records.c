@@ -1,5 +1,6 @@
 /* Records: get, put, remove, with the expiry index in step. */
 #include "ops.h"
+#include "places.h"
 #include "record.h"
 #include "room.h"
 #include "table.h"
@@ -58,6 +59,18 @@ static int long_get(struct hf_local_snap *snap, struct hf_slice key, struct hf_r
     return 0;
 }
 
+static int data_get(struct hf_local_snap *snap, struct hf_slice key, struct hf_slice *ret_stored)
+{
+    int rc;
+
+    if (hf__lmdb_place_find(snap, key, ret_stored))
+        return 0;
+    rc = hf__lmdb_get(snap, HF__LMDB_DATA, key, ret_stored);
+    if (rc == 0)
+        hf__lmdb_place_note(snap, key, *ret_stored);
+    return rc;
+}
+
 int hf__lmdb_record_get(struct hf_local_snap *snap, struct hf_slice key, struct hf_record *ret_record)
 {
     struct hf_slice stored;
@@ -68,7 +81,7 @@ int hf__lmdb_record_get(struct hf_local_snap *snap, struct hf_slice key, struct 
         return rc;
     if (key.len > HF__LMDB_SHORT_MAX)
         return long_get(snap, key, ret_record);
-    rc = hf__lmdb_get(snap, HF__LMDB_DATA, key, &stored);
+    rc = data_get(snap, key, &stored);
     return rc == 0 ? hf__lmdb_record_decode(key, key, stored, &no_key, ret_record) : rc;
 }
 

@@ -3,6 +3,7 @@
 
 #include "env.h"
 #include "lmdb_fail.h"
+#include "places.h"
 #include "state.h"
 #include "fail.h"
 
@@ -40,6 +41,7 @@ static void snap_free(struct hf_local_snap *snap)
         mdb_cursor_close(snap->cursors[i]); /* accepts NULL */
     if (snap->mdb)
         mdb_txn_abort(snap->mdb);
+    hf__lmdb_places_free(snap);
     free(snap);
 }
 
@@ -97,31 +99,61 @@ static bool pool_give(struct hf__lmdb_tier *tier, struct hf_local_snap *snap)
 
 /* ---- begin and end ---- */
 
+static bool is_current(const struct hf_local_snap *snap)
+{
+    return snap->is_live && snap->n_commits == atomic_load(&snap->tier->n_commits);
+}
+
+static void rest(struct hf_local_snap *snap)
+{
+    if (snap->is_live)
+        mdb_txn_reset(snap->mdb);
+    snap->is_live = false;
+}
+
+static struct hf_local_snap *snap_new(struct hf__lmdb_tier *tier)
+{
+    struct hf_local_snap *snap = calloc(1, sizeof(*snap));
+
+    if (snap)
+        snap->tier = tier;
+    return snap;
+}
+
+/* LMDB's code. The commits are counted first: one that ends meanwhile makes the snapshot older than it is. */
+static int start(struct hf_local_snap *snap)
+{
+    int rc;
+
+    rest(snap);
+    snap->n_commits = atomic_load(&snap->tier->n_commits);
+    if (snap->mdb)
+        rc = mdb_txn_renew(snap->mdb);
+    else
+        rc = mdb_txn_begin(snap->tier->env.mdb, NULL, MDB_RDONLY, &snap->mdb);
+    if (rc != 0)
+        return rc;
+    snap->is_live = true;
+    snap->state_known = false;
+    snap->renewed = 0;
+    return 0;
+}
+
 /* LMDB's code. `*ret_snap` is set only on 0. */
 static int renew(struct hf__lmdb_tier *tier, struct hf_local_snap **ret_snap)
 {
     struct hf_local_snap *snap = pool_take(tier);
-    int rc;
+    int rc = 0;
 
-    if (snap) {
-        rc = mdb_txn_renew(snap->mdb);
-    } else {
-        snap = calloc(1, sizeof(*snap));
-        if (!snap)
-            return ENOMEM;
-        snap->tier = tier;
-        rc = mdb_txn_begin(tier->env.mdb, NULL, MDB_RDONLY, &snap->mdb);
-        if (rc != 0)
-            snap->mdb = NULL;
-    }
-    if (rc != 0) {
+    if (!snap && !(snap = snap_new(tier)))
+        return ENOMEM;
+    if (!is_current(snap))
+        rc = start(snap);
+    if (rc == 0)
+        *ret_snap = snap;
+    else
         snap_free(snap);
-        return rc;
-    }
-    snap->state_known = false;
-    snap->renewed = 0;
-    *ret_snap = snap;
-    return 0;
+    return rc;
 }
 
 static int begin(struct hf__lmdb_tier *tier, struct hf_local_snap **ret_snap)
@@ -198,11 +230,27 @@ void hf__lmdb_snap_end(struct hf_local_snap *snap)
     if (!snap)
         return;
     tier = snap->tier;
-    mdb_txn_reset(snap->mdb);
+    if (tier->env.read_only || !is_current(snap))
+        rest(snap);
     if (!pool_give(tier, snap))
         snap_free(snap);
     if (tier->env.read_only)
         note_closed(tier);
+}
+
+void hf__lmdb_pool_reset_old(struct hf__lmdb_tier *tier)
+{
+    struct hf_local_snap *snap;
+
+    for (unsigned i = 0; i < tier->n_slots; i++) {
+        if (!atomic_load_explicit(&tier->pool[i].snap, memory_order_relaxed))
+            continue;
+        snap = atomic_exchange_explicit(&tier->pool[i].snap, NULL, memory_order_acquire);
+        if (snap && !is_current(snap))
+            rest(snap);
+        if (snap && !pool_give(tier, snap))
+            snap_free(snap);
+    }
 }
 
 uint64_t hf__lmdb_snap_covered_lsn(struct hf_local_snap *snap)

@@ -8,6 +8,8 @@
 int hf__lmdb_pool_init(struct hf__lmdb_tier *tier);
 /* End the transactions at rest. No snapshot may be open. */
 void hf__lmdb_pool_release(struct hf__lmdb_tier *tier);
+/* Reset what rests at an older commit than the last. */
+void hf__lmdb_pool_reset_old(struct hf__lmdb_tier *tier);
 
 int hf__lmdb_snap_begin(struct hf_local_tier *tier, struct hf_local_snap **ret_snap);
 void hf__lmdb_snap_end(struct hf_local_snap *snap);

@@ -6,6 +6,7 @@
 #include "lmdb_fail.h"
 #include "ops.h"
 #include "room.h"
+#include "snapshot.h"
 #include "state.h"
 #include "fail.h"
 
@@ -20,6 +21,7 @@ static int begin(struct hf__lmdb_tier *tier, struct hf_local_txn **ret_txn)
         return hf__fail(HF_ENOMEM, "out of memory: a write transaction");
     txn->snap.tier = tier;
     txn->snap.writes = true;
+    hf__lmdb_pool_reset_old(tier);
     rc = mdb_txn_begin(tier->env.mdb, NULL, 0, &txn->snap.mdb);
     if (rc != 0) {
         free(txn);
@@ -81,6 +83,7 @@ static int commit(struct hf_local_txn *txn)
     rc = mdb_txn_commit(txn->snap.mdb);
     txn->snap.mdb = NULL;
     if (rc == 0) {
+        atomic_fetch_add(&tier->n_commits, 1);
         hf__lmdb_length_cover(&tier->env);
         return 0;
     }

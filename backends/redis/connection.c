@@ -306,8 +306,6 @@ static bool end(struct hf__conn *conn, const struct hf_shared_error *error)
 
     if (conn->state != HF__CONN_IDLE)
         hf__conn_move(conn, HF__CONN_IDLE);
-    hf__lookup_abandon(conn->lookup);
-    conn->lookup = NULL;
     if (conn->addresses)
         freeaddrinfo(conn->addresses);
     conn->addresses = conn->next_address = NULL;
@@ -438,6 +436,8 @@ int hf__conn_init(struct hf__conn *conn, uv_loop_t *loop, const struct hf__conn_
 void hf__conn_close_handles(struct hf__conn *conn)
 {
     assert(conn->state == HF__CONN_IDLE); /* its waves have been told */
+    hf__lookup_abandon(conn->lookup);
+    conn->lookup = NULL;
     uv_close((uv_handle_t *)&conn->resolved, NULL);
     uv_close((uv_handle_t *)&conn->timer, NULL);
     uv_close((uv_handle_t *)&conn->flusher, NULL);

@@ -116,7 +116,7 @@ struct hf__conn {
     uint64_t time_due_ms;    /* ... and whatever comes */
     uint64_t timer_ms;       /* when `timer` goes off; UINT64_MAX: not set */
 
-    struct hf__lookup *lookup;
+    struct hf__lookup *lookup; /* outlives an attempt: the next one waits for it, too */
     struct addrinfo *addresses, *next_address;
     int dial_problem; /* errno of the last address tried */
 

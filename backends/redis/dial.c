@@ -245,7 +245,7 @@ void hf__dial_resolved(struct hf__conn *conn)
     const char *problem = "";
 
     if (!hf__lookup_take(conn->lookup, &found, &problem))
-        return; /* an answer to an earlier attempt woke us */
+        return;
     hf__lookup_abandon(conn->lookup);
     conn->lookup = NULL;
     if (found)
@@ -269,6 +269,8 @@ void hf__dial(struct hf__conn *conn)
         return;
     }
     hf__conn_move(conn, HF__CONN_RESOLVING);
-    if (hf__lookup_start(address->host, address->port, &conn->resolved, &conn->lookup) != 0)
+    if (conn->lookup) /* of an attempt before: a name server that is silent costs one thread, however often we try */
+        hf__dial_resolved(conn);
+    else if (hf__lookup_start(address->host, address->port, &conn->resolved, &conn->lookup) != 0)
         fail_to_dial(conn, hf_errmsg());
 }

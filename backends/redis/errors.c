@@ -101,7 +101,10 @@ void hf__redis_classify(struct hf_slice text, struct hf_shared_error *error)
     text.len = length_without_arguments(text);
     error->class = class_of(why);
     error->oom = begins(why, "OOM");
-    hf__printable(text, error->reason, sizeof(error->reason));
+    if (text.len > 0)
+        hf__printable(text, error->reason, sizeof(error->reason));
+    else
+        snprintf(error->reason, sizeof(error->reason), "an error without a text");
 }
 
 void hf__redis_error(struct hf_shared_error *error, enum hf_shared_class class, const char *format, ...)

@@ -238,6 +238,8 @@ static void token_got(struct hf__conn *conn, const redisReply *reply)
         hf__conn_fail(conn, &error);
     else if (conn->greeting_step == STEP_TOKEN_REFUSED)
         send_token_oom(conn);
+    else if (reply->type == REDIS_REPLY_NIL)
+        refuse(conn, HF_SHARED_FENCE, "our session key was gone at once: does the server evict keys?");
     else if (!hf__reply_is_text(reply, conn->token))
         refuse(conn, HF_SHARED_FENCE, "our session key was changed by another: does a copy of this store run?");
     else

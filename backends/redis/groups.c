@@ -73,11 +73,14 @@ static void finish_refused(struct hf__redis *tier, const struct hf_shared_error 
     finish(tier);
 }
 
+/* MULTI and WATCH are answered also by a server that is busy with a script; what else it is asked tells that it is. */
 static void finish_fenced(struct hf__redis *tier)
 {
+    const struct hf_shared_error *untold = &tier->group.untold;
     struct hf_shared_error error;
 
-    hf__redis_error(&error, HF_SHARED_FENCE, HF__FENCED_TEXT);
+    hf__redis_error(&error, HF_SHARED_FENCE, "%s",
+                    untold->class == HF_SHARED_OK ? HF__FENCED_TEXT : untold->reason);
     finish_refused(tier, &error);
 }
 
@@ -230,6 +233,13 @@ static void read_made(struct hf__group_run *run, const redisReply *reply)
     }
 }
 
+/* The results of all that was sent; when a command was refused as it was queued, there are none. */
+static bool are_results(const struct hf__group_run *run, const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == run->n_results &&
+           hf__group_count_in(run->group->items, run->group->n_items) >= run->n_sent;
+}
+
 static void exec_answer(struct hf__redis *tier, const redisReply *reply)
 {
     struct hf__group_run *run = &tier->group;
@@ -241,7 +251,7 @@ static void exec_answer(struct hf__redis *tier, const redisReply *reply)
         blame_abort(run, &error);
     } else if (hf__reply_is_nil(reply)) {
         run->refused = true;
-    } else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == run->n_results) {
+    } else if (are_results(run, reply)) {
         run->executed = true;
         if (run->phase == MAKING)
             read_made(run, reply);
@@ -362,6 +372,8 @@ static bool guard_answer(struct hf__redis *tier, const redisReply *reply, size_t
 {
     if (from_end == 1)
         tier->group.watched = !hf__reply_is_error(reply);
+    else
+        hf__reply_error(reply, &tier->group.untold);
     return tier->group.watched && hf__reply_is_text(reply, tier->conn.token);
 }
 

@@ -23,7 +23,8 @@ struct hf__group_run {
     bool made;        /* MSETNX has stored all items */
     bool watched;     /* our session is watched again */
     bool whole_script;
-    struct hf_shared_error abort; /* why EXEC, or a log entry, was refused */
+    struct hf_shared_error abort;  /* why EXEC, or a log entry, was refused */
+    struct hf_shared_error untold; /* why our token was not told */
 };
 
 /* lanes.c */

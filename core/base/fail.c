@@ -1,6 +1,7 @@
 /* The per-thread sentence of the last failure. */
 #include "fail.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,15 @@ const char *hf_errmsg(void)
     return sentence;
 }
 
+/* Names come from outside, and whoever shows a sentence or logs it counts on one line. */
+static void keep_to_one_line(void)
+{
+    for (char *p = sentence; *p; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
+    }
+}
+
 int hf__fail(int code, const char *format, ...)
 {
     va_list args;
@@ -19,6 +29,7 @@ int hf__fail(int code, const char *format, ...)
     va_start(args, format);
     vsnprintf(sentence, sizeof(sentence), format, args);
     va_end(args);
+    keep_to_one_line();
     return code;
 }
 
@@ -35,6 +46,7 @@ int hf__fail_prefix(int code, const char *format, ...)
     snprintf(prefixed + n, sizeof(prefixed) - n, ": %s", sentence);
     prefixed[HF_ERRMSG_MAX - 1] = '\0';
     memcpy(sentence, prefixed, HF_ERRMSG_MAX);
+    keep_to_one_line();
     return code;
 }
 
@@ -49,7 +61,19 @@ int hf__fail_errno(int code, int error_number, const char *format, ...)
     va_end(args);
     n = strlen(sentence);
     snprintf(sentence + n, sizeof(sentence) - n, ": %s", strerror_r(error_number, text, sizeof(text)));
+    keep_to_one_line();
     return code;
+}
+
+int hf__code_of_errno(int error_number)
+{
+    switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return HF_EFULL;
+    case ENOMEM: return HF_ENOMEM;
+    default: return HF_EIO;
+    }
 }
 
 const char *hf_code_text(int code)

@@ -14,6 +14,23 @@
 #define PASSWORD_BYTES_MAX 4096u            /* far beyond any generated password */
 #define EXACT_DOUBLE_MAX 9007199254740992.0 /* 2^53: JSON numbers are doubles, whole ones are exact up to here */
 
+/* cJSON does not tell want of memory from bad text: it is bad if it is so again while there is memory. */
+int hf__json_parse(const char *text, size_t len, const char **ret_end, cJSON **ret_json)
+{
+    cJSON *json = cJSON_ParseWithLengthOpts(text, len + 1, ret_end, true);
+    void *probe = NULL;
+
+    if (!json)
+        json = cJSON_ParseWithLengthOpts(text, len + 1, ret_end, true);
+    if (!json && !(probe = malloc(len + 1)))
+        return hf__fail(HF_ENOMEM, "out of memory: a JSON text of %zu bytes", len);
+    free(probe);
+    if (!json)
+        return HF_EINVAL;
+    *ret_json = json;
+    return 0;
+}
+
 /* ---- saying what is wrong ---- */
 
 static const char *describe(const cJSON *value, char *text, size_t size)

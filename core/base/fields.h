@@ -30,6 +30,10 @@ struct hf__field {
     static_assert(sizeof(words) / sizeof((words)[0]) == (last) + 2, "a word for each value");                      \
     static_assert(sizeof(last) == sizeof(unsigned), "an enum of another size")
 
+/* Parse `len` bytes, which have a NUL behind them. Returns 0, HF_ENOMEM, or HF_EINVAL without a sentence: it is no JSON from
+ * `*ret_end` on, which may be NULL. */
+int hf__json_parse(const char *text, size_t len, const char **ret_end, cJSON **ret_json);
+
 /* ---- where the reader is, and what is wrong there ---- */
 
 /* HF_ECONFIG, with what was found and what was expected. */

@@ -417,7 +417,8 @@ HF_API int hf_compare_and_set(struct hf *store, struct hf_slice key, struct hf_s
 /* Delete the key if it holds `expected`. */
 HF_API int hf_compare_and_delete(struct hf *store, struct hf_slice key, struct hf_slice expected,
                                  struct hf_result *ret_result);
-/* Take the value away: at most one caller on any node gets it. HF_NOT_FOUND: no such key. */
+/* Take the value away: at most one caller on any node gets it. HF_NOT_FOUND: no such key; HF_EUNKNOWN also when it was taken
+ * and there is no memory to hand it out. */
 HF_API int hf_get_and_delete(struct hf *store, struct hf_slice key, struct hf_buf *ret_value,
                              struct hf_result *ret_result);
 

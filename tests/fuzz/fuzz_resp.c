@@ -1,12 +1,7 @@
 /* Fuzz target: the parser of what clients send. The first byte says in which pieces the rest arrives; the outcome must be the same as
  * in one piece, and every argument must lie within what was given. */
+#include "fuzz.h"
 #include "resp.h"
-
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What came out, in short: the commands as a digest, how far it got, and how it ended. */
 struct outcome {
@@ -33,22 +28,20 @@ static void take(struct outcome *o, const struct resp_command *command)
 /* Parse `left` bytes, which lie in memory of just that size, so that a sanitizer sees a byte too far. */
 static void parse(struct resp_reader *reader, const uint8_t *bytes, size_t left, struct outcome *o)
 {
-    uint8_t *copy = malloc(left ? left : 1);
+    uint8_t *copy = fuzz_copy(bytes, left);
     struct resp_command command;
     size_t at = 0;
     int64_t n = 1;
 
-    if (!copy)
-        abort();
-    memcpy(copy, bytes, left);
     while (n > 0 && at < left) {
         n = resp_next(reader, copy + at, left - at, &command);
-        if (n > (int64_t)(left - at))
-            abort();
+        FUZZ_REQUIRE(n <= (int64_t)(left - at));
         if (n > 0)
             take(o, &command);
         at += n > 0 ? (size_t)n : 0;
     }
+    if (n == -1)
+        fuzz_require_sentence(reader->error);
     o->used += at;
     o->end = n > 0 ? 0 : n;
     free(copy);
@@ -76,7 +69,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     whole = run(data + 1, size - 1, size);
     pieces = run(data + 1, size - 1, 1 + data[0] % 64);
-    if (memcmp(&whole, &pieces, sizeof(whole)) != 0)
-        abort();
+    FUZZ_REQUIRE(memcmp(&whole, &pieces, sizeof(whole)) == 0);
     return 0;
 }

@@ -1,18 +1,22 @@
-/* Runs a fuzz target without a fuzzer: every file of a corpus as it is, and then random mutations of them for a number of rounds.
+/* Runs a fuzz target without a fuzzer: every file of a corpus and every seed of the target as it is, and then random mutations of them
+ * for a number of rounds.
  *
- * Usage: replay_x CORPUS ROUNDS. HOLDFAST_TEST_SEED repeats a run, whose seed is printed. */
+ * Usage: replay_x CORPUS ROUNDS. HOLDFAST_TEST_SEED is another run than that of seed 1.
+ *        replay_x --seeds DIR     write the target's own seeds there, for a fuzzer. */
+#include "fuzz.h"
+
 #include <dirent.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #define INPUTS_MAX 256
 #define INPUT_BYTES_MAX 4096u
 #define MUTATIONS_MAX 8u
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+__attribute__((weak)) size_t fuzz_seed(unsigned i, uint8_t *to, size_t room)
+{
+    (void)i, (void)to, (void)room;
+    return 0;
+}
 
 struct input {
     uint8_t bytes[INPUT_BYTES_MAX];
@@ -50,6 +54,35 @@ static void load_all(struct corpus *corpus, const char *path)
     }
     if (dir)
         closedir(dir);
+}
+
+static void load_seeds(struct corpus *corpus)
+{
+    struct input *input = &corpus->inputs[corpus->n];
+    unsigned i = 0;
+
+    while (corpus->n < INPUTS_MAX && (input->len = fuzz_seed(i++, input->bytes, sizeof(input->bytes))) > 0)
+        input = &corpus->inputs[++corpus->n];
+}
+
+static int write_seeds(const char *dir)
+{
+    uint8_t bytes[INPUT_BYTES_MAX];
+    char path[512];
+    bool ok = true;
+    size_t len;
+
+    for (unsigned i = 0; ok && (len = fuzz_seed(i, bytes, sizeof(bytes))) > 0; i++) {
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/seed-%u", dir, i);
+        file = fopen(path, "we");
+        ok = file && fwrite(bytes, 1, len, file) == len;
+        ok = file && fclose(file) == 0 && ok;
+    }
+    if (!ok)
+        perror(path);
+    return !ok;
 }
 
 static uint64_t next_random(uint64_t *seed)
@@ -94,15 +127,19 @@ int main(int argc, char **argv)
     static struct corpus corpus;
     static struct input input;
     const char *given = getenv("HOLDFAST_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 2654435761u + 1;
+    uint64_t number = given ? strtoull(given, NULL, 10) : 1, seed = number * 2654435761u + 1;
     long rounds = argc == 3 ? strtol(argv[2], NULL, 10) : 0;
 
     if (argc != 3) {
-        fprintf(stderr, "usage: %s CORPUS ROUNDS\n", argv[0]);
+        fprintf(stderr, "usage: %s CORPUS ROUNDS | --seeds DIR\n", argv[0]);
         return 4;
     }
+    if (strcmp(argv[1], "--seeds") == 0)
+        return write_seeds(argv[2]);
     load_all(&corpus, argv[1]);
-    printf("%zu inputs, %ld rounds, seed %llu (HOLDFAST_TEST_SEED)\n", corpus.n, rounds, (unsigned long long)seed);
+    load_seeds(&corpus);
+    printf("%zu inputs, %ld rounds, seed %llu (HOLDFAST_TEST_SEED)\n", corpus.n, rounds,
+           (unsigned long long)number);
     fflush(stdout);
     if (corpus.n == 0)
         return 1;

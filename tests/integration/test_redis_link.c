@@ -1340,6 +1340,49 @@ static void test_group__refused_by_acl_finds_the_guilty_one(void **state)
 
 /* ---- the fence ---- */
 
+static bool is_busy(void *ctx)
+{
+    char text[64];
+
+    return strncmp(redis_server_text(ctx, text, sizeof(text), "PING"), "BUSY", 4) == 0;
+}
+
+static bool is_idle(void *ctx)
+{
+    return !is_busy(ctx);
+}
+
+/* MULTI and WATCH are answered while a script runs; that the token is not told then does not mean that it is gone. */
+static void test_fence__a_server_that_is_busy_says_why(void **state)
+{
+    struct hf_shared_item items[] = {set("app:a", "1", 1)};
+    struct hf_shared_group group = GROUP(items, NULL, 0);
+    redisContext *runs;
+    struct fixture f;
+    int sent = 0;
+
+    (void)state;
+    begin(&f);
+    command(&f, "CONFIG SET busy-reply-threshold 10");
+    runs = redisConnectUnix(f.server.socket);
+    assert_non_null(runs);
+    redisAppendCommand(runs, "EVAL %s 0", "while true do end");
+    while (!sent)
+        assert_int_equal(redisBufferWrite(runs, &sent), REDIS_OK);
+    assert_true(wait_until(is_busy, &f.server, 5000));
+    send_group(&f.d, &group);
+    assert_int_equal(group.error.class, HF_SHARED_FENCE);
+    assert_memory_equal(group.error.reason, "BUSY ", 5);
+    command(&f, "SCRIPT KILL");
+    assert_true(wait_until(is_idle, &f.server, 5000));
+    redisFree(runs);
+    assert_text(&f, "(nil)", "GET app:a");
+    assert_true(connects(&f.d));
+    send_group(&f.d, &group);
+    assert_int_equal(group.error.class, HF_SHARED_OK);
+    end(&f);
+}
+
 static void test_fence__wipe_between_groups_is_seen(void **state)
 {
     struct hf_shared_item items[] = {set("app:a", "1", 1)};
@@ -2442,6 +2485,7 @@ int main(void)
         cmocka_unit_test(test_group__one_at_a_time),
         cmocka_unit_test(test_group__wrong_type_is_not_overwritten_at_replay),
         cmocka_unit_test(test_group__refused_by_acl_finds_the_guilty_one),
+        cmocka_unit_test(test_fence__a_server_that_is_busy_says_why),
         cmocka_unit_test(test_fence__wipe_between_groups_is_seen),
         cmocka_unit_test(test_fence__late_first_group_of_a_dead_connection_does_nothing),
         cmocka_unit_test(test_fence__late_group_of_a_dead_connection_does_nothing),

@@ -445,6 +445,44 @@ static void test_store__what_is_outside_the_limits_gets_a_sentence_and_changes_n
     assert_int_equal(count(f->store), 0);
 }
 
+static void assert_refused(int rc, int code, const char *sentence)
+{
+    assert_code(code, rc);
+    assert_string_equal(hf_errmsg(), sentence);
+}
+
+static int no_loss(void *ctx, const struct hf_loss *loss)
+{
+    (void)ctx, (void)loss;
+    return -1;
+}
+
+static void test_store__arguments_outside_their_range_are_named_with_it(void **state)
+{
+    static const char prefix[HF_KEY_MAX + 1];
+    const struct hf_set_options too_late = {.deadline_ms = INT64_MAX};
+    struct fixture *f = *state;
+    struct hf_lock *lock = NULL;
+    struct hf_scan *scan = NULL;
+
+    assert_refused(hf_set(f->store, s_("k"), s_("v"), &too_late, NULL), HF_EINVAL,
+                   "a deadline of 9223372036854775807 ms; expected one within 100 years from now");
+    assert_refused(hf_lock_acquire(f->store, s_("k"), 0, 0, &lock), HF_EINVAL,
+                   "a lock of 0 ms; expected 1 to 3155760000000");
+    assert_refused(hf_lock_acquire(f->store, s_("k"), 1, -1, &lock), HF_EINVAL,
+                   "a wait of -1 ms for a lock; expected at least 0");
+    assert_refused(hf_scan_open(f->store, hf__slice(prefix, sizeof(prefix)), s_(""), &scan), HF_EINVAL,
+                   "a prefix or starting key of 4097 bytes; at most 4096 are possible");
+    assert_refused(hf_decide_loss(f->store, s_(""), HF_LOSS_HOLD), HF_EINVAL,
+                   "a loss can be decided by reseed or adopt; found policy 3");
+    assert_refused(hf_decide_loss(f->store, s_("no"), HF_LOSS_ADOPT), HF_EINVAL, "there is no namespace 'no'");
+    assert_refused(hf_decide_loss(f->store, s_(""), HF_LOSS_ADOPT), HF_EINVAL,
+                   "the namespace '' is not held for a loss");
+    assert_refused(hf_preview_losses(f->store, no_loss, NULL), HF_EOFFLINE,
+                   "the store was opened without a shared tier: there is nothing to be lost");
+    assert_true(!lock && !scan);
+}
+
 static void test_store__a_value_beyond_max_value_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -623,6 +661,57 @@ static void test_store__files_are_private_and_a_shared_directory_is_refused(void
     assert_sentence("written by others");
 }
 
+/* Directories that were synced, by their paths; the test is linked so that it hears of each fsync. */
+static struct {
+    char paths[32][128];
+    unsigned n;
+} synced;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int __wrap_fsync(int fd)
+{
+    char link[32];
+    ssize_t n;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, synced.paths[synced.n % 32], sizeof(synced.paths[0]) - 1);
+    if (n > 0)
+        synced.paths[synced.n++ % 32][n] = '\0';
+    return __real_fsync(fd);
+}
+
+static bool was_synced(const char *path)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < synced.n && i < 32; i++)
+        found |= strcmp(synced.paths[i], path) == 0;
+    return found;
+}
+
+/* Whoever made the directory, the library or a process that was killed before it could sync the name. */
+static void test_store__the_name_of_a_new_store_is_synced_before_it_can_be_written_to(void **state)
+{
+    struct fixture *f = *state;
+    char dir[96];
+
+    for (unsigned there = 0; there < 2; there++) {
+        struct hf *store;
+        snprintf(dir, sizeof(dir), "%s/new%u", f->scratch.dir, there);
+        assert_true(!there || mkdir(dir, 0700) == 0);
+        memset(&synced, 0, sizeof(synced));
+        assert_ok(hf_open(dir, &f->opts, &store));
+        assert_true(was_synced(f->scratch.dir));
+        assert_true(was_synced(dir));
+        assert_ok(hf_close(store));
+    }
+    memset(&synced, 0, sizeof(synced));
+    reopen(f);
+    assert_false(was_synced(f->scratch.dir)); /* an old store's name has been durable for long */
+}
+
 static void test_store__a_file_where_a_directory_should_be_is_named(void **state)
 {
     struct fixture *f = *state;
@@ -715,6 +804,7 @@ int main(void)
         T(submissions_complete_in_order_and_durable),
         T(a_refused_submission_never_calls_back),
         T(what_is_outside_the_limits_gets_a_sentence_and_changes_nothing),
+        T(arguments_outside_their_range_are_named_with_it),
         T(a_value_beyond_max_value_is_refused),
         T(a_second_owner_is_told_who_owns_it),
         T(a_handle_is_refused_in_a_child),
@@ -723,6 +813,7 @@ int main(void)
         T(bad_options_are_told_before_anything_is_made),
         T(a_missing_part_of_a_store_is_not_made_anew),
         T(files_are_private_and_a_shared_directory_is_refused),
+        T(the_name_of_a_new_store_is_synced_before_it_can_be_written_to),
         T(a_file_where_a_directory_should_be_is_named),
         T(overwriting_for_long_keeps_the_journal_small),
         T(a_full_store_refuses_writes_serves_reads_and_lets_deletes_through),

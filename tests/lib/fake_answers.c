@@ -48,6 +48,19 @@ bool fake_is_ours(const struct fake_session *session)
     return session->token[0] && fake_holds_text(fake_look(hf__slice_str(session->key)), session->token);
 }
 
+struct hf_shared_error fake_begin_script(const struct fake_session *session, struct fake_caller *ret_caller)
+{
+    const struct fake_key *key;
+    const char *why;
+
+    *ret_caller = fake_script_caller(&why);
+    if (!why)
+        why = fake_get(ret_caller, hf__slice_str(session->key), &key);
+    if (why)
+        return fake_classify(why);
+    return fake_is_ours(session) ? fake_classify(NULL) : fake_fenced();
+}
+
 /* ---- what a key holds ---- */
 
 bool fake_has_digest(const struct hf_shared_guard *guard, const struct fake_key *key)

@@ -23,6 +23,8 @@ struct hf_shared_error fake_error_of(enum fake_outcome outcome);
 
 /* The session key holds this connection's token. */
 bool fake_is_ours(const struct fake_session *session);
+/* A script that compares it first begins: what keeps it from going on. */
+struct hf_shared_error fake_begin_script(const struct fake_session *session, struct fake_caller *ret_caller);
 /* One of the guards holds. */
 bool fake_fits(const struct hf_shared_guard *guards, size_t n, const struct fake_key *key);
 bool fake_has_digest(const struct hf_shared_guard *guard, const struct fake_key *key);

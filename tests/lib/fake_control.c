@@ -95,28 +95,36 @@ void fake_redis_snapshot(void)
 
 static void trim_log(struct fake_key *key, void *ctx)
 {
-    if (fake_is_log(key))
-        fake_trim(&key->stream, *(const size_t *)ctx);
+    size_t n_left = *(const size_t *)ctx;
+
+    if (!fake_is_log(key) || key->stream.n <= n_left)
+        return;
+    fake_trim(&key->stream, n_left);
+    fake_signal(NULL, fake_slice(&key->key));
 }
 
 void fake_redis_trim_log(size_t n_left)
 {
     lock();
     fake_each_key(&fake_server.data, trim_log, &n_left);
+    fake_end_turn();
     unlock();
 }
 
 static void lose_log(struct fake_key *key, void *ctx)
 {
     (void)ctx;
-    if (fake_is_log(key))
-        fake_clear_key(key);
+    if (!fake_is_log(key))
+        return;
+    fake_clear_key(key);
+    fake_signal(NULL, fake_slice(&key->key));
 }
 
 void fake_redis_lose_log(void)
 {
     lock();
     fake_each_key(&fake_server.data, lose_log, NULL);
+    fake_end_turn();
     unlock();
 }
 
@@ -246,10 +254,9 @@ void fake_redis_other_type(const char *name, const char *type)
     unlock();
 }
 
-/* An entry for this name, or none, in the log of the key's namespace. */
-static void add_entry(struct hf_slice key, const char *node, struct fake_name *name)
+/* An entry for this name, or none. */
+static void add_entry(const struct fake_key *log, const char *node, struct fake_name *name)
 {
-    struct fake_key *log = fake_log_of(key);
     struct fake_entry entry = {.names = name, .n_names = name != NULL, .last_lsn = name ? name->lsn : 0};
     struct fake_caller caller = foreign;
     struct fake_id id;
@@ -269,16 +276,16 @@ void fake_redis_other_node(const char *key, const char *value, int64_t made_ms, 
     change_foreign(key, op, value ? value : "", 0);
     name.key = fake_copy(hf__slice_str(key));
     name.lsn = ++fake_server.other_lsn;
-    add_entry(hf__slice_str(key), OTHER_NODE, &name);
+    add_entry(fake_log_of(hf__slice_str(key)), OTHER_NODE, &name);
     hf_buf_release(&name.key);
     fake_end_turn();
     unlock();
 }
 
-void fake_redis_foreign_entry(const char *key)
+void fake_redis_foreign_entry(const char *log)
 {
     lock();
-    add_entry(hf__slice_str(key), "", NULL);
+    add_entry(fake_find(hf__slice_str(log)), "", NULL);
     fake_end_turn();
     unlock();
 }

@@ -199,15 +199,12 @@ void fake_answer_decide(struct fake_asker asker, struct hf_shared_decide *decide
                         struct hf_buf *ret_found)
 {
     struct run run = {.decide = decide, .session = asker.session, .now_ms = fake_now_ms()};
-    const char *why;
 
     reset(decide);
-    run.caller = fake_script_caller(&why);
-    if (why)
-        decide->error = fake_classify(why);
-    else if (!fake_is_ours(asker.session))
-        decide->error = fake_fenced();
-    else if (outcome == FAKE_OOM || outcome == FAKE_REFUSE || outcome == FAKE_RETRY)
+    decide->error = fake_begin_script(asker.session, &run.caller);
+    if (decide->error.class != HF_SHARED_OK)
+        return;
+    if (outcome == FAKE_OOM || outcome == FAKE_REFUSE || outcome == FAKE_RETRY)
         decide->error = fake_error_of(outcome);
     else
         decide->error = fake_classify(decide_it(&run, ret_found));

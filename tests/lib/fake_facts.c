@@ -38,13 +38,18 @@ static void tell_config(struct hf_shared_facts *facts)
     strcpy(facts->user, "default");
 }
 
-/* Not on one that nobody listens to. */
+/* Not on one that nobody listens to. Who asks for it again is refused, for the prefixes overlap with those that are there;
+ * then nobody listens, although Redis goes on to tell. */
 static void set_tracking(struct fake_tier *tier, struct hf_shared_facts *facts)
 {
+    bool refused = fake_server.no_tracking || fake_server.troubles[FAKE_TROUBLE_BUSY];
+    bool on = facts->track == HF_TRACK_ON;
+
     if (facts->track == HF_TRACK_AS_IS || !tier->handler->invalidated || tier->n_prefixes == 0)
         return;
-    tier->tracks = facts->track == HF_TRACK_ON && !fake_server.no_tracking;
-    facts->tracking = tier->tracks;
+    tier->hears = facts->tracking = on && !tier->tracks && !refused;
+    if (!refused)
+        tier->tracks = on;
 }
 
 void fake_answer_facts(struct fake_asker asker, struct hf_shared_facts *facts, enum fake_outcome outcome)

@@ -84,23 +84,38 @@ static void judge(struct hf_shared_group *group, bool singly)
 
 /* ---- naming ---- */
 
-/* Those that are still in and were not left out. */
-static void name_items(struct run *run, struct fake_caller *caller, struct hf_shared_log *log, uint64_t last,
-                       const bool *left_out)
+static struct fake_name name_of(const struct hf_shared_item *item)
+{
+    struct fake_name name = fake_name_of(item->op, item->key, item->lsn);
+
+    if (item->made_ms <= 0)
+        return name;
+    name.made_ms = item->made_ms;
+    name.uncertainty_ms = item->uncertainty_ms > 0 ? item->uncertainty_ms : 0;
+    return name;
+}
+
+/* Of those that are still in and were not left out; to be freed. */
+static struct fake_name *names_of(const struct run *run, const struct hf_shared_log *log, const bool *left_out,
+                                  size_t *ret_n)
 {
     struct fake_name *names = fake_need(calloc(log->n_items + 1, sizeof(*names)));
-    size_t n = 0;
 
+    *ret_n = 0;
     for (size_t i = log->first_item; i < log->first_item + log->n_items; i++) {
-        const struct hf_shared_item *item = &run->group->items[i];
-        if (!is_in(item) || (left_out && left_out[i]))
-            continue;
-        names[n] = fake_name_of(item->op, item->key, item->lsn);
-        names[n].made_ms = item->made_ms > 0 ? item->made_ms : 0;
-        names[n].uncertainty_ms = item->made_ms > 0 && item->uncertainty_ms > 0 ? item->uncertainty_ms : 0;
-        n++;
+        if (is_in(&run->group->items[i]) && !(left_out && left_out[i]))
+            names[(*ret_n)++] = name_of(&run->group->items[i]);
     }
-    fake_log_names(caller, log, run->asker.session->node, last, names, n);
+    return names;
+}
+
+/* A script's entries. */
+static void name_items(struct run *run, struct fake_caller *caller, struct hf_shared_log *log, const bool *left_out)
+{
+    size_t n;
+    struct fake_name *names = names_of(run, log, left_out, &n);
+
+    fake_log_names(caller, log, run->asker.session->node, last_lsn(run->group, log), names, n);
     free(names);
 }
 
@@ -111,16 +126,7 @@ static void add_entry(struct run *run, struct fake_caller *caller, struct hf_sha
     struct fake_id id;
     bool there;
 
-    entry.names = fake_need(calloc(log->n_items + 1, sizeof(*entry.names)));
-    for (size_t i = log->first_item; i < log->first_item + log->n_items; i++) {
-        const struct hf_shared_item *item = &run->group->items[i];
-        if (!is_in(item))
-            continue;
-        entry.names[entry.n_names] = fake_name_of(item->op, item->key, item->lsn);
-        entry.names[entry.n_names].made_ms = item->made_ms > 0 ? item->made_ms : 0;
-        entry.names[entry.n_names++].uncertainty_ms =
-            item->made_ms > 0 && item->uncertainty_ms > 0 ? item->uncertainty_ms : 0;
-    }
+    entry.names = names_of(run, log, NULL, &entry.n_names);
     snprintf(entry.node, sizeof(entry.node), "%s", run->asker.session->node);
     log->missing = fake_add(caller, log->key, &entry, fake_log_max(log), &there, &id) || !there;
     if (!log->missing)
@@ -324,7 +330,7 @@ static void name_guarded(struct run *run, struct fake_caller *caller, const bool
     for (size_t i = 0; i < run->group->n_logs; i++) {
         struct hf_shared_log *log = &run->group->logs[i];
         if (is_used(run->group, log))
-            name_items(run, caller, log, last_lsn(run->group, log), left_out);
+            name_items(run, caller, log, left_out);
     }
 }
 
@@ -366,8 +372,8 @@ static void blame_as_scripted(struct run *run)
 
 static void guard(struct run *run)
 {
-    const char *why;
-    struct fake_caller caller = fake_script_caller(&why);
+    struct fake_caller caller;
+    struct hf_shared_error error = fake_begin_script(run->asker.session, &caller);
 
     run->budget = HF_EXAMINE_BUDGET;
     for (size_t i = 0; i < run->group->n_items; i++) {
@@ -376,10 +382,8 @@ static void guard(struct run *run)
             run->longest = len > run->longest ? len : run->longest;
         }
     }
-    if (why) {
-        refuse(run, fake_classify(why));
-    } else if (!fake_is_ours(run->asker.session)) {
-        refuse(run, fake_fenced());
+    if (error.class != HF_SHARED_OK) {
+        refuse(run, error);
     } else if (have_unread(run)) {
         blame_all_in(run->group, fake_error(HF_SHARED_CHANGED, "others have written to the change log"));
     } else if (run->scripted.class != HF_SHARED_OK) {
@@ -564,7 +568,7 @@ static void make_items(struct run *run)
         (void)fake_set(&plain, run->group->items[i].key, run->group->items[i].value,
                        0); /* nothing is refused any more */
     for (size_t i = 0; i < run->group->n_logs && run->made; i++)
-        name_items(run, &script, &run->group->logs[i], last_lsn(run->group, &run->group->logs[i]), NULL);
+        name_items(run, &script, &run->group->logs[i], NULL);
     run->executed = true;
 }
 

@@ -50,9 +50,8 @@ static void tell_numbers(struct hf_shared_lane *lane)
 {
     for (size_t i = 0; i < lane->n_ops; i++) {
         struct hf_shared_lane_op *op = &lane->ops[i];
-        const struct fake_key *key = fake_look(op->key);
-        op->has_number = op->op == HF_SHARED_INCR && key && !key->type[0] &&
-                         hf__parse_counter(fake_slice(&key->value), &op->number);
+        const struct fake_key *key = op->op == HF_SHARED_INCR ? fake_look(op->key) : NULL;
+        op->has_number = key && !key->type[0] && hf__parse_counter(fake_slice(&key->value), &op->number);
     }
 }
 
@@ -235,15 +234,10 @@ static enum hf_lane_outcome do_all(struct run *run)
 static enum hf_lane_outcome run_script(struct run *run)
 {
     enum hf_lane_outcome outcome;
-    const char *why;
 
-    run->caller = fake_script_caller(&why);
-    if (why)
-        return fail(run->lane, why);
-    if (!fake_is_ours(run->asker.session)) {
-        run->lane->error = fake_fenced();
+    run->lane->error = fake_begin_script(run->asker.session, &run->caller);
+    if (run->lane->error.class != HF_SHARED_OK)
         return HF_LANE_FAILED;
-    }
     outcome = compare_mark(run);
     if (outcome == 0)
         outcome = examine_ops(run);

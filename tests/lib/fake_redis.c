@@ -121,20 +121,29 @@ static void draw_token(struct fake_tier *tier)
         memcpy(tier->session.token, tier->owner->id, HF_OWNER_ID);
 }
 
-/* For want of memory by a script that frees first. */
+/* For want of memory: by a script that frees first, unless GET has told of another type before. */
+static struct hf_shared_error set_token_by_script(struct hf_slice name, struct hf_slice token)
+{
+    struct fake_caller caller = {0};
+    const struct fake_key *key;
+    const char *why = fake_get(&caller, name, &key);
+
+    if (why)
+        return fake_classify(why);
+    caller = fake_script_caller(&why);
+    if (!why)
+        why = fake_delete(&caller, name);
+    return fake_classify(why ? why : fake_set(&caller, name, token, 0));
+}
+
 static struct hf_shared_error set_token(struct fake_tier *tier)
 {
     struct fake_caller caller = {.by = tier};
     struct hf_slice name = hf__slice_str(tier->session.key), token = hf__slice_str(tier->session.token);
     struct hf_shared_error error = fake_classify(fake_set(&caller, name, token, 0));
-    const char *why;
 
-    if (error.oom) {
-        caller = fake_script_caller(&why);
-        if (!why)
-            why = fake_delete(&caller, name);
-        error = fake_classify(why ? why : fake_set(&caller, name, token, 0));
-    }
+    if (error.oom)
+        error = set_token_by_script(name, token);
     fake_watch(&tier->session, name);
     return error;
 }
@@ -153,7 +162,7 @@ static struct hf_shared_error greet(struct fake_tier *tier)
     if (fake_server.troubles[FAKE_TROUBLE_BUSY])
         return fake_classify(no_time);
     tier->master = !fake_server.troubles[FAKE_TROUBLE_READONLY];
-    tier->tracks = tier->handler->invalidated && tier->n_prefixes > 0 && !fake_server.no_tracking;
+    tier->hears = tier->tracks = tier->handler->invalidated && tier->n_prefixes > 0 && !fake_server.no_tracking;
     tier->hello = (struct hf_shared_hello){.master = tier->master,
                                            .tracking = tier->tracks,
                                            .version = FAKE_VERSION,

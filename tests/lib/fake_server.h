@@ -132,17 +132,17 @@ struct fake_tier {
     struct fake_tier *next;
     bool started, stopping, woken, connecting, greeted, connected, master, has_timer;
     struct hf_shared_hello hello; /* of the connection that is being made */
-    bool tracks;
-    bool cut;          /* the connection is dead, although Redis is there */
-    bool mute, deaf;   /* what it sends goes nowhere; what it is sent does not come */
-    uint64_t attempt;  /* changes with each begin and end */
-    int64_t timer_ns;  /* when the timer of the seam has run out */
-    int64_t begun_ns;  /* connecting: Redis is reached */
-    int64_t late_ns;   /* connecting: it is given up; 0: never */
-    int64_t idle_ns;   /* the next heartbeat, when nothing else comes ... */
-    int64_t minute_ns; /* ... and whatever comes; both 0: none */
-    unsigned told;     /* of the server's `tell`: with less, an answer to TIME is owed */
-    bool watching;     /* an examination that watches was sent: a group follows */
+    bool tracks, hears;           /* it is told, and listens */
+    bool cut;                     /* the connection is dead, although Redis is there */
+    bool mute, deaf;              /* what it sends goes nowhere; what it is sent does not come */
+    uint64_t attempt;             /* changes with each begin and end */
+    int64_t timer_ns;             /* when the timer of the seam has run out */
+    int64_t begun_ns;             /* connecting: Redis is reached */
+    int64_t late_ns;              /* connecting: it is given up; 0: never */
+    int64_t idle_ns;              /* the next heartbeat, when nothing else comes ... */
+    int64_t minute_ns;            /* ... and whatever comes; both 0: none */
+    unsigned told;                /* of the server's `tell`: with less, an answer to TIME is owed */
+    bool watching;                /* an examination that watches was sent: a group follows */
     struct fake_session session;
     struct fake_request_out *out, **out_end; /* those that Redis has not got, in order */
     struct fake_heard *heard, **heard_end;   /* in order */

@@ -158,8 +158,8 @@ void fake_redis_other_type(const char *key, const char *type);
 /* Another node, which does. A NULL value deletes; made_ms is on Redis's clock, 0: just now. */
 void fake_redis_other_node(const char *key, const char *value, int64_t made_ms, int64_t uncertainty_ms);
 
-/* Something else than a change, in the log of the key's namespace. */
-void fake_redis_foreign_entry(const char *key);
+/* Something else than a change, in the log of this name. */
+void fake_redis_foreign_entry(const char *log);
 
 /* ---- asking ---- */
 

@@ -161,7 +161,7 @@ void fake_signal(const struct fake_tier *by, struct hf_slice name)
 
 static bool is_told(const struct fake_tier *tier)
 {
-    return tier->connected && tier->tracks && !tier->deaf && !tier->cut;
+    return tier->connected && tier->hears && !tier->deaf && !tier->cut;
 }
 
 static struct fake_heard *push(struct fake_tier *tier)

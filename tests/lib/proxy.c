@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,11 @@ struct pipe {
     bool mute;   /* what the server still says is swallowed, and then all is closed */
     char *bytes; /* requests not passed on */
     size_t len;
+    int64_t due_ms; /* when they are, with a delay */
 };
+
+/* Which direction is cut, and what is passed on before. */
+enum cut { CUT_NOTHING = 0, CUT_REQUESTS, CUT_ANSWERS };
 
 struct proxy {
     pthread_t thread;
@@ -38,11 +43,22 @@ struct proxy {
     bool drops;       /* the fault: the answer is lost, else the request is late */
     size_t fault_at;  /* of this exchange; 0: none */
     size_t exchanges; /* begun */
+    int delay_ms;
+    enum cut cut;
+    size_t cut_after; /* bytes */
     struct pipe pipes[PIPES_MAX];
     size_t n_pipes;
     size_t unheard; /* bytes answered to clients that are gone */
     struct sockaddr_un server_address;
 };
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
 
 /* ---- the proxy's thread ---- */
 
@@ -108,6 +124,37 @@ static void keep(struct pipe *pipe, const char *bytes, size_t len)
     pipe->len += len;
 }
 
+/* How many of `len` bytes are passed on before the connection is cut; all of them, if it is not. */
+static size_t len_before_cut(struct proxy *proxy, enum cut direction, size_t len)
+{
+    if (proxy->cut != direction)
+        return len;
+    if (proxy->cut_after >= len) {
+        proxy->cut_after -= len;
+        return len;
+    }
+    proxy->cut = CUT_NOTHING;
+    return proxy->cut_after;
+}
+
+static void close_both(struct pipe *pipe)
+{
+    close_end(&pipe->client);
+    close_end(&pipe->server);
+}
+
+/* Pass bytes on, or as many as are passed on before the cut. */
+static void pass_on(struct proxy *proxy, struct pipe *pipe, enum cut direction, const char *bytes, size_t len)
+{
+    size_t before = len_before_cut(proxy, direction, len);
+    int fd = direction == CUT_REQUESTS ? pipe->server : pipe->client;
+
+    if (!send_all(fd, bytes, before))
+        close_end(&pipe->client);
+    if (before < len)
+        close_both(pipe);
+}
+
 /* Once it has read to the end, the server has executed what it read, and closes its side. */
 static void end_after_request(struct pipe *pipe)
 {
@@ -132,7 +179,7 @@ static void read_client(struct proxy *proxy, struct pipe *pipe)
 
     if (n <= 0) {
         close_end(&pipe->client);
-        if (!pipe->held)
+        if (!pipe->held && pipe->len == 0)
             close_end(&pipe->server);
         return;
     }
@@ -146,10 +193,12 @@ static void read_client(struct proxy *proxy, struct pipe *pipe)
     }
     fails = begin_exchange(proxy, pipe);
     pipe->held |= fails && !proxy->drops;
-    if (pipe->held)
+    if (pipe->len == 0)
+        pipe->due_ms = now_ms() + proxy->delay_ms;
+    if (pipe->held || pipe->len > 0 || proxy->delay_ms > 0)
         keep(pipe, bytes, (size_t)n);
-    else if (!send_all(pipe->server, bytes, (size_t)n))
-        close_end(&pipe->client);
+    else
+        pass_on(proxy, pipe, CUT_REQUESTS, bytes, (size_t)n);
     if (fails && proxy->drops)
         end_after_request(pipe);
     else if (fails)
@@ -169,8 +218,42 @@ static void read_server(struct proxy *proxy, struct pipe *pipe)
         proxy->unheard += (size_t)n;
     } else if (pipe->mute) {
         ; /* the answer that is lost */
-    } else if (!send_all(pipe->client, bytes, (size_t)n)) {
-        close_end(&pipe->client);
+    } else {
+        pass_on(proxy, pipe, CUT_ANSWERS, bytes, (size_t)n);
+    }
+}
+
+/* ---- what is late ---- */
+
+static bool is_late(const struct pipe *pipe)
+{
+    return pipe->len > 0 && !pipe->held && pipe->server >= 0;
+}
+
+/* Until the first of what is late is due; -1: nothing is. */
+static int time_left(const struct proxy *proxy)
+{
+    int64_t first = INT64_MAX, now = now_ms();
+
+    for (size_t i = 0; i < proxy->n_pipes; i++) {
+        if (is_late(&proxy->pipes[i]) && proxy->pipes[i].due_ms < first)
+            first = proxy->pipes[i].due_ms;
+    }
+    return first == INT64_MAX ? -1 : first > now ? (int)(first - now) : 0;
+}
+
+/* A client that has gone meanwhile has closed behind its request. */
+static void pass_on_late(struct proxy *proxy)
+{
+    for (size_t i = 0; i < proxy->n_pipes; i++) {
+        struct pipe *pipe = &proxy->pipes[i];
+
+        if (!is_late(pipe) || pipe->due_ms > now_ms())
+            continue;
+        (void)send_all(pipe->server, pipe->bytes, pipe->len); /* a server that is gone is read to its end */
+        pipe->len = 0;
+        if (pipe->client < 0)
+            shutdown(pipe->server, SHUT_WR);
     }
 }
 
@@ -190,6 +273,7 @@ static void turn(struct proxy *proxy, const struct pollfd *fds, size_t n_pipes)
     }
     if (fds[1].revents)
         accept_client(proxy);
+    pass_on_late(proxy);
     pthread_cond_broadcast(&proxy->moved);
 }
 
@@ -201,6 +285,7 @@ static void *run(void *arg)
     pthread_mutex_lock(&proxy->lock);
     while (!proxy->stop) {
         size_t n = proxy->n_pipes;
+        int timeout_ms = time_left(proxy);
 
         fds[0] = (struct pollfd){.fd = proxy->wake[0], .events = POLLIN};
         fds[1] = (struct pollfd){.fd = proxy->listener, .events = POLLIN};
@@ -209,7 +294,7 @@ static void *run(void *arg)
             fds[3 + 2 * i] = (struct pollfd){.fd = proxy->pipes[i].server, .events = POLLIN};
         }
         pthread_mutex_unlock(&proxy->lock);
-        poll(fds, 2 + 2 * n, -1);
+        poll(fds, 2 + 2 * n, timeout_ms);
         pthread_mutex_lock(&proxy->lock);
         turn(proxy, fds, n);
     }
@@ -371,6 +456,42 @@ size_t proxy_exchanges(struct proxy *proxy)
     return n;
 }
 
+void proxy_set_delay(struct proxy *proxy, int ms)
+{
+    pthread_mutex_lock(&proxy->lock);
+    proxy->delay_ms = ms;
+    pthread_mutex_unlock(&proxy->lock);
+}
+
+static void set_cut(struct proxy *proxy, enum cut cut, size_t n)
+{
+    pthread_mutex_lock(&proxy->lock);
+    proxy->cut = cut;
+    proxy->cut_after = n;
+    pthread_mutex_unlock(&proxy->lock);
+}
+
+void proxy_cut_requests_after(struct proxy *proxy, size_t n)
+{
+    set_cut(proxy, CUT_REQUESTS, n);
+}
+
+void proxy_cut_answers_after(struct proxy *proxy, size_t n)
+{
+    set_cut(proxy, CUT_ANSWERS, n);
+}
+
+bool proxy_end_cut(struct proxy *proxy)
+{
+    bool happened;
+
+    pthread_mutex_lock(&proxy->lock);
+    happened = proxy->cut == CUT_NOTHING;
+    proxy->cut = CUT_NOTHING;
+    pthread_mutex_unlock(&proxy->lock);
+    return happened;
+}
+
 static size_t held(const struct proxy *proxy)
 {
     size_t n = 0;
@@ -383,6 +504,16 @@ static size_t held(const struct proxy *proxy)
 static size_t unheard(const struct proxy *proxy)
 {
     return proxy->unheard;
+}
+
+/* The server closes its side of one whose client is gone when it has come to the end. */
+static size_t without_orphans(const struct proxy *proxy)
+{
+    size_t n = PIPES_MAX;
+
+    for (size_t i = 0; i < proxy->n_pipes; i++)
+        n -= proxy->pipes[i].client < 0 && proxy->pipes[i].server >= 0;
+    return n;
 }
 
 static bool wait_for(struct proxy *proxy, size_t (*count)(const struct proxy *), size_t n, int timeout_ms)
@@ -409,6 +540,11 @@ bool proxy_wait_held(struct proxy *proxy, size_t n, int timeout_ms)
 bool proxy_wait_unheard(struct proxy *proxy, size_t n, int timeout_ms)
 {
     return wait_for(proxy, unheard, n, timeout_ms);
+}
+
+bool proxy_wait_orphans(struct proxy *proxy, int timeout_ms)
+{
+    return wait_for(proxy, without_orphans, PIPES_MAX, timeout_ms);
 }
 
 void proxy_inject(struct proxy *proxy, const char *bytes)

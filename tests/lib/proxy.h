@@ -47,6 +47,20 @@ void proxy_delay_request_of(struct proxy *proxy, size_t n);
 /* Exchanges that were begun since. */
 size_t proxy_exchanges(struct proxy *proxy);
 
+/* ---- slow, and cut in the midst ---- */
+
+/* Every request reaches the server so much later, also when its client is gone by then; 0: at once again. */
+void proxy_set_delay(struct proxy *proxy, int ms);
+/* Wait until the server has executed all that is late of clients that are gone; false after `timeout_ms`. */
+bool proxy_wait_orphans(struct proxy *proxy, int timeout_ms);
+
+/* Of the requests, or of the answers, only the next `n` bytes are passed on; instead of the one behind them its connection is
+ * closed on both sides, once. */
+void proxy_cut_requests_after(struct proxy *proxy, size_t n);
+void proxy_cut_answers_after(struct proxy *proxy, size_t n);
+/* Whether that has happened; if not, it will not happen any more. */
+bool proxy_end_cut(struct proxy *proxy);
+
 /* Send these bytes to every client, as if the server had. */
 void proxy_inject(struct proxy *proxy, const char *bytes);
 

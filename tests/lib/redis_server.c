@@ -76,12 +76,12 @@ static redisContext *connect_to(const struct redis_server *server)
     return redis;
 }
 
-/* True when it answers, also with an error such as NOAUTH; not while it loads its data. */
-static bool answers(const struct redis_server *server)
+/* True when it answers, also with an error such as NOAUTH; while it loads its data only with `loading`. */
+static bool answers(const struct redis_server *server, bool loading)
 {
     redisContext *redis = connect_to(server);
     redisReply *reply = redis && redis->err == 0 ? redisCommand(redis, "PING") : NULL;
-    bool ready = reply && strncmp(reply->str, "LOADING", 7) != 0;
+    bool ready = reply && (loading || strncmp(reply->str, "LOADING", 7) != 0);
 
     freeReplyObject(reply);
     redisFree(redis);
@@ -109,7 +109,7 @@ static void show_log(const struct redis_server *server)
         fclose(log);
 }
 
-static int launch(struct redis_server *server)
+static int launch(struct redis_server *server, bool loading)
 {
     long long deadline = now_ms() + REDIS_SERVER_WAIT_MS;
 
@@ -122,7 +122,7 @@ static int launch(struct redis_server *server)
         fprintf(stderr, "redis-server: cannot fork: %s\n", strerror(errno));
         return -1;
     }
-    while (!answers(server)) {
+    while (!answers(server, loading)) {
         if (has_ended(server) || now_ms() > deadline) {
             fprintf(stderr, "redis-server did not come up\n");
             show_log(server);
@@ -144,7 +144,7 @@ int redis_server_start(struct redis_server *server, const char *const *args)
     }
     snprintf(server->socket, sizeof(server->socket), "%s/redis.sock", server->dir);
     snprintf(server->address, sizeof(server->address), "unix://%s", server->socket);
-    return launch(server);
+    return launch(server, false);
 }
 
 /* ---- ending ---- */
@@ -198,11 +198,21 @@ void redis_server_resume(struct redis_server *server)
     server->paused = false;
 }
 
-int redis_server_restart(struct redis_server *server)
+static int restart(struct redis_server *server, bool loading)
 {
     redis_server_kill(server);
     unlink(server->socket);
-    return launch(server);
+    return launch(server, loading);
+}
+
+int redis_server_restart(struct redis_server *server)
+{
+    return restart(server, false);
+}
+
+int redis_server_restart_loading(struct redis_server *server)
+{
+    return restart(server, true);
 }
 
 /* ---- commands ---- */

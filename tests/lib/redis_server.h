@@ -32,6 +32,8 @@ void redis_server_resume(struct redis_server *server);
 /* Kill it without warning; start it again in the same directory. */
 void redis_server_kill(struct redis_server *server);
 int redis_server_restart(struct redis_server *server);
+/* The same, not waiting for the end of its loading: it answers, perhaps with LOADING. */
+int redis_server_restart_loading(struct redis_server *server);
 
 /* One command on a connection of its own, formatted as by redisCommand(). The caller frees the reply with
  * freeReplyObject(); NULL after telling why on stderr. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DIRS_MAX 8
 #define NAME_BYTES 128
@@ -63,6 +64,7 @@ struct sim_disk {
     size_t n_changes, changes_capacity;
     struct descriptor *descriptors;
     size_t n_descriptors;
+    struct descriptor outside; /* of the call under way, when its descriptor is none of ours */
     unsigned next_inode;
     uint64_t random; /* which part of a failed sync reaches the disk */
 
@@ -346,16 +348,33 @@ static void settle_changes(struct sim_disk *d, unsigned dir, uint64_t *random, b
 
 /* ---- calls and faults ---- */
 
-static bool changes_something(enum sim_call kind)
+bool sim_call_changes(enum sim_call kind)
 {
     return kind == SIM_SYNC_DIR || kind == SIM_CREATE || (kind >= SIM_WRITE && kind <= SIM_SYNC) ||
            kind == SIM_RENAME || kind == SIM_UNLINK;
+}
+
+/* The directory that a descriptor of the operating system's stands for, or NULL. With the mutex. */
+static struct descriptor *outside_at(struct sim_disk *d, int fd)
+{
+    char link[32], path[256];
+    ssize_t n;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, path, sizeof(path) - 1);
+    if (n <= 0 || path[0] != '/')
+        return NULL;
+    path[n] = '\0';
+    d->outside = (struct descriptor){.used = true, .dir = dir_of(d, strrchr(path, '/') + 1)};
+    return &d->outside;
 }
 
 static struct descriptor *descriptor_at(struct sim_disk *d, int fd)
 {
     size_t i = (size_t)fd - FIRST_FD;
 
+    if (fd >= 0 && fd < FIRST_FD)
+        return outside_at(d, fd);
     return fd >= FIRST_FD && i < d->n_descriptors && d->descriptors[i].used ? &d->descriptors[i] : NULL;
 }
 
@@ -377,7 +396,7 @@ static int begin(struct sim_disk *d, enum sim_call kind, int fd)
     }
     d->counts[kind]++;
     at = descriptor_at(d, fd);
-    if (!d->armed || (f->kind == SIM_CALLS ? !changes_something(kind) : f->kind != kind) ||
+    if (!d->armed || (f->kind == SIM_CALLS ? !sim_call_changes(kind) : f->kind != kind) ||
         (f->dir && (!at || strcmp(d->dirs[at->dir], f->dir) != 0)))
         return 0;
     d->seen++;

@@ -36,10 +36,13 @@ enum sim_call {
     SIM_CALLS, /* their number; as a kind: any call that changes something */
 };
 const char *sim_call_name(enum sim_call kind);
+/* Whether such a call changes what a crash may leave. */
+bool sim_call_changes(enum sim_call kind);
 
 struct sim_disk *sim_disk_new(void);
 void sim_disk_free(struct sim_disk *disk); /* accepts NULL */
-/* Borrowed until sim_disk_free. */
+/* Borrowed until sim_disk_free. A descriptor of the operating system's, as a store has one of each of its directories,
+ * stands for the directory here that bears the last name of its path: "journal". */
 struct hf_file_layer *sim_disk_layer(struct sim_disk *disk);
 
 /* A disk in the same state, pending versions included, without open descriptors, faults, hook and counts. */

@@ -70,11 +70,14 @@ static int take(struct storm_locks *l, struct hf *store, unsigned i)
     return rc;
 }
 
+/* A shorter life may be in force before its answer comes, or a kill instead of it: it is recorded before it is asked for. */
 static int extend(struct storm_locks *l, unsigned i)
 {
-    int64_t asked_us = now_us();
-    int rc = hf_lock_extend(l->held[i], some_ttl(l));
+    int64_t asked_us = now_us(), ttl_ms = some_ttl(l);
+    int rc;
 
+    record_lock(l, 'y', i, 0, asked_us + 1000 * ttl_ms);
+    rc = hf_lock_extend(l->held[i], ttl_ms);
     record_lock(l, 'x', i, rc, asked_us);
     return rc;
 }
@@ -184,6 +187,8 @@ static void play_lock(struct storm_sceptic *s, struct holdings *h, const struct 
 
     if (r->op == 'a')
         begin_holding(h, r);
+    else if (holding && r->op == 'y')
+        end_holding(holding, r->number);
     else if (holding && r->op == 'x')
         play_extension(s, holding, r);
     else if (holding)

@@ -243,6 +243,32 @@ static void test_config__every_word_of_a_namespace_arrives(void **state)
     }
 }
 
+static void test_config__every_durability_arrives(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(load(f, "{\"durability\": \"none\"}")->durability, HF_DURABILITY_NONE);
+    hf_config_free(f->config);
+    assert_int_equal(load(f, "{\"durability\": \"always\"}")->durability, HF_DURABILITY_ALWAYS);
+}
+
+static void test_config__a_thousand_and_twenty_four_namespaces_are_enough(void **state)
+{
+    static const char begin[] = "{\"namespaces\": [", one[] = "{\"prefix\": \"0000\"}";
+    struct fixture *f = *state;
+    char *json = malloc(1025 * sizeof(one) + sizeof(begin) + 2), *at;
+
+    assert_non_null(json);
+    at = json + sprintf(json, "%s", begin);
+    for (int i = 0; i < 1024; i++)
+        at += sprintf(at, "%s{\"prefix\": \"%04d\"}", i ? "," : "", i);
+    strcpy(at, "]}");
+    assert_int_equal(load(f, json)->n_namespaces, 1024);
+    sprintf(at, ",%s]}", one);
+    refused(f, json, strlen(json), "namespaces: found too many of them, expected at most 1024 namespaces");
+    free(json);
+}
+
 static void test_config__every_pending_policy_arrives(void **state)
 {
     static const char *const policies[] = {"reject", "block", "drop-oldest"};
@@ -617,6 +643,8 @@ int main(void)
         CASE(test_config__empty_object_leaves_every_default),
         CASE(test_config__every_setting_arrives),
         CASE(test_config__every_word_of_a_namespace_arrives),
+        CASE(test_config__every_durability_arrives),
+        CASE(test_config__a_thousand_and_twenty_four_namespaces_are_enough),
         CASE(test_config__every_pending_policy_arrives),
         CASE(test_config__yes_and_no_arrive_and_replaced_values_are_kept_by_default),
         CASE(test_config__zero_bounds_of_the_replay_are_none),

@@ -459,6 +459,33 @@ static void test_conflicts__a_conflict_that_no_checkpoint_has_stored_is_listed(v
     close_store(f);
 }
 
+static int end_conflicts(void *ctx, const struct hf_conflict *conflict)
+{
+    (void)conflict;
+    return *(int *)ctx;
+}
+
+static int end_parked(void *ctx, const struct hf_parked *parked)
+{
+    (void)parked;
+    return *(int *)ctx;
+}
+
+/* HF_NOT_FOUND is 1 as well. */
+static void test_conflicts__a_list_ends_with_what_its_callback_returns(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    make_conflict(f, "k", "ours", "theirs");
+    set_refused(f, "a", "1");
+    for (int end = -1; end <= 2; end++) {
+        assert_int_equal(hf_conflict_list(f->store, 0, end_conflicts, &end), end);
+        assert_int_equal(hf_parked_list(f->store, end_parked, &end), end);
+    }
+    close_store(f);
+}
+
 static void test_conflicts__a_blind_write_is_kept_for_information(void **state)
 {
     struct fixture *f = *state;
@@ -1606,6 +1633,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_lost_change_is_listed_with_both_sides),
         TEST(a_conflict_that_no_checkpoint_has_stored_is_listed),
+        TEST(a_list_ends_with_what_its_callback_returns),
         TEST(a_blind_write_is_kept_for_information),
         TEST(a_change_waits_while_the_log_has_no_room_for_its_conflict),
         TEST(what_is_kept_for_information_makes_room_and_is_counted),

@@ -118,8 +118,46 @@ static void test_options__values_outside_their_enums_are_refused(void **state)
         refused_namespace(*state, cases[i].ns, cases[i].sentence);
 }
 
+static void test_options__namespaces_that_cannot_be_told_apart_or_kept_are_refused(void **state)
+{
+    const struct hf_namespace twins[] = {{.prefix = "a"}, {.prefix = "b\n"}, {.prefix = "b\n"}};
+    const struct hf_options opts = {
+        .namespaces = twins, .n_namespaces = LENGTH(twins), .max_disk_bytes = 64u << 20};
+    char prefix[258];
+
+    memset(prefix, 'p', sizeof(prefix) - 1);
+    prefix[sizeof(prefix) - 1] = '\0';
+    refused_namespace(*state, (struct hf_namespace){.prefix = NULL},
+                      "namespace 0 has no prefix; \"\" is the one of all other keys");
+    refused_namespace(*state, (struct hf_namespace){.prefix = prefix},
+                      "namespace 0 has a prefix of 257 bytes; at most 256 are allowed");
+    refused_namespace(*state, (struct hf_namespace){.prefix = "p", .default_ttl_ms = -1},
+                      "namespace 'p' has a default TTL of -1 ms; expected 0 to 3155760000000");
+    refused(*state, &opts, "two namespaces have the prefix 'b?'"); /* a sentence stays on its line */
+}
+
+static void test_options__a_store_needs_a_directory(void **state)
+{
+    static const char *const names[] = {NULL, ""};
+    struct hf *store = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(names); i++) {
+        assert_code(HF_EINVAL, hf_open(names[i], NULL, &store));
+        assert_string_equal(hf_errmsg(), "a store needs a directory");
+    }
+}
+
 static void test_options__bounds_outside_their_range_are_refused(void **state)
 {
+    refused(*state, &(struct hf_options){.max_value_bytes = HF_VALUE_MAX + 1ull},
+            "max_value is 536870913 bytes; at most 536870912 are possible");
+    refused(*state, &(struct hf_options){.segment_bytes = 5000},
+            "segment_bytes is 5000; expected a multiple of 4096 from 65536 to 1 GiB");
+    refused(*state, &(struct hf_options){.max_disk_bytes = 1000},
+            "max_disk is 1000 bytes; expected 1 MiB to 16 TiB");
+    refused(*state, &(struct hf_options){.max_disk_bytes = (16ull << 40) + 1},
+            "max_disk is 17592186044417 bytes; expected 1 MiB to 16 TiB");
     refused(*state, &(struct hf_options){.pending_max_age_ms = -1},
             "pending_max_age_ms is -1 ms; expected 0 or more");
     refused(*state, &(struct hf_options){.pending_policy = 3},
@@ -225,6 +263,8 @@ int main(void)
         CASE(test_options__callback_needs_a_function_to_ask),
         CASE(test_options__policies_that_undo_one_another_are_refused),
         CASE(test_options__values_outside_their_enums_are_refused),
+        CASE(test_options__namespaces_that_cannot_be_told_apart_or_kept_are_refused),
+        CASE(test_options__a_store_needs_a_directory),
         CASE(test_options__bounds_outside_their_range_are_refused),
         CASE(test_options__bounds_have_their_defaults),
         CASE(test_options__bounds_that_are_given_stay),

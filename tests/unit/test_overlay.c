@@ -146,7 +146,7 @@ static void same_version(const struct hf_version *got, const struct model_versio
 }
 
 /* The whole generation in order, with the versions of each key that are visible at `visible`. */
-static void same_walk(const struct fixture *f, const struct hf_generation *g, uint64_t visible)
+static void same_walk(const struct fixture *f, struct hf_generation *g, uint64_t visible)
 {
     const struct hf_node *node = hf__generation_seek(g, hf__slice(NULL, 0));
     size_t keys = 0;
@@ -167,7 +167,7 @@ static void same_walk(const struct fixture *f, const struct hf_generation *g, ui
     assert_int_equal(hf__generation_keys(g), keys);
 }
 
-static void same_seek(const struct fixture *f, const struct hf_generation *g, struct hf_slice key)
+static void same_seek(const struct fixture *f, struct hf_generation *g, struct hf_slice key)
 {
     const struct hf_node *at = hf__generation_seek(g, key), *found = hf__generation_find(g, key);
     size_t i = 0;
@@ -203,7 +203,7 @@ static void test_overlay__it_is_what_a_sorted_array_says(void **state)
         f->n = 0;
         f->lsn = 0;
         for (unsigned round = 0; round < 300; round++) {
-            const struct hf_generation *g = f->overlay.view.active;
+            struct hf_generation *g = f->overlay.view.active;
             uint8_t key[KEY_BYTES];
             write_batch(f, 1 + (unsigned)(sim_random(&random) % (round % 7 == 0 ? 16 : 2)), &random);
             for (unsigned i = 0; i < 8; i++)
@@ -490,6 +490,51 @@ static void test_overlay__readers_beside_the_writer_see_each_write_once_it_is_vi
     assert_true(race.walks >= READERS);
 }
 
+/* ---- the first walks through a generation ---- */
+
+#define MANY 20000u
+
+struct walk {
+    struct hf_generation *generation;
+    pthread_barrier_t *start;
+    size_t n;
+};
+
+static void *walk_main(void *ctx)
+{
+    struct walk *walk = ctx;
+
+    pthread_barrier_wait(walk->start);
+    for (const struct hf_node *n = hf__generation_seek(walk->generation, hf__slice(NULL, 0)); n;
+         n = hf__node_next(n))
+        walk->n++;
+    return NULL;
+}
+
+static void test_overlay__every_one_of_the_first_walkers_meets_all_keys(void **state)
+{
+    struct fixture *f = *state;
+    struct walk walks[READERS] = {0};
+    pthread_t threads[READERS];
+    pthread_barrier_t start;
+
+    for (unsigned i = 0; i < MANY; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%05u", i * 7919 % MANY);
+        put_one(f, key, "v");
+    }
+    pthread_barrier_init(&start, NULL, READERS);
+    for (unsigned i = 0; i < READERS; i++) {
+        walks[i] = (struct walk){.generation = f->overlay.view.active, .start = &start};
+        assert_int_equal(pthread_create(&threads[i], NULL, walk_main, &walks[i]), 0);
+    }
+    for (unsigned i = 0; i < READERS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&start);
+    for (unsigned i = 0; i < READERS; i++)
+        assert_int_equal(walks[i].n, MANY);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -503,6 +548,7 @@ int main(void)
         TEST(test_overlay__a_pinned_view_outlives_freezing_and_dropping),
         TEST(test_overlay__a_retained_generation_lives_until_its_last_reference),
         TEST(test_overlay__every_order_of_pins_and_checkpoints_frees_each_generation_once),
+        TEST(test_overlay__every_one_of_the_first_walkers_meets_all_keys),
         TEST(test_overlay__readers_beside_the_writer_see_each_write_once_it_is_visible),
     };
 

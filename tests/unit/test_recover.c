@@ -27,7 +27,7 @@
 
 struct made_group {
     const char *name; /* of its segment */
-    uint64_t offset, bytes, first_lsn, last_lsn, claim;
+    uint64_t offset, bytes, first_lsn, last_lsn, claim, shared;
 };
 
 struct fixture {
@@ -76,18 +76,24 @@ static int teardown(void **state)
 
 /* ---- vocabulary: making ---- */
 
-/* Key and value of an entry follow from its LSN, so that a wrong byte shows. */
+/* An entry follows from its LSN, so that a wrong byte shows; all kinds are among them. */
 static struct hf_entry entry_of(uint64_t lsn, char *key, uint8_t *value)
 {
+    static const uint8_t ops[] = {HF_ENTRY_SET,     HF_ENTRY_DELETE, HF_ENTRY_EXPIRE,
+                                  HF_ENTRY_PERSIST, HF_ENTRY_INCR,   HF_ENTRY_RESULT,
+                                  HF_ENTRY_INTENT,  HF_ENTRY_UNPARK, HF_ENTRY_RESOLVE};
     size_t len = lsn * 7 % 90;
 
     snprintf(key, 32, "key-%llu", (unsigned long long)lsn);
     for (size_t i = 0; i < len; i++)
         value[i] = (uint8_t)(lsn * 31 + i);
     return (struct hf_entry){.lsn = lsn,
-                             .op = HF_ENTRY_SET,
+                             .op = ops[lsn % sizeof(ops)],
                              .type = 1,
+                             .flags = (uint32_t)(lsn * 3 % 128),
+                             .deadline_ms = (int64_t)(lsn * 1000003),
                              .made_ms = (int64_t)lsn,
+                             .delta = -(int64_t)lsn,
                              .key = hf__slice_str(key),
                              .value = hf__slice(value, len)};
 }
@@ -110,13 +116,17 @@ static void begin_segment(struct fixture *f, const char *name, uint64_t number, 
 /* A group of the next `n` entries that says `claim` is durable. */
 static struct made_group *add_group(struct fixture *f, uint32_t n, uint64_t claim)
 {
-    struct hf_group_header header = {
-        .first_lsn = f->next_lsn, .n_entries = n, .durable_lsn = claim, .reserved_lsn = 1u << 20};
+    struct hf_group_header header = {.first_lsn = f->next_lsn,
+                                     .n_entries = n,
+                                     .durable_lsn = claim,
+                                     .shared_lsn = f->next_lsn - 1,
+                                     .reserved_lsn = 1u << 20};
+    uint64_t exceptions[2] = {f->next_lsn / 2, f->next_lsn - 1};
     struct hf_bytes group = {0};
     struct made_group *made = &f->groups[f->n_groups++];
 
     assert_true(f->n_groups <= GROUPS_MAX);
-    assert_int_equal(hf__bytes_reserve(&group, HF_GROUP_HEADER_BYTES + 256 * (size_t)n), 0);
+    assert_int_equal(hf__bytes_reserve(&group, HF_GROUP_HEADER_BYTES + 256 * (size_t)n + sizeof(exceptions)), 0);
     group.len = HF_GROUP_HEADER_BYTES;
     for (uint32_t i = 0; i < n; i++) {
         char key[32];
@@ -124,7 +134,7 @@ static struct made_group *add_group(struct fixture *f, uint32_t n, uint64_t clai
         struct hf_entry entry = entry_of(f->next_lsn + i, key, value);
         hf__entry_encode(&entry, &group);
     }
-    hf__group_seal(&header, NULL, 0, &group, hf__group_salt(f->header.id, f->header.number, f->offset));
+    hf__group_seal(&header, exceptions, n % 3, &group, hf__group_salt(f->header.id, f->header.number, f->offset));
     assert_true(f->offset + group.len <= f->file_bytes);
     memcpy(f->bytes + f->offset, group.bytes, group.len);
     *made = (struct made_group){.name = f->name,
@@ -132,7 +142,8 @@ static struct made_group *add_group(struct fixture *f, uint32_t n, uint64_t clai
                                 .bytes = group.len,
                                 .first_lsn = f->next_lsn,
                                 .last_lsn = f->next_lsn + n - 1,
-                                .claim = claim};
+                                .claim = claim,
+                                .shared = header.shared_lsn};
     f->offset += group.len;
     f->next_lsn += n;
     hf__bytes_release(&group);
@@ -159,7 +170,9 @@ static int take_entry(void *ctx, const struct hf_entry *entry)
     uint8_t value[128];
     struct hf_entry want = entry_of(entry->lsn, key, value);
 
-    if (!hf__slice_eq(entry->key, want.key) || !hf__slice_eq(entry->value, want.value) || entry->op != want.op)
+    if (!hf__slice_eq(entry->key, want.key) || !hf__slice_eq(entry->value, want.value) || entry->op != want.op ||
+        entry->flags != want.flags || entry->deadline_ms != want.deadline_ms || entry->made_ms != want.made_ms ||
+        entry->delta != want.delta)
         return -1000;
     if (f->n_got == LSNS_MAX || (f->n_got > 0 && f->got[f->n_got - 1] >= entry->lsn))
         return -1001;
@@ -456,21 +469,28 @@ static void test_recover__a_missing_segment_is_damage_of_just_its_entries(void *
     }
 }
 
-static void test_recover__a_last_segment_whose_header_is_bad_is_damage(void **state)
+static void test_recover__a_header_with_any_bit_flipped_is_damage_of_just_its_entries(void **state)
 {
+    static const char *const names[] = {"00000002.seg", "00000001.seg", "00000003.seg"};
     struct fixture *f = *state;
 
     make_three_segments(f);
-    for (uint64_t offset = 0; offset < HF_SEGMENT_HEADER_BYTES; offset++) {
-        sim_disk_flip_bit(f->disk, DIR, "00000003.seg", offset, (unsigned)offset);
+    for (unsigned i = 0; i < 3 * 8 * HF_SEGMENT_HEADER_BYTES; i++) {
+        unsigned segment = i % 3, bit = i / 3;
+        sim_disk_flip_bit(f->disk, DIR, names[segment], bit / 8, bit);
         recovers(f, 0);
         if (f->r.n_damage != 1)
-            fail_msg("byte %llu: no damage is reported for the entries 21 to 30", (unsigned long long)offset);
-        assert_int_equal(f->r.damage[0].from_lsn, 21);
-        assert_true(f->r.damage[0].to_lsn >= 30);
-        found_range(f, 0, 1, 20);
-        sim_disk_flip_bit(f->disk, DIR, "00000003.seg", offset, (unsigned)offset);
+            fail_msg("segment %u, bit %u: %u ranges are reported", segment, bit, f->r.n_damage);
+        assert_int_equal(f->r.damage[0].from_lsn, 10 * segment + 1);
+        if (segment < 2)
+            assert_int_equal(f->r.damage[0].to_lsn, 10 * segment + 10);
+        else /* what the last one held, nobody else says */
+            assert_true(f->r.damage[0].to_lsn >= 30);
+        found_range(f, 10 * segment, 10 * segment + 11, 30);
+        assert_true(segment == 0 || f->got[10 * segment - 1] == 10 * segment);
+        sim_disk_flip_bit(f->disk, DIR, names[segment], bit / 8, bit);
     }
+    print_message("%u flips\n", 3 * 8 * HF_SEGMENT_HEADER_BYTES);
 }
 
 static void test_recover__an_only_segment_whose_header_is_bad_is_damage(void **state)
@@ -542,7 +562,8 @@ static const struct made_group *group_at(const struct fixture *f, const char *na
 /* The verdict on a journal in which just `bad` (or none) is not valid. */
 static void judge(const struct fixture *f, const struct made_group *bad)
 {
-    uint64_t claim = f->header.durable_lsn, end = f->groups[f->n_groups - 1].last_lsn;
+    const struct made_group *last = &f->groups[f->n_groups - 1];
+    uint64_t claim = f->header.durable_lsn, end = last->last_lsn;
 
     for (size_t i = 0; i < f->n_groups; i++) {
         if (&f->groups[i] != bad && f->groups[i].claim > claim)
@@ -552,8 +573,9 @@ static void judge(const struct fixture *f, const struct made_group *bad)
         assert_int_equal(f->r.n_damage, 0);
         found_range(f, 0, 1, end);
     } else if (bad->first_lsn > claim) {
+        last = bad - 1;
         assert_int_equal(f->r.n_damage, 0);
-        found_range(f, 0, 1, bad->first_lsn - 1);
+        found_range(f, 0, 1, last->last_lsn);
     } else {
         assert_int_equal(f->r.n_damage, 1);
         assert_int_equal(f->r.damage[0].from_lsn, bad->first_lsn);
@@ -562,7 +584,8 @@ static void judge(const struct fixture *f, const struct made_group *bad)
         assert_int_equal(f->n_got, end - (bad->last_lsn - bad->first_lsn + 1));
         found_range(f, bad->first_lsn - 1, bad->last_lsn + 1, end);
     }
-    assert_int_equal(f->r.last_lsn, bad && bad->first_lsn > claim ? bad->first_lsn - 1 : end);
+    assert_int_equal(f->r.last_lsn, last->last_lsn);
+    assert_int_equal(f->r.shared_lsn, last->shared);
 }
 
 static void test_recover__every_flipped_bit_gets_the_verdict_of_the_rules(void **state)
@@ -612,6 +635,57 @@ static void test_recover__a_last_segment_cut_at_any_byte_ends_with_its_last_whol
         assert_int_equal(f->r.last_lsn, last);
     }
     print_message("%u lengths\n", cuts);
+}
+
+/* Zeros from that byte to the end of a segment. Returns the last LSN before them whose group is whole. */
+static uint64_t zero_from(struct fixture *f, const char *name, uint64_t at, const uint8_t *bytes, size_t len)
+{
+    uint8_t *zeroed = calloc(1, len);
+    uint64_t last = 0;
+
+    assert_non_null(zeroed);
+    memcpy(zeroed, bytes, (size_t)at);
+    sim_disk_put(f->disk, DIR, name, zeroed, len);
+    for (size_t i = 0; i < f->n_groups; i++) {
+        const struct made_group *g = &f->groups[i];
+        bool whole = strcmp(g->name, name) != 0 || memcmp(zeroed + g->offset, bytes + g->offset, g->bytes) == 0;
+        if (!whole)
+            break;
+        last = g->last_lsn;
+    }
+    free(zeroed);
+    return last;
+}
+
+/* What a power cut leaves of a preallocated file. In a segment that another one follows it is damage. */
+static void test_recover__zeros_from_any_byte_on_are_a_torn_tail_or_damage_of_what_is_missing(void **state)
+{
+    static const char *const names[] = {"first.seg", "last.seg"};
+    struct fixture *f = *state;
+    unsigned cuts = 0;
+
+    make_swept_journal(f);
+    for (size_t s = 0; s < 2; s++) {
+        size_t len;
+        uint8_t *bytes = sim_disk_contents(f->disk, DIR, names[s], &len);
+        uint64_t end = s ? f->offset : f->groups[5].offset + f->groups[5].bytes, first = f->groups[5].last_lsn;
+        for (uint64_t at = HF_SEGMENT_DATA_OFFSET; at < end; at++, cuts++) {
+            uint64_t last = zero_from(f, names[s], at, bytes, len);
+            bool lost = s == 0 && last < first;
+            recovers(f, 0);
+            assert_int_equal(f->r.n_damage, lost);
+            if (lost) {
+                assert_int_equal(f->r.damage[0].from_lsn, last + 1);
+                assert_int_equal(f->r.damage[0].to_lsn, first);
+                assert_string_equal(f->r.damage[0].segment, names[s]);
+            }
+            assert_int_equal(f->got[f->n_got - 1], s == 0 ? f->groups[f->n_groups - 1].last_lsn : last);
+            assert_int_equal(f->n_got, f->got[f->n_got - 1] - (lost ? first - last : 0));
+        }
+        sim_disk_put(f->disk, DIR, names[s], bytes, len);
+        free(bytes);
+    }
+    print_message("%u beginnings of zeros\n", cuts);
 }
 
 static void test_recover__a_file_cut_inside_its_header_is_damage(void **state)
@@ -852,6 +926,43 @@ static void test_inspect__each_segment_gets_its_verdict(void **state)
     assert_int_equal(sim_disk_descriptors(f->disk), 1);
 }
 
+static void test_inspect__a_torn_tail_is_told_apart_from_damage(void **state)
+{
+    struct fixture *f = *state;
+    struct told told = {0};
+
+    begin_segment(f, "a.seg", 1, 1, 0);
+    add_group(f, 5, 0);
+    add_group(f, 5, 0);
+    add_group(f, 5, 5);
+    put_segment(f);
+    spoil(f, &f->groups[1]); /* claimed by nobody */
+    assert_int_equal(hf__inspect(f->fs, f->dir, 0, tell, &told), 0);
+    assert_int_equal(told.n, 1);
+    assert_string_equal(told.states[0], "torn tail");
+    assert_string_equal(told.problems[0], "what follows entry 5 was not durable and is cut");
+    told.n = 0;
+    assert_int_equal(hf__inspect(f->fs, f->dir, 15, tell, &told), 0); /* all of it is elsewhere */
+    assert_string_equal(told.states[0], "free");
+}
+
+/* Entries that are missing elsewhere may be those of the segment without a header: no more are named as lost for it. */
+static void test_inspect__a_header_that_cannot_be_read_is_named_beside_other_damage(void **state)
+{
+    struct fixture *f = *state;
+    struct told told = {0};
+
+    make_three_segments(f);
+    spoil(f, &f->groups[0]); /* 1 to 5 */
+    sim_disk_flip_bit(f->disk, DIR, "00000003.seg", 35, 1);
+    assert_int_equal(hf__inspect(f->fs, f->dir, 0, tell, &told), HF_ECORRUPT);
+    assert_int_equal(told.n, 3);
+    assert_string_equal(told.problems[0], "entries 1 to 5 were durable and cannot be read");
+    assert_string_equal(told.states[1], "live");
+    assert_string_equal(told.states[2], "damaged");
+    assert_string_equal(told.problems[2], "the header is not readable");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -869,11 +980,12 @@ int main(void)
         TEST(test_recover__what_follows_a_mark_inside_a_torn_group_is_not_missed),
         TEST(test_recover__a_bad_group_below_a_durable_claim_is_damage_and_the_rest_is_read),
         TEST(test_recover__a_missing_segment_is_damage_of_just_its_entries),
-        TEST(test_recover__a_last_segment_whose_header_is_bad_is_damage),
+        TEST(test_recover__a_header_with_any_bit_flipped_is_damage_of_just_its_entries),
         TEST(test_recover__an_only_segment_whose_header_is_bad_is_damage),
         TEST(test_recover__more_ranges_than_are_listed_are_counted),
         TEST(test_recover__every_flipped_bit_gets_the_verdict_of_the_rules),
         TEST(test_recover__a_last_segment_cut_at_any_byte_ends_with_its_last_whole_group),
+        TEST(test_recover__zeros_from_any_byte_on_are_a_torn_tail_or_damage_of_what_is_missing),
         TEST(test_recover__a_file_cut_inside_its_header_is_damage),
         TEST(test_recover__every_pair_of_bad_groups_loses_just_these),
         TEST(test_recover__bytes_at_random_are_never_an_entry_and_never_a_crash),
@@ -885,6 +997,8 @@ int main(void)
         TEST(test_recover__an_answer_of_the_callback_ends_it),
         TEST(test_recover__a_hostile_value_behind_the_tail_costs_no_more_than_a_few_readings),
         TEST(test_inspect__each_segment_gets_its_verdict),
+        TEST(test_inspect__a_torn_tail_is_told_apart_from_damage),
+        TEST(test_inspect__a_header_that_cannot_be_read_is_named_beside_other_damage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,8 @@ int main(int argc, char **argv)
     struct cli cli = {.out = stdout, .err = stderr, .input = STDIN_FILENO};
 
     occupy_standard_descriptors();
-    signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error of writing, reported as one */
+    signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error of writing, reported as one; */
+    signal(SIGXFSZ, SIG_IGN); /* so is a limit on the size of files */
     cli.out_is_terminal = isatty(STDOUT_FILENO);
     cli.err_is_terminal = isatty(STDERR_FILENO);
     return cli_finish_output(&cli, cli_close(&cli, run(&cli, argc - 1, argv + 1)));

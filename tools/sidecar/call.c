@@ -4,6 +4,7 @@
 #include "claims.h"
 #include "client.h"
 #include "command.h"
+#include "fail.h"
 #include "later.h"
 #include "server.h"
 #include "settings.h"
@@ -153,14 +154,14 @@ bool call_claim(struct call *call, const struct hf_slice *keys, size_t n)
         return true;
     if (claims_make(&call->server->claims, &client->claims, keys, n, may_go_on) != 0) {
         call_fail(call, HF_ENOMEM);
-        return true;
+        return false;
     }
     call->is_refused = client->claims.n_behind > 0;
     client->waits_claims = call->is_refused;
     return !call->is_refused;
 }
 
-/* Whether the command's keys are free, or its own by now. */
+/* Whether the command's keys are free, or its own by now. Without memory for a look at them it is answered. */
 static bool claim_if_busy(struct call *call)
 {
     bool free_to_go = true;
@@ -168,8 +169,11 @@ static bool claim_if_busy(struct call *call)
 
     if (call->server->claims.n_keys == 0 || call->client->claims.n > 0)
         return true;
-    if (!keys_of(call, &keys))
-        return true;
+    if (!keys_of(call, &keys)) {
+        if (keys.n > 0)
+            call_fail(call, hf__fail(HF_ENOMEM, "out of memory: %zu keys", keys.n));
+        return keys.n == 0;
+    }
     if (claims_meet(&call->server->claims, keys.all, keys.n))
         free_to_go = call_claim(call, keys.all, keys.n);
     keys_release(&keys);
@@ -389,17 +393,21 @@ static void on_work_done(uv_work_t *request, int status)
     free(w);
 }
 
+/* NULL without memory: an error was replied. */
 static struct work *new_work(struct call *call, work_fn *work, work_fn *after)
 {
     struct work *w = calloc(1, sizeof(*w));
+    struct hf_slice *argv = w ? call_copy_arguments(call) : NULL;
 
-    if (!w)
+    if (!argv) {
+        reply_error(call->reply, "ERR out of memory: work for another thread");
+        free(w);
         return NULL;
-    *w = (struct work){.call = *call, .client = call->client, .work = work, .after = after};
-    w->argv = call_copy_arguments(call);
-    w->later = w->argv ? call_later_alone(call) : NULL;
+    }
+    *w = (struct work){.call = *call, .client = call->client, .work = work, .after = after, .argv = argv};
+    w->later = call_later_alone(call);
     if (!w->later) {
-        free(w->argv);
+        free(argv);
         free(w);
         return NULL;
     }
@@ -416,16 +424,15 @@ void call_work(struct call *call, work_fn *work, work_fn *after)
 {
     struct work *w;
     struct keys keys;
+    bool may_go = true;
 
     if (keys_of(call, &keys)) {
-        (void)call_claim(call, keys.all, keys.n); /* they were free when the command was begun */
+        may_go = call_claim(call, keys.all, keys.n); /* they were free when the command was begun */
         keys_release(&keys);
     }
-    w = new_work(call, work, after);
-    if (!w) {
-        reply_error(call->reply, "ERR out of memory: work for another thread");
+    w = may_go ? new_work(call, work, after) : NULL;
+    if (!w)
         return;
-    }
     client_ref(w->client);
     w->client->works = true;
     uv_queue_work(call->server->loop, &w->request, on_worker, on_work_done); /* fails only without `on_worker` */

@@ -69,7 +69,7 @@ struct hf_slice *call_copy_arguments(const struct call *call);
 void call_leave(struct call *call);
 
 /* For a command whose keys are not among its arguments (EXEC): false when somebody works on one of these keys. Then the handler
- * returns without a reply, and is run again when they are free. */
+ * returns without a reply, and is run again when they are free. False, too, without memory: then an error was replied. */
 bool call_claim(struct call *call, const struct hf_slice *keys, size_t n);
 
 /* Reply with the error of a failed call into the library (hf_errmsg() on this thread), with its prefix. */

@@ -404,6 +404,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
             take_sealed(client, hf__slice(buf->base, (size_t)n));
         else
             take_input(client, buf->base, (size_t)n);
+        server_ask_early(client->server);
     } else if (n == UV_EOF) {
         end_input(client);
     } else if (n < 0) {
@@ -494,23 +495,24 @@ void client_settle(struct client *client)
 }
 
 /* The answer is not true of the disk: what it would have said must not be said. */
-static void fail_held(struct later *later)
+static void fail_held(struct later *later, int code)
 {
+    const char *sentence = code == HF_ENOMEM ? "there was no memory to wait for the sync of the journal"
+                                             : "the sync of the journal failed, and the store has stopped";
     bool was_write = later->command && (later->command->flags & COMMAND_WRITE);
 
     later->client->later_bytes -= later->reply.bytes.len;
     hf__bytes_reset(&later->reply.bytes);
-    reply_failure(&later->reply, was_write ? HF_EUNKNOWN : HF_ESTOPPED,
-                  "the sync of the journal failed, and the store has stopped");
+    reply_failure(&later->reply, was_write ? HF_EUNKNOWN : code, sentence);
     later->client->later_bytes += later->reply.bytes.len;
     later->hold_lsn = 0;
 }
 
-void client_fail_held(struct client *client)
+void client_fail_held(struct client *client, int code)
 {
     for (struct later *later = client->first_later; later; later = later->next) {
         if (later->is_ready && later->hold_lsn > 0 && !may_leave(later))
-            fail_held(later);
+            fail_held(later, code);
     }
     client_settle(client);
 }
@@ -775,8 +777,9 @@ void client_accept(struct listener *listener)
     struct server *server = listener->server;
     struct client *client = new_client(server);
 
+    listener->waits = !client; /* nobody else is heard of before this one is accepted */
     if (!client)
-        return; /* the connection stays in the listener's queue */
+        return;
     if (listener->is_unix)
         snprintf(client->address, sizeof(client->address), "%s:0", server->unix_path);
     client->is_unix = listener->is_unix;

@@ -123,7 +123,7 @@ void client_flush(struct client *client);
 /* Move the replies that are ready to `out`. */
 void client_settle(struct client *client);
 /* The sync of what its replies are held for has failed: they become errors. */
-void client_fail_held(struct client *client);
+void client_fail_held(struct client *client, int code);
 /* Once a second: timeouts and limits. */
 void client_tick(struct client *client, int64_t now_ms);
 

@@ -49,7 +49,7 @@ static bool may_move(struct call *call, struct reply *same)
     }
     if (!hf__slice_eq(call->argv[1], call->argv[2]))
         return true;
-    reply_raw(call->reply, same->bytes.bytes, same->bytes.len);
+    reply_add(call->reply, same);
     return false;
 }
 

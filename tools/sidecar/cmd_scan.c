@@ -100,8 +100,7 @@ static void reply_keys(struct call *call, const struct hf_bytes *answer, const s
     if (listing_filter(call, &theirs, &keys, &n)) {
         reply_array(call->reply, n_ours + n);
         reply_raw(call->reply, here.at, (size_t)(here.end - here.at));
-        reply_raw(call->reply, keys.bytes.bytes, keys.bytes.len);
-        call->reply->failed |= keys.failed;
+        reply_add(call->reply, &keys);
     } else {
         reply_misunderstood(call);
     }
@@ -278,8 +277,7 @@ static void reply_their_page(struct call *call, const struct hf_bytes *answer)
     } else if (next_number(call, cursor, &number)) {
         reply_cursor(call, number);
         reply_array(call->reply, n);
-        reply_raw(call->reply, keys.bytes.bytes, keys.bytes.len);
-        call->reply->failed |= keys.failed;
+        reply_add(call->reply, &keys);
     }
     reply_release(&keys);
 }

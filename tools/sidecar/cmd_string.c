@@ -28,8 +28,7 @@ static void cmd_mget(struct call *call)
             reply_value(&all, &value);
     }
     if (read) { /* otherwise the reply is a worker's by now */
-        reply_raw(call->reply, all.bytes.bytes, all.bytes.len);
-        call->reply->failed |= all.failed;
+        reply_add(call->reply, &all);
     }
     reply_release(&all);
 }

@@ -238,7 +238,7 @@ static size_t keys_of(const struct queued *queued, struct hf_slice *keys, size_t
     return n == KEYS_UNKNOWN ? 0 : n; /* then it is Redis's, which keeps order itself */
 }
 
-/* The keys of all commands, which a worker may be busy with. False: wait for them. */
+/* The keys of all commands, which a worker may be busy with. False: wait for them; or there is no memory, and it is answered. */
 static bool claim_keys(struct call *call, const struct transaction *t)
 {
     struct hf_slice *keys;
@@ -247,9 +247,13 @@ static bool claim_keys(struct call *call, const struct transaction *t)
 
     for (size_t i = 0; i < t->n_queued; i++)
         n += keys_of(&t->queued[i], NULL, 0);
-    keys = n > 0 ? calloc(n, sizeof(*keys)) : NULL;
-    if (!keys)
+    if (n == 0)
         return true;
+    keys = calloc(n, sizeof(*keys));
+    if (!keys) {
+        reply_error(call->reply, "EXECABORT out of memory: %zu keys", n);
+        return false;
+    }
     for (size_t i = 0; i < t->n_queued; i++)
         at += keys_of(&t->queued[i], keys + at, n - at);
     may_go = call_claim(call, keys, n);
@@ -282,7 +286,8 @@ static void ask_first(struct call *call, struct transaction *t)
 {
     struct call asking = *call;
 
-    (void)claim_keys(call, t);
+    if (!claim_keys(call, t))
+        return;
     asking.inside = t;
     call_work(&asking, ask, asked);
     call->later = asking.later;
@@ -340,9 +345,11 @@ static void cmd_exec(struct call *call)
         reply_error(call->reply, "ERR EXEC without MULTI");
         return;
     }
-    if (t && call->server->claims.n_keys > 0 && !claim_keys(call, t))
-        return;
-    if (call->client->queue_spoiled || !t) {
+    if (t && call->server->claims.n_keys > 0 && !claim_keys(call, t)) {
+        if (call->is_refused)
+            return;
+        upstream_unwatch(call->client);
+    } else if (call->client->queue_spoiled || !t) {
         upstream_unwatch(call->client);
         reply_error(call->reply, "EXECABORT Transaction discarded because of previous errors.");
     } else {

@@ -52,12 +52,13 @@ static const char *type_of(const char *name)
     return "application/octet-stream";
 }
 
+/* A request line may name a path without a slash, also an empty one: there is no such file. */
 static const struct console_file *find_file(const char *path)
 {
-    const char *name = strcmp(path, "/") == 0 ? "index.html" : path + 1;
+    const char *name = strcmp(path, "/") == 0 ? "/index.html" : path;
     const struct console_file *file = console_files;
 
-    while (file->name && strcmp(file->name, name) != 0)
+    while (file->name && (*name != '/' || strcmp(file->name, name + 1) != 0))
         file++;
     return file->name ? file : NULL;
 }

@@ -63,8 +63,7 @@ static void finish(struct call *call, struct list *list, int rc)
     } else {
         if (!list->whole)
             reply_array(call->reply, list->n);
-        reply_raw(call->reply, list->rows.bytes.bytes, list->rows.bytes.len);
-        call->reply->failed |= list->rows.failed;
+        reply_add(call->reply, &list->rows);
     }
     reply_release(&list->rows);
 }

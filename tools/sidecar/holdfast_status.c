@@ -215,8 +215,7 @@ static void preview(struct call *call)
         call_fail(call, rc);
     } else {
         reply_array(call->reply, p.n);
-        reply_raw(call->reply, p.rows.bytes.bytes, p.rows.bytes.len);
-        call->reply->failed |= p.rows.failed;
+        reply_add(call->reply, &p.rows);
     }
     reply_release(&p.rows);
 }

@@ -241,7 +241,7 @@ static int find_address(const struct http_options *options, struct addrinfo **re
 {
     const struct addrinfo wanted = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     const char *address = options->address ? options->address : HTTP_ADDRESS_DEFAULT;
-    char port[8];
+    char port[8], shown[80];
 
     if (options->port < 0 || options->port > 65535)
         return hf__fail(HF_ECONFIG, "HTTP port: found %d, expected 0 to 65535", options->port);
@@ -249,7 +249,8 @@ static int find_address(const struct http_options *options, struct addrinfo **re
     if (strcmp(address, "localhost") == 0)
         address = HTTP_ADDRESS_DEFAULT;
     if (getaddrinfo(address, port, &wanted, ret_found) != 0)
-        return hf__fail(HF_ECONFIG, "HTTP address: found \"%s\", expected a numeric address", address);
+        return hf__fail(HF_ECONFIG, "HTTP address: found \"%s\", expected a numeric address",
+                        hf__printable(hf__slice_str(address), shown, sizeof(shown)));
     if (!access_is_open(options->access) || is_loopback((*ret_found)->ai_addr))
         return 0;
     freeaddrinfo(*ret_found);

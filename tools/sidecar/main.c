@@ -429,6 +429,7 @@ int main(int argc, char **argv)
         return status;
     occupy_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of writing: the store is full */
     umask(077);
     (void)prctl(PR_SET_DUMPABLE, 0); /* passwords and values are in this memory */
     setenv("UV_THREADPOOL_SIZE", WORKERS, 1);

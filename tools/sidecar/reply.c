@@ -14,6 +14,12 @@ void reply_raw(struct reply *reply, const void *bytes, size_t len)
         reply->failed = true;
 }
 
+void reply_add(struct reply *reply, const struct reply *other)
+{
+    reply_raw(reply, other->bytes.bytes, other->bytes.len);
+    reply->failed |= other->failed;
+}
+
 /* ---- lines ---- */
 
 static size_t write_number(char *text, int64_t number)

@@ -27,6 +27,7 @@ void reply_push(struct reply *reply, size_t n);         /* RESP2: an array */
 /* A string with a format, as INFO has it: "txt". RESP2: a bulk string. */
 void reply_verbatim(struct reply *reply, struct hf_slice text);
 void reply_raw(struct reply *reply, const void *bytes, size_t len); /* what is RESP already */
+void reply_add(struct reply *reply, const struct reply *other);     /* what another one holds; it fails with it */
 
 /* A bulk string of `len` bytes to be filled in; NULL without memory. Valid until the next call. */
 void *reply_bulk_reserve(struct reply *reply, size_t len);

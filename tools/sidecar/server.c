@@ -73,15 +73,15 @@ static struct client *take_holding(struct server *server)
 }
 
 /* Those that still hold something come back to the list. */
-static void settle_holding(struct server *server, bool failed)
+static void settle_holding(struct server *server, int code)
 {
     struct client *client = take_holding(server), *next;
 
     for (; client; client = next) {
         next = client->next_holding;
         client->is_holding = false;
-        if (failed)
-            client_fail_held(client);
+        if (code != 0)
+            client_fail_held(client, code);
         else
             client_settle(client);
         if (client->first_later && !client->closed)
@@ -94,7 +94,7 @@ static void tell_durable(struct post *post)
 {
     struct durable *durable = (struct durable *)post;
 
-    settle_holding(durable->server, durable->code != 0);
+    settle_holding(durable->server, durable->code);
     free(durable);
 }
 
@@ -107,22 +107,29 @@ static void on_durable(void *ctx, const struct hf_result *result)
     server_post(durable->server, &durable->post);
 }
 
-/* One question for all that is held by now. */
+/* One question for all that is held by now. A turn asks at its end, and before when the answer to the last one is there. */
 static void ask_durable(struct server *server)
 {
     struct durable *durable;
+    int rc;
 
     if (server->hold_lsn <= server->asked_lsn)
         return;
     durable = calloc(1, sizeof(*durable));
-    if (!durable)
-        return; /* the next turn asks again */
-    *durable = (struct durable){.post.run = tell_durable, .server = server};
-    if (hf_when_durable(server->store, server->hold_lsn, on_durable, durable) != 0) {
+    if (durable)
+        *durable = (struct durable){.post.run = tell_durable, .server = server};
+    rc = durable ? hf_when_durable(server->store, server->hold_lsn, on_durable, durable) : HF_ENOMEM;
+    if (rc != 0) {
         free(durable);
-        settle_holding(server, true);
+        settle_holding(server, rc == HF_ENOMEM ? HF_ENOMEM : HF_ESTOPPED);
     }
     server->asked_lsn = server->hold_lsn;
+}
+
+void server_ask_early(struct server *server)
+{
+    if (hf_is_durable(server->store, server->asked_lsn))
+        ask_durable(server);
 }
 
 void server_hold(struct server *server, struct client *client, uint64_t lsn)
@@ -197,6 +204,10 @@ static void on_second(uv_timer_t *timer)
     for (struct client *client = server->clients; client; client = next) {
         next = client->next;
         client_tick(client, (int64_t)uv_now(server->loop));
+    }
+    for (size_t i = 0; i < server->n_listeners; i++) {
+        if (server->listeners[i].waits)
+            client_accept(&server->listeners[i]);
     }
 }
 
@@ -445,7 +456,7 @@ void server_release(struct server *server)
     if (!server->read_buffer)
         return;
     run_posts(server);
-    settle_holding(server, false);
+    settle_holding(server, 0);
     claims_release(&server->claims);
     free(server->read_buffer);
     pthread_mutex_destroy(&server->lock);

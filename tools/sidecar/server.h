@@ -41,6 +41,7 @@ struct listener {
     } as;
     struct server *server;
     bool is_unix, is_tls;
+    bool waits; /* for memory, to accept a client that has come */
 };
 
 struct server_counts {
@@ -114,6 +115,8 @@ void server_post(struct server *server, struct post *post);
 
 /* A reply of this client is held until `lsn` is durable: see to it that the store tells. */
 void server_hold(struct server *server, struct client *client, uint64_t lsn);
+/* Have the journal begin with what is held by now, if it has nothing to do: it syncs while the turn goes on reading. */
+void server_ask_early(struct server *server);
 /* A client has gone. */
 void server_gone(struct server *server);
 

@@ -383,6 +383,8 @@ bool settings_is_loopback(const char *address)
 
 int settings_check(const struct settings *settings)
 {
+    char shown[80];
+
     if (settings->tls_port > 0 && settings->tls_port == settings->port)
         return hf__fail(HF_ECONFIG,
                         "sidecar.tls.port: found %d, which is the port without TLS, expected another one",
@@ -395,7 +397,7 @@ int settings_check(const struct settings *settings)
                 HF_ECONFIG,
                 "sidecar.bind: found %s, which others can reach, and no password; expected a loopback address, "
                 "or sidecar.password_file, password_env or users",
-                settings->binds[i]);
+                hf__printable(hf__slice_str(settings->binds[i]), shown, sizeof(shown)));
     }
     return 0;
 }

@@ -350,7 +350,7 @@ void transaction_write(struct call *call, const struct hf_op *ops, size_t n, str
     for (size_t i = 0; i < n && added; i++)
         added = add(call, &ops[i]);
     if (added)
-        reply_raw(call->reply, answer->bytes.bytes, answer->bytes.len);
+        reply_add(call->reply, answer);
     reply_release(answer);
 }
 

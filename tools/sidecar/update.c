@@ -62,7 +62,7 @@ static bool write_compared(struct call *call, const struct value *old, struct up
     else if (rc < 0)
         call_fail(call, rc);
     else
-        reply_raw(call->reply, update->answer.bytes.bytes, update->answer.bytes.len);
+        reply_add(call->reply, &update->answer);
     return true;
 }
 
@@ -76,7 +76,7 @@ static bool finish(struct call *call, const struct value *old, struct update *up
     if (update->answer.bytes.len == 0 && !update->answer.failed)
         reply_status(&update->answer, "OK");
     if (update->op.kind == 0)
-        reply_raw(call->reply, update->answer.bytes.bytes, update->answer.bytes.len);
+        reply_add(call->reply, &update->answer);
     else if (call->scratch && !ours && !old->other_type) /* what is no string is replaced as it is */
         return write_compared(call, old, update);
     else if (update->decides && !ours && !old->other_type)

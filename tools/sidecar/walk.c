@@ -74,6 +74,5 @@ struct walk walk_new(struct call *call, struct hf_slice pattern)
 void walk_reply(struct walk *walk)
 {
     reply_array(walk->call->reply, walk->n_found);
-    reply_raw(walk->call->reply, walk->found.bytes.bytes, walk->found.bytes.len);
-    walk->call->reply->failed |= walk->found.failed;
+    reply_add(walk->call->reply, &walk->found);
 }

@@ -1,0 +1,886 @@
+/* The two sides, requests to them, and what is done to both. What an answer says is written down when it is done, for what is
+ * lent is gone then; names of ids wait until the logs were read on. */
+#include "model_words.h"
+
+#include "fake_server.h"
+#include "fail.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define FOREVER_MS 20000
+#define TROUBLE_WAIT_MS 10000
+
+static const char *const prefixes[PAIR_SPACES] = {"a:", "b:"};
+static const char *const nodes[PAIR_CONNS] = {
+    "00000000000000000000000000000001", "00000000000000000000000000000002", "00000000000000000000000000000001"};
+
+/* ---- plain commands ---- */
+
+static redisReply *must(struct pair *pair, redisReply *reply, const char *what)
+{
+    if (!reply || reply->type == REDIS_REPLY_ERROR)
+        fail_msg("%s: %s (HOLDFAST_SEED=%" PRIu64 ")", what, reply ? reply->str : "no answer", pair->seed);
+    return reply;
+}
+
+static void plain(struct pair *pair, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void plain(struct pair *pair, const char *format, ...)
+{
+    redisReply *reply;
+    va_list args;
+
+    va_start(args, format);
+    reply = must(pair, redisvCommand(pair->plain, format, args), format);
+    va_end(args);
+    freeReplyObject(reply);
+}
+
+/* It is on this machine. */
+int64_t pair_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+void pair_wait_until(int64_t redis_ms)
+{
+    int64_t now;
+
+    while ((now = pair_now_ms()) <= redis_ms + 1)
+        (void)poll(NULL, 0, (int)(redis_ms + 2 - now));
+}
+
+/* ---- beginning and ending ---- */
+
+static redisContext *become_plain(struct pair *pair)
+{
+    struct timeval patience = {.tv_sec = TROUBLE_WAIT_MS / 1000};
+    redisContext *redis = redisConnectUnixWithTimeout(pair->server.socket, patience);
+
+    assert_true(redis && redis->err == 0);
+    freeReplyObject(must(pair, redisCommand(redis, "AUTH plain x"), "AUTH"));
+    return redis;
+}
+
+static struct pair *current; /* the one that runs: who is told knows no other way to it */
+
+static void on_told(struct link_driver *d, const struct hf_slice *keys, size_t n)
+{
+    pthread_mutex_lock(&d->lock);
+    pair_note_told(current, d, keys, n);
+    pthread_mutex_unlock(&d->lock);
+}
+
+static struct hf_shared_tier *open_real(const struct pair *pair, size_t conn)
+{
+    char logs[PAIR_SPACES][32];
+    struct hf_slice tracked[2 * PAIR_SPACES];
+    struct hf_redis_options opts = {.address = pair->server.address,
+                                    .node = nodes[conn],
+                                    .prefixes = tracked,
+                                    .n_prefixes = 2 * PAIR_SPACES,
+                                    .connect_timeout_ms = FOREVER_MS,
+                                    .reply_timeout_ms = FOREVER_MS};
+    struct hf_shared_tier *tier;
+
+    for (size_t i = 0; i < PAIR_SPACES; i++) {
+        snprintf(logs[i], sizeof(logs[i]), "_hf:%s:log:", prefixes[i]);
+        tracked[2 * i] = hf__slice_str(prefixes[i]);
+        tracked[2 * i + 1] = hf__slice_str(logs[i]);
+    }
+    if (hf__redis_new(&opts, hf__clock_real(), &tier) != 0)
+        fail_msg("%s", hf_errmsg());
+    return tier;
+}
+
+static struct hf_shared_tier *open_model(size_t conn)
+{
+    static const struct hf_namespace spaces[] = {
+        {.prefix = "a:"}, {.prefix = "b:"}, {.prefix = "", .write_mode = HF_WRITE_LOCAL}};
+    struct hf_options opts = {.namespaces = spaces, .n_namespaces = 3};
+    struct hf_shared_tier *tier;
+
+    assert_int_equal(fake_redis_open(&opts, nodes[conn], hf__clock_real(), &tier), 0);
+    return tier;
+}
+
+static void start_side(struct pair *pair, int side)
+{
+    struct pair_side *s = &pair->sides[side];
+
+    s->epochs = calloc(PAIR_IDS_MAX, sizeof(*s->epochs));
+    assert_non_null(s->epochs);
+    for (size_t i = 0; i < PAIR_SPACES; i++) {
+        s->logs[i].ids = calloc(PAIR_IDS_MAX, sizeof(*s->logs[i].ids));
+        assert_non_null(s->logs[i].ids);
+        snprintf(s->logs[i].key, sizeof(s->logs[i].key), "_hf:%s:log:none", prefixes[i]);
+    }
+    for (size_t i = 0; i < PAIR_CONNS; i++)
+        link_driver_drive(&s->conns[i], side == PAIR_REAL ? open_real(pair, i) : open_model(i), on_told);
+}
+
+/* Nothing is taken away but by who looks; streams are cut as the model cuts them, by entries alone. */
+static const char *const exactly[] = {"--enable-debug-command",
+                                      "yes",
+                                      "--enable-protected-configs",
+                                      "yes",
+                                      "--stream-node-max-bytes",
+                                      "0",
+                                      "--busy-reply-threshold",
+                                      "1",
+                                      "--user",
+                                      "plain",
+                                      "on",
+                                      ">x",
+                                      "~*",
+                                      "&*",
+                                      "+@all",
+                                      NULL};
+
+void pair_start(struct pair *pair, uint64_t seed)
+{
+    pair->seed = seed;
+    current = pair;
+    assert_int_equal(redis_server_start(&pair->server, exactly), 0);
+    pair->plain = become_plain(pair);
+    pair->busy = become_plain(pair);
+    plain(pair, "DEBUG SET-ACTIVE-EXPIRE 0");
+    fake_redis_start();
+    fake_redis_seed(seed);
+    fake_redis_set_clock(hf__clock_real(), pair_now_ms());
+    for (int side = 0; side < PAIR_SIDES; side++)
+        start_side(pair, side);
+}
+
+void pair_stop(struct pair *pair)
+{
+    for (int side = 0; side < PAIR_SIDES; side++) {
+        for (size_t i = 0; i < PAIR_CONNS; i++)
+            link_driver_stop(&pair->sides[side].conns[i]);
+        for (size_t i = 0; i < PAIR_SPACES; i++)
+            free(pair->sides[side].logs[i].ids);
+        free(pair->sides[side].epochs);
+    }
+    fake_redis_stop();
+    redisFree(pair->plain);
+    redisFree(pair->busy);
+    redis_server_stop(&pair->server);
+}
+
+/* ---- requests ---- */
+
+/* One request to one side. */
+struct asked {
+    struct pair *pair;
+    int side;
+    size_t conn, space;
+    struct link_driver *d;
+    struct pair_words *words;
+    void *request;
+};
+
+static void tell(const struct pair *pair)
+{
+    if (pair->tells)
+        print_message("step %u, %s\n", pair->step, pair->asked);
+}
+
+static void say_what(struct pair *pair, size_t conn, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void say_what(struct pair *pair, size_t conn, const char *format, ...)
+{
+    va_list args;
+    int n = snprintf(pair->asked, sizeof(pair->asked), "connection %zu: ", conn);
+
+    va_start(args, format);
+    vsnprintf(pair->asked + n, sizeof(pair->asked) - (size_t)n, format, args);
+    va_end(args);
+    tell(pair);
+}
+
+static struct asked ask(struct pair *pair, int side, size_t conn)
+{
+    struct pair_side *s = &pair->sides[side];
+
+    s->words.len = s->words.n_ids = s->words.n_about = 0;
+    return (struct asked){.pair = pair, .side = side, .conn = conn, .d = &s->conns[conn], .words = &s->words};
+}
+
+/* An error that ends a connection does so at once, but behind `done`. */
+static void answered(struct asked *a, const struct hf_shared_error *error)
+{
+    pair_say_error(a->words, error);
+    link_driver_note(a->d);
+}
+
+static int read_count(struct link_driver *d, const int *counter)
+{
+    int n;
+
+    pthread_mutex_lock(&d->lock);
+    n = *counter;
+    pthread_mutex_unlock(&d->lock);
+    return n;
+}
+
+/* Ask one side and wait; `useless`: set if the answer ends the connection, and that was waited for, too. */
+static void send_to(struct asked *a, int (*job)(struct link_driver *d, void *asked),
+                    const enum hf_shared_class *class, bool *ret_useless)
+{
+    int lost = read_count(a->d, &a->d->n_lost), done = read_count(a->d, &a->d->n_done);
+    int rc = link_driver_run(a->d, job, a);
+
+    *ret_useless = false;
+    if (rc != 0) {
+        pair_say(a->words, "not sent: %d ", rc);
+        return;
+    }
+    link_driver_wait_done(a->d, done + 1);
+    *ret_useless = *class == HF_SHARED_FENCE || *class == HF_SHARED_LINK;
+    if (*ret_useless)
+        link_driver_wait_lost(a->d, lost + 1);
+}
+
+static void both_answered(struct pair *pair, size_t conn, const bool useless[PAIR_SIDES])
+{
+    pair_compare_words(pair);
+    pair->connected[conn] &= !useless[PAIR_REAL];
+}
+
+/* ---- groups ---- */
+
+static void group_done(void *ctx, struct hf_shared_group *group)
+{
+    struct asked *a = ctx;
+
+    for (size_t i = 0; i < group->n_items; i++)
+        pair_say_error(a->words, &group->items[i].error);
+    for (size_t i = 0; i < group->n_logs; i++) {
+        pair_say(a->words, group->logs[i].missing ? "missing " : "named ");
+        pair_say_id(a->words, a->space >> i & 1, group->logs[i].last_id); /* two namespaces: a bit for each log */
+    }
+    answered(a, &group->error);
+}
+
+static int send_group(struct link_driver *d, void *asked)
+{
+    struct asked *a = asked;
+
+    return d->tier->ops->send_group(d->tier, a->request);
+}
+
+static const char *id_at(const struct pair_log *log, size_t at)
+{
+    if (at == PAIR_NO_ID)
+        return NULL;
+    return at == PAIR_FROM_START ? "" : log->ids[at];
+}
+
+void pair_group(struct pair *pair, size_t conn, const struct hf_shared_group *asked, const struct pair_named *named,
+                size_t n_logs)
+{
+    bool useless[PAIR_SIDES];
+
+    say_what(pair, conn, "a %s%s group of %zu", asked->guarded ? "guarded" : "plain",
+             asked->watched ? ", watched" : "", asked->n_items);
+    for (int side = 0; side < PAIR_SIDES; side++) {
+        struct asked a = ask(pair, side, conn);
+        struct hf_shared_group group = *asked;
+        struct hf_shared_log logs[PAIR_SPACES] = {0};
+
+        for (size_t i = 0; i < n_logs; i++) {
+            const struct pair_log *log = &pair->sides[side].logs[named[i].space];
+            logs[i] = (struct hf_shared_log){.key = hf__slice_str(log->key),
+                                             .max_entries = named[i].max_entries,
+                                             .first_item = named[i].first_item,
+                                             .n_items = named[i].n_items,
+                                             .after_id = id_at(log, named[i].at)};
+            a.space |= named[i].space << i;
+        }
+        group.logs = logs;
+        group.n_logs = n_logs;
+        group.done = group_done;
+        group.ctx = &a;
+        a.request = &group;
+        send_to(&a, send_group, &group.error.class, &useless[side]);
+    }
+    both_answered(pair, conn, useless);
+}
+
+/* ---- lanes ---- */
+
+static void lane_done(void *ctx, struct hf_shared_lane *lane)
+{
+    struct asked *a = ctx;
+
+    pair_say(a->words, "outcome %d mark %" PRIu64 " bad %zu ", (int)lane->outcome,
+             lane->outcome == HF_LANE_MARK ? lane->mark : 0,
+             lane->outcome == HF_LANE_BAD || lane->outcome == HF_LANE_CHANGED ? lane->bad : 0);
+    for (size_t i = 0; i < lane->n_ops; i++) {
+        const struct hf_shared_lane_op *op = &lane->ops[i];
+        pair_say(a->words, "%s%" PRId64 " ", op->expired ? "expired " : "", op->has_number ? op->number : 0);
+    }
+    pair_say(a->words, lane->log.missing ? "missing " : "named ");
+    pair_say_id(a->words, a->space, lane->log.last_id);
+    a->pair->lane = lane->outcome;
+    a->pair->mark = lane->mark;
+    answered(a, &lane->error);
+}
+
+static int send_lane(struct link_driver *d, void *asked)
+{
+    struct asked *a = asked;
+
+    return d->tier->ops->send_lane(d->tier, a->request);
+}
+
+void pair_lane(struct pair *pair, size_t conn, size_t space, uint32_t max_entries, uint64_t prev,
+               const struct hf_shared_lane_op *ops, size_t n_ops)
+{
+    bool useless[PAIR_SIDES];
+    char mark_key[80];
+
+    say_what(pair, conn, "a lane of %zu behind %" PRIu64, n_ops, prev);
+    snprintf(mark_key, sizeof(mark_key), "_hf:%s:mark:%s", prefixes[space], nodes[conn]);
+    for (int side = 0; side < PAIR_SIDES; side++) {
+        struct asked a = ask(pair, side, conn);
+        struct hf_shared_lane lane = {.mark_key = hf__slice_str(mark_key),
+                                      .prev = prev,
+                                      .ops = calloc(n_ops, sizeof(*ops)),
+                                      .n_ops = n_ops,
+                                      .done = lane_done,
+                                      .ctx = &a};
+
+        assert_non_null(lane.ops);
+        memcpy(lane.ops, ops, n_ops * sizeof(*ops));
+        if (max_entries > 0)
+            lane.log = (struct hf_shared_log){.key = hf__slice_str(pair->sides[side].logs[space].key),
+                                              .max_entries = max_entries};
+        a.space = space;
+        a.request = &lane;
+        send_to(&a, send_lane, &lane.error.class, &useless[side]);
+        free(lane.ops);
+    }
+    both_answered(pair, conn, useless);
+}
+
+/* ---- decisions ---- */
+
+/* A number is one that was told before, or is higher than all: when it was drawn is another matter. */
+static void say_fence(struct asked *a, uint64_t fence)
+{
+    uint64_t *last = &a->pair->sides[a->side].fences[a->space];
+
+    pair_say(a->words, "fence %s ", fence == 0 ? "none" : fence == *last ? "again" : fence > *last ? "new" : "old");
+    *last = fence > *last ? fence : *last;
+}
+
+static void decide_done(void *ctx, struct hf_shared_decide *decide)
+{
+    struct asked *a = ctx;
+
+    pair_say(a->words, decide->decided ? "decided " : "not decided ");
+    if (decide->has_found)
+        pair_say_value(a->words, decide->found);
+    pair_say_about(a->words, decide->ttl_left_ms);
+    say_fence(a, decide->fence);
+    pair_say(a->words, decide->log.missing ? "missing " : "named ");
+    pair_say_id(a->words, a->space, decide->log.last_id);
+    answered(a, &decide->error);
+}
+
+static int send_decide(struct link_driver *d, void *asked)
+{
+    struct asked *a = asked;
+
+    return d->tier->ops->send_decide(d->tier, a->request);
+}
+
+void pair_decide(struct pair *pair, size_t conn, size_t space, bool logged, const struct hf_shared_decide *asked)
+{
+    bool useless[PAIR_SIDES];
+
+    say_what(pair, conn, "decision %d of %.*s", (int)asked->op, (int)asked->key.len, (const char *)asked->key.data);
+    for (int side = 0; side < PAIR_SIDES; side++) {
+        struct asked a = ask(pair, side, conn);
+        struct hf_shared_decide decide = *asked;
+
+        if (logged)
+            decide.log.key = hf__slice_str(pair->sides[side].logs[space].key);
+        decide.done = decide_done;
+        decide.ctx = &a;
+        a.space = space;
+        a.request = &decide;
+        send_to(&a, send_decide, &decide.error.class, &useless[side]);
+    }
+    both_answered(pair, conn, useless);
+}
+
+/* ---- epochs and pages ---- */
+
+static void epoch_done(void *ctx, struct hf_shared_epoch *epoch)
+{
+    struct asked *a = ctx;
+
+    if (epoch->error.class == HF_SHARED_OK) {
+        pair_learn_epoch(&a->pair->sides[a->side], a->space, prefixes[a->space], epoch->epoch);
+        pair_say(a->words, "%s%sepoch %zu mark %" PRIu64 " ", epoch->created ? "created " : "",
+                 epoch->log_missing ? "log missing " : "", pair_epoch_place(&a->pair->sides[a->side], epoch->epoch),
+                 epoch->mark);
+        pair_say_id(a->words, a->space, epoch->log_last_id);
+    }
+    answered(a, &epoch->error);
+}
+
+static int send_epoch(struct link_driver *d, void *asked)
+{
+    struct asked *a = asked;
+
+    return d->tier->ops->send_epoch(d->tier, a->request);
+}
+
+void pair_epoch(struct pair *pair, size_t conn, size_t space, bool with_log, bool look_only)
+{
+    bool useless[PAIR_SIDES];
+
+    say_what(pair, conn, "the epoch of %s%s%s", prefixes[space], with_log ? ", with log" : "",
+             look_only ? ", looking" : "");
+    for (int side = 0; side < PAIR_SIDES; side++) {
+        struct asked a = ask(pair, side, conn);
+        struct hf_shared_epoch epoch = {.prefix = hf__slice_str(prefixes[space]),
+                                        .with_log = with_log,
+                                        .look_only = look_only,
+                                        .done = epoch_done,
+                                        .ctx = &a};
+
+        a.space = space;
+        a.request = &epoch;
+        send_to(&a, send_epoch, &epoch.error.class, &useless[side]);
+    }
+    both_answered(pair, conn, useless);
+}
+
+static void say_change(struct pair_words *words, const struct hf_shared_change *change)
+{
+    pair_say(words, "%.4s %d %" PRIu64 "/%" PRIu64 " ~%" PRId64 " ", change->node + 28, (int)change->op,
+             change->lsn, change->last_lsn, change->uncertainty_ms);
+    pair_say_value(words, change->key);
+    pair_say_about(words, change->made_ms);
+}
+
+static void each_change(void *ctx, const struct hf_shared_change *change)
+{
+    struct asked *a = ctx;
+
+    say_change(a->words, change);
+}
+
+static void say_page(struct pair_words *words, size_t space, const struct hf_shared_log_page *page)
+{
+    pair_say(words, "%" PRIu32 " entries%s%s ", page->n_entries, page->gap ? " gap" : "",
+             page->missing ? " missing" : "");
+    pair_say_id(words, space, page->after_id);
+    pair_say_error(words, &page->error);
+}
+
+static void page_done(void *ctx, struct hf_shared_log_page *page)
+{
+    struct asked *a = ctx;
+
+    say_page(a->words, a->space, page);
+    answered(a, &page->error);
+}
+
+static int send_page(struct link_driver *d, void *asked)
+{
+    struct asked *a = asked;
+
+    return d->tier->ops->send_log_page(d->tier, a->request);
+}
+
+static void begin_page(struct hf_shared_log_page *page, const struct pair_log *log, size_t at)
+{
+    const char *id = id_at(log, at);
+
+    page->log_key = hf__slice_str(log->key);
+    page->each = each_change;
+    snprintf(page->after_id, sizeof(page->after_id), "%s", id ? id : "");
+}
+
+void pair_page(struct pair *pair, size_t conn, size_t space, size_t at, uint32_t count, bool backwards)
+{
+    bool useless[PAIR_SIDES];
+
+    say_what(pair, conn, "%" PRIu32 " entries of %s, %s %zu", count, prefixes[space],
+             backwards ? "before" : "behind", at);
+    for (int side = 0; side < PAIR_SIDES; side++) {
+        struct asked a = ask(pair, side, conn);
+        struct hf_shared_log_page page = {.count = count, .backwards = backwards, .done = page_done, .ctx = &a};
+
+        begin_page(&page, &pair->sides[side].logs[space], at);
+        a.space = space;
+        a.request = &page;
+        send_to(&a, send_page, &page.error.class, &useless[side]);
+    }
+    both_answered(pair, conn, useless);
+}
+
+/* ---- looking ---- */
+
+static void fetch_done(void *ctx, struct hf_shared_fetch *fetch)
+{
+    struct asked *a = ctx;
+
+    pair_say(a->words, fetch->found ? "found " : "not found ");
+    if (fetch->found) {
+        pair_say_value(a->words, fetch->value);
+        pair_say_about(a->words, fetch->ttl_ms);
+    }
+    answered(a, &fetch->error);
+}
+
+static int send_fetch(struct link_driver *d, void *asked)
+{
+    struct asked *a = asked;
+
+    return d->tier->ops->send_fetch(d->tier, a->request);
+}
+
+void pair_fetch(struct pair *pair, size_t conn, const char *key)
+{
+    bool useless[PAIR_SIDES];
+
+    say_what(pair, conn, "the value of %s", key);
+    for (int side = 0; side < PAIR_SIDES; side++) {
+        struct asked a = ask(pair, side, conn);
+        struct hf_shared_fetch fetch = {.key = hf__slice_str(key), .done = fetch_done, .ctx = &a};
+
+        a.request = &fetch;
+        send_to(&a, send_fetch, &fetch.error.class, &useless[side]);
+    }
+    both_answered(pair, conn, useless);
+}
+
+static void examine_done(void *ctx, struct hf_shared_examine *examine)
+{
+    struct asked *a = ctx;
+
+    for (size_t i = 0; i < examine->n_keys && examine->error.class == HF_SHARED_OK; i++)
+        pair_say_seen(a->words, &examine->keys[i]);
+    for (size_t i = 0; i < examine->n_logs && examine->error.class == HF_SHARED_OK; i++)
+        say_page(a->words, i, &examine->logs[i]);
+    answered(a, &examine->error);
+}
+
+static int send_examine(struct link_driver *d, void *asked)
+{
+    struct asked *a = asked;
+
+    return d->tier->ops->send_examine(d->tier, a->request);
+}
+
+void pair_examine(struct pair *pair, size_t conn, const struct hf_shared_seen *keys, size_t n_keys, bool watch,
+                  size_t at)
+{
+    bool useless[PAIR_SIDES];
+
+    say_what(pair, conn, "a look at %zu keys%s%s", n_keys, watch ? ", watching" : "",
+             at != PAIR_NO_ID ? ", and logs" : "");
+    for (int side = 0; side < PAIR_SIDES; side++) {
+        struct asked a = ask(pair, side, conn);
+        struct hf_shared_log_page logs[PAIR_SPACES] = {0};
+        struct hf_shared_examine examine = {.keys = calloc(n_keys + 1, sizeof(*keys)),
+                                            .n_keys = n_keys,
+                                            .watch = watch,
+                                            .logs = logs,
+                                            .n_logs = at == PAIR_NO_ID ? 0 : PAIR_SPACES,
+                                            .done = examine_done,
+                                            .ctx = &a};
+
+        assert_non_null(examine.keys);
+        memcpy(examine.keys, keys, n_keys * sizeof(*keys));
+        for (size_t i = 0; i < PAIR_SPACES; i++) {
+            const struct pair_log *log = &pair->sides[side].logs[i];
+            begin_page(&logs[i], log, at >= PAIR_FROM_START || at < log->n_ids ? at : PAIR_FROM_START);
+            logs[i].count = 50;
+            logs[i].ctx = &a;
+        }
+        a.request = &examine;
+        send_to(&a, send_examine, &examine.error.class, &useless[side]);
+        free(examine.keys);
+    }
+    both_answered(pair, conn, useless);
+}
+
+/* ---- facts ---- */
+
+static void facts_done(void *ctx, struct hf_shared_facts *facts)
+{
+    struct asked *a = ctx;
+
+    pair_say(a->words, "%d %d %d %d %d %d%d%d%d %s %s %s %s ", facts->tracking, facts->has_info, facts->has_config,
+             facts->loading, facts->max_memory_bytes > 0, facts->may_run_scripts, facts->may_read_info,
+             facts->may_read_config, facts->may_track, facts->rdb_status, facts->eviction_policy, facts->role,
+             facts->user);
+    answered(a, &facts->error);
+}
+
+static int send_facts(struct link_driver *d, void *asked)
+{
+    struct asked *a = asked;
+
+    return d->tier->ops->send_facts(d->tier, a->request);
+}
+
+void pair_facts(struct pair *pair, size_t conn, enum hf_shared_track track)
+{
+    bool useless[PAIR_SIDES];
+
+    say_what(pair, conn, "facts, tracking %d", (int)track);
+    for (int side = 0; side < PAIR_SIDES; side++) {
+        struct asked a = ask(pair, side, conn);
+        struct hf_shared_facts facts = {.track = track, .done = facts_done, .ctx = &a};
+
+        a.request = &facts;
+        send_to(&a, send_facts, &facts.error.class, &useless[side]);
+    }
+    both_answered(pair, conn, useless);
+}
+
+/* ---- connections ---- */
+
+static int disconnect(struct link_driver *d, void *arg)
+{
+    (void)arg;
+    d->tier->ops->disconnect(d->tier);
+    return 0;
+}
+
+void pair_disconnect(struct pair *pair, size_t conn)
+{
+    say_what(pair, conn, "disconnect");
+    for (int side = 0; side < PAIR_SIDES; side++)
+        link_driver_run(&pair->sides[side].conns[conn], disconnect, NULL);
+    pair->connected[conn] = false;
+}
+
+void pair_connect(struct pair *pair, size_t conn)
+{
+    say_what(pair, conn, "connect");
+    for (int side = 0; side < PAIR_SIDES; side++) {
+        struct asked a = ask(pair, side, conn);
+
+        pthread_mutex_lock(&a.d->lock);
+        pair->sides[side].told[conn][0] = '\0';
+        pthread_mutex_unlock(&a.d->lock);
+        pair->connected[conn] = link_driver_connects(a.d);
+        pthread_mutex_lock(&a.d->lock);
+        if (pair->connected[conn])
+            pair_say(a.words, "%s%s ", a.d->hello.master ? "master " : "replica ",
+                     a.d->hello.tracking ? "tracking" : "");
+        else
+            pair_say_error(a.words, &a.d->lost);
+        pthread_mutex_unlock(&a.d->lock);
+    }
+    pair_compare_words(pair);
+}
+
+/* ---- what is done to both ---- */
+
+/* "log <space>" is the name of its log on that side. */
+static const char *name_on(const struct pair *pair, int side, const char *key)
+{
+    return strncmp(key, "log ", 4) == 0 ? pair->sides[side].logs[key[4] - '0'].key : key;
+}
+
+static void say_plain(struct pair *pair, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say_plain(struct pair *pair, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(pair->asked, sizeof(pair->asked), format, args);
+    va_end(args);
+    tell(pair);
+}
+
+void pair_set(struct pair *pair, const char *key, const char *value, int64_t deadline_ms)
+{
+    say_plain(pair, "plain client: set %s", key);
+    if (deadline_ms > 0)
+        plain(pair, "SET %s %s PXAT %" PRId64, name_on(pair, PAIR_REAL, key), value, deadline_ms);
+    else
+        plain(pair, "SET %s %s", name_on(pair, PAIR_REAL, key), value);
+    fake_redis_foreign_set(name_on(pair, PAIR_MODEL, key), value, deadline_ms);
+}
+
+/* One that is made anew must not get an id that it had before: ids are milliseconds. */
+void pair_delete(struct pair *pair, const char *key)
+{
+    say_plain(pair, "plain client: delete %s", key);
+    pair_read_logs(pair);
+    plain(pair, "DEL %s", name_on(pair, PAIR_REAL, key));
+    fake_redis_foreign_delete(name_on(pair, PAIR_MODEL, key));
+    pair_wait_until(pair_now_ms() + 1);
+}
+
+void pair_expire(struct pair *pair, const char *key, int64_t deadline_ms)
+{
+    say_plain(pair, "plain client: expire %s", key);
+    if (deadline_ms != 0)
+        plain(pair, "PEXPIREAT %s %" PRId64, key, deadline_ms);
+    else
+        plain(pair, "PERSIST %s", key);
+    fake_redis_foreign_expire(key, deadline_ms);
+}
+
+void pair_other_type(struct pair *pair, const char *key, bool hash)
+{
+    pair_delete(pair, key);
+    say_plain(pair, "plain client: another type for %s", key);
+    plain(pair, hash ? "HSET %s f v" : "RPUSH %s v w", name_on(pair, PAIR_REAL, key));
+    fake_redis_other_type(name_on(pair, PAIR_MODEL, key), hash ? "hash" : "list");
+}
+
+void pair_trim(struct pair *pair, size_t n_left)
+{
+    redisReply *logs;
+
+    say_plain(pair, "plain client: trim logs to %zu", n_left);
+    pair_read_logs(pair);
+    logs = must(pair, redisCommand(pair->plain, "KEYS _hf:*:log:*"), "KEYS");
+    plain(pair, "MULTI"); /* one turn of the server, and no matter what else is there */
+    for (size_t i = 0; i < logs->elements; i++)
+        plain(pair, "XTRIM %s MAXLEN = %u", logs->element[i]->str, (unsigned)n_left);
+    plain(pair, "EXEC");
+    freeReplyObject(logs);
+    fake_redis_trim_log(n_left);
+}
+
+void pair_entry(struct pair *pair, size_t space)
+{
+    say_plain(pair, "plain client: an entry for %s", prefixes[space]);
+    freeReplyObject(
+        redisCommand(pair->plain, "XADD %s NOMKSTREAM * some thing", pair->sides[PAIR_REAL].logs[space].key));
+    fake_redis_foreign_entry(pair->sides[PAIR_MODEL].logs[space].key);
+}
+
+/* The server's own cycle is switched off; SCAN takes away whatever it finds dead. */
+void pair_take_away_dead(struct pair *pair)
+{
+    say_plain(pair, "what is dead is taken away");
+    plain(pair, "SCAN 0 COUNT 100000");
+    fake_redis_expire();
+}
+
+void pair_wipe(struct pair *pair)
+{
+    say_plain(pair, "plain client: flush all");
+    pair_read_logs(pair);
+    plain(pair, "FLUSHALL");
+    fake_redis_wipe();
+    pair_wait_until(pair_now_ms() + 1);
+}
+
+void pair_swap(struct pair *pair)
+{
+    say_plain(pair, "plain client: exchange databases");
+    pair_read_logs(pair);
+    plain(pair, "SWAPDB 0 1");
+    fake_redis_swap();
+}
+
+/* ---- troubles ---- */
+
+static bool is_refused(struct pair *pair, const char *word)
+{
+    redisReply *reply = redisCommand(pair->plain, "GET nothing");
+    bool refused = reply && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, word, strlen(word)) == 0;
+
+    freeReplyObject(reply);
+    return refused;
+}
+
+static void be_busy(struct pair *pair, bool has)
+{
+    void *reply = NULL;
+
+    pair->is_busy = has;
+    if (has) {
+        redisAppendCommand(pair->busy, "EVAL %s 0", "while true do end");
+        assert_int_equal(redisBufferWrite(pair->busy, NULL), REDIS_OK);
+        for (int i = 0; i < TROUBLE_WAIT_MS && !is_refused(pair, "BUSY"); i++)
+            (void)poll(NULL, 0, 1);
+        return;
+    }
+    plain(pair, "SCRIPT KILL");
+    for (int i = 0; i < TROUBLE_WAIT_MS && is_refused(pair, "BUSY"); i++)
+        (void)poll(NULL, 0, 1);
+    assert_int_equal(redisGetReply(pair->busy, &reply), REDIS_OK);
+    freeReplyObject(reply);
+}
+
+static bool save_has_failed(struct pair *pair)
+{
+    redisReply *reply = must(pair, redisCommand(pair->plain, "INFO persistence"), "INFO");
+    bool failed = strstr(reply->str, "rdb_last_bgsave_status:err");
+
+    freeReplyObject(reply);
+    return failed;
+}
+
+/* A save that failed refuses writes while saves are asked for. */
+static void fail_to_save(struct pair *pair, bool has)
+{
+    char path[64];
+
+    plain(pair, "CONFIG SET save %s dbfilename %s", has ? "3600 1000000" : "", has ? "d" : "file");
+    if (!has) {
+        plain(pair, "SAVE");
+        return;
+    }
+    snprintf(path, sizeof(path), "%s/d", pair->server.dir);
+    (void)mkdir(path, 0700); /* in the place of the file; it may be there from the last time */
+    plain(pair, "BGSAVE");
+    for (int i = 0; i < TROUBLE_WAIT_MS && !save_has_failed(pair); i++)
+        (void)poll(NULL, 0, 1);
+}
+
+void pair_trouble(struct pair *pair, enum fake_trouble trouble, bool has)
+{
+    say_plain(pair, "trouble %d %s", (int)trouble, has ? "begins" : "ends");
+    fake_redis_trouble(trouble, has);
+    switch (trouble) {
+    case FAKE_TROUBLE_OOM: plain(pair, "CONFIG SET maxmemory %d", has ? 1 : 0); break;
+    case FAKE_TROUBLE_READONLY: plain(pair, "REPLICAOF %s %s", has ? "127.0.0.1" : "NO", has ? "1" : "ONE"); break;
+    case FAKE_TROUBLE_NOPERM: plain(pair, "ACL SETUSER default %s", has ? "resetkeys" : "~*"); break;
+    case FAKE_TROUBLE_NOAUTH:
+        plain(pair, has ? "ACL SETUSER default resetpass >x" : "ACL SETUSER default nopass");
+        break;
+    case FAKE_TROUBLE_MISCONF: fail_to_save(pair, has); break;
+    case FAKE_TROUBLE_BUSY: be_busy(pair, has); break;
+    default: break;
+    }
+}
+
+/* ---- comparing all ---- */
+
+void pair_compare_told(struct pair *pair)
+{
+    for (size_t conn = 0; conn < PAIR_CONNS; conn++) {
+        if (!pair->connected[conn])
+            continue;
+        pair_fetch(pair, conn, "c:nothing"); /* what was told before its answer has come */
+        pair_compare_told_to(pair, conn);
+    }
+}
