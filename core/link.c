@@ -582,7 +582,8 @@ int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
     link->tier = tier;
     link->state = HF_LINK_CONNECTING;
     link->backoff_ms = BACKOFF_FIRST_MS;
-    link->random = (uint64_t)hf__now_ms(store) ^ strtoull(store->node + 16, NULL, 16); /* nodes differ, also at one time */
+    link->random =
+        (uint64_t)hf__now_ms(store) ^ strtoull(store->node + 16, NULL, 16); /* nodes differ, also at one time */
     pthread_mutex_init(&link->mutex, NULL);
     hf__cond_init(&link->changed);
     store->link = link;

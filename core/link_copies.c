@@ -77,6 +77,11 @@ static void all_invalidated(struct hf_link *link)
     link->log_behind = link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE;
 }
 
+bool hf__link_absence_counts(const struct hf_link *link)
+{
+    return !link->log_behind && (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE);
+}
+
 void hf__link_invalidated(void *ctx, const struct hf_slice *keys, size_t n)
 {
     struct hf_link *link = ctx;

@@ -294,7 +294,8 @@ static void fetch_done(void *ctx, struct hf_shared_fetch *fetch)
     int rc = fetch_code(&fetch->error);
     bool found = rc == 0 && fetch->found;
 
-    if (found || (rc == 0 && wait->seen->held)) /* what is held and gone there goes here, too */
+    if (found ||
+        (rc == 0 && wait->seen->held && hf__link_absence_counts(link))) /* what is gone there goes here, too */
         (void)hf__write_fetched(wait->store, wait->key, found ? &fetch->value : NULL, deadline_ms, wait->seen);
     pthread_mutex_lock(&link->mutex);
     wait->fetched.found = found;

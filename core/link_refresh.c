@@ -83,6 +83,10 @@ static void refreshed(void *ctx, struct hf_shared_fetch *fetch)
     r->out = false;
     if (fetch->error.class != HF_SHARED_OK && fetch->error.class != HF_SHARED_ENTRY)
         return; /* it stays on the list */
+    if (fetch->error.class == HF_SHARED_OK && !fetch->found && !hf__link_absence_counts(link)) {
+        hf__link_pump(link); /* likewise: it is asked again when the history is known */
+        return;
+    }
     if (fetch->error.class == HF_SHARED_OK) {
         again = !hf__write_fetched(link->store, key, fetch->found ? &fetch->value : NULL, deadline_ms, &r->seen);
         atomic_fetch_add(&link->store->refreshed, 1);

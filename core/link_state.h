@@ -362,6 +362,9 @@ void hf__link_distrust_copies(struct hf_link *link); /* the link is lost, or all
 void hf__link_distrust_namespace(struct hf_ns *ns);
 /* From now on the copies of the namespace count as verified, or do not. */
 void hf__link_trust_copies(struct hf_link *link, struct hf_ns *ns, bool trusted);
+/* Whether a key that Redis does not hold is gone: not while it may have been flushed, or come back without its data, and nobody has
+ * looked at its history yet. Then the copy may be the last one. */
+bool hf__link_absence_counts(const struct hf_link *link);
 void hf__link_swept(struct hf_link *link);                                   /* all copies are compared */
 void hf__link_invalidated(void *ctx, const struct hf_slice *keys, size_t n); /* of the transport's handler */
 bool hf__link_read_log(struct hf_link *link); /* while online, if it is time: true when a request went out */

@@ -212,7 +212,8 @@ struct storm_node {
 };
 
 /* All but the store, the functions, and the seeds of `random` and `locks`. */
-void storm_node_init(struct storm_node *n, const struct storm_options *options, unsigned node, unsigned life, int log);
+void storm_node_init(struct storm_node *n, const struct storm_options *options, unsigned node, unsigned life,
+                     int log);
 bool storm_is_expected(int rc);
 struct storm_record storm_record_of(const struct storm_node *n, enum storm_what what);
 unsigned storm_flags_of(const struct hf_result *result);
@@ -257,9 +258,9 @@ struct storm_sceptic {
     struct storm_plan plan;
     struct storm_book book;
     struct storm_there (*look)(const void *redis, const char *key);
-    const void *redis; /* of `look` */
+    const void *redis;      /* of `look` */
     int64_t clock_error_ms; /* a store was begun in another boot with its wall clock wrong by up to so much */
-    int64_t late_ms;  /* its clock was measured so badly while the line was slow */
+    int64_t late_ms;        /* its clock was measured so badly while the line was slow */
     int64_t early_ms; /* a copy that was fetched may die so much earlier: as long as the answer was on its way */
     struct storm_sums sums;
     unsigned failures;

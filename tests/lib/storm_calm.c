@@ -196,4 +196,3 @@ void storm_verify(struct storm_node *n)
         n->give_up(n, "listing", -1);
     record_status(n);
 }
-

@@ -195,8 +195,8 @@ static bool is_folded(const struct storm_book *book, const struct storm_record *
 {
     for (size_t i = 0; i < book->n_records; i++) {
         const struct storm_record *r = &book->records[i];
-        bool is_later = is_accepted(r) || r->what == STORM_SETTLED || r->what == STORM_CONFLICT ||
-                        r->what == STORM_SCANNED;
+        bool is_later =
+            is_accepted(r) || r->what == STORM_SETTLED || r->what == STORM_CONFLICT || r->what == STORM_SCANNED;
 
         if (is_later && is_write_of(r, w) && r->lsn > w->lsn)
             return true;
@@ -511,7 +511,8 @@ static void play_own(struct storm_sceptic *s, const struct storm_record *r, stru
 {
     const char *found = r->rc == 0 ? r->text : "";
 
-    if (r->what == STORM_ACK && (r->rc == 0 || r->rc == HF_EREFUSED) && is_later(r, own)) /* refused there, done here */
+    if (r->what == STORM_ACK && (r->rc == 0 || r->rc == HF_EREFUSED) &&
+        is_later(r, own)) /* refused there, done here */
         know_own(own, value_of(r), r->life, r->id);
     if (r->what != STORM_FOUND && r->what != STORM_FINAL)
         return;
@@ -527,8 +528,9 @@ static void check_private(struct storm_sceptic *s)
         const struct storm_key *key = &s->plan.keys[k];
         struct own own = {0};
 
-        bool judged = key->kind == STORM_PRIVATE && !may_be_lost(s, key) &&
-                      !is_parked(&s->book, key->owner, key->name); /* Redis holds something else, which is read, too */
+        bool judged =
+            key->kind == STORM_PRIVATE && !may_be_lost(s, key) &&
+            !is_parked(&s->book, key->owner, key->name); /* Redis holds something else, which is read, too */
 
         for (size_t i = 0; judged && i < s->book.n_records; i++) {
             const struct storm_record *r = &s->book.records[i];

@@ -21,7 +21,8 @@ static uint64_t below(struct storm_node *n, uint64_t limit)
     return storm_random(&n->random, limit);
 }
 
-void storm_node_init(struct storm_node *n, const struct storm_options *options, unsigned node, unsigned life, int log)
+void storm_node_init(struct storm_node *n, const struct storm_options *options, unsigned node, unsigned life,
+                     int log)
 {
     *n = (struct storm_node){.number = node, .life = life, .log = log};
     n->locks = (struct storm_locks){.writer = node, .life = life, .log = log};
@@ -101,7 +102,8 @@ static size_t some_length(struct storm_node *n)
 }
 
 /* `number` of the record is the TTL until it is acknowledged. */
-static struct hf_set_options some_set_options(struct storm_node *n, const struct storm_key *key, struct storm_record *r)
+static struct hf_set_options some_set_options(struct storm_node *n, const struct storm_key *key,
+                                              struct storm_record *r)
 {
     struct hf_set_options set = {0};
 

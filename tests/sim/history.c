@@ -14,12 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LIMIT_S 2000000      /* of the simulated clock */
-#define REAL_LIMIT_S 20     /* of the machine's: a history that takes longer hangs */
-#define COMING_US 120000000  /* for a store to come up and to finish what it was asked */
+#define LIMIT_S 2000000        /* of the simulated clock */
+#define REAL_LIMIT_S 20        /* of the machine's: a history that takes longer hangs */
+#define COMING_US 120000000    /* for a store to come up and to finish what it was asked */
 #define SHORT_LIVES_US 3000000 /* keys with a short life are gone by then */
-#define WAY_MAX_MS 1300      /* there and back, at the slowest */
-#define STEPS_SWITCH_MAX 6   /* a switch at one place in 2, 4, ... 64 */
+#define WAY_MAX_MS 1300        /* there and back, at the slowest */
+#define STEPS_SWITCH_MAX 6     /* a switch at one place in 2, 4, ... 64 */
 
 /* ---- calm ---- */
 
@@ -72,7 +72,8 @@ static int say_link(void *ctx, const struct hf_link_change *change)
     memcpy(reason, change->reason, sizeof(reason));
     for (char *c = reason; *c; c++)
         *c = *c == ' ' ? '_' : *c;
-    sim_say(story->w, "link.%u.at.%lld.%s:%s", story->node, (long long)change->at_ms, hf_link_text(change->link), reason);
+    sim_say(story->w, "link.%u.at.%lld.%s:%s", story->node, (long long)change->at_ms, hf_link_text(change->link),
+            reason);
     return 0;
 }
 
@@ -166,7 +167,8 @@ static void restart_stopped(struct sim_world *w)
 {
     for (unsigned i = 0; i < w->plan->options.nodes; i++) {
         struct sim_node *node = &w->nodes[i];
-        if ((!node->stopped && node->state != SIM_FAILED) || w->ends_us[STEP_DISK] != 0 || w->ends_us[STEP_COMMIT] != 0)
+        if ((!node->stopped && node->state != SIM_FAILED) || w->ends_us[STEP_DISK] != 0 ||
+            w->ends_us[STEP_COMMIT] != 0)
             continue;
         sim_say(w, "restart.%u", i);
         node->down_us = 1000;

@@ -220,7 +220,8 @@ void sim_node_init(struct sim_world *w, unsigned number)
     struct sim_node *node = &w->nodes[number];
 
     *node = (struct sim_node){.world = w, .number = number, .disk = sim_disk_new()};
-    node->clock.base = (struct hf_clock){.wall_ms = clock_wall_ms, .boot_ms = clock_boot_ms, .boot_id = clock_boot_id};
+    node->clock.base =
+        (struct hf_clock){.wall_ms = clock_wall_ms, .boot_ms = clock_boot_ms, .boot_id = clock_boot_id};
     sim_files_init(&node->files, node->disk, w->plan->options.seed + number);
     boot(node);
 }
@@ -231,7 +232,7 @@ void sim_life_begin(struct sim_node *node)
     node->store = NULL;
     node->state = SIM_OPENING;
     node->stopped = false;
-    node->troubled |= node->world->ends_us[STEP_COMMIT] != 0; /* commits of all local tiers fail */
+    node->troubled |= node->world->ends_us[STEP_COMMIT] != 0;    /* commits of all local tiers fail */
     node->workers = calloc(SIM_WORKERS, sizeof(*node->workers)); /* the life before keeps its own */
     if (!node->workers || node->life == LIVES_MAX)
         abort();

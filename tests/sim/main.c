@@ -32,17 +32,22 @@ struct command {
     uint64_t seed, seeds;
     unsigned steps, jobs;
     const char *only;
-    uint64_t often; /* bits of kinds */
+    uint64_t often;       /* bits of kinds */
     char often_text[256]; /* as it was said */
     bool tell, first, no_shrink, help;
 };
 
 static const struct option options[] = {
-    {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'c'},
-    {"steps", required_argument, NULL, 'n'}, {"only", required_argument, NULL, 'o'},
-    {"often", required_argument, NULL, 'm'}, {"tell", no_argument, NULL, 't'},
-    {"jobs", required_argument, NULL, 'j'},  {"no-shrink", no_argument, NULL, 'x'},
-    {"first", no_argument, NULL, 'f'},       {"help", no_argument, NULL, 'h'},
+    {"seed", required_argument, NULL, 's'},
+    {"seeds", required_argument, NULL, 'c'},
+    {"steps", required_argument, NULL, 'n'},
+    {"only", required_argument, NULL, 'o'},
+    {"often", required_argument, NULL, 'm'},
+    {"tell", no_argument, NULL, 't'},
+    {"jobs", required_argument, NULL, 'j'},
+    {"no-shrink", no_argument, NULL, 'x'},
+    {"first", no_argument, NULL, 'f'},
+    {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
@@ -85,7 +90,9 @@ static int parse(int argc, char **argv, struct command *c)
     }
     if (c->jobs > JOBS_MAX)
         c->jobs = JOBS_MAX;
-    return rc == 0 && optind == argc && c->jobs > 0 && c->seeds > 0 && c->steps > 0 && c->steps <= SIM_STEPS_MAX ? 0 : -1;
+    return rc == 0 && optind == argc && c->jobs > 0 && c->seeds > 0 && c->steps > 0 && c->steps <= SIM_STEPS_MAX
+               ? 0
+               : -1;
 }
 
 /* ---- several at once ---- */
@@ -212,8 +219,8 @@ static void shrink(struct pool *p)
         sim_step_tell(&plan.steps[i], stdout);
     if (sim_history_play(h, &plan, true) == 1)
         print_file(h->tell_path);
-    printf("again: tools/simulate --seed %" PRIu64 " --steps %u%s --only %s --tell\n", p->first_failed, p->command->steps,
-           p->command->often_text, numbers[0] ? numbers : "0");
+    printf("again: tools/simulate --seed %" PRIu64 " --steps %u%s --only %s --tell\n", p->first_failed,
+           p->command->steps, p->command->often_text, numbers[0] ? numbers : "0");
     free(numbers);
     sim_plan_release(&plan);
 }

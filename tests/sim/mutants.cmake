@@ -1,5 +1,25 @@
-# The defences that the simulator must miss: name, source, histories within which it must fail, text, replacement.
+# The defences that the simulator must miss, by the numbers of their histories where they have one: name, source, histories within
+# which it must fail, text, replacement, and what else the simulator is told.
 hf_simulated_mutant(1_acknowledged_before_the_sync journal/journal.c 100
                     "        rc = fs->sync(fs, j->fd);\n" "        rc = fs ? 0 : -1;\n")
-hf_simulated_mutant(2_a_refused_request_holds_the_lane core/link_lane.c 300
-                    "    if (!parked || to - from < link->lane_sends.n)\n" "    (void)parked;\n")
+hf_simulated_mutant(2_live_increments_first core/link_lane.c 100
+                    "    if (!link->lanes_done) /* one lane: older entries first */" "    if (false)")
+hf_simulated_mutant(a_refused_request_holds_the_lane core/link_lane.c 300
+                    "    if (!parked || to - from < link->lane_sends.n)\n" "    (void)parked;\n" --often answer)
+hf_simulated_mutant(3_numbering_goes_on_behind_the_last_entry journal/journal.c 400
+                    "uint64_t last = r->reserved_lsn > j->opts.reserved_lsn ? r->reserved_lsn : j->opts.reserved_lsn;"
+                    "uint64_t last = r->last_lsn;")
+hf_simulated_mutant(names_of_a_killed_opening_are_not_synced journal/journal.c 300
+                    "    int rc = j->opts.fs->sync_dir(j->opts.fs, j->opts.dir);" "    int rc = 0;" --often kill --often power-cut)
+hf_simulated_mutant(8_an_older_acknowledgement_clears_the_row backends/lmdb/pending.c 400
+                    "    if (row.last_lsn > upto_lsn)\n" "    if (false)\n")
+hf_simulated_mutant(11_what_has_died_is_read core/lookup.c 400
+                    "    if (hf__is_expired(found->deadline_ms, look->now_ms))" "    if (false)")
+hf_simulated_mutant(12_a_gap_in_the_log_is_nothing core/link_catchup.c 300
+                    "    if (page->gap)\n        hf__link_distrust_namespace(ns);" "" --often trim --often kill)
+hf_simulated_mutant(12_another_epoch_is_ours core/evidence.c 60
+                    "strcmp(known->epoch, found->epoch) != 0" "false" --often lose-data)
+hf_simulated_mutant(15_what_others_change_is_not_heard core/link_copies.c 400
+                    "            hf__link_doubt_copy(link, keys[i]);" "            (void)keys;")
+hf_simulated_mutant(an_absence_drops_the_last_copy core/link_copies.c 300
+                    "    return !link->log_behind && (link->state" "    return true || (link->state" --often trim --often kill)

@@ -45,7 +45,8 @@ static void choose_weights(struct sim_plan *plan, uint64_t often, uint64_t *rand
     static const unsigned factors[] = {0, 1, 1, 1, 6};
 
     for (unsigned kind = 0; kind < SIM_STEP_KINDS; kind++)
-        plan->weights[kind] = is_allowed(plan, (enum sim_kind)kind) ? kinds[kind].weight * factors[below(random, 5)] : 0;
+        plan->weights[kind] =
+            is_allowed(plan, (enum sim_kind)kind) ? kinds[kind].weight * factors[below(random, 5)] : 0;
     for (unsigned kind = 0; kind < SIM_STEP_KINDS; kind++) {
         if (often >> kind & 1 && is_allowed(plan, (enum sim_kind)kind))
             plan->weights[kind] = OFTEN_WEIGHT;

@@ -76,9 +76,9 @@ struct sim_step {
     enum sim_kind kind;
     unsigned number; /* in the whole plan, from 1 */
     unsigned node;
-    int64_t gap_us;  /* before it */
+    int64_t gap_us;   /* before it */
     int64_t lasts_us; /* of what ends by itself */
-    uint64_t random; /* what else is chosen */
+    uint64_t random;  /* what else is chosen */
 };
 
 struct sim_plan {
@@ -129,9 +129,9 @@ struct sim_node {
     struct sim_files files;
     struct sim_clock clock;
     enum sim_state state;
-    bool troubled; /* its disk has failed in this life: it may refuse what it likes */
-    bool stopped;  /* it must be opened again */
-    int64_t down_us; /* how long it is away before it opens */
+    bool troubled;     /* its disk has failed in this life: it may refuse what it likes */
+    bool stopped;      /* it must be opened again */
+    int64_t down_us;   /* how long it is away before it opens */
     uint64_t last_lsn; /* of all lives */
     struct hf *store;
     struct sim_worker *workers; /* of this life */
@@ -144,11 +144,11 @@ struct sim_world {
     struct sim_clock redis_clock;
     struct storm_book applied; /* what Redis did */
     unsigned group;
-    bool kept, lost; /* a copy of Redis's data; it */
-    size_t kept_applied; /* how much of that its last snapshot holds */
+    bool kept, lost;                 /* a copy of Redis's data; it */
+    size_t kept_applied;             /* how much of that its last snapshot holds */
     int64_t ends_us[SIM_STEP_KINDS]; /* when the effect of the last such step ends; 0: it is over */
-    int delay_min_ms, delay_max_ms; /* of Redis's usual line */
-    int64_t clock_error_ms; /* the most that a wall clock was wrong by when a node booted */
+    int delay_min_ms, delay_max_ms;  /* of Redis's usual line */
+    int64_t clock_error_ms;          /* the most that a wall clock was wrong by when a node booted */
     unsigned client_id;
     bool calm;
     const char *dir;
@@ -222,7 +222,7 @@ struct sim_result {
 struct sim_history {
     char dir[96]; /* made, and emptied before each */
     unsigned processor;
-    pid_t pid;         /* 0: none runs */
+    pid_t pid;           /* 0: none runs */
     char tell_path[112]; /* what it told */
     struct sim_result *result;
     int ended_by; /* the signal, or minus the exit status, of one that did not end well */

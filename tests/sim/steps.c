@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEALING_US 2000000 /* for links to come back */
+#define HEALING_US 2000000       /* for links to come back */
 #define OPERATION_MAX_US 3000000 /* any that does not wait for Redis by its nature: redis_timeout_ms and the disk */
 
 static uint64_t below(uint64_t *random, uint64_t limit)
@@ -140,8 +140,8 @@ static void answer(uint64_t random)
 {
     static const enum fake_request kinds[] = {FAKE_GROUP, FAKE_GROUP, FAKE_LANE,     FAKE_LANE,   FAKE_DECIDE,
                                               FAKE_EPOCH, FAKE_FETCH, FAKE_LOG_PAGE, FAKE_EXAMINE};
-    static const enum fake_outcome of_changes[] = {FAKE_OOM,   FAKE_REFUSE,     FAKE_RETRY,   FAKE_LOSE, FAKE_LOSE_ANSWER,
-                                                   FAKE_CUT, FAKE_CUT_ANSWER, FAKE_CUT_LATE};
+    static const enum fake_outcome of_changes[] = {FAKE_OOM,         FAKE_REFUSE, FAKE_RETRY,      FAKE_LOSE,
+                                                   FAKE_LOSE_ANSWER, FAKE_CUT,    FAKE_CUT_ANSWER, FAKE_CUT_LATE};
     static const enum fake_outcome of_any[] = {FAKE_LOSE, FAKE_LOSE_ANSWER, FAKE_CUT, FAKE_CUT_ANSWER};
     enum fake_request kind = kinds[below(&random, sizeof(kinds) / sizeof(*kinds))];
     enum fake_outcome outcome = of_any[below(&random, 4)];
@@ -292,9 +292,9 @@ static const struct {
     enum sim_kind kind;
     void (*end)(struct sim_world *w);
 } ends[] = {
-    {STEP_AWAY, end_away}, {STEP_ANSWER, end_answer},   {STEP_FREEZE, end_freeze}, {STEP_HALT, end_halt},
-    {STEP_SLOW, end_slow}, {STEP_TROUBLE, end_trouble}, {STEP_MEMORY, end_memory}, {STEP_DISK, end_disk},
-    {STEP_COMMIT, end_commit},
+    {STEP_AWAY, end_away},     {STEP_ANSWER, end_answer}, {STEP_FREEZE, end_freeze},
+    {STEP_HALT, end_halt},     {STEP_SLOW, end_slow},     {STEP_TROUBLE, end_trouble},
+    {STEP_MEMORY, end_memory}, {STEP_DISK, end_disk},     {STEP_COMMIT, end_commit},
 };
 #define N_ENDS (sizeof(ends) / sizeof(*ends))
 

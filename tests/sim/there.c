@@ -225,7 +225,8 @@ static char some_op(const struct storm_key *key, uint64_t *random)
 
 static int64_t some_ttl(uint64_t *random)
 {
-    return storm_random(random, 2) ? STORM_TTL_LONG_MS : STORM_TTL_SHORT_MIN_MS + (int64_t)storm_random(random, 2000);
+    return storm_random(random, 2) ? STORM_TTL_LONG_MS
+                                   : STORM_TTL_SHORT_MIN_MS + (int64_t)storm_random(random, 2000);
 }
 
 static int64_t deadline_in(int64_t ttl_ms)
@@ -260,7 +261,8 @@ void sim_there_client(struct sim_world *w, const struct storm_key *key, uint64_t
 
     r.op = some_op(key, &random);
     snprintf(r.key, sizeof(r.key), "%s", key->name);
-    storm_value_make(key, STORM_CLIENT, 0, r.id, storm_random(&random, 8) ? 0 : storm_random(&random, 6000), &value);
+    storm_value_make(key, STORM_CLIENT, 0, r.id, storm_random(&random, 8) ? 0 : storm_random(&random, 6000),
+                     &value);
     value.bytes[value.len] = '\0';
     if (r.op == 's')
         snprintf(r.text, sizeof(r.text), "%s", value.text);

@@ -43,8 +43,9 @@ void turns_pass_ns(int64_t ns)
 
 /* ---- who waits for what ---- */
 
-static const char *const wait_texts[] = {"runs", "waits for a mutex", "waits for a condition", "sleeps", "waits for a thread",
-                                         "has ended", "was killed"};
+static const char *const wait_texts[] = {"runs",      "waits for a mutex",  "waits for a condition",
+                                         "sleeps",    "waits for a thread", "has ended",
+                                         "was killed"};
 
 void turns_tell_all(void)
 {

@@ -23,8 +23,8 @@
 #define TURNS_WORLD 0u /* the life of whoever calls turns_begin */
 
 /* What the process ends with: another status than that of a failed check. */
-#define TURNS_STUCK 64    /* all wait, and nothing will wake them */
-#define TURNS_ENDLESS 65  /* the clock has passed its limit */
+#define TURNS_STUCK 64   /* all wait, and nothing will wake them */
+#define TURNS_ENDLESS 65 /* the clock has passed its limit */
 
 /* The calling thread holds the first turn. `limit_s`: of the clock. */
 void turns_begin(uint64_t seed, int64_t limit_s, FILE *tell);

@@ -27,9 +27,9 @@ struct turn {
     unsigned life;
     char name[24];
     enum turn_state state;
-    const void *on;    /* the mutex, condition or thread that is waited for */
-    const void *from;  /* the code that called last */
-    int64_t until_ns;  /* INT64_MAX: no deadline */
+    const void *on;   /* the mutex, condition or thread that is waited for */
+    const void *from; /* the code that called last */
+    int64_t until_ns; /* INT64_MAX: no deadline */
     bool timed_out;
     bool joined;
     unsigned holds_world; /* the world's mutexes */
@@ -48,7 +48,8 @@ struct turns {
     FILE *tell;
 };
 extern struct turns turns;
-extern _Thread_local struct turn *turns_me; /* NULL: a thread that takes no turns, which has the system's functions */
+extern _Thread_local struct turn
+    *turns_me; /* NULL: a thread that takes no turns, which has the system's functions */
 
 void turns_pass_ns(int64_t ns);
 /* Choose who runs next; returns when it is the caller. */

@@ -12,8 +12,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define MONOTONIC_BASE_NS INT64_C(1000000000000)       /* an hour or so after booting */
-#define REALTIME_BASE_NS INT64_C(1800000000000000000)  /* in January 2027 */
+#define MONOTONIC_BASE_NS INT64_C(1000000000000)      /* an hour or so after booting */
+#define REALTIME_BASE_NS INT64_C(1800000000000000000) /* in January 2027 */
 
 struct mutex_words {
     uint32_t locked;

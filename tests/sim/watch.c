@@ -36,7 +36,8 @@ static bool was_written(const struct sim_world *w, const struct storm_key *key, 
     if (writer == STORM_CLIENT)
         return id >= 1 && id <= w->client_id;
     step = step_numbered(w->plan, id);
-    return step && step->kind == STEP_OPERATE && step->node == writer && is_same_group(sim_key_of(&w->keys, step), key);
+    return step && step->kind == STEP_OPERATE && step->node == writer &&
+           is_same_group(sim_key_of(&w->keys, step), key);
 }
 
 static bool is_number(const char *text)
@@ -48,7 +49,8 @@ static bool is_number(const char *text)
 
 static bool is_plausible(const struct sim_world *w, const struct storm_key *key, const char *text)
 {
-    bool counts = key->kind == STORM_COUNTER || (key->kind == STORM_BATCH && key->name[strlen(key->name) - 1] == 'n');
+    bool counts =
+        key->kind == STORM_COUNTER || (key->kind == STORM_BATCH && key->name[strlen(key->name) - 1] == 'n');
     unsigned writer, life, id;
 
     if (counts)
@@ -71,11 +73,11 @@ void sim_watch_read(struct sim_worker *worker, const struct storm_key *key, int 
     }
     storm_value_text(value->data ? value->data : "", value->len, text);
     if (!is_plausible(node->world, key, text))
-        sim_fail(node->world, "node %u.%u reads '%s' under %s, which nobody wrote there", node->number, node->life, text,
-                 key->name);
+        sim_fail(node->world, "node %u.%u reads '%s' under %s, which nobody wrote there", node->number, node->life,
+                 text, key->name);
     if (result->deadline_ms != 0 && result->deadline_ms <= now_ms)
-        sim_fail(node->world, "node %u.%u reads '%s' under %s, which died %lld ms ago", node->number, node->life, text,
-                 key->name, (long long)(now_ms - result->deadline_ms));
+        sim_fail(node->world, "node %u.%u reads '%s' under %s, which died %lld ms ago", node->number, node->life,
+                 text, key->name, (long long)(now_ms - result->deadline_ms));
 }
 
 /* ---- stores ---- */
@@ -87,8 +89,8 @@ static void watch_status(struct sim_world *w, struct sim_node *node)
     if (hf_status(node->store, &status) != 0)
         return;
     if (status.last_lsn < node->last_lsn && status.last_lsn != 0)
-        sim_fail(w, "node %u.%u: numbers go back from %" PRIu64 " to %" PRIu64, node->number, node->life, node->last_lsn,
-                 status.last_lsn);
+        sim_fail(w, "node %u.%u: numbers go back from %" PRIu64 " to %" PRIu64, node->number, node->life,
+                 node->last_lsn, status.last_lsn);
     if (status.durable_lsn > status.last_lsn)
         sim_fail(w, "node %u.%u: durable up to %" PRIu64 ", the last is %" PRIu64, node->number, node->life,
                  status.durable_lsn, status.last_lsn);

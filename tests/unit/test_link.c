@@ -858,6 +858,36 @@ static void test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_co
     close_store(f);
 }
 
+static bool is_given_back(void *ctx)
+{
+    (void)ctx;
+    return fake_redis_holds("k", "v");
+}
+
+/* The copy was being asked for again when all was flushed. */
+static void test_link__what_a_flushed_redis_does_not_hold_is_no_reason_to_drop_the_copy(void **state)
+{
+    static const struct hf_namespace reseeding = {.prefix = "", .on_loss = HF_LOSS_RESEED};
+    struct fixture *f = *state;
+    unsigned asked;
+
+    f->opts.namespaces = &reseeding;
+    f->opts.n_namespaces = 1;
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "v");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    fake_redis_freeze(FAKE_FETCH);
+    asked = fake_redis_asked(FAKE_FETCH);
+    fake_redis_foreign_set("k", "v", 0); /* it is told, and fetched */
+    wait_asked(FAKE_FETCH, asked + 1);
+    fake_redis_wipe();
+    fake_redis_thaw(FAKE_FETCH);
+    assert_true(wait_until(is_given_back, NULL, SOON_MS));
+    assert_value(f->store, "k", "v");
+    close_store(f);
+}
+
 /* ---- exactly once ---- */
 
 static void incr_with(struct fixture *f, enum fake_outcome outcome)
@@ -959,7 +989,8 @@ static void test_link__a_life_made_longer_while_away_keeps_the_value_where_nothi
 
     for (size_t i = 0; i < 3; i++) {
         char dir[96], persisted[16], extended[16];
-        struct hf_namespace ns = {.prefix = "", .writers = writers[i], .change_log_off = writers[i] == HF_WRITERS_THIS_NODE};
+        struct hf_namespace ns = {
+            .prefix = "", .writers = writers[i], .change_log_off = writers[i] == HF_WRITERS_THIS_NODE};
 
         f->opts.namespaces = &ns;
         f->opts.n_namespaces = 1;
@@ -1107,6 +1138,7 @@ int main(void)
         TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
         TEST(test_link__A9_what_a_power_cut_took_comes_back_from_redis),
         TEST(test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_copies_are_compared),
+        TEST(test_link__what_a_flushed_redis_does_not_hold_is_no_reason_to_drop_the_copy),
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
         TEST(test_link__a_reader_says_that_a_row_is_pending),
         TEST(test_link__what_was_refused_is_neither_shared_nor_pending),
