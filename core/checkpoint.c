@@ -119,22 +119,41 @@ static int store_theirs(struct run *run, const struct hf_settled *s)
     return run->ops->put(run->txn, settled_key(s), &record);
 }
 
-static int note_foreign(struct run *run, const struct hf_settled *s)
+/* Store the key's row again, with something noted in it. What the transaction lends ends with the next write to it. */
+static int put_noted(struct run *run, const struct hf_settled *s, struct hf_pending_row *row)
 {
     struct hf_bytes base_value = {0};
+    int rc = hf__bytes_append(&base_value, row->base_value.data, row->base_value.len);
+
+    row->key = settled_key(s);
+    row->base_value = hf__slice(base_value.bytes, base_value.len);
+    if (rc == 0)
+        rc = run->ops->pending_put(run->txn, row);
+    hf__bytes_release(&base_value);
+    return rc;
+}
+
+static int note_foreign(struct run *run, const struct hf_settled *s)
+{
     struct hf_pending_row row;
     int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
 
     if (rc != 0 || !hf__foreign_replaces(&s->more->foreign, &row.foreign))
         return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc; /* a damaged row takes no note */
     row.foreign = s->more->foreign;
-    row.key = settled_key(s); /* what the transaction lends ends with the next write to it */
-    rc = hf__bytes_append(&base_value, row.base_value.data, row.base_value.len);
-    row.base_value = hf__slice(base_value.bytes, base_value.len);
-    if (rc == 0)
-        rc = run->ops->pending_put(run->txn, &row);
-    hf__bytes_release(&base_value);
-    return rc;
+    return put_noted(run, s, &row);
+}
+
+/* A row that has begun since then is about something else. */
+static int note_sent(struct run *run, const struct hf_settled *s)
+{
+    struct hf_pending_row row;
+    int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
+
+    if (rc != 0 || row.first_lsn > s->lsn)
+        return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
+    hf__pending_add_own(&row, &s->more->sent);
+    return put_noted(run, s, &row);
 }
 
 static int apply_settled(struct run *run, const struct hf_settled *s)
@@ -169,6 +188,8 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
         rc = clear_row(run, s);
     if (rc == 0 && (s->what & HF_LEFT_GAP))
         rc = run->ops->gap_remove(run->txn, settled_key(s));
+    if (rc == 0 && (s->what & HF_LEFT_SENT))
+        rc = note_sent(run, s);
     if (rc == 0 && (s->what & HF_LEFT_FOREIGN))
         rc = note_foreign(run, s);
     return rc;

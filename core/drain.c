@@ -191,20 +191,50 @@ static void begin_row(const struct hf *store, const struct drained *d, struct hf
         row->has_base_value = base_value(d, &row->base_value);
 }
 
-static void add_own(struct hf_pending_row *row, const struct hf_version *v)
+static bool is_same(const struct hf_version_id *a, const struct hf_version_id *b)
 {
+    return a->kind == b->kind && a->len == b->len && a->deadline_ms == b->deadline_ms &&
+           memcmp(a->digest, b->digest, sizeof(a->digest)) == 0;
+}
+
+void hf__pending_add_own(struct hf_pending_row *row, const struct hf_version_id *version)
+{
+    for (size_t i = 0; i < row->n_own; i++) {
+        if (is_same(&row->own[i], version))
+            return;
+    }
     if (row->n_own == HF_PENDING_OWN_MAX) { /* the oldest is the least likely to be there still */
         memmove(&row->own[0], &row->own[1], sizeof(row->own[0]) * (HF_PENDING_OWN_MAX - 1));
         row->n_own--;
     }
-    row->own[row->n_own++] = v->op == HF_ENTRY_DELETE ? (struct hf_version_id){.kind = HF_VERSION_ABSENT}
-                                                      : hf__version_id(v->value, v->deadline_ms);
+    row->own[row->n_own++] = *version;
+}
+
+static void add_version(struct hf_pending_row *row, const struct hf_version *v)
+{
+    struct hf_version_id id = {.kind = HF_VERSION_ABSENT};
+
+    if (v->op != HF_ENTRY_DELETE)
+        id = hf__version_id(v->value, v->deadline_ms);
+    hf__pending_add_own(row, &id);
+}
+
+/* What a row of an earlier life stood for until now: nobody remembers whether it was sent and not answered. */
+static void add_record(struct hf_pending_row *row, const struct drained *d)
+{
+    struct hf_version_id id = {.kind = HF_VERSION_ABSENT};
+
+    if (d->has_old)
+        id = hf__version_id(d->old.value, d->old.deadline_ms);
+    hf__pending_add_own(row, &id);
 }
 
 static void fill_row(const struct hf *store, const struct drained *d, bool is_new, struct hf_pending_row *row)
 {
     if (is_new)
         begin_row(store, d, row);
+    else if (row->last_lsn <= store->opened_lsn && row->op != HF_PENDING_TTL)
+        add_record(row, d);
     row->key = d->key;
     row->n_folded += d->n_plain;
     row->last_lsn = d->head->lsn;
@@ -219,7 +249,7 @@ static void fill_row(const struct hf *store, const struct drained *d, bool is_ne
         row->why = hf__pending_why(d->value, &row->base);
     for (const struct hf_version *v = d->head; v != d->base; v = v->older) {
         if (atomic_load(&v->sent) && !is_ttl_op(v))
-            add_own(row, v);
+            add_version(row, v);
     }
 }
 

@@ -14,6 +14,9 @@ int hf__record_mark(const struct hf_local_ops *ops, struct hf_local_txn *txn, st
 /* Why a key owes this version (enum hf_pending_why), on top of that base. */
 uint8_t hf__pending_why(const struct hf_version *value, const struct hf_version_id *base);
 
+/* The shared tier may hold this version of ours. The oldest that is known goes when there are too many. */
+void hf__pending_add_own(struct hf_pending_row *row, const struct hf_version_id *version);
+
 /* Write the state of a frozen node into the transaction. `scratch` is reused between calls. */
 int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_node *node,
                    struct hf_bytes *scratch);

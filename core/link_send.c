@@ -2,6 +2,7 @@
  * link_group.c (live writes) and link_replay.c (rows). */
 #include "link_state.h"
 
+#include "digest.h"
 #include "done.h"
 #include "fail.h"
 #include "settle.h"
@@ -182,6 +183,19 @@ static void keep_conflict(struct hf_link *link, const struct hf_send *s)
     (void)hf__settle_conflict(link->store, &row); /* without memory only the log lacks it */
 }
 
+/* Redis may hold it by now: when the key is written again, that is no other's value. */
+static void note_sent(struct hf_link *link, const struct hf_send *s)
+{
+    struct hf_version_id version = {.kind = HF_VERSION_ABSENT};
+
+    hf__settle_mark_sent(link->store, hf__send_key(s), s->lsn);
+    if (!s->replayed || !s->in_group || (s->op != HF_SHARED_SET && s->op != HF_SHARED_DELETE))
+        return;
+    if (s->op == HF_SHARED_SET)
+        version = hf__version_id(hf__send_value(s), s->deadline_ms);
+    hf__settle_note_sent(link->store, hf__send_key(s), s->lsn, &version);
+}
+
 void hf__send_lost(struct hf_link *link, const struct hf_shared_error *error)
 {
     struct hf_send_list *list = &link->sends;
@@ -197,7 +211,7 @@ void hf__send_lost(struct hf_link *link, const struct hf_shared_error *error)
         for (size_t i = 0; i < list->n; i++) {
             struct hf_send *s = &list->sends[i];
             keep_conflict(link, s);
-            hf__settle_mark_sent(link->store, hf__send_key(s), s->lsn);
+            note_sent(link, s);
             finish_live(link, s, HF_SHARE_PENDING, "");
         }
     }

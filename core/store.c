@@ -478,6 +478,7 @@ static int open_journal(struct hf *store, const struct remembered *was)
     hf__recovered_settle(store, &r);
     rc = hf__pending_recovered(store);
     store->recovered_lsn = r.last_lsn;
+    store->opened_lsn = hf__journal_last_lsn(store->journal);
     store->n_quarantined += r.n_damage > 0;
     atomic_store(&store->visible_lsn, hf__journal_last_lsn(store->journal));
     hf__recovery_release(&r);

@@ -51,6 +51,8 @@ enum {
     HF_LEFT_GAP = 256,      /* the key was compared: remove its gap */
     HF_LEFT_UNPARK = 1024,  /* take the parked entry `listed` off its list */
     HF_LEFT_RESOLVE = 2048, /* take the conflict `listed` off the log */
+    HF_LEFT_SENT =
+        4096, /* Redis may hold the key's change of this LSN: more->sent is one of its row's own versions */
     HF_LEFT_LISTS = HF_LEFT_PARKED | HF_LEFT_CONFLICT | HF_LEFT_UNPARK | HF_LEFT_RESOLVE,
 };
 struct hf_settled_more {
@@ -60,6 +62,7 @@ struct hf_settled_more {
     struct hf_record theirs;
     uint64_t theirs_frozen; /* checkpointer.frozen when it became the copy */
     struct hf_foreign foreign;
+    struct hf_version_id sent;
     struct hf_lane_entry retained;
     struct hf_bytes bytes; /* what the slices point into */
 };
@@ -134,6 +137,7 @@ struct hf {
     bool sharing; /* changes are owed to a shared tier, present or not: there is one, or there was */
     bool read_only;
     uint64_t recovered_lsn; /* of the last entry that the journal held at open */
+    uint64_t opened_lsn;    /* numbers up to here were given out by earlier lives, if at all */
     uint64_t n_quarantined;
     uint64_t read_covered_lsn, read_limit_lsn; /* a reader's overlay holds the journal between these; write_mutex */
 

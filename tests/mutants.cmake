@@ -507,3 +507,5 @@ hf_mutant(model_stores_what_was_touched integration/test_model.c *a_redis_does* 
           "    run->refused = queued && fake_was_touched(run->asker.session);" "    run->refused = false;")
 hf_mutant(model_trims_by_entries integration/test_model.c *a_redis_does* tests/lib/fake_log.c
           "    added.opens_node = needs_node(stream);" "    added.opens_node = needs_node(stream) || true;")
+hf_mutant(9_a_row_forgets_what_was_sent_of_it integration/test_lost_answers.c *older_value_of_ours* core/checkpoint.c
+          "    hf__pending_add_own(&row, &s->more->sent);\n" "")

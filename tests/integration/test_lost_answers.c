@@ -401,9 +401,54 @@ static void test_lost_answers__what_ours_has_replaced_is_in_the_conflict_log(voi
     print_message("%zu boundaries swept\n", n - 1);
 }
 
+/* ---- a replayed row whose answer was lost, and that is written again before the link is back ---- */
+
+static bool has_struck(void *ctx)
+{
+    struct fixture *f = ctx;
+    struct hf_status status;
+
+    return hf_status(f->store, &status) == 0 && status.link != HF_LINK_ONLINE && status.link_losses >= 2;
+}
+
+static void write_again_behind_a_lost_answer(struct fixture *f, size_t n)
+{
+    char text[32];
+
+    begin_run(f);
+    put(f->store, "k", "base");
+    assert_ok(hf_drain(f->store, BOUND_MS));
+    proxy_set_away(f->proxy, true);
+    assert_true(wait_link(f->store, HF_LINK_OFFLINE, BOUND_MS));
+    put(f->store, "k", "first");
+    assert_ok(hf_checkpoint(f->store)); /* its row and its value are in the local tier, not in the overlay */
+    proxy_drop_answer_of(f->proxy, n);
+    proxy_set_away(f->proxy, false);
+    (void)wait_until(has_struck, f, 2000);
+    proxy_set_away(f->proxy, true);
+    put(f->store, "k", "second");
+    assert_ok(hf_checkpoint(f->store));
+    proxy_drop_answer_of(f->proxy, 0);
+    proxy_set_away(f->proxy, false);
+    assert_ok(hf_drain(f->store, BOUND_MS));
+    redis_server_text(&f->redis, text, sizeof(text), "GET k");
+    if (strcmp(text, "second") != 0)
+        fail_msg("without the answer to exchange %zu Redis holds '%s' over the newer 'second'", n, text);
+    assert_value(f->store, "k", "second");
+    end_run(f);
+}
+
+static void test_lost_answers__an_older_value_of_ours_is_no_conflict(void **state)
+{
+    for (size_t n = 1; n < 20; n++)
+        write_again_behind_a_lost_answer(*state, n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_lost_answers__an_older_value_of_ours_is_no_conflict, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_lost_answers__what_ours_has_replaced_is_in_the_conflict_log, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_lost_answers__at_every_boundary_of_a_replay, set_up, tear_down),
