@@ -266,7 +266,6 @@ void hf__done_free(struct hf *store)
 /* The sync that it waits for is still to come, and pokes when it has ended. `waiting` is set: a sync that ends meanwhile sees it. */
 static bool comes_with_a_sync(struct hf *store, const struct hf_submission *s)
 {
-    atomic_thread_fence(memory_order_seq_cst);
     return !s->ticket && hf__journal_safe_lsn(store->journal) < s->result.lsn &&
            !hf__journal_stopped(store->journal);
 }

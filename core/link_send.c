@@ -170,6 +170,18 @@ bool hf__link_blame(const struct hf_link *link, size_t longest, const struct hf_
     return too_long;
 }
 
+/* It may have been stored by now, and what it replaced is nowhere else then. Judged again, the conflict has the same number. */
+static void keep_conflict(struct hf_link *link, const struct hf_send *s)
+{
+    struct hf_conflict_row row;
+    struct hf_version_id ours;
+
+    if (!s->in_group || s->op == 0 || !s->trial || s->trial->verdict.rule == 0)
+        return;
+    hf__replay_fill_conflict(s, &ours, &row);
+    (void)hf__settle_conflict(link->store, &row); /* without memory only the log lacks it */
+}
+
 void hf__send_lost(struct hf_link *link, const struct hf_shared_error *error)
 {
     struct hf_send_list *list = &link->sends;
@@ -184,6 +196,7 @@ void hf__send_lost(struct hf_link *link, const struct hf_shared_error *error)
     } else {
         for (size_t i = 0; i < list->n; i++) {
             struct hf_send *s = &list->sends[i];
+            keep_conflict(link, s);
             hf__settle_mark_sent(link->store, hf__send_key(s), s->lsn);
             finish_live(link, s, HF_SHARE_PENDING, "");
         }

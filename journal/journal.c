@@ -766,7 +766,7 @@ int hf__journal_close(struct hf_journal *j)
 
 uint64_t hf__journal_safe_lsn(const struct hf_journal *j)
 {
-    return atomic_load_explicit(&j->safe_lsn, memory_order_acquire);
+    return atomic_load(&j->safe_lsn); /* in one order with what those who wait for it have announced */
 }
 
 uint64_t hf__journal_durable_lsn(const struct hf_journal *j)

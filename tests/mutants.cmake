@@ -422,6 +422,24 @@ hf_mutant(sidecar_a_walk_ends_with_redis integration/test_sidecar_walks.c *goes_
           "    if (is_lost(call)) {" "    if (is_lost(call) && false) {")
 hf_mutant(sidecar_what_is_never_shared_is_not_scanned integration/test_sidecar_walks.c *scan_shows_what_redis_holds* tools/sidecar/cmd_scan.c
           "    return !space_has_ours(call) || number_of" "    return true || number_of")
+hf_mutant(a_conflict_without_its_answer_is_told_to_nobody integration/test_lost_answers.c *ours_has_replaced* core/link_send.c
+          "            keep_conflict(link, s);" "            (void)keep_conflict;")
+
+# Resources that run out.
+hf_mutant(a_mapped_page_has_no_room integration/test_resource.c *is_made_or_refused* core/control.c
+          "    rc = writable ? reserve_page(fd) : 0;" "    rc = writable && false ? reserve_page(fd) : 0;")
+hf_mutant(slots_of_readers_have_no_room integration/test_resource.c *many_readers_need_no_room* backends/lmdb/env.c
+          "    if (fallocate(fd, FALLOC_FL_KEEP_SIZE," "    if (false && fallocate(fd, FALLOC_FL_KEEP_SIZE,")
+hf_mutant(an_interrupted_sync_has_failed integration/test_resource.c *is_none_that_failed* journal/fs.c
+          "        rc = fdatasync(fd);" "        rc = fdatasync(fd) == 0 ? 0 : -(errno = EIO);")
+hf_mutant(a_failed_sync_is_made_again integration/test_resource.c *after_a_failed_one* journal/fs.c
+          "        rc = fdatasync(fd);" "        rc = fdatasync(fd) == 0 ? 0 : -(errno = EINTR);")
+hf_mutant(a_child_keeps_the_lock integration/test_resource.c *leaves_no_lock_to_its_child* core/store.c
+          "        close(store->lock_fd);\n    owners = NULL;" "        continue;\n    owners = NULL;")
+hf_mutant(what_cannot_be_parsed_for_want_of_memory_is_bad integration/test_memory.c *a_configuration_is_refused* core/base/fields.c
+          "    if (!json)\n        json = cJSON_ParseWithLengthOpts(text, len + 1, ret_end, true);\n    if (!json && !(probe = malloc(len + 1)))"
+          "    if (false)")
+
 hf_mutant(crash_acknowledged_before_the_sync unit/test_crash_points.c *at_any_call* journal/journal.c
           "        rc = fs->sync(fs, j->fd);\n    pthread_mutex_lock(&j->mutex);" "        (void)fs;\n    pthread_mutex_lock(&j->mutex);")
 hf_mutant(crash_the_name_of_a_segment_is_not_synced unit/test_crash_points.c *at_any_call* journal/segment.c

@@ -13,6 +13,7 @@
  *  - Times are milliseconds. A TTL is 1 ms to 100 years. A key is dead from the millisecond of its deadline on.
  *  - All functions may be called from any thread; one handle may be used by many threads at once, except that
  *    nothing may run beside or after `hf_close`. After fork() only the parent may use a handle.
+ *  - A process whose files are limited in size (RLIMIT_FSIZE) ignores SIGXFSZ, or the limit ends it; then a write gets HF_EFULL.
  *  - What the library hands out as `struct hf_buf` is the caller's; release it with `hf_buf_release`. */
 #ifndef HOLDFAST_H
 #define HOLDFAST_H

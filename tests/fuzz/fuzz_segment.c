@@ -154,6 +154,26 @@ static int hear_entry(void *ctx, const struct hf_entry *entry)
     return 0;
 }
 
+static int count_behind(void *ctx, const struct hf_entry *entry)
+{
+    struct heard *heard = ctx;
+
+    heard->n += entry->lsn > heard->covered_lsn;
+    return 0;
+}
+
+/* What the whole history holds behind an LSN is not missed by who begins there. */
+static void require_no_less(struct disk *disk, const struct heard *heard)
+{
+    struct heard whole = {.covered_lsn = heard->covered_lsn};
+    struct hf_recovery recovery;
+
+    if (hf__recover(&disk->layer, 0, 0, UINT64_MAX, count_behind, &whole, &recovery) != 0)
+        return;
+    FUZZ_REQUIRE(heard->n >= whole.n);
+    hf__recovery_release(&recovery);
+}
+
 static int hear_segment(void *ctx, const struct hf_journal_segment *segment)
 {
     unsigned *n = ctx;
@@ -180,6 +200,7 @@ static void recover(struct disk *disk, uint64_t covered_lsn)
     FUZZ_REQUIRE(hf__recover(&disk->layer, 0, covered_lsn, UINT64_MAX, NULL, NULL, &again) == 0);
     FUZZ_REQUIRE(again.n_entries == heard.n && again.last_lsn == recovery.last_lsn &&
                  again.n_damage == recovery.n_damage);
+    require_no_less(disk, &heard);
     rc = hf__inspect(&disk->layer, 0, covered_lsn, hear_segment, &n_segments);
     FUZZ_REQUIRE(n_segments == recovery.list.n && rc == (recovery.n_damage > 0 ? HF_ECORRUPT : 0));
     hf__recovery_release(&again);

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BOUND_MS 20000
 #define KEYS 300u   /* s0 ..., set and deleted */
@@ -59,8 +60,11 @@ static int tear_down(void **state)
 
 static void begin_run(struct fixture *f)
 {
+    static const struct hf_namespace ours = {.prefix = "ours:", .conflict = HF_CONFLICT_LOCAL};
     char path[96], address[112];
     struct hf_options opts = {.redis = address,
+                              .namespaces = &ours,
+                              .n_namespaces = 1,
                               .segment_bytes = 1 << 20,
                               .max_disk_bytes = 64 << 20,
                               .redis_timeout_ms = 2000,
@@ -352,9 +356,56 @@ static void test_late_requests__at_every_boundary_of_live_writing(void **state)
     sweep(*state, &(struct sweep){.strike = proxy_delay_request_of, .late = true});
 }
 
+/* ---- conflicts ---- */
+
+static int find_theirs(void *ctx, const struct hf_conflict *conflict)
+{
+    *(bool *)ctx |= conflict->key.len == 6 && memcmp(conflict->key.data, "ours:k", 6) == 0 &&
+                    conflict->theirs.value.len == 6 && memcmp(conflict->theirs.value.data, "theirs", 6) == 0;
+    return 0;
+}
+
+/* What Redis held is there no more when the answer is lost: only the log has it. Returns false when there was no n-th exchange. */
+static bool win_a_conflict(struct fixture *f, size_t n)
+{
+    bool kept = false, struck;
+    char text[32];
+
+    begin_run(f);
+    put(f->store, "ours:k", "base");
+    assert_ok(hf_drain(f->store, BOUND_MS));
+    proxy_set_away(f->proxy, true);
+    assert_true(wait_link(f->store, HF_LINK_OFFLINE, BOUND_MS));
+    put(f->store, "ours:k", "ours");
+    freeReplyObject(redis_server_command(&f->redis, "SET ours:k theirs"));
+    proxy_drop_answer_of(f->proxy, n);
+    proxy_set_away(f->proxy, false);
+    assert_ok(hf_drain(f->store, BOUND_MS));
+    struck = proxy_exchanges(f->proxy) >= n;
+    proxy_drop_answer_of(f->proxy, 0);
+    assert_string_equal(redis_server_text(&f->redis, text, sizeof(text), "GET ours:k"), "ours");
+    assert_ok(hf_conflict_list(f->store, 0, find_theirs, &kept));
+    if (!kept)
+        fail_msg("without the answer to exchange %zu nothing tells what Redis held", n);
+    end_run(f);
+    return struck;
+}
+
+static void test_lost_answers__what_ours_has_replaced_is_in_the_conflict_log(void **state)
+{
+    size_t n = 1;
+
+    while (n < SWEEP_MAX && win_a_conflict(*state, n))
+        n++;
+    assert_in_range(n, 2, SWEEP_MAX - 1);
+    print_message("%zu boundaries swept\n", n - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_lost_answers__what_ours_has_replaced_is_in_the_conflict_log, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_lost_answers__at_every_boundary_of_a_replay, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lost_answers__at_every_boundary_of_live_writing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_late_requests__at_every_boundary_of_a_replay, set_up, tear_down),

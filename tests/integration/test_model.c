@@ -504,6 +504,98 @@ static void test_model__answers_tells_and_holds_what_a_redis_does(void **state)
     }
 }
 
+#define LIFE_MS 60
+#define ATTEMPTS 20
+
+/* False: the machine was too slow, and it may have been dead before it was watched. */
+static bool watch_a_death(struct pair *pair)
+{
+    int64_t deadline_ms = pair_now_ms() + LIFE_MS;
+    struct hf_shared_seen seen = {.key = s_("a:0")};
+    struct hf_shared_item item = {.op = HF_SHARED_SET, .key = s_("a:1"), .value = s_("v"), .lsn = 1};
+    struct hf_shared_group group = {.items = &item, .n_items = 1, .watched = true};
+    bool in_time;
+
+    pair_set(pair, "a:0", "mortal", deadline_ms);
+    pair_examine(pair, 0, &seen, 1, true, PAIR_NO_ID);
+    in_time = pair_now_ms() < deadline_ms - 1;
+    if (in_time)
+        pair_wait_until(deadline_ms);
+    else
+        group.n_items = 0;
+    pair_group(pair, 0, &group, NULL, 0);
+    return in_time;
+}
+
+static void test_model__a_life_that_ends_while_it_is_watched_is_a_change(void **state)
+{
+    struct pair *pair = calloc(1, sizeof(*pair));
+    int attempts = 1;
+
+    (void)state;
+    assert_non_null(pair);
+    pair_start(pair, 1);
+    pair_connect(pair, 0);
+    while (!watch_a_death(pair))
+        assert_in_range(attempts++, 1, ATTEMPTS);
+    assert_true(fake_redis_holds("a:1", NULL));
+    pair_compare_told(pair);
+    pair_compare_data(pair);
+    pair_stop(pair);
+    free(pair);
+}
+
+static void test_model__while_it_loads_nothing_is_answered(void **state)
+{
+    struct pair *pair = calloc(1, sizeof(*pair));
+    struct hf_shared_item item = {.op = HF_SHARED_SET, .key = s_("a:1"), .value = s_("v"), .lsn = 1};
+    struct hf_shared_group group = {.items = &item, .n_items = 1};
+    struct hf_shared_lane_op op = {.op = HF_SHARED_INCR, .key = s_("a:2"), .delta = 1, .lsn = 1};
+    struct hf_shared_seen seen = {.key = s_("a:1")};
+
+    (void)state;
+    assert_non_null(pair);
+    pair_start(pair, 1);
+    pair_connect(pair, 0);
+    pair_epoch(pair, 0, 0, true, false);
+    pair_trouble(pair, FAKE_TROUBLE_LOADING, true);
+    pair_fetch(pair, 0, "a:1");
+    pair_examine(pair, 0, &seen, 1, false, PAIR_FROM_START);
+    pair_page(pair, 0, 0, PAIR_FROM_START, 10, false);
+    pair_epoch(pair, 0, 0, true, false);
+    pair_lane(pair, 0, 0, 20, 0, &op, 1);
+    pair_group(pair, 0, &group, NULL, 0);
+    pair_connect(pair, 1);
+    assert_false(pair->connected[0] || pair->connected[1]);
+    pair_trouble(pair, FAKE_TROUBLE_LOADING, false);
+    pair_compare_data(pair);
+    pair_stop(pair);
+    free(pair);
+}
+
+/* The first half of history 1: nobody has taken the session over, so it is carried out. */
+static void test_model__a_stopped_server_does_later_what_it_was_sent(void **state)
+{
+    struct pair *pair = calloc(1, sizeof(*pair));
+    struct hf_shared_item item = {.op = HF_SHARED_SET, .key = s_("a:1"), .value = s_("late"), .lsn = 1};
+    struct hf_shared_group group = {.items = &item, .n_items = 1};
+
+    (void)state;
+    assert_non_null(pair);
+    pair->reply_timeout_ms = 200;
+    pair_start(pair, 1);
+    pair_connect(pair, 0);
+    pair_halt(pair, true);
+    pair_group(pair, 0, &group, NULL, 0);
+    assert_false(pair->connected[0]);
+    pair_halt(pair, false);
+    pair_compare_data(pair);
+    assert_true(fake_redis_holds("a:1", "late"));
+    pair_connect(pair, 0);
+    pair_stop(pair);
+    free(pair);
+}
+
 static int64_t now_ms(void)
 {
     struct timespec now;
@@ -544,7 +636,12 @@ static bool read_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_model__answers_tells_and_holds_what_a_redis_does)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_model__answers_tells_and_holds_what_a_redis_does),
+        cmocka_unit_test(test_model__a_life_that_ends_while_it_is_watched_is_a_change),
+        cmocka_unit_test(test_model__while_it_loads_nothing_is_answered),
+        cmocka_unit_test(test_model__a_stopped_server_does_later_what_it_was_sent),
+    };
     const struct CMUnitTest by_hand[] = {cmocka_unit_test(test_model__for_as_long_as_is_asked_for)};
     const char *given = getenv("HOLDFAST_SEED");
 

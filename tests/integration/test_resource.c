@@ -997,7 +997,7 @@ static void own_and_have_child(struct fixture *f, int out)
 static void test_fork__an_owner_that_is_killed_leaves_no_lock_to_its_child(void **state)
 {
     struct fixture *f = *state;
-    int fds[2];
+    int fds[2], rc;
     pid_t parent, child;
 
     assert_int_equal(pipe(fds), 0);
@@ -1006,11 +1006,12 @@ static void test_fork__an_owner_that_is_killed_leaves_no_lock_to_its_child(void 
         own_and_have_child(f, fds[1]);
     assert_int_equal(read(fds[0], &child, sizeof(child)), sizeof(child));
     end_child(parent);
-    open_store(f);
-    close_store(f);
+    rc = hf_open(f->dir, &f->opts, &f->store);
     kill(child, SIGKILL);
     close(fds[0]);
     close(fds[1]);
+    assert_ok(rc);
+    close_store(f);
 }
 
 /* ---- processes that are stopped, or killed, and hold something ---- */

@@ -31,6 +31,8 @@ bool fake_has_digest(const struct hf_shared_guard *guard, const struct fake_key 
 /* A name of the log for this change; the key is borrowed. */
 struct fake_name fake_name_of(enum hf_shared_op op, struct hf_slice key, uint64_t lsn);
 
+/* Fill in the tier's hello, and write and watch its token; class HF_SHARED_OK, or why it is refused. */
+struct hf_shared_error fake_greet(struct fake_tier *tier);
 void fake_answer_group(struct fake_asker asker, struct hf_shared_group *group, enum fake_outcome outcome);
 void fake_answer_lane(struct fake_asker asker, struct hf_shared_lane *lane, enum fake_outcome outcome);
 /* What is handed out is copied into `ret_found`. */

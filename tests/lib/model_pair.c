@@ -1,4 +1,4 @@
-/* The two sides, requests to them, and what is done to both. What an answer says is written down when it is done, for what is
+/* The two sides, and requests to them. What an answer says is written down when it is done, for what is
  * lent is gone then; names of ids wait until the logs were read on. */
 #include "model_words.h"
 
@@ -6,70 +6,28 @@
 #include "fail.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #define FOREVER_MS 20000
-#define TROUBLE_WAIT_MS 10000
 
-static const char *const prefixes[PAIR_SPACES] = {"a:", "b:"};
+const char *const pair_prefixes[PAIR_SPACES] = {"a:", "b:"};
 static const char *const nodes[PAIR_CONNS] = {
     "00000000000000000000000000000001", "00000000000000000000000000000002", "00000000000000000000000000000001"};
-
-/* ---- plain commands ---- */
-
-static redisReply *must(struct pair *pair, redisReply *reply, const char *what)
-{
-    if (!reply || reply->type == REDIS_REPLY_ERROR)
-        fail_msg("%s: %s (HOLDFAST_SEED=%" PRIu64 ")", what, reply ? reply->str : "no answer", pair->seed);
-    return reply;
-}
-
-static void plain(struct pair *pair, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void plain(struct pair *pair, const char *format, ...)
-{
-    redisReply *reply;
-    va_list args;
-
-    va_start(args, format);
-    reply = must(pair, redisvCommand(pair->plain, format, args), format);
-    va_end(args);
-    freeReplyObject(reply);
-}
-
-/* It is on this machine. */
-int64_t pair_now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
-void pair_wait_until(int64_t redis_ms)
-{
-    int64_t now;
-
-    while ((now = pair_now_ms()) <= redis_ms + 1)
-        (void)poll(NULL, 0, (int)(redis_ms + 2 - now));
-}
 
 /* ---- beginning and ending ---- */
 
 static redisContext *become_plain(struct pair *pair)
 {
-    struct timeval patience = {.tv_sec = TROUBLE_WAIT_MS / 1000};
+    struct timeval patience = {.tv_sec = FOREVER_MS / 1000};
     redisContext *redis = redisConnectUnixWithTimeout(pair->server.socket, patience);
 
     assert_true(redis && redis->err == 0);
-    freeReplyObject(must(pair, redisCommand(redis, "AUTH plain x"), "AUTH"));
+    freeReplyObject(pair_must(pair, redisCommand(redis, "AUTH plain x"), "AUTH"));
     return redis;
 }
 
@@ -82,6 +40,11 @@ static void on_told(struct link_driver *d, const struct hf_slice *keys, size_t n
     pthread_mutex_unlock(&d->lock);
 }
 
+static int timeout_ms(const struct pair *pair)
+{
+    return pair->reply_timeout_ms ? pair->reply_timeout_ms : FOREVER_MS;
+}
+
 static struct hf_shared_tier *open_real(const struct pair *pair, size_t conn)
 {
     char logs[PAIR_SPACES][32];
@@ -91,12 +54,12 @@ static struct hf_shared_tier *open_real(const struct pair *pair, size_t conn)
                                     .prefixes = tracked,
                                     .n_prefixes = 2 * PAIR_SPACES,
                                     .connect_timeout_ms = FOREVER_MS,
-                                    .reply_timeout_ms = FOREVER_MS};
+                                    .reply_timeout_ms = timeout_ms(pair)};
     struct hf_shared_tier *tier;
 
     for (size_t i = 0; i < PAIR_SPACES; i++) {
-        snprintf(logs[i], sizeof(logs[i]), "_hf:%s:log:", prefixes[i]);
-        tracked[2 * i] = hf__slice_str(prefixes[i]);
+        snprintf(logs[i], sizeof(logs[i]), "_hf:%s:log:", pair_prefixes[i]);
+        tracked[2 * i] = hf__slice_str(pair_prefixes[i]);
         tracked[2 * i + 1] = hf__slice_str(logs[i]);
     }
     if (hf__redis_new(&opts, hf__clock_real(), &tier) != 0)
@@ -104,11 +67,11 @@ static struct hf_shared_tier *open_real(const struct pair *pair, size_t conn)
     return tier;
 }
 
-static struct hf_shared_tier *open_model(size_t conn)
+static struct hf_shared_tier *open_model(const struct pair *pair, size_t conn)
 {
     static const struct hf_namespace spaces[] = {
         {.prefix = "a:"}, {.prefix = "b:"}, {.prefix = "", .write_mode = HF_WRITE_LOCAL}};
-    struct hf_options opts = {.namespaces = spaces, .n_namespaces = 3};
+    struct hf_options opts = {.namespaces = spaces, .n_namespaces = 3, .redis_timeout_ms = timeout_ms(pair)};
     struct hf_shared_tier *tier;
 
     assert_int_equal(fake_redis_open(&opts, nodes[conn], hf__clock_real(), &tier), 0);
@@ -124,10 +87,10 @@ static void start_side(struct pair *pair, int side)
     for (size_t i = 0; i < PAIR_SPACES; i++) {
         s->logs[i].ids = calloc(PAIR_IDS_MAX, sizeof(*s->logs[i].ids));
         assert_non_null(s->logs[i].ids);
-        snprintf(s->logs[i].key, sizeof(s->logs[i].key), "_hf:%s:log:none", prefixes[i]);
+        snprintf(s->logs[i].key, sizeof(s->logs[i].key), "_hf:%s:log:none", pair_prefixes[i]);
     }
     for (size_t i = 0; i < PAIR_CONNS; i++)
-        link_driver_drive(&s->conns[i], side == PAIR_REAL ? open_real(pair, i) : open_model(i), on_told);
+        link_driver_drive(&s->conns[i], side == PAIR_REAL ? open_real(pair, i) : open_model(pair, i), on_told);
 }
 
 /* Nothing is taken away but by who looks; streams are cut as the model cuts them, by entries alone. */
@@ -155,7 +118,7 @@ void pair_start(struct pair *pair, uint64_t seed)
     assert_int_equal(redis_server_start(&pair->server, exactly), 0);
     pair->plain = become_plain(pair);
     pair->busy = become_plain(pair);
-    plain(pair, "DEBUG SET-ACTIVE-EXPIRE 0");
+    pair_run(pair, "DEBUG SET-ACTIVE-EXPIRE 0");
     fake_redis_start();
     fake_redis_seed(seed);
     fake_redis_set_clock(hf__clock_real(), pair_now_ms());
@@ -190,12 +153,6 @@ struct asked {
     void *request;
 };
 
-static void tell(const struct pair *pair)
-{
-    if (pair->tells)
-        print_message("step %u, %s\n", pair->step, pair->asked);
-}
-
 static void say_what(struct pair *pair, size_t conn, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void say_what(struct pair *pair, size_t conn, const char *format, ...)
 {
@@ -205,7 +162,7 @@ static void say_what(struct pair *pair, size_t conn, const char *format, ...)
     va_start(args, format);
     vsnprintf(pair->asked + n, sizeof(pair->asked) - (size_t)n, format, args);
     va_end(args);
-    tell(pair);
+    pair_tell_asked(pair);
 }
 
 static struct asked ask(struct pair *pair, int side, size_t conn)
@@ -351,7 +308,7 @@ void pair_lane(struct pair *pair, size_t conn, size_t space, uint32_t max_entrie
     char mark_key[80];
 
     say_what(pair, conn, "a lane of %zu behind %" PRIu64, n_ops, prev);
-    snprintf(mark_key, sizeof(mark_key), "_hf:%s:mark:%s", prefixes[space], nodes[conn]);
+    snprintf(mark_key, sizeof(mark_key), "_hf:%s:mark:%s", pair_prefixes[space], nodes[conn]);
     for (int side = 0; side < PAIR_SIDES; side++) {
         struct asked a = ask(pair, side, conn);
         struct hf_shared_lane lane = {.mark_key = hf__slice_str(mark_key),
@@ -433,7 +390,7 @@ static void epoch_done(void *ctx, struct hf_shared_epoch *epoch)
     struct asked *a = ctx;
 
     if (epoch->error.class == HF_SHARED_OK) {
-        pair_learn_epoch(&a->pair->sides[a->side], a->space, prefixes[a->space], epoch->epoch);
+        pair_learn_epoch(&a->pair->sides[a->side], a->space, pair_prefixes[a->space], epoch->epoch);
         pair_say(a->words, "%s%sepoch %zu mark %" PRIu64 " ", epoch->created ? "created " : "",
                  epoch->log_missing ? "log missing " : "", pair_epoch_place(&a->pair->sides[a->side], epoch->epoch),
                  epoch->mark);
@@ -453,11 +410,11 @@ void pair_epoch(struct pair *pair, size_t conn, size_t space, bool with_log, boo
 {
     bool useless[PAIR_SIDES];
 
-    say_what(pair, conn, "the epoch of %s%s%s", prefixes[space], with_log ? ", with log" : "",
+    say_what(pair, conn, "the epoch of %s%s%s", pair_prefixes[space], with_log ? ", with log" : "",
              look_only ? ", looking" : "");
     for (int side = 0; side < PAIR_SIDES; side++) {
         struct asked a = ask(pair, side, conn);
-        struct hf_shared_epoch epoch = {.prefix = hf__slice_str(prefixes[space]),
+        struct hf_shared_epoch epoch = {.prefix = hf__slice_str(pair_prefixes[space]),
                                         .with_log = with_log,
                                         .look_only = look_only,
                                         .done = epoch_done,
@@ -521,7 +478,7 @@ void pair_page(struct pair *pair, size_t conn, size_t space, size_t at, uint32_t
 {
     bool useless[PAIR_SIDES];
 
-    say_what(pair, conn, "%" PRIu32 " entries of %s, %s %zu", count, prefixes[space],
+    say_what(pair, conn, "%" PRIu32 " entries of %s, %s %zu", count, pair_prefixes[space],
              backwards ? "before" : "behind", at);
     for (int side = 0; side < PAIR_SIDES; side++) {
         struct asked a = ask(pair, side, conn);
@@ -693,184 +650,6 @@ void pair_connect(struct pair *pair, size_t conn)
         pthread_mutex_unlock(&a.d->lock);
     }
     pair_compare_words(pair);
-}
-
-/* ---- what is done to both ---- */
-
-/* "log <space>" is the name of its log on that side. */
-static const char *name_on(const struct pair *pair, int side, const char *key)
-{
-    return strncmp(key, "log ", 4) == 0 ? pair->sides[side].logs[key[4] - '0'].key : key;
-}
-
-static void say_plain(struct pair *pair, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void say_plain(struct pair *pair, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(pair->asked, sizeof(pair->asked), format, args);
-    va_end(args);
-    tell(pair);
-}
-
-void pair_set(struct pair *pair, const char *key, const char *value, int64_t deadline_ms)
-{
-    say_plain(pair, "plain client: set %s", key);
-    if (deadline_ms > 0)
-        plain(pair, "SET %s %s PXAT %" PRId64, name_on(pair, PAIR_REAL, key), value, deadline_ms);
-    else
-        plain(pair, "SET %s %s", name_on(pair, PAIR_REAL, key), value);
-    fake_redis_foreign_set(name_on(pair, PAIR_MODEL, key), value, deadline_ms);
-}
-
-/* One that is made anew must not get an id that it had before: ids are milliseconds. */
-void pair_delete(struct pair *pair, const char *key)
-{
-    say_plain(pair, "plain client: delete %s", key);
-    pair_read_logs(pair);
-    plain(pair, "DEL %s", name_on(pair, PAIR_REAL, key));
-    fake_redis_foreign_delete(name_on(pair, PAIR_MODEL, key));
-    pair_wait_until(pair_now_ms() + 1);
-}
-
-void pair_expire(struct pair *pair, const char *key, int64_t deadline_ms)
-{
-    say_plain(pair, "plain client: expire %s", key);
-    if (deadline_ms != 0)
-        plain(pair, "PEXPIREAT %s %" PRId64, key, deadline_ms);
-    else
-        plain(pair, "PERSIST %s", key);
-    fake_redis_foreign_expire(key, deadline_ms);
-}
-
-void pair_other_type(struct pair *pair, const char *key, bool hash)
-{
-    pair_delete(pair, key);
-    say_plain(pair, "plain client: another type for %s", key);
-    plain(pair, hash ? "HSET %s f v" : "RPUSH %s v w", name_on(pair, PAIR_REAL, key));
-    fake_redis_other_type(name_on(pair, PAIR_MODEL, key), hash ? "hash" : "list");
-}
-
-void pair_trim(struct pair *pair, size_t n_left)
-{
-    redisReply *logs;
-
-    say_plain(pair, "plain client: trim logs to %zu", n_left);
-    pair_read_logs(pair);
-    logs = must(pair, redisCommand(pair->plain, "KEYS _hf:*:log:*"), "KEYS");
-    plain(pair, "MULTI"); /* one turn of the server, and no matter what else is there */
-    for (size_t i = 0; i < logs->elements; i++)
-        plain(pair, "XTRIM %s MAXLEN = %u", logs->element[i]->str, (unsigned)n_left);
-    plain(pair, "EXEC");
-    freeReplyObject(logs);
-    fake_redis_trim_log(n_left);
-}
-
-void pair_entry(struct pair *pair, size_t space)
-{
-    say_plain(pair, "plain client: an entry for %s", prefixes[space]);
-    freeReplyObject(
-        redisCommand(pair->plain, "XADD %s NOMKSTREAM * some thing", pair->sides[PAIR_REAL].logs[space].key));
-    fake_redis_foreign_entry(pair->sides[PAIR_MODEL].logs[space].key);
-}
-
-/* The server's own cycle is switched off; SCAN takes away whatever it finds dead. */
-void pair_take_away_dead(struct pair *pair)
-{
-    say_plain(pair, "what is dead is taken away");
-    plain(pair, "SCAN 0 COUNT 100000");
-    fake_redis_expire();
-}
-
-void pair_wipe(struct pair *pair)
-{
-    say_plain(pair, "plain client: flush all");
-    pair_read_logs(pair);
-    plain(pair, "FLUSHALL");
-    fake_redis_wipe();
-    pair_wait_until(pair_now_ms() + 1);
-}
-
-void pair_swap(struct pair *pair)
-{
-    say_plain(pair, "plain client: exchange databases");
-    pair_read_logs(pair);
-    plain(pair, "SWAPDB 0 1");
-    fake_redis_swap();
-}
-
-/* ---- troubles ---- */
-
-static bool is_refused(struct pair *pair, const char *word)
-{
-    redisReply *reply = redisCommand(pair->plain, "GET nothing");
-    bool refused = reply && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, word, strlen(word)) == 0;
-
-    freeReplyObject(reply);
-    return refused;
-}
-
-static void be_busy(struct pair *pair, bool has)
-{
-    void *reply = NULL;
-
-    pair->is_busy = has;
-    if (has) {
-        redisAppendCommand(pair->busy, "EVAL %s 0", "while true do end");
-        assert_int_equal(redisBufferWrite(pair->busy, NULL), REDIS_OK);
-        for (int i = 0; i < TROUBLE_WAIT_MS && !is_refused(pair, "BUSY"); i++)
-            (void)poll(NULL, 0, 1);
-        return;
-    }
-    plain(pair, "SCRIPT KILL");
-    for (int i = 0; i < TROUBLE_WAIT_MS && is_refused(pair, "BUSY"); i++)
-        (void)poll(NULL, 0, 1);
-    assert_int_equal(redisGetReply(pair->busy, &reply), REDIS_OK);
-    freeReplyObject(reply);
-}
-
-static bool save_has_failed(struct pair *pair)
-{
-    redisReply *reply = must(pair, redisCommand(pair->plain, "INFO persistence"), "INFO");
-    bool failed = strstr(reply->str, "rdb_last_bgsave_status:err");
-
-    freeReplyObject(reply);
-    return failed;
-}
-
-/* A save that failed refuses writes while saves are asked for. */
-static void fail_to_save(struct pair *pair, bool has)
-{
-    char path[64];
-
-    plain(pair, "CONFIG SET save %s dbfilename %s", has ? "3600 1000000" : "", has ? "d" : "file");
-    if (!has) {
-        plain(pair, "SAVE");
-        return;
-    }
-    snprintf(path, sizeof(path), "%s/d", pair->server.dir);
-    (void)mkdir(path, 0700); /* in the place of the file; it may be there from the last time */
-    plain(pair, "BGSAVE");
-    for (int i = 0; i < TROUBLE_WAIT_MS && !save_has_failed(pair); i++)
-        (void)poll(NULL, 0, 1);
-}
-
-void pair_trouble(struct pair *pair, enum fake_trouble trouble, bool has)
-{
-    say_plain(pair, "trouble %d %s", (int)trouble, has ? "begins" : "ends");
-    fake_redis_trouble(trouble, has);
-    switch (trouble) {
-    case FAKE_TROUBLE_OOM: plain(pair, "CONFIG SET maxmemory %d", has ? 1 : 0); break;
-    case FAKE_TROUBLE_READONLY: plain(pair, "REPLICAOF %s %s", has ? "127.0.0.1" : "NO", has ? "1" : "ONE"); break;
-    case FAKE_TROUBLE_NOPERM: plain(pair, "ACL SETUSER default %s", has ? "resetkeys" : "~*"); break;
-    case FAKE_TROUBLE_NOAUTH:
-        plain(pair, has ? "ACL SETUSER default resetpass >x" : "ACL SETUSER default nopass");
-        break;
-    case FAKE_TROUBLE_MISCONF: fail_to_save(pair, has); break;
-    case FAKE_TROUBLE_BUSY: be_busy(pair, has); break;
-    default: break;
-    }
 }
 
 /* ---- comparing all ---- */

@@ -59,10 +59,11 @@ struct pair {
     uint64_t mark;             /* as it told */
     uint64_t seed;
     unsigned step;
-    bool tells; /* print what is asked */
+    bool tells;           /* print what is asked */
+    int reply_timeout_ms; /* before pair_start: how long an answer is waited for; 0: for as long as a test takes */
 };
 
-/* `pair` is zeroed. */
+/* `pair` is zeroed, but for what is said to be set before. */
 void pair_start(struct pair *pair, uint64_t seed);
 void pair_stop(struct pair *pair);
 
@@ -107,7 +108,10 @@ void pair_entry(struct pair *pair, size_t space);
 void pair_take_away_dead(struct pair *pair);
 void pair_wipe(struct pair *pair);
 void pair_swap(struct pair *pair);
+/* LOADING lasts for some seconds, or until it ends; whatever is watched is touched by it, and all is told to have changed. */
 void pair_trouble(struct pair *pair, enum fake_trouble trouble, bool has);
+/* SIGSTOP and SIGCONT; when it goes on, what it was sent before has been done. */
+void pair_halt(struct pair *pair, bool halted);
 
 /* On Redis's clock, of both. */
 int64_t pair_now_ms(void);

@@ -208,6 +208,12 @@ static void read_model_log(struct pair_log *log)
     }
 }
 
+void pair_tell_asked(const struct pair *pair)
+{
+    if (pair->tells)
+        print_message("step %u, %s\n", pair->step, pair->asked);
+}
+
 /* What both have said, where it is asked for. */
 static void tell(const struct pair *pair)
 {
@@ -429,7 +435,8 @@ static void say_all(struct pair *pair, struct listed *listed,
     struct pair_words *words = &pair->sides[listed->side - pair->sides].words;
 
     words->len = words->n_ids = words->n_about = 0;
-    qsort(listed->held, listed->n, sizeof(*listed->held), compare_held);
+    if (listed->n > 0)
+        qsort(listed->held, listed->n, sizeof(*listed->held), compare_held);
     for (size_t i = 0; i < listed->n; i++) {
         say(pair, words, &listed->held[i]);
         hf_buf_release(&listed->held[i].key);

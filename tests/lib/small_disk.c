@@ -33,7 +33,8 @@ static bool mount_image(const struct small_disk *disk, uint64_t bytes)
     char command[512];
 
     snprintf(command, sizeof(command),
-             "truncate -s %llu '%s.img' && mkfs.ext4 -q -F -m 0 -O ^has_journal '%s.img' && mount -o loop '%s.img' "
+             "PATH=$PATH:/sbin:/usr/sbin; truncate -s %llu '%s.img' && mkfs.ext4 -q -F -m 0 -O ^has_journal "
+             "'%s.img' && mount -o loop '%s.img' "
              "'%s' && "
              "rm '%s.img'",
              (unsigned long long)bytes, disk->dir, disk->dir, disk->dir, disk->dir, disk->dir);

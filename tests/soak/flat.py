@@ -18,8 +18,8 @@ class Bound:
 
 
 BOUNDS = {
-    # What it has allocated.
-    "memory": Bound("KiB", 0.1, 1024),
+    # What it has allocated. What LMDB notes of its free pages grows with what is kept for an hour, see "disk", and then no more.
+    "memory": Bound("KiB", 0.1, 2048),
     # With the pages of LMDB's file that it has looked at, and of its program.
     "resident": Bound("KiB", 0.1, 4096),
     # A connection that is being made, or a client that asks at that moment.

@@ -43,6 +43,17 @@
 
 /* ---- fixture ---- */
 
+/* One way to cut a point, under judgement. */
+struct trial {
+    struct fixture *f;
+    const struct picture *point;
+    unsigned way, depth;
+    uint64_t random;
+    bool damaged;         /* its openings must report damage */
+    struct ledger ledger; /* of its openings */
+    _Atomic uint64_t synced;
+};
+
 struct fixture {
     struct scratch scratch;
     char judged[96]; /* directory of the stores that are opened after a cut */
@@ -53,6 +64,9 @@ struct fixture {
     struct ledger ledger;
     _Atomic uint64_t synced;
     struct camera camera;
+    struct trial trial;
+    struct camera cut_camera,
+        again_camera; /* of openings after a cut; here, so that they are closed after a failure, too */
 
     struct account account; /* after operation `at` */
     uint64_t at;
@@ -87,12 +101,20 @@ static int set_up(void **state)
     return 0;
 }
 
+/* Accepts a camera that never began. */
+static void end_film(struct camera *c)
+{
+    if (!c->disk)
+        return;
+    (void)camera_close(c);
+    camera_release(c);
+}
+
 static void fixture_free(struct fixture *f)
 {
-    if (f->camera.disk) {
-        (void)camera_close(&f->camera);
-        camera_release(&f->camera);
-    }
+    end_film(&f->again_camera);
+    end_film(&f->cut_camera);
+    end_film(&f->camera);
     scratch_remove(&f->scratch);
     free(f);
 }
@@ -107,17 +129,6 @@ static int tear_down(void **state)
 
 /* How a picture is cut, and what follows from it; the ways behind these are power cuts, with kills among them, by a seed. */
 enum { CUT_ALL, CUT_KILL, CUT_KILL_THEN_ALL, CUT_SEEDS };
-
-/* A cut under judgement, for the complaint. */
-struct trial {
-    struct fixture *f;
-    const struct picture *point;
-    unsigned way, depth;
-    uint64_t random;
-    bool damaged;         /* its openings must report damage */
-    struct ledger ledger; /* of its openings */
-    _Atomic uint64_t synced;
-};
 
 #define REJECT(t, format, ...)                                                                                     \
     fail_msg("HOLDFAST_SEED=%" PRIu64 ", point %u (%s), way %u, depth %u, %" PRIu64 " synced, %" PRIu64            \
@@ -140,6 +151,16 @@ static void cut(struct trial *t, struct sim_disk *disk)
         sim_disk_kill(disk);
     else
         sim_disk_power_cut(disk, sim_random(&t->random));
+}
+
+static struct trial *begin_trial(struct fixture *f, const struct picture *point, unsigned way)
+{
+    f->trial = (struct trial){.f = f,
+                              .point = point,
+                              .way = way,
+                              .random = f->seed * 1000003 + f->points * 1009 + way,
+                              .ledger.seed = f->seed};
+    return &f->trial;
 }
 
 /* Cut what the picture shows, and open what is left of it; the camera films it. */
@@ -207,7 +228,7 @@ static void goes_on(struct trial *t, struct camera *c, struct account account)
     bool synced = t->f->opts.durability == HF_DURABILITY_ALWAYS || t->way == CUT_KILL;
     uint64_t begun = t->point->begun, acked;
     struct picture now;
-    struct camera again;
+    struct camera *again = &t->f->again_camera;
 
     assert_ok(ledger_write(&t->ledger, c->store, begun + MORE));
     now = camera_now(c);
@@ -216,12 +237,12 @@ static void goes_on(struct trial *t, struct camera *c, struct account account)
     for (uint64_t number = begun + 1; number <= acked; number++)
         account_move(&account, t->f->seed, number);
     t->depth = DEPTH + 1;
-    reopen(t, &now, &again);
-    shows(t, again.store, &account, acked, begun + MORE);
+    reopen(t, &now, again);
+    shows(t, again->store, &account, acked, begun + MORE);
     if (t->f->shared)
-        settles(t, again.store);
-    assert_ok(camera_close(&again));
-    camera_release(&again);
+        settles(t, again->store);
+    assert_ok(camera_close(again));
+    camera_release(again);
     picture_release(&now);
 }
 
@@ -229,21 +250,21 @@ static void goes_on(struct trial *t, struct camera *c, struct account account)
 static void judge_way(struct trial *t)
 {
     struct picture inside = {.disk = NULL}, next = {.disk = NULL};
+    struct camera *c = &t->f->cut_camera;
     bool more = true;
 
     for (t->depth = 1; more; t->depth++) {
         struct account account = account_at(t->f, least(t));
-        struct camera c;
         uint64_t number;
         atomic_store(&t->ledger.begun, t->point->begun);
-        reopen(t, inside.disk ? &inside : t->point, &c);
-        number = shows(t, c.store, &account, least(t), t->point->begun);
+        reopen(t, inside.disk ? &inside : t->point, c);
+        number = shows(t, c->store, &account, least(t), t->point->begun);
         t->f->n_shorter += number < t->point->begun;
-        more = t->depth < DEPTH && camera_take_out(&c, sim_random(&t->random), &next);
+        more = t->depth < DEPTH && camera_take_out(c, sim_random(&t->random), &next);
         if (!more)
-            goes_on(t, &c, account);
-        assert_ok(camera_close(&c));
-        camera_release(&c);
+            goes_on(t, c, account);
+        assert_ok(camera_close(c));
+        camera_release(c);
         picture_release(&inside);
         inside = next;
         next = (struct picture){.disk = NULL};
@@ -255,9 +276,7 @@ static void judge_point(struct fixture *f, const struct picture *p)
     f->points++;
     f->kinds[p->kind]++;
     for (unsigned way = 0; way < CUT_SEEDS + f->n_cuts; way++) {
-        struct trial t = {.f = f, .point = p, .way = way, .random = f->seed * 1000003 + f->points * 1009 + way};
-        t.ledger.seed = f->seed;
-        judge_way(&t);
+        judge_way(begin_trial(f, p, way));
     }
 }
 
@@ -307,10 +326,14 @@ static void live(struct fixture *f, uint64_t last)
 
 static void tell(const struct fixture *f)
 {
+    const char *between = "";
+
     print_message("seed %" PRIu64 ": %u crash points (", f->seed, f->points);
     for (unsigned kind = 0; kind <= SIM_CALLS; kind++) {
-        if (f->kinds[kind] > 0)
-            print_message("%s %u%s", picture_kind_name(kind), f->kinds[kind], kind < SIM_CALLS ? ", " : "");
+        if (f->kinds[kind] == 0)
+            continue;
+        print_message("%s%s %u", between, picture_kind_name(kind), f->kinds[kind]);
+        between = ", ";
     }
     print_message("), %u recoveries, %u of them without what was not acknowledged, 0 acknowledged writes lost\n",
                   f->recoveries, f->n_shorter);
@@ -391,15 +414,16 @@ static void judge_evidence(struct fixture *f, struct camera *opening, const uint
         f->points++;
         f->kinds[p.kind]++;
         for (unsigned way = 0; way < CUT_SEEDS + f->n_cuts; way++) {
-            struct trial t = {.f = f, .point = &p, .way = way, .random = i * 1009 + way, .damaged = true};
+            struct trial *t = begin_trial(f, &p, way);
+            struct camera *c = &f->again_camera;
             struct account account;
-            struct camera c;
-            reopen(&t, &p, &c);
-            if (account_read(c.store, &account) != 0)
-                REJECT(&t, "%s", hf_errmsg());
-            holds_evidence(&t, c.disk, evidence, len);
-            assert_ok(camera_close(&c));
-            camera_release(&c);
+            t->damaged = true;
+            reopen(t, &p, c);
+            if (account_read(c->store, &account) != 0)
+                REJECT(t, "%s", hf_errmsg());
+            holds_evidence(t, c->disk, evidence, len);
+            assert_ok(camera_close(c));
+            camera_release(c);
         }
     }
 }
@@ -407,8 +431,7 @@ static void judge_evidence(struct fixture *f, struct camera *opening, const uint
 static void test_crash_points__the_evidence_of_damage_outlives_a_cut_of_the_opening_that_finds_it(void **state)
 {
     struct fixture *f = *state;
-    struct trial t = {.f = f, .way = CUT_KILL, .damaged = true, .ledger.seed = f->seed};
-    struct camera opening;
+    struct camera *opening = &f->cut_camera;
     struct picture p;
     uint8_t *evidence;
     size_t len;
@@ -419,14 +442,13 @@ static void test_crash_points__the_evidence_of_damage_outlives_a_cut_of_the_open
     p = camera_now(&f->camera);
     damage(p.disk);
     evidence = sim_disk_contents(p.disk, "journal", "00000001.seg", &len);
-    t.point = &p;
-    reopen(&t, &p, &opening);
-    assert_ok(camera_close(&opening));
-    judge_evidence(f, &opening, evidence, len);
+    begin_trial(f, &p, CUT_KILL)->damaged = true;
+    reopen(&f->trial, &p, opening);
+    assert_ok(camera_close(opening));
+    judge_evidence(f, opening, evidence, len);
     tell(f);
     assert_true(f->kinds[SIM_RENAME] > 0);
     free(evidence);
-    camera_release(&opening);
     picture_release(&p);
 }
 

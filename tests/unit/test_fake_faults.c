@@ -357,7 +357,7 @@ static void test_fake_faults__each_trouble_has_its_class(void **state)
 static void test_fake_faults__beyond_its_memory_it_refuses_or_evicts(void **state)
 {
     struct fixture *f = *state;
-    char key[8], value[200];
+    char key[16], value[200];
     int n_left = 0;
 
     memset(value, 'v', sizeof(value) - 1);
@@ -433,6 +433,34 @@ static void test_fake_faults__a_key_dies_by_its_clock_and_is_told_when_somebody_
     assert_int_equal(count_told(f), 2);
 }
 
+/* The table of docs/redis-bookkeeping.md, as tests/integration/test_tracking.c has seen it. */
+static void test_fake_faults__of_one_turn_it_tells_who_was_last(void **state)
+{
+    static const struct {
+        const char *order; /* o: our group, l: our lane, t: another */
+        int told;
+    } all[] = {{"o", 0}, {"t", 1}, {"ot", 1}, {"to", 0}, {"l", 1}, {"tl", 1}};
+    struct fixture *f = *state;
+    bool found;
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        int before = count_told(f);
+        fake_redis_hold_turn(true);
+        fake_redis_set_mark(0);
+        for (const char *who = all[i].order; *who; who++) {
+            if (*who == 'o')
+                assert_int_equal(store(&f->one, "n", "1").item, HF_SHARED_OK);
+            else if (*who == 'l')
+                assert_int_equal(increment(&f->one, 0), HF_LANE_APPLIED);
+            else
+                fake_redis_foreign_set("n", "2", 0);
+        }
+        fake_redis_hold_turn(false);
+        (void)fetch(&f->one, "other", &found); /* behind what is told */
+        assert_int_equal(count_told(f) - before, all[i].told);
+    }
+}
+
 /* What is drawn by chance follows from the seed. */
 static void test_fake_faults__a_seed_repeats_itself(void **state)
 {
@@ -471,6 +499,7 @@ int main(void)
         TEST(it_comes_back_empty_or_with_what_the_replica_had),
         TEST(an_exchange_of_databases_is_not_told_and_fences),
         TEST(a_key_dies_by_its_clock_and_is_told_when_somebody_looks),
+        TEST(of_one_turn_it_tells_who_was_last),
         TEST(a_seed_repeats_itself),
     };
 

@@ -1634,9 +1634,11 @@ static void test_link__A6_a_batch_is_judged_by_what_the_log_names_behind_the_cat
     fake_redis_freeze(FAKE_LANE);
     fake_redis_set_away(false);
     wait_asked(FAKE_LANE, asked + 1);
+    fake_redis_hold_turn(true);
     fake_redis_other_node("b", "theirs", wall_ms() - NEVER_MS, 0);
     fake_redis_thaw(FAKE_LANE);
     assert_ok(hf_drain(f->store, SOON_MS));
+    fake_redis_hold_turn(false);
     assert_redis_holds("a", "ours a");
     assert_redis_holds("b", "ours b");
     assert_int_equal(status_of(f->store).parked, 0);
@@ -1839,10 +1841,12 @@ static void test_link__A14_a_lane_that_finds_no_log_has_it_looked_after(void **s
 
     open_online(f);
     incr(f->store, "n");
+    fake_redis_hold_turn(true); /* or its end is told */
     fake_redis_lose_log();
     asked = fake_redis_asked(FAKE_EPOCH);
     incr(f->store, "n");
     wait_asked(FAKE_EPOCH, asked + 1);
+    fake_redis_hold_turn(false);
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_int_equal(fake_redis_applied("n"), 2);
     close_store(f);
