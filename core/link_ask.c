@@ -78,7 +78,8 @@ static void ask_wait(struct hf_link *link, struct hf_ask *ask, const struct time
     while (!ask->done) {
         if (ask->out)
             pthread_cond_wait(&link->changed, &link->mutex);
-        else if (pthread_cond_timedwait(&link->changed, &link->mutex, deadline) == ETIMEDOUT && !ask->out)
+        else if (pthread_cond_timedwait(&link->changed, &link->mutex, deadline) == ETIMEDOUT && !ask->out &&
+                 !ask->done) /* it may have ended while the mutex was taken again */
             ask_finish(link, ask, HF_ETIMEOUT, "the link did not come to ask in time");
     }
 }

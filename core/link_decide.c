@@ -277,7 +277,8 @@ static void wait_for(struct hf_link *link, struct hf_decide_wait *wait, const st
     while (!wait->done) {
         if (wait->out)
             pthread_cond_wait(&link->changed, &link->mutex);
-        else if (pthread_cond_timedwait(&link->changed, &link->mutex, deadline) == ETIMEDOUT && !wait->out)
+        else if (pthread_cond_timedwait(&link->changed, &link->mutex, deadline) == ETIMEDOUT && !wait->out &&
+                 !wait->done) /* it may have ended while the mutex was taken again */
             finish(link, wait, HF_EOFFLINE, "its older changes, or the link, took too long");
     }
 }

@@ -338,7 +338,8 @@ static void fetch_wait(struct hf_link *link, struct hf_fetch_wait *wait, const s
     while (!wait->done) {
         if (wait->out)
             pthread_cond_wait(&link->changed, &link->mutex);
-        else if (pthread_cond_timedwait(&link->changed, &link->mutex, deadline) == ETIMEDOUT && !wait->out)
+        else if (pthread_cond_timedwait(&link->changed, &link->mutex, deadline) == ETIMEDOUT && !wait->out &&
+                 !wait->done) /* it may have ended while the mutex was taken again */
             fetch_finish(link, wait, HF_ETIMEOUT, "no answer in time");
     }
 }
