@@ -329,7 +329,7 @@ static void test_audit__a_line_that_does_not_fit_leaves_nothing(void **state)
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
         rc = hf__audit(&f->store, &entry);
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
-        assert_int_equal(rc, HF_EIO);
+        assert_int_equal(rc, HF_EFULL);
         assert_string_equal(hf_errmsg(), "cannot write the audit log: File too large");
         assert_int_equal(size_of(f, "audit.log"), size);
     }
