@@ -490,7 +490,7 @@ hf_mutant(crash_a_checkpoint_forgets_increments unit/test_crash_points.c *owed_t
           "            rc = ops->lane_put(txn, &entry);" "            rc = txn && ops ? 0 : -1;")
 hf_mutant(faults_an_idle_link_is_not_probed integration/test_redis_faults.c "*SIGSTOP, idle" backends/redis/connection.c
           "conn->first->due_ms : conn->idle_due_ms;" "conn->first->due_ms : UINT64_MAX;")
-hf_mutant(faults_a_replicas_refusal_is_the_entrys integration/test_redis_faults.c READONLY* backends/redis/errors.c
+hf_mutant(faults_a_replicas_refusal_is_the_entrys integration/test_redis_link.c *errors__classes* backends/redis/errors.c
           "{\"READONLY\", HF_SHARED_STATE}" "{\"READONLY\", HF_SHARED_ENTRY}")
 hf_mutant(faults_copies_stay_verified integration/test_redis_faults.c "killed*with its data" core/link.c
           "    hf__link_distrust_copies(link);\n    hf__link_out(link, false);" "    hf__link_out(link, false);")
