@@ -26,16 +26,11 @@
 
 /* ---- the store's durability ---- */
 
-#define ASKED_MAX 4u
-
 static struct {
     uint64_t durable_lsn;
-    struct {
-        uint64_t lsn;
-        hf_done_fn *done;
-        void *ctx;
-    } waits[ASKED_MAX];
-    unsigned n_waits, asked; /* calls of hf_when_durable: not answered yet; all of them */
+    hf_done_fn *done;
+    void *ctx;
+    unsigned asked; /* calls of hf_when_durable */
 } disk;
 
 bool __wrap_hf_is_durable(struct hf *store, uint64_t lsn);
@@ -50,28 +45,23 @@ bool __wrap_hf_is_durable(struct hf *store, uint64_t lsn)
 int __wrap_hf_when_durable(struct hf *store, uint64_t lsn, hf_done_fn *done, void *ctx)
 {
     (void)store;
-    assert_true(disk.n_waits < ASKED_MAX);
-    disk.waits[disk.n_waits].lsn = lsn;
-    disk.waits[disk.n_waits].done = done;
-    disk.waits[disk.n_waits++].ctx = ctx;
+    (void)lsn;
+    assert_null(disk.done);
+    disk.done = done;
+    disk.ctx = ctx;
     disk.asked++;
     return 0;
 }
 
-/* Those who wait for no more than it are told, in their order, as the store does; a failure is told to all. */
 static void sync_ends(uint64_t lsn, int code)
 {
     struct hf_result result = {.code = code};
-    unsigned n = 0;
+    hf_done_fn *done = disk.done;
 
-    assert_true(disk.n_waits > 0);
+    assert_non_null(done);
+    disk.done = NULL;
     disk.durable_lsn = lsn;
-    while (n < disk.n_waits && (code != 0 || disk.waits[n].lsn <= lsn)) {
-        disk.waits[n].done(disk.waits[n].ctx, &result);
-        n++;
-    }
-    disk.n_waits -= n;
-    memmove(disk.waits, disk.waits + n, disk.n_waits * sizeof(disk.waits[0]));
+    done(disk.ctx, &result);
 }
 
 /* ---- commands ---- */
@@ -203,8 +193,8 @@ static int tear_down(void **state)
         sem_post(&work_may_end); /* also those that a failed test has left at work */
     server_stop(&f->server, 0);
     uv_run(&f->loop, UV_RUN_DEFAULT);
-    if (disk.n_waits > 0)
-        sync_ends(UINT64_MAX, 0);
+    if (disk.done)
+        sync_ends(disk.durable_lsn, 0);
     server_release(&f->server);
     assert_int_equal(uv_loop_close(&f->loop), 0);
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
@@ -311,22 +301,18 @@ static void test_call__what_is_durable_is_not_held(void **state)
     assert_int_equal(disk.asked, 0);
 }
 
-static void test_call__a_sync_begins_with_the_first_of_a_turn_and_another_has_all_the_rest(void **state)
+static void test_call__one_sync_is_asked_for_by_all_of_a_turn(void **state)
 {
     struct fixture *f = *state;
 
-    for (size_t i = 0; i < 4; i++)
-        say(f, i, "NOW a\r\n");
-    wire_say(&f->wires[0], "HELD 1\r\nHELD 1\r\n");
-    wire_say(&f->wires[1], "HELD 1\r\n");
-    wire_say(&f->wires[2], "HELD 2\r\nHELD 2\r\n");
-    say(f, 3, "HELD 2\r\n");
-    assert_int_equal(disk.asked, 2);
-    sync_ends(2, 0);
-    hear(f, 0, "$1\r\na\r\n:1\r\n:1\r\n");
-    hear(f, 1, "$1\r\na\r\n:1\r\n");
-    hear(f, 2, "$1\r\na\r\n:2\r\n:2\r\n");
-    hear(f, 3, "$1\r\na\r\n:2\r\n");
+    say(f, 0, "NOW a\r\n");
+    say(f, 1, "NOW a\r\n");
+    wire_say(&f->wires[0], "HELD 1\r\nHELD 2\r\nHELD 3\r\n");
+    say(f, 1, "HELD 4\r\nHELD 5\r\n");
+    assert_int_equal(disk.asked, 1);
+    sync_ends(5, 0);
+    hear(f, 0, "$1\r\na\r\n:1\r\n:2\r\n:3\r\n");
+    hear(f, 1, "$1\r\na\r\n:4\r\n:5\r\n");
 }
 
 static void test_call__a_sync_that_fails_makes_errors_of_what_is_held(void **state)
@@ -558,7 +544,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_held_reply_waits_for_its_sync_and_those_behind_it_with_it),
         TEST(what_is_durable_is_not_held),
-        TEST(a_sync_begins_with_the_first_of_a_turn_and_another_has_all_the_rest),
+        TEST(one_sync_is_asked_for_by_all_of_a_turn),
         TEST(a_sync_that_fails_makes_errors_of_what_is_held),
         TEST(answers_that_come_later_leave_in_order),
         TEST(an_answer_can_come_after_its_client_has_gone),

@@ -404,7 +404,6 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
             take_sealed(client, hf__slice(buf->base, (size_t)n));
         else
             take_input(client, buf->base, (size_t)n);
-        server_ask_early(client->server);
     } else if (n == UV_EOF) {
         end_input(client);
     } else if (n < 0) {

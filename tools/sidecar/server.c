@@ -107,7 +107,7 @@ static void on_durable(void *ctx, const struct hf_result *result)
     server_post(durable->server, &durable->post);
 }
 
-/* One question for all that is held by now. A turn asks at its end, and before when the answer to the last one is there. */
+/* One question for all that is held by now. */
 static void ask_durable(struct server *server)
 {
     struct durable *durable;
@@ -124,12 +124,6 @@ static void ask_durable(struct server *server)
         settle_holding(server, rc == HF_ENOMEM ? HF_ENOMEM : HF_ESTOPPED);
     }
     server->asked_lsn = server->hold_lsn;
-}
-
-void server_ask_early(struct server *server)
-{
-    if (hf_is_durable(server->store, server->asked_lsn))
-        ask_durable(server);
 }
 
 void server_hold(struct server *server, struct client *client, uint64_t lsn)

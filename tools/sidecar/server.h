@@ -115,8 +115,6 @@ void server_post(struct server *server, struct post *post);
 
 /* A reply of this client is held until `lsn` is durable: see to it that the store tells. */
 void server_hold(struct server *server, struct client *client, uint64_t lsn);
-/* Have the journal begin with what is held by now, if it has nothing to do: it syncs while the turn goes on reading. */
-void server_ask_early(struct server *server);
 /* A client has gone. */
 void server_gone(struct server *server);
 
