@@ -1183,6 +1183,22 @@ static void meet_the_fault(struct fixture *f)
         write_at_once(f);
 }
 
+static int tell_change(void *ctx, const struct hf_link_change *change)
+{
+    (void)ctx;
+    print_message("the link became %s: %s\n", hf_link_text(change->link), change->reason);
+    return 0;
+}
+
+/* What was not to be seen in time. */
+static void fail_to_see(struct fixture *f, const char *what)
+{
+    struct hf_status status = status_of(f);
+
+    assert_ok(hf_link_changes(f->store, 1, tell_change, NULL));
+    fail_msg("%s; the link is %s: %s", what, hf_link_text(status.link), status.link_reason);
+}
+
 static void see_it(struct fixture *f)
 {
     if (f->row->link == HF_LINK_ONLINE) {
@@ -1191,8 +1207,10 @@ static void see_it(struct fixture *f)
         f->found->link = status_of(f).link;
         return;
     }
-    if (!wait_until(has_noticed, f, BOUND_MS) || !wait_until(f->row->passes ? is_back : says_why, f, BOUND_MS / 4))
-        fail_msg("the link is %s: %s", hf_link_text(status_of(f).link), status_of(f).link_reason);
+    if (!wait_until(has_noticed, f, BOUND_MS))
+        fail_to_see(f, "it was not noticed, or not for this reason");
+    if (!wait_until(f->row->passes ? is_back : says_why, f, BOUND_MS / 4))
+        fail_to_see(f, f->row->passes ? "what is held is not verified again" : "the status does not say why");
 }
 
 /* ---- afterwards ---- */
