@@ -22,6 +22,8 @@ hf_mutant(making_needs_no_latch integration/test_redis_link.c *make__nothing_is_
           "    hf__command(w, 3 + 2 * group->n_items, \"MSETNX\");\n    hf__arg_str(w, \"_hf:session:other\");")
 hf_mutant(20_no_script_that_frees_first integration/test_redis_link.c *oom__sets_are_a_state* backends/redis/groups.c
           "    if (is_oom(run) && is_freeing(run->group)) {" "    if (false) {")
+hf_mutant(a_reset_is_no_close integration/test_redis_link.c *killed__is_told_as_a_close* backends/redis/wire.c
+          "    else if (error_number == ECONNRESET)" "    else if (error_number == -1)")
 hf_mutant(no_watch_over_examined_keys integration/test_examine.c *watch__what_another* backends/redis/examine.c
           "hf__command(w, 1 + examine->n_keys, \"WATCH\")" "hf__command(w, 1 + examine->n_keys, \"EXISTS\")")
 hf_mutant(23_short_keys_before_long_ones unit/test_lmdb_tier.c *exact_order* backends/lmdb/iterator.c
