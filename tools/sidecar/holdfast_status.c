@@ -77,7 +77,7 @@ static void add_clock(struct reply *reply, const struct hf_status *s)
     holdfast_add_unsigned(reply, "clock_jumps", s->clock_jumps);
 }
 
-#define SINCE_OPEN_MEMBERS 10
+#define SINCE_OPEN_MEMBERS 13
 
 static void add_since_open(struct reply *reply, const struct hf_status *s)
 {
