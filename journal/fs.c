@@ -150,17 +150,6 @@ static int fs_allocate(struct hf_file_layer *fs, int fd, uint64_t bytes)
     return rc;
 }
 
-static int fs_truncate(struct hf_file_layer *fs, int fd, uint64_t bytes)
-{
-    int rc;
-
-    (void)fs;
-    do {
-        rc = ftruncate(fd, (off_t)bytes);
-    } while (rc != 0 && errno == EINTR);
-    return rc != 0 ? -errno : 0;
-}
-
 static int fs_sync(struct hf_file_layer *fs, int fd)
 {
     (void)fs;
@@ -197,7 +186,6 @@ struct hf_file_layer *hf__file_layer_real(void)
         .read = fs_read,
         .write = fs_write,
         .allocate = fs_allocate,
-        .truncate = fs_truncate,
         .sync = fs_sync,
         .drop_cache = fs_drop_cache,
         .rename = fs_rename,
