@@ -214,12 +214,12 @@ static size_t below(size_t n)
 
 static void seed(void)
 {
-    const char *given = getenv("HF_TEST_SEED");
+    const char *given = getenv("HOLDFAST_SEED");
 
     random_state = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 2654435761u + (uint64_t)getpid();
     if (random_state == 0)
         random_state = 1;
-    print_message("HF_TEST_SEED=%llu\n", (unsigned long long)random_state);
+    print_message("HOLDFAST_SEED=%llu\n", (unsigned long long)random_state);
 }
 
 /* ---- the file, behind the tier's back ---- */
