@@ -1122,6 +1122,8 @@ static void test_lmdb__named_values_last_and_an_empty_one_removes(void **state)
     assert_int_equal(f->ops->meta_put(txn, s_("epoch"), s_("e1")), 0);
     assert_int_equal(f->ops->meta_put(txn, s_("epoch"), s_("e2")), 0);
     assert_int_equal(f->ops->meta_put(txn, s_(""), s_("x")), HF_EINVAL);
+    assert_int_equal(f->ops->meta_put(txn, long_key('n', 500), s_("x")), 0);
+    assert_int_equal(f->ops->meta_put(txn, long_key('n', 501), s_("x")), HF_EINVAL);
     commit(f, txn);
     close_tier(f);
     open_tier(f);
@@ -1130,6 +1132,8 @@ static void test_lmdb__named_values_last_and_an_empty_one_removes(void **state)
     assert_slice(value, s_("not the tier's own"));
     assert_int_equal(f->ops->meta_get(s, s_("epoch"), &value), 0);
     assert_slice(value, s_("e2"));
+    assert_int_equal(f->ops->meta_get(s, long_key('n', 500), &value), 0);
+    assert_slice(value, s_("x"));
     f->ops->snap_end(s);
     txn = begin(f, 1);
     assert_int_equal(f->ops->meta_put(txn, s_("epoch"), s_("")), 0);
