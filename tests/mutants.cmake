@@ -30,6 +30,8 @@ hf_mutant(23_short_keys_before_long_ones unit/test_lmdb_tier.c *exact_order* bac
           "    return hf__slice_cmp(a->key, b->key) < 0 ? a : b;" "    return a;")
 hf_mutant(places_outlive_their_commit unit/test_snapshots.c *every_look_finds* backends/lmdb/places.c
           "        if (place->commit == commit && " "        (void)commit;\n        if (")
+hf_mutant(a_table_that_is_refused_is_counted unit/test_snapshots.c *makes_room_for_another* backends/lmdb/places.c
+          "        atomic_fetch_sub(n_tables, 1);\n" "")
 hf_mutant(resting_snapshots_keep_pages unit/test_snapshots.c *at_rest_keeps_no_pages* backends/lmdb/txn.c
           "    hf__lmdb_pool_reset_old(tier);\n" "")
 hf_mutant(a_resting_snapshot_is_always_current unit/test_snapshots.c *covers_is_that_of_the_last* backends/lmdb/snapshot.c
@@ -433,9 +435,9 @@ hf_mutant(a_mapped_page_has_no_room integration/test_resource.c *is_made_or_refu
 hf_mutant(slots_of_readers_have_no_room integration/test_resource.c *many_readers_need_no_room* backends/lmdb/env.c
           "    if (fallocate(fd, FALLOC_FL_KEEP_SIZE," "    if (false && fallocate(fd, FALLOC_FL_KEEP_SIZE,")
 hf_mutant(an_interrupted_sync_has_failed integration/test_resource.c *is_none_that_failed* journal/fs.c
-          "        rc = fdatasync(fd);" "        rc = fdatasync(fd) == 0 ? 0 : -(errno = EIO);")
+          "    return until_done(fdatasync, fd);" "    return fdatasync(fd) == 0 ? 0 : -EIO;")
 hf_mutant(a_failed_sync_is_made_again integration/test_resource.c *after_a_failed_one* journal/fs.c
-          "        rc = fdatasync(fd);" "        rc = fdatasync(fd) == 0 ? 0 : -(errno = EINTR);")
+          "    return until_done(fdatasync, fd);" "    while (fdatasync(fd) != 0)\n        ;\n    return 0;")
 hf_mutant(a_child_keeps_the_lock integration/test_resource.c *leaves_no_lock_to_its_child* core/store.c
           "        close(store->lock_fd);\n    owners = NULL;" "        continue;\n    owners = NULL;")
 hf_mutant(what_cannot_be_parsed_for_want_of_memory_is_bad integration/test_memory.c *a_configuration_is_refused* core/base/fields.c
@@ -474,7 +476,7 @@ hf_mutant(power_cut_lmdb_does_not_sync integration/test_power_cut.c * backends/l
 hf_mutant(power_cut_lmdb_does_not_sync_its_meta_page integration/test_power_cut.c * backends/lmdb/env.c
           "    unsigned flags = MDB_NOTLS |" "    unsigned flags = MDB_NOTLS | MDB_NOMETASYNC |")
 hf_mutant(power_cut_the_journal_does_not_sync integration/test_power_cut.c * journal/fs.c
-          "        rc = fdatasync(fd);" "        rc = 0 * fd;")
+          "    return until_done(fdatasync, fd);" "    return 0 * fd;")
 hf_mutant(power_cut_acknowledged_before_the_sync integration/test_power_cut.c * journal/journal.c
           "        rc = fs->sync(fs, j->fd);\n    pthread_mutex_lock(&j->mutex);" "        (void)fs;\n    pthread_mutex_lock(&j->mutex);")
 hf_mutant(power_cut_recycled_before_the_commit integration/test_power_cut.c * core/checkpoint.c

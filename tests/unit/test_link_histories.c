@@ -1,6 +1,7 @@
 /* Sequences that broke an earlier draft of the design and need a Redis that answers as scripted. Each has a mutant
  * (mutants.cmake): the same test with the defence taken out must fail. */
 #include "fake_tier.h"
+#include "ignore.h"
 #include "scratch.h"
 
 #include "file_layer.h"
@@ -116,15 +117,9 @@ static void wait_state(struct hf *store, enum hf_link_state state)
 
 /* ---- writing without waiting ---- */
 
-static void ignore(void *ctx, const struct hf_result *result)
-{
-    (void)ctx;
-    (void)result;
-}
-
 static void submit(struct hf *store, const struct hf_op *op)
 {
-    assert_ok(hf_submit(store, op, ignore, NULL));
+    assert_ok(hf_submit(store, op, ignore_result, NULL));
 }
 
 static void submit_set(struct hf *store, const char *key, struct hf_slice value)
