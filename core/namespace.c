@@ -172,15 +172,6 @@ void hf__ns_table_release(struct hf_ns_table *table)
     *table = (struct hf_ns_table){0};
 }
 
-struct hf_ns *hf__ns_of(const struct hf_ns_table *table, struct hf_slice key)
-{
-    size_t i = 0;
-
-    while (i + 1 < table->n && !hf__slice_starts_with(key, prefix_of(&table->all[i])))
-        i++;
-    return &table->all[i];
-}
-
 int hf__ns_set_epoch(struct hf_ns *ns, const char *epoch)
 {
     if (strcmp(ns->epoch, epoch) == 0)
