@@ -172,6 +172,20 @@ void hf__ns_table_release(struct hf_ns_table *table)
     *table = (struct hf_ns_table){0};
 }
 
+void hf__ns_note_acked(struct hf_ns *ns, uint64_t lsn, const char *id)
+{
+    if (lsn <= ns->acked_lsn)
+        return;
+    ns->acked_lsn = lsn;
+    snprintf(ns->acked_id, sizeof(ns->acked_id), "%s", id);
+}
+
+void hf__ns_forget_acked(struct hf_ns *ns)
+{
+    ns->acked_lsn = 0;
+    ns->acked_id[0] = '\0';
+}
+
 int hf__ns_set_epoch(struct hf_ns *ns, const char *epoch)
 {
     if (strcmp(ns->epoch, epoch) == 0)
