@@ -509,3 +509,5 @@ hf_mutant(model_trims_by_entries integration/test_model.c *a_redis_does* tests/l
           "    added.opens_node = needs_node(stream);" "    added.opens_node = needs_node(stream) || true;")
 hf_mutant(9_a_row_forgets_what_was_sent_of_it integration/test_lost_answers.c *older_value_of_ours* core/checkpoint.c
           "    hf__pending_add_own(&row, &s->more->sent);\n" "")
+hf_mutant(9_a_row_of_an_earlier_life_was_not_sent unit/test_link.c *from_before_a_crash* core/drain.c
+          "    else if (row->last_lsn <= store->opened_lsn" "    else if (false")

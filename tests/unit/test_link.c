@@ -420,6 +420,44 @@ static void test_link__a_write_that_went_as_its_row_is_replayed_after_a_crash(vo
     close_store(f);
 }
 
+/* The row is applied, unheard, in a life that ends before a checkpoint has noted that it was sent. */
+static void crash_behind_a_lost_answer(struct fixture *f)
+{
+    unsigned sent;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "base");
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    put(f->store, "k", "older");
+    assert_ok(hf_checkpoint(f->store));
+    sent = fake_redis_asked(FAKE_GROUP);
+    fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_GROUP, sent + 1);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    assert_redis_holds("k", "older");
+    crash(f);
+}
+
+static void test_link__an_older_value_of_ours_from_before_a_crash_is_no_conflict(void **state)
+{
+    struct fixture *f = *state;
+
+    crash_behind_a_lost_answer(f);
+    open_dir(f, f->copy);
+    put(f->store, "k", "newer");
+    assert_ok(hf_checkpoint(f->store)); /* the row is about both now */
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "newer");
+    assert_value(f->store, "k", "newer");
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(status_of(f->store).conflicts, 0);
+    close_store(f);
+}
+
 static void test_link__a_parked_entry_survives_a_crash_before_the_checkpoint(void **state)
 {
     struct fixture *f = *state;
@@ -1125,6 +1163,7 @@ int main(void)
         TEST(test_link__a_ttl_behind_a_refused_set_does_not_settle_it),
         TEST(test_link__a_batch_is_not_torn_at_the_bound_of_the_queue),
         TEST(test_link__a_write_that_went_as_its_row_is_replayed_after_a_crash),
+        TEST(test_link__an_older_value_of_ours_from_before_a_crash_is_no_conflict),
         TEST(test_link__a_parked_entry_survives_a_crash_before_the_checkpoint),
         TEST(test_link__close_ends_while_checkpoints_fail_and_submissions_wait),
         TEST(test_link__a_submission_is_pending_after_the_timeout_when_redis_is_frozen),
