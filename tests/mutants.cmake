@@ -103,6 +103,8 @@ hf_mutant(already_applied_is_a_conflict unit/test_judge.c *every_cell* core/judg
         ret->send = 0;")
 hf_mutant(9_no_own_versions_in_rows unit/test_link_histories.c *9_an_own_version* core/drain.c
           "if (atomic_load(&v->sent) && !is_ttl_op(v))" "if (false)")
+hf_mutant(9_a_row_of_an_earlier_life_was_not_sent unit/test_link.c *from_before_a_crash* core/drain.c
+          "    else if (row->last_lsn <= store->opened_lsn" "    else if (false")
 hf_mutant(9_a_verdict_over_a_newer_write unit/test_link_histories.c *9_a_write_behind* core/write.c
           "is_newest(store, key, lsn) && hf__settle_verdict" "hf__settle_verdict")
 hf_mutant(10_an_unexplained_absence_wins integration/test_reconcile_histories.c *10_an_evicted* core/judge.c
@@ -322,6 +324,12 @@ hf_mutant(15_what_is_to_be_compared_stays_verified unit/test_link_histories.c *s
           "    atomic_store(&ns->verified, false);\n    ns->sweep = true;" "    ns->sweep = true;")
 hf_mutant(15_copies_are_walked_over_once unit/test_link_histories.c *behind_the_walk* core/link_sweep.c
           "    if (through && next_ns(link)) {" "    if (through && next_ns(link) && false) {")
+hf_mutant(waits_a_fetch_ends_twice unit/test_link_waits.c *a_fetch_that* core/link_live.c
+          "ETIMEDOUT && !wait->out &&\n                 !wait->done)" "ETIMEDOUT && !wait->out)")
+hf_mutant(waits_a_question_ends_twice unit/test_link_waits.c *a_question_that* core/link_ask.c
+          "ETIMEDOUT && !ask->out &&\n                 !ask->done)" "ETIMEDOUT && !ask->out)")
+hf_mutant(waits_a_decision_ends_twice unit/test_link_waits.c *a_decision_that* core/link_decide.c
+          "ETIMEDOUT && !wait->out &&\n                 !wait->done)" "ETIMEDOUT && !wait->out)")
 hf_mutant(waits_hear_of_no_checkpoint unit/test_link_histories.c *a_wait_for_a_row* core/link.c
           "    tell_moved(link);\n    pthread_mutex_unlock(&link->mutex);\n    hf__link_wake(store);"
           "    pthread_mutex_unlock(&link->mutex);\n    hf__link_wake(store);")
@@ -509,5 +517,3 @@ hf_mutant(model_trims_by_entries integration/test_model.c *a_redis_does* tests/l
           "    added.opens_node = needs_node(stream);" "    added.opens_node = needs_node(stream) || true;")
 hf_mutant(9_a_row_forgets_what_was_sent_of_it integration/test_lost_answers.c *older_value_of_ours* core/checkpoint.c
           "    hf__pending_add_own(&row, &s->more->sent);\n" "")
-hf_mutant(9_a_row_of_an_earlier_life_was_not_sent unit/test_link.c *from_before_a_crash* core/drain.c
-          "    else if (row->last_lsn <= store->opened_lsn" "    else if (false")
