@@ -157,6 +157,16 @@ hf_mutant(15_a_fetch_is_installed_over_what_came_since unit/test_link_histories.
           "(is_as_seen(store, &found, seen) && " "(")
 hf_mutant(15_a_lane_passes_over_what_others_logged unit/test_link_histories.c *15_a_lanes_own_entry* core/link_lane.c
           "lane->log.last_id[0] && !ns->log_unread" "lane->log.last_id[0]")
+hf_mutant(settled_what_the_log_names_is_told_to_nobody unit/test_conflicts.c *a_write_that_the_log_names* core/link_catchup.c
+          "    hf__done_settled(link->store, &settlement);" "    (void)settlement;")
+hf_mutant(settled_a_row_that_the_log_names_is_told_to_nobody unit/test_conflicts.c *a_row_that_the_log_names* core/lookup.c
+          "        widen(range, row->first_lsn, row->last_lsn);" "        return;")
+hf_mutant(settled_a_row_that_goes_on_is_told_twice unit/test_conflicts.c *a_row_that_goes_on* core/lookup.c
+          "row->last_lsn > lsn" "lsn == 0")
+hf_mutant(settled_an_acknowledged_write_is_told_again unit/test_conflicts.c *acknowledged_is_not_told_again* core/lookup.c
+          "!(v->flags & HF_ENTRY_LANE) && !hf__version_is_settled(v)" "!(v->flags & HF_ENTRY_LANE)")
+hf_mutant(settled_an_acknowledged_row_is_told_again unit/test_conflicts.c *acknowledged_is_not_told_again* core/lookup.c
+          "    if (has_ended(store, key, row->last_lsn))\n        return;" "    (void)store, (void)key;")
 hf_mutant(15_a_row_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_as_a_row* core/lookup.c
           "(rc == 0 && !has_ended(look->store, key, row.last_lsn))" "rc == 0")
 hf_mutant(15_a_lane_entry_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_in_the_lane* core/settle.c

@@ -860,6 +860,31 @@ static void test_link__A9_what_a_power_cut_took_comes_back_from_redis(void **sta
     close_store(f);
 }
 
+static void test_link__what_a_power_cut_took_supersedes_the_row_that_it_left(void **state)
+{
+    struct fixture *f = *state;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "base");
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    put(f->store, "k", "old");
+    assert_ok(hf_checkpoint(f->store));
+    copy_dir(f->scratch.store, f->copy); /* what the disk had */
+    put(f->store, "k", "new");
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    fake_redis_set_away(true);
+    close_store(f);
+    come_back_as_it_was(f);
+    assert_value(f->store, "k", "new");
+    assert_redis_holds("k", "new");
+    assert_int_equal(status_of(f->store).settled_by[HF_OUTCOME_SUPERSEDED], 1);
+    assert_int_equal(status_of(f->store).settled_by_log, 1);
+    close_store(f);
+}
+
 static bool is_gone(void *ctx)
 {
     struct hf_result result;
@@ -1179,6 +1204,7 @@ int main(void)
         TEST(test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed),
         TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
         TEST(test_link__A9_what_a_power_cut_took_comes_back_from_redis),
+        TEST(test_link__what_a_power_cut_took_supersedes_the_row_that_it_left),
         TEST(test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_copies_are_compared),
         TEST(test_link__what_a_flushed_redis_does_not_hold_is_no_reason_to_drop_the_copy),
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
