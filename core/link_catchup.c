@@ -173,21 +173,35 @@ static bool find_owed(struct hf_link *link, const struct hf_shared_change *chang
     return found;
 }
 
+/* They are older than the named change where a crash took that one here, or where it is in a lane. */
+static void owed_has_ended(struct hf_link *link, const struct hf_shared_change *change,
+                           const struct hf_owed_range *owed)
+{
+    bool named = owed->last_lsn == change->lsn;
+    struct hf_settlement settlement = {
+        .key = change->key,
+        .first_lsn = owed->first_lsn,
+        .last_lsn = owed->last_lsn,
+        .outcome = named ? HF_OUTCOME_ALREADY : HF_OUTCOME_SUPERSEDED,
+        .reason = "",
+    };
+
+    atomic_fetch_add(&link->store->settled_by_log, 1);
+    if (named && change->op == HF_SHARED_DELETE) /* no copy here tells of it after a rollback */
+        hf__settle_retain_delete(link->store, change->key, change->lsn,
+                                 hf__turn_from_redis_ms(&link->turn, change->made_ms));
+    hf__done_settled(link->store, &settlement);
+}
+
 /* What was acknowledged is named as well, and has ended before. What cannot be looked up, or marked, stays pending: it is
  * compared when its turn comes. */
 static void settle(struct hf_link *link, const struct hf_shared_change *change)
 {
-    struct hf_settlement settlement = {.key = change->key, .reason = ""};
     struct hf_owed_range owed;
 
-    if (!find_owed(link, change, &owed) || !hf__settle_key(link->store, change->key, change->lsn) ||
-        owed.last_lsn == 0)
-        return;
-    settlement.first_lsn = owed.first_lsn;
-    settlement.last_lsn = owed.last_lsn;
-    settlement.outcome = owed.last_lsn == change->lsn ? HF_OUTCOME_ALREADY : HF_OUTCOME_SUPERSEDED;
-    atomic_fetch_add(&link->store->settled_by_log, 1);
-    hf__done_settled(link->store, &settlement);
+    if (find_owed(link, change, &owed) && hf__settle_key(link->store, change->key, change->lsn) &&
+        owed.last_lsn != 0)
+        owed_has_ended(link, change, &owed);
 }
 
 static void own_change(struct hf_link *link, const struct hf_shared_change *change)

@@ -133,6 +133,8 @@ hf_mutant(13_no_increment_is_retained integration/test_reconcile_histories.c *13
           "        settled.what |= HF_LEFT_RETAIN;" "        settled.what |= 0;")
 hf_mutant(13_no_increment_is_retained_for_a_failover integration/test_reconcile_histories.c *13_a_lagging* core/settle.c
           "        settled.what |= HF_LEFT_RETAIN;" "        settled.what |= 0;")
+hf_mutant(13_no_delete_is_retained_that_the_log_settles unit/test_link_histories.c *13_a_delete_that_the_log* core/link_catchup.c
+          "if (named && change->op == HF_SHARED_DELETE) /*" "if (false) /*")
 hf_mutant(13_no_delete_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/link_send.c
           "if (s->op == HF_SHARED_DELETE && outcome != HF_OUTCOME_PARKED)" "if (false)")
 hf_mutant(13_what_is_no_longer_retained_is_not_told unit/test_link_histories.c *13_what_is_no_longer* core/link_resend.c
