@@ -607,6 +607,9 @@ struct hf_status {
     uint64_t expired_in_queue;          /* changes whose deadline passed while they waited */
     uint64_t refreshed;                 /* copies fetched again: named by others, or found to differ */
     uint64_t link_losses;               /* times the link was lost */
+    uint64_t losses;                    /* times that Redis's data were found gone, or flushed, by namespace */
+    uint64_t rollbacks;                 /* times that they were found rolled back, by namespace */
+    uint64_t resent;                    /* copies and increments given back, or sent again, after these */
     uint64_t settled_by[HF_N_OUTCOMES]; /* changes that ended so, by enum hf_outcome */
     uint64_t dropped;                   /* pending changes dropped at a bound */
     uint64_t lost_conflicts;            /* entries that a full conflict log could not keep: blind ones only */

@@ -1223,8 +1223,8 @@ static void test_locks__without_a_shared_tier_numbers_rise_over_restarts(void **
         struct hf_lock *lock, *other;
         struct hf *store;
         assert_ok(hf_open(dir, &alone, &store));
-        assert_ok(hf_lock_acquire(store, s_("lock"), 20, 0, &lock));
-        assert_code(HF_NOT_DONE, hf_lock_acquire(store, s_("lock"), 20, 0, &other));
+        assert_ok(hf_lock_acquire(store, s_("lock"), 300, 0, &lock));
+        assert_code(HF_NOT_DONE, hf_lock_acquire(store, s_("lock"), 300, 0, &other));
         assert_true(info_of(lock).fence > last);
         assert_ok(hf_lock_acquire(store, s_("lock"), 60000, BOUND_MS, &other)); /* when the first has died */
         assert_true(info_of(other).fence > info_of(lock).fence);

@@ -682,6 +682,24 @@ static void test_link__13_a_delete_that_the_log_has_settled_comes_back_after_a_r
     close_store(f);
 }
 
+/* The older copy knows nothing of ours. What others have written to it since says nothing of how old it is. */
+static void test_link__13_what_others_write_to_an_older_copy_makes_it_no_younger(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online_ahead(f);
+    fake_redis_snapshot();
+    put(f->store, "k", "v");
+    go_away(f);
+    fake_redis_restore();
+    atomic_fetch_add(&passed_ms, HOUR_MS);
+    fake_redis_other_node("other", "theirs", 0, 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "v");
+    close_store(f);
+}
+
 /* The connection breaks again while it is found out what has survived. */
 static void test_link__13_a_rollback_is_found_again_after_another_loss(void **state)
 {
@@ -1895,6 +1913,7 @@ int main(void)
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
         TEST(13_a_delete_that_the_log_has_settled_comes_back_after_a_rollback),
+        TEST(13_what_others_write_to_an_older_copy_makes_it_no_younger),
         TEST(13_a_rollback_is_found_again_after_another_loss),
         TEST(13_a_rollback_to_before_our_first_increment_is_found_by_the_log),
         TEST(13_an_answer_to_an_increment_that_has_survived_is_not_sent_again),
