@@ -301,13 +301,13 @@ hf_mutant(no_wait_nobody_is_asked_what_was_said integration/test_hear.c *was_rep
           "    return hf__link_ask_within(store, &hear.ask, timeout_ms > 0 ? timeout_ms : 0);"
           "    (void)timeout_ms;\n    return 0;")
 hf_mutant(no_wait_nobody_syncs unit/test_no_wait.c *brings_the_sync_about* core/durable.c
-          "    hf__journal_push(store->journal);" "")
-hf_mutant(no_wait_the_disk_waits_for_redis unit/test_no_wait.c *does_not_wait_for_redis core/done.c
-          "submission->only_durable ? &q->for_disk : &q->submissions" "&q->submissions")
+          "        hf__journal_push(store->journal);" "        (void)0;")
+hf_mutant(no_wait_what_is_durable_already_is_not_told unit/test_no_wait.c *told_when_it_is_durable* core/durable.c
+          "    if (hf_is_durable(store, lsn) || hf__journal_stopped(store->journal))" "    if (false)")
 hf_mutant(no_wait_all_is_called_durable unit/test_no_wait.c *shown_before_its_sync* core/read.c
           "    r->result.durable = hf__is_durable(store, r->result.lsn);" "    r->result.durable = true;")
-hf_mutant(no_wait_a_failed_sync_is_an_unknown_outcome unit/test_no_wait.c *a_failed_sync_is_told* core/done.c
-          "s->only_durable ? HF_ESTOPPED : HF_EUNKNOWN" "HF_EUNKNOWN")
+hf_mutant(no_wait_a_failed_sync_is_an_unknown_outcome unit/test_no_wait.c *a_failed_sync_is_told* core/durable.c
+          "        result->code = HF_ESTOPPED;" "        result->code = HF_EUNKNOWN;")
 hf_mutant(no_wait_what_is_not_held_is_absent unit/test_no_wait.c *redis_is_never_asked* core/read.c
           "        return hf__link_is_accepting(store) ? HF_NOT_DONE : 0;" "        return 0;")
 hf_mutant(no_wait_decisions_do_not_matter unit/test_no_wait.c *that_redis_decides_about* core/read.c
