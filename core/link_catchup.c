@@ -4,7 +4,9 @@
 #include "link_state.h"
 
 #include "checkpoint.h"
+#include "done.h"
 #include "fail.h"
+#include "lookup.h"
 #include "settle.h"
 
 #include <stdio.h>
@@ -161,6 +163,47 @@ static void know_mark(struct hf_link *link, const struct hf_shared_change *chang
     snprintf(ns->mark_id, sizeof(ns->mark_id), "%s", change->id);
 }
 
+static bool find_owed(struct hf_link *link, const struct hf_shared_change *change, struct hf_owed_range *ret_owed)
+{
+    struct hf_look look;
+    bool found = hf__look_begin(link->store, &look) == 0 &&
+                 hf__look_owed_until(&look, change->key, change->lsn, ret_owed) == 0;
+
+    hf__look_end(&look);
+    return found;
+}
+
+/* They are older than the named change where a crash took that one here, or where it is in a lane. */
+static void owed_has_ended(struct hf_link *link, const struct hf_shared_change *change,
+                           const struct hf_owed_range *owed)
+{
+    bool named = owed->last_lsn == change->lsn;
+    struct hf_settlement settlement = {
+        .key = change->key,
+        .first_lsn = owed->first_lsn,
+        .last_lsn = owed->last_lsn,
+        .outcome = named ? HF_OUTCOME_ALREADY : HF_OUTCOME_SUPERSEDED,
+        .reason = "",
+    };
+
+    atomic_fetch_add(&link->store->settled_by_log, 1);
+    if (named && change->op == HF_SHARED_DELETE) /* no copy here tells of it after a rollback */
+        hf__settle_retain_delete(link->store, change->key, change->lsn,
+                                 hf__turn_from_redis_ms(&link->turn, change->made_ms));
+    hf__done_settled(link->store, &settlement);
+}
+
+/* What was acknowledged is named as well, and has ended before. What cannot be looked up, or marked, stays pending: it is
+ * compared when its turn comes. */
+static void settle(struct hf_link *link, const struct hf_shared_change *change)
+{
+    struct hf_owed_range owed;
+
+    if (find_owed(link, change, &owed) && hf__settle_key(link->store, change->key, change->lsn) &&
+        owed.last_lsn != 0)
+        owed_has_ended(link, change, &owed);
+}
+
 static void own_change(struct hf_link *link, const struct hf_shared_change *change)
 {
     if (change->lsn > link->surviving_lsn)
@@ -171,9 +214,8 @@ static void own_change(struct hf_link *link, const struct hf_shared_change *chan
     if (!link->history_lost)
         know_mark(link, change);
     /* A deadline says nothing of the value before it, and is sent again without harm; lanes have their mark. */
-    if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !link->history_lost &&
-        hf__settle_key(link->store, change->key, change->lsn))
-        atomic_fetch_add(&link->store->settled_by_log, 1);
+    if ((change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE) && !link->history_lost)
+        settle(link, change);
 }
 
 static int64_t surviving_ms(const struct hf_link *link, const char *id)

@@ -192,6 +192,56 @@ int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_fou
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
+static void widen(struct hf_owed_range *range, uint64_t first_lsn, uint64_t last_lsn)
+{
+    if (range->first_lsn == 0 || first_lsn < range->first_lsn)
+        range->first_lsn = first_lsn;
+    if (last_lsn > range->last_lsn)
+        range->last_lsn = last_lsn;
+}
+
+static void add_unsettled(const struct hf_generation *g, struct hf_slice key, uint64_t lsn,
+                          struct hf_owed_range *range)
+{
+    const struct hf_node *node = g ? hf__generation_find(g, key) : NULL;
+
+    for (const struct hf_version *v = node ? atomic_load(&node->head) : NULL; v; v = v->older) {
+        if (v->lsn <= lsn && !(v->flags & HF_ENTRY_LANE) && !hf__version_is_settled(v))
+            widen(range, v->lsn, v->lsn);
+    }
+}
+
+/* One that stands for a later change, too, ends with that. */
+static void add_row(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_pending_row *row,
+                    struct hf_owed_range *range)
+{
+    if (has_ended(store, key, row->last_lsn))
+        return;
+    if (row->last_lsn > lsn)
+        *range = (struct hf_owed_range){0};
+    else
+        widen(range, row->first_lsn, row->last_lsn);
+}
+
+int hf__look_owed_until(struct hf_look *look, struct hf_slice key, uint64_t lsn, struct hf_owed_range *ret_range)
+{
+    struct hf_owed_range range = {0};
+    struct hf_local_snap *snap = NULL;
+    struct hf_pending_row row;
+    int rc = hf__look_snap(look, &snap);
+
+    if (rc == 0)
+        rc = look->store->local->ops->pending_get(snap, key, &row);
+    if (rc != 0 && rc != HF_NOT_FOUND && rc != HF_ECORRUPT)
+        return rc;
+    add_unsettled(look->view.active, key, lsn, &range);
+    add_unsettled(look->view.frozen, key, lsn, &range);
+    if (rc == 0)
+        add_row(look->store, key, lsn, &row, &range);
+    *ret_range = range;
+    return 0;
+}
+
 int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_parked)
 {
     struct hf_local_snap *snap = NULL;

@@ -47,6 +47,12 @@ bool hf__look_hides(const struct hf_look *look, struct hf_slice key, const struc
 enum hf_owed { HF_OWED_NOTHING = 0, HF_OWED_ROW, HF_OWED_LANE };
 int hf__look_owed(struct hf_look *look, struct hf_slice key, const struct hf_found *found, enum hf_owed *ret_owed);
 
+/* The plain changes of a key up to `lsn` that still owe a row, or are one; what is to end with a later change is none of them. */
+struct hf_owed_range {
+    uint64_t first_lsn, last_lsn; /* 0: there are none */
+};
+int hf__look_owed_until(struct hf_look *look, struct hf_slice key, uint64_t lsn, struct hf_owed_range *ret_range);
+
 /* Whether what is held here, owing nothing, is a change that was parked: Redis holds something else, and that stays so until the
  * operator decides. */
 int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_parked);

@@ -221,22 +221,22 @@ bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn)
 {
     struct hf_settled settled = {.lsn = lsn, .what = HF_LEFT_ROW};
     struct hf_view view;
-    bool in_active = false, in_frozen = false;
-    unsigned changed = 0;
+    bool in_active = false, in_frozen = false, done;
 
     hf__view_pin(&store->overlay, &view);
     pthread_mutex_lock(&store->checkpoint.mutex);
     (void)each_version(store, view.active, key, lsn, look_only, &in_active);
-    if (!rows_possible(store, in_active) ||
-        (reserve(&store->checkpoint, 1) && hf__buf_copy(key, &settled.key) == 0)) {
-        changed = each_version(store, view.active, key, lsn, mark_plain_settled, &in_active);
-        changed += each_version(store, view.frozen, key, lsn, mark_plain_settled, &in_frozen);
+    done = !rows_possible(store, in_active) ||
+           (reserve(&store->checkpoint, 1) && hf__buf_copy(key, &settled.key) == 0);
+    if (done) {
+        (void)each_version(store, view.active, key, lsn, mark_plain_settled, &in_active);
+        (void)each_version(store, view.frozen, key, lsn, mark_plain_settled, &in_frozen);
         if (settled.key.data)
             leave(store, &settled);
     }
     pthread_mutex_unlock(&store->checkpoint.mutex);
     hf__view_unpin(&store->overlay, &view);
-    return changed > 0;
+    return done;
 }
 
 /* Mark a key's versions and leave `settled` for the checkpoint; false without memory. */

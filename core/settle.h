@@ -8,8 +8,8 @@
 
 #include "store.h"
 
-/* Redis holds the key's change `lsn`, or a newer one of ours: all changes of the key up to it are settled. Returns
- * whether one was still unsettled in the overlay. */
+/* Redis holds the key's change `lsn`, or a newer one of ours: all changes of the key up to it are settled. False without
+ * memory: nothing was marked, and they stay pending. */
 bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn);
 /* The lane's entry is applied, or found expired: it is settled, and kept for a while in case Redis is rolled back. */
 void hf__settle_lane(struct hf *store, const struct hf_lane_entry *entry);

@@ -107,6 +107,8 @@ hf_mutant(already_applied_is_a_conflict unit/test_judge.c *every_cell* core/judg
         ret->send = 0;")
 hf_mutant(9_no_own_versions_in_rows unit/test_link_histories.c *9_an_own_version* core/drain.c
           "if (atomic_load(&v->sent) && !is_ttl_op(v))" "if (false)")
+hf_mutant(9_a_row_of_an_earlier_life_was_not_sent unit/test_link.c *from_before_a_crash* core/drain.c
+          "    else if (row->last_lsn <= store->opened_lsn" "    else if (false")
 hf_mutant(9_a_verdict_over_a_newer_write unit/test_link_histories.c *9_a_write_behind* core/write.c
           "is_newest(store, key, lsn) && hf__settle_verdict" "hf__settle_verdict")
 hf_mutant(10_an_unexplained_absence_wins integration/test_reconcile_histories.c *10_an_evicted* core/judge.c
@@ -135,6 +137,8 @@ hf_mutant(13_no_increment_is_retained integration/test_reconcile_histories.c *13
           "        settled.what |= HF_LEFT_RETAIN;" "        settled.what |= 0;")
 hf_mutant(13_no_increment_is_retained_for_a_failover integration/test_reconcile_histories.c *13_a_lagging* core/settle.c
           "        settled.what |= HF_LEFT_RETAIN;" "        settled.what |= 0;")
+hf_mutant(13_no_delete_is_retained_that_the_log_settles unit/test_link_histories.c *13_a_delete_that_the_log* core/link_catchup.c
+          "if (named && change->op == HF_SHARED_DELETE) /*" "if (false) /*")
 hf_mutant(13_no_delete_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/link_send.c
           "if (s->op == HF_SHARED_DELETE && outcome != HF_OUTCOME_PARKED)" "if (false)")
 hf_mutant(13_what_is_no_longer_retained_is_not_told unit/test_link_histories.c *13_what_is_no_longer* core/link_resend.c
@@ -159,6 +163,16 @@ hf_mutant(15_a_fetch_is_installed_over_what_came_since unit/test_link_histories.
           "(is_as_seen(store, &found, seen) && " "(")
 hf_mutant(15_a_lane_passes_over_what_others_logged unit/test_link_histories.c *15_a_lanes_own_entry* core/link_lane.c
           "lane->log.last_id[0] && !ns->log_unread" "lane->log.last_id[0]")
+hf_mutant(settled_what_the_log_names_is_told_to_nobody unit/test_conflicts.c *a_write_that_the_log_names* core/link_catchup.c
+          "    hf__done_settled(link->store, &settlement);" "    (void)settlement;")
+hf_mutant(settled_a_row_that_the_log_names_is_told_to_nobody unit/test_conflicts.c *a_row_that_the_log_names* core/lookup.c
+          "        widen(range, row->first_lsn, row->last_lsn);" "        return;")
+hf_mutant(settled_a_row_that_goes_on_is_told_twice unit/test_conflicts.c *a_row_that_goes_on* core/lookup.c
+          "row->last_lsn > lsn" "lsn == 0")
+hf_mutant(settled_an_acknowledged_write_is_told_again unit/test_conflicts.c *acknowledged_is_not_told_again* core/lookup.c
+          "!(v->flags & HF_ENTRY_LANE) && !hf__version_is_settled(v)" "!(v->flags & HF_ENTRY_LANE)")
+hf_mutant(settled_an_acknowledged_row_is_told_again unit/test_conflicts.c *acknowledged_is_not_told_again* core/lookup.c
+          "    if (has_ended(store, key, row->last_lsn))\n        return;" "    (void)store, (void)key;")
 hf_mutant(15_a_row_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_as_a_row* core/lookup.c
           "(rc == 0 && !has_ended(look->store, key, row.last_lsn))" "rc == 0")
 hf_mutant(15_a_lane_entry_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_in_the_lane* core/settle.c
@@ -326,6 +340,12 @@ hf_mutant(15_what_is_to_be_compared_stays_verified unit/test_link_histories.c *s
           "    atomic_store(&ns->verified, false);\n    ns->sweep = true;" "    ns->sweep = true;")
 hf_mutant(15_copies_are_walked_over_once unit/test_link_histories.c *behind_the_walk* core/link_sweep.c
           "    if (through && next_ns(link)) {" "    if (through && next_ns(link) && false) {")
+hf_mutant(waits_a_fetch_ends_twice unit/test_link_waits.c *a_fetch_that* core/link_live.c
+          "ETIMEDOUT && !wait->out &&\n                 !wait->done)" "ETIMEDOUT && !wait->out)")
+hf_mutant(waits_a_question_ends_twice unit/test_link_waits.c *a_question_that* core/link_ask.c
+          "ETIMEDOUT && !ask->out &&\n                 !ask->done)" "ETIMEDOUT && !ask->out)")
+hf_mutant(waits_a_decision_ends_twice unit/test_link_waits.c *a_decision_that* core/link_decide.c
+          "ETIMEDOUT && !wait->out &&\n                 !wait->done)" "ETIMEDOUT && !wait->out)")
 hf_mutant(waits_hear_of_no_checkpoint unit/test_link_histories.c *a_wait_for_a_row* core/link.c
           "    tell_moved(link);\n    pthread_mutex_unlock(&link->mutex);\n    hf__link_wake(store);"
           "    pthread_mutex_unlock(&link->mutex);\n    hf__link_wake(store);")

@@ -1060,6 +1060,130 @@ static void test_conflicts__an_increment_whose_answer_was_lost_is_told_as_alread
     assert_int_equal(f->told.n, 1);
 }
 
+/* The answer to a group is lost, and nothing is there until the test comes back. */
+static void lose_answer(struct fixture *f)
+{
+    unsigned sent = fake_redis_asked(FAKE_GROUP);
+
+    fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_GROUP, sent + 1);
+    wait_state(f, HF_LINK_OFFLINE);
+}
+
+static void assert_told_as(const struct fixture *f, size_t i, uint64_t first_lsn, uint64_t last_lsn,
+                           enum hf_outcome outcome)
+{
+    assert_int_equal(f->told.all[i].first_lsn, first_lsn);
+    assert_int_equal(f->told.all[i].last_lsn, last_lsn);
+    assert_string_equal(hf_outcome_text(f->told.all[i].outcome), hf_outcome_text(outcome));
+}
+
+static void test_conflicts__a_write_that_the_log_names_is_told_as_already_applied(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t lsn;
+
+    open_online(f);
+    fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    lsn = set(f, "k", "v");
+    wait_state(f, HF_LINK_OFFLINE);
+    come_back(f);
+    assert_told_once(f, "k", lsn, HF_OUTCOME_ALREADY);
+    assert_int_equal(status_of(f).settled_by[HF_OUTCOME_ALREADY], 1);
+    assert_int_equal(status_of(f).settled_by_log, 1);
+    close_store(f);
+    assert_int_equal(f->told.n, 1);
+}
+
+static void test_conflicts__a_row_that_the_log_names_is_told_with_all_that_it_stood_for(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t first, last;
+
+    open_online(f);
+    go_away(f);
+    first = set(f, "k", "1");
+    assert_ok(hf_checkpoint(f->store));
+    last = set(f, "k", "2");
+    assert_ok(hf_checkpoint(f->store));
+    lose_answer(f);
+    come_back(f);
+    assert_told_once(f, "k", last, HF_OUTCOME_ALREADY);
+    assert_int_equal(status_of(f).settled_by_log, 1);
+    close_store(f);
+    assert_int_equal(f->told.n, 1);
+    assert_told_as(f, 0, first, last, HF_OUTCOME_ALREADY);
+}
+
+/* Its row has come to stand for what was written since, too: they end together. */
+static void test_conflicts__what_the_log_names_of_a_row_that_goes_on_is_told_with_it(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t first, last;
+
+    open_online(f);
+    go_away(f);
+    first = set(f, "k", "1");
+    assert_ok(hf_checkpoint(f->store));
+    lose_answer(f);
+    last = set(f, "k", "2");
+    assert_ok(hf_checkpoint(f->store));
+    come_back(f);
+    assert_told_once(f, "k", last, HF_OUTCOME_APPLIED);
+    close_store(f);
+    assert_int_equal(f->told.n, 1);
+    assert_told_as(f, 0, first, last, HF_OUTCOME_APPLIED);
+}
+
+static void test_conflicts__what_was_written_behind_a_row_that_the_log_names_is_told_by_itself(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t first, last;
+
+    open_online(f);
+    go_away(f);
+    first = set(f, "k", "1");
+    assert_ok(hf_checkpoint(f->store));
+    lose_answer(f);
+    last = set(f, "k", "2");
+    come_back(f);
+    assert_told_once(f, "k", last, HF_OUTCOME_APPLIED);
+    close_store(f);
+    assert_int_equal(f->told.n, 2);
+    assert_told_as(f, 0, first, first, HF_OUTCOME_ALREADY);
+    assert_told_as(f, 1, last, last, HF_OUTCOME_APPLIED);
+}
+
+/* After a rollback the log is read again from its beginning. */
+static void test_conflicts__what_was_acknowledged_is_not_told_again_when_the_log_names_it(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t row, live;
+    unsigned pages;
+
+    open_online(f);
+    fake_redis_freeze(FAKE_GROUP);
+    row = submit_set(f, "row", s_("v"));
+    assert_ok(hf_checkpoint(f->store));
+    fake_local_fail_commits(ALWAYS); /* the row stays where it is */
+    fake_redis_thaw(FAKE_GROUP);
+    live = set(f, "live", "v");
+    fake_redis_snapshot();
+    set(f, "lost", "v");
+    go_away(f);
+    pages = fake_redis_asked(FAKE_LOG_PAGE);
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    wait_asked(FAKE_LOG_PAGE, pages + 1);
+    fake_local_fail_commits(0);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("lost", "v");
+    close_store(f);
+    assert_told_once(f, "row", row, HF_OUTCOME_APPLIED);
+    assert_told_once(f, "live", live, HF_OUTCOME_APPLIED);
+}
+
 /* A tier that lets what is out be answered when it is to stop: then the completion thread has ended. */
 static struct hf_shared_ops late_ops;
 static const struct hf_shared_ops *prompt_ops;
@@ -1652,6 +1776,11 @@ int main(void)
         TEST(an_entry_in_doubt_that_does_not_fit_is_not_sent_again),
         TEST(each_change_is_told_once_with_its_number),
         TEST(an_increment_whose_answer_was_lost_is_told_as_already_applied),
+        TEST(a_write_that_the_log_names_is_told_as_already_applied),
+        TEST(a_row_that_the_log_names_is_told_with_all_that_it_stood_for),
+        TEST(what_the_log_names_of_a_row_that_goes_on_is_told_with_it),
+        TEST(what_was_written_behind_a_row_that_the_log_names_is_told_by_itself),
+        TEST(what_was_acknowledged_is_not_told_again_when_the_log_names_it),
         TEST(what_settles_while_the_store_closes_is_told_once),
         TEST(the_outcome_is_told_in_each_place_of_a_change),
         TEST(an_acknowledged_row_is_not_pending_while_checkpoints_fail),

@@ -420,6 +420,44 @@ static void test_link__a_write_that_went_as_its_row_is_replayed_after_a_crash(vo
     close_store(f);
 }
 
+/* The row is applied, unheard, in a life that ends before a checkpoint has noted that it was sent. */
+static void crash_behind_a_lost_answer(struct fixture *f)
+{
+    unsigned sent;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "base");
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    put(f->store, "k", "older");
+    assert_ok(hf_checkpoint(f->store));
+    sent = fake_redis_asked(FAKE_GROUP);
+    fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_GROUP, sent + 1);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    assert_redis_holds("k", "older");
+    crash(f);
+}
+
+static void test_link__an_older_value_of_ours_from_before_a_crash_is_no_conflict(void **state)
+{
+    struct fixture *f = *state;
+
+    crash_behind_a_lost_answer(f);
+    open_dir(f, f->copy);
+    put(f->store, "k", "newer");
+    assert_ok(hf_checkpoint(f->store)); /* the row is about both now */
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "newer");
+    assert_value(f->store, "k", "newer");
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(status_of(f->store).conflicts, 0);
+    close_store(f);
+}
+
 static void test_link__a_parked_entry_survives_a_crash_before_the_checkpoint(void **state)
 {
     struct fixture *f = *state;
@@ -773,6 +811,9 @@ static void test_link__a_rollback_is_found_after_a_crash_while_a_copy_was_fetche
     wait_state(f->store, HF_LINK_ONLINE);
     put(f->store, "k", "v");
     incr(f->store, "n");
+    /* What a script writes is told to its own caller, too, and fetched: that is not what is to be frozen. */
+    assert_ok(hf_hear(f->store, SOON_MS));
+    assert_ok(hf_drain(f->store, SOON_MS));
     asked = fake_redis_asked(FAKE_FETCH);
     fake_redis_freeze(FAKE_FETCH);
     fake_redis_foreign_set("k", "theirs", 0);
@@ -902,6 +943,31 @@ static void test_link__A9_what_a_power_cut_took_comes_back_from_redis(void **sta
     close_store(f);
     come_back_as_it_was(f);
     assert_value(f->store, "k", "new");
+    close_store(f);
+}
+
+static void test_link__what_a_power_cut_took_supersedes_the_row_that_it_left(void **state)
+{
+    struct fixture *f = *state;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "base");
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    put(f->store, "k", "old");
+    assert_ok(hf_checkpoint(f->store));
+    copy_dir(f->scratch.store, f->copy); /* what the disk had */
+    put(f->store, "k", "new");
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    fake_redis_set_away(true);
+    close_store(f);
+    come_back_as_it_was(f);
+    assert_value(f->store, "k", "new");
+    assert_redis_holds("k", "new");
+    assert_int_equal(status_of(f->store).settled_by[HF_OUTCOME_SUPERSEDED], 1);
+    assert_int_equal(status_of(f->store).settled_by_log, 1);
     close_store(f);
 }
 
@@ -1208,6 +1274,7 @@ int main(void)
         TEST(test_link__a_ttl_behind_a_refused_set_does_not_settle_it),
         TEST(test_link__a_batch_is_not_torn_at_the_bound_of_the_queue),
         TEST(test_link__a_write_that_went_as_its_row_is_replayed_after_a_crash),
+        TEST(test_link__an_older_value_of_ours_from_before_a_crash_is_no_conflict),
         TEST(test_link__a_parked_entry_survives_a_crash_before_the_checkpoint),
         TEST(test_link__close_ends_while_checkpoints_fail_and_submissions_wait),
         TEST(test_link__a_submission_is_pending_after_the_timeout_when_redis_is_frozen),
@@ -1227,6 +1294,7 @@ int main(void)
         TEST(test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed),
         TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
         TEST(test_link__A9_what_a_power_cut_took_comes_back_from_redis),
+        TEST(test_link__what_a_power_cut_took_supersedes_the_row_that_it_left),
         TEST(test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_copies_are_compared),
         TEST(test_link__what_a_flushed_redis_does_not_hold_is_no_reason_to_drop_the_copy),
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),

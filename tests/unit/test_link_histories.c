@@ -654,6 +654,29 @@ static void test_link__13_what_is_no_longer_kept_is_told_and_the_rest_comes_back
     close_store(f);
 }
 
+/* Its answer was lost, and the log alone told of it. */
+static void test_link__13_a_delete_that_the_log_has_settled_comes_back_after_a_rollback(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "v");
+    fake_redis_snapshot();
+    fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    assert_ok(hf_delete(f->store, s_("k"), NULL));
+    wait_state(f->store, HF_LINK_OFFLINE);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_int_equal(status_of(f->store).settled_by_log, 1);
+    go_away(f);
+    fake_redis_restore();
+    assert_redis_holds("k", "v");
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", NULL);
+    close_store(f);
+}
+
 /* The older copy knows nothing of ours. What others have written to it since says nothing of how old it is. */
 static void test_link__13_what_others_write_to_an_older_copy_makes_it_no_younger(void **state)
 {
@@ -1884,6 +1907,7 @@ int main(void)
         TEST(12_a_decision_is_for_one_loss),
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
+        TEST(13_a_delete_that_the_log_has_settled_comes_back_after_a_rollback),
         TEST(13_what_others_write_to_an_older_copy_makes_it_no_younger),
         TEST(13_a_rollback_is_found_again_after_another_loss),
         TEST(13_a_rollback_to_before_our_first_increment_is_found_by_the_log),
