@@ -25,6 +25,51 @@ int case_get_hit_overlay(const struct bench *bench, const char *name)
     return compare_gets(bench, name, true);
 }
 
+/* As many as a large store has. */
+static struct bench with_many_keys(const struct bench *bench)
+{
+    struct bench many = *bench;
+
+    many.n_keys = bench->n_reopened_keys;
+    return many;
+}
+
+int case_get_hit_1m(const struct bench *bench, const char *name)
+{
+    struct bench many = with_many_keys(bench);
+
+    return compare_gets(&many, name, false);
+}
+
+int case_get_hit_overlay_1m(const struct bench *bench, const char *name)
+{
+    struct bench many = with_many_keys(bench);
+
+    return compare_gets(&many, name, true);
+}
+
+static int compare_values(const struct bench *bench, const char *name, size_t value_bytes)
+{
+    struct bench other = bench_with_values(bench, value_bytes);
+
+    return compare_gets(&other, name, false);
+}
+
+int case_get_value_16(const struct bench *bench, const char *name)
+{
+    return compare_values(bench, name, 16);
+}
+
+int case_get_value_4k(const struct bench *bench, const char *name)
+{
+    return compare_values(bench, name, 4u << 10);
+}
+
+int case_get_value_256k(const struct bench *bench, const char *name)
+{
+    return compare_values(bench, name, 256u << 10);
+}
+
 int case_scan(const struct bench *bench, const char *name)
 {
     struct comparison c = {.name = name, .unit = "keys/s", .direction = HIGHER_IS_BETTER};

@@ -48,3 +48,27 @@ int case_set_async(const struct bench *bench, const char *name)
     bench_close(sides, 2);
     return rc;
 }
+
+/* ---- values of other sizes ---- */
+
+static int compare_values(const struct bench *bench, const char *name, size_t value_bytes)
+{
+    struct bench other = bench_with_values(bench, value_bytes);
+
+    return compare_writers(&other, name, 1);
+}
+
+int case_set_value_16(const struct bench *bench, const char *name)
+{
+    return compare_values(bench, name, 16);
+}
+
+int case_set_value_4k(const struct bench *bench, const char *name)
+{
+    return compare_values(bench, name, 4u << 10);
+}
+
+int case_set_value_256k(const struct bench *bench, const char *name)
+{
+    return compare_values(bench, name, 256u << 10);
+}

@@ -25,8 +25,16 @@ static const struct bench_case {
     {"set-1-thread", case_set_1_thread, "durable sets by one thread / raw append, LMDB, SQLite"},
     {"set-16-threads", case_set_16_threads, "durable sets by 16 threads / raw groups of 16, LMDB, SQLite"},
     {"set-async-window-1024", case_set_async, "asynchronous durable sets / raw groups of 64"},
+    {"set-value-16", case_set_value_16, "set-1-thread with values of 16 bytes"},
+    {"set-value-4k", case_set_value_4k, "the same with 4 KiB"},
+    {"set-value-256k", case_set_value_256k, "the same with 256 KiB"},
     {"get-hit-100k", case_get_hit, "gets of 100,000 keys in the local tier / mdb_get"},
     {"get-hit-overlay", case_get_hit_overlay, "gets of 100,000 keys in the overlay / mdb_get"},
+    {"get-hit-1m", case_get_hit_1m, "gets of a million keys in the local tier / mdb_get"},
+    {"get-hit-overlay-1m", case_get_hit_overlay_1m, "gets of a million keys in the overlay / mdb_get"},
+    {"get-value-16", case_get_value_16, "get-hit-100k with values of 16 bytes"},
+    {"get-value-4k", case_get_value_4k, "the same with 4 KiB"},
+    {"get-value-256k", case_get_value_256k, "the same with 256 KiB"},
     {"scan-100k", case_scan, "a scan of 100,000 keys / an LMDB cursor"},
     {"reopen-1m-clean", case_reopen_clean, "open with a million keys / with ten thousand"},
     {"reopen-1m-killed", case_reopen_killed, "the same after kill -9 with 8 MiB of journal to recover"},
@@ -53,7 +61,7 @@ struct arguments {
 static void print_cases(FILE *file)
 {
     for (size_t i = 0; i < N_CASES; i++)
-        fprintf(file, "  %-22s %s\n", cases[i].name, cases[i].help);
+        fprintf(file, "  %-27s %s\n", cases[i].name, cases[i].help);
 }
 
 static void print_help(FILE *file)
@@ -164,6 +172,7 @@ static void set_sizes(struct bench *bench, const struct arguments *a)
     bench->n_written_keys = a->quick ? 10000 : 100000;
     bench->n_reopened_keys = a->quick ? 100000 : 1000000;
     bench->n_replayed_keys = a->quick ? 50000 : 1000000;
+    bench->value_bytes = BENCH_VALUE_BYTES;
     bench->n_tail_entries = a->quick ? 5200 : 52000; /* 160 bytes each in the journal: 8 MiB */
 }
 
@@ -201,11 +210,11 @@ static int run(const struct arguments *a)
     bench.dir = dir;
     fprintf(stderr, "holdfast-bench %s: %u rounds in '%s' (%s), %ld processors\n", hf_version(), bench.rounds, dir,
             bench.fs, sysconf(_SC_NPROCESSORS_ONLN));
-    rc = bench_make_keys(&bench);
+    rc = bench_make_payload(&bench);
     if (rc == 0)
         rc = run_cases(&bench, a);
     bench_area_remove(dir);
-    free(bench.keys);
+    bench_free_payload(&bench);
     free(dir);
     return rc;
 }

@@ -17,12 +17,10 @@ static const struct hf_options no_checkpoints = {.checkpoint_bytes = 1u << 30, .
 static int set_op(void *state, unsigned thread, uint64_t random)
 {
     struct ours *o = state;
-    uint8_t value[BENCH_VALUE_BYTES];
     struct hf_slice key = key_slice(o->bench, random % o->bench->n_written_keys);
 
     (void)thread;
-    bench_value(random, value);
-    if (hf_set(o->store, key, (struct hf_slice){value, sizeof(value)}, NULL, NULL) != 0)
+    if (hf_set(o->store, key, value_slice(o->bench, random), NULL, NULL) != 0)
         return hf_fail("set a value");
     return 0;
 }
@@ -98,14 +96,14 @@ int ours_async(const struct bench *bench, unsigned window, struct side *ret_side
 
 static int get_all(struct ours *o)
 {
-    uint8_t value[BENCH_VALUE_BYTES];
+    uint8_t value[BENCH_VALUE_MAX];
     size_t len;
 
     for (size_t i = 0; i < o->bench->n_keys; i++) {
         uint64_t number = o->order[i];
         if (hf_get_into(o->store, key_slice(o->bench, number), value, sizeof(value), &len, NULL) != 0)
             return hf_fail("get a value");
-        if (memcmp(value, &number, sizeof(number)) != 0)
+        if (len != o->bench->value_bytes || !bench_is_value(number, value))
             return bench_fail("Holdfast returned a wrong value");
     }
     return 0;
@@ -123,7 +121,7 @@ static int scan_all(struct ours *o)
     if (rc != 0)
         return hf_fail("open a scan");
     for (rc = hf_scan_next(scan, &key, &value, NULL); rc == 0; n++) {
-        if (bench_take(out, key.data, key.len, value.data, value.len) != n)
+        if (!bench_take(n, out, key.data, key.len, value.data, value.len))
             break;
         rc = hf_scan_next(scan, &key, &value, NULL);
     }

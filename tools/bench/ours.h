@@ -43,6 +43,7 @@ struct ours {
 /* bench_fail with the library's sentence. */
 int hf_fail(const char *what);
 struct hf_slice key_slice(const struct bench *bench, size_t n);
+struct hf_slice value_slice(const struct bench *bench, uint64_t n);
 
 /* `dir` is the name of the store's directory. Whatever it returns, bench_close may be called for the side. */
 int ours_new(const struct bench *bench, const char *name, const char *dir, struct side *ret_side,

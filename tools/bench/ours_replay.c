@@ -185,15 +185,13 @@ static int wait_for_replay(struct ours *o)
 static int live_write(struct ours *o)
 {
     char key[BENCH_KEY_BYTES + 1];
-    uint8_t value[BENCH_VALUE_BYTES];
+    struct hf_slice value = value_slice(o->bench, o->n_live);
     struct hf_result result;
     double started_s, us;
 
-    snprintf(key, sizeof(key), "live%012" PRIu64, o->n_live % 1000000000000u);
-    bench_value(o->n_live++, value);
+    snprintf(key, sizeof(key), "live%012" PRIu64, o->n_live++ % 1000000000000u);
     started_s = bench_now_s();
-    if (hf_set(o->store, (struct hf_slice){key, BENCH_KEY_BYTES}, (struct hf_slice){value, sizeof(value)}, NULL,
-               &result) != 0)
+    if (hf_set(o->store, (struct hf_slice){key, BENCH_KEY_BYTES}, value, NULL, &result) != 0)
         return hf_fail("set a value");
     us = (bench_now_s() - started_s) * 1e6;
     if (!result.shared && us < HF_REDIS_TIMEOUT_DEFAULT_MS * 1e3)

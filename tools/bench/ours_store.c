@@ -15,6 +15,11 @@ struct hf_slice key_slice(const struct bench *bench, size_t n)
     return (struct hf_slice){bench->keys[n], BENCH_KEY_BYTES};
 }
 
+struct hf_slice value_slice(const struct bench *bench, uint64_t n)
+{
+    return (struct hf_slice){bench_value(bench, n), bench->value_bytes};
+}
+
 /* ---- opening and closing ---- */
 
 static void ours_close(void *state)
@@ -102,12 +107,10 @@ static void window_wait(struct window *w, unsigned left)
 int submit_set(struct ours *o, size_t key, uint64_t number)
 {
     struct window *w = &o->window;
-    uint8_t value[BENCH_VALUE_BYTES];
-    struct hf_op op = {.kind = HF_OP_SET, .key = key_slice(o->bench, key), .value = {value, sizeof(value)}};
+    struct hf_op op = {.kind = HF_OP_SET, .key = key_slice(o->bench, key), .value = value_slice(o->bench, number)};
 
     if (atomic_load(&w->under_way) >= w->size)
         window_wait(w, w->size / 2);
-    bench_value(number, value);
     atomic_fetch_add(&w->under_way, 1);
     if (hf_submit(o->store, &op, completed, w) == 0)
         return 0;

@@ -43,7 +43,7 @@ int redis_pipe(const struct bench *bench, struct redis *redis, bool known, struc
 
 /* ---- servers ---- */
 
-/* What redis-benchmark is to do with a server on 127.0.0.1: 50 clients, bench->n_keys keys, values of BENCH_VALUE_BYTES. */
+/* What redis-benchmark is to do with a server on 127.0.0.1: 50 clients, bench->n_keys keys, values of bench->value_bytes. */
 struct load {
     const char *test; /* as its option -t has it */
     unsigned pipeline;
