@@ -17,6 +17,8 @@
 #define BENCH_VALUE_MAX (256u << 10)
 #define BENCH_VALUES 8192u /* so many differ */
 
+#define BENCH_ROUNDS_MAX 1000
+
 /* One run of the program; fixed once the cases begin. */
 struct bench {
     const char *dir; /* a directory of our own on the disk under test; removed at the end */
@@ -29,6 +31,7 @@ struct bench {
     size_t n_written_keys;  /* the keys that sets choose from */
     size_t n_reopened_keys; /* the large store of the reopen cases; the small one has 10,000 keys */
     size_t n_tail_entries;  /* the journal tail of the killed store */
+    size_t n_updates;       /* made offline to a few keys */
     size_t n_replayed_keys; /* written while Redis is away */
     size_t value_bytes;
     char (*keys)[BENCH_KEY_BYTES]; /* as many as the largest of these numbers, in ascending order */
@@ -40,7 +43,8 @@ struct bench {
 struct score {
     double value;        /* what is compared: a rate, or a time */
     double acknowledged; /* sets: the rate before the closing checkpoint; 0: there is no such thing */
-    double memory_mib;   /* replays: the most that was used; the highest of all turns is printed; 0: not measured */
+    double memory_mib;   /* the most that was used; the highest of all turns is printed; 0: not measured */
+    uint64_t done;       /* sets: how many; not printed */
 };
 
 /* One competitor in one case. */
@@ -64,6 +68,11 @@ struct comparison {
  * over all rounds, and the spread of the ratios. Short turns, because the speed of a disk changes within seconds. */
 int bench_compare(const struct bench *bench, const struct comparison *comparison, struct side *sides,
                   size_t n_sides);
+/* The line alone, for a case that makes its rounds itself: bench->rounds scores of each side. */
+int bench_report(const struct bench *bench, const struct comparison *comparison, const char *peer,
+                 const struct score *ours, const struct score *theirs);
+/* A figure that is to be reached, as a side. `value` is the case's, and may change with the turns of the sides before it. */
+struct side bench_goal(const char *name, double *value);
 void bench_close(struct side *sides, size_t n);
 
 /* ---- cases ---- */
@@ -87,6 +96,11 @@ int case_reopen_killed(const struct bench *bench, const char *name);
 int case_replay_new(const struct bench *bench, const char *name);
 int case_replay_known(const struct bench *bench, const char *name);
 int case_replay_live(const struct bench *bench, const char *name);
+int case_memory(const struct bench *bench, const char *name);
+int case_memory_written(const struct bench *bench, const char *name);
+int case_disk_bytes(const struct bench *bench, const char *name);
+int case_offline_updates(const struct bench *bench, const char *name);
+int case_idle(const struct bench *bench, const char *name);
 int case_sidecar_get(const struct bench *bench, const char *name);
 int case_sidecar_set(const struct bench *bench, const char *name);
 int case_sidecar_set_pipelined(const struct bench *bench, const char *name);
@@ -148,6 +162,8 @@ int bench_area_make(const char *parent, char **ret_dir, char *ret_fs, size_t fs_
 void bench_area_remove(const char *dir);
 /* "dir/name", the caller's to free; NULL after bench_fail. */
 char *bench_path(const struct bench *bench, const char *name);
+/* What a directory and everything in it take of the disk. */
+double bench_area_mib(const char *dir);
 /* Write back what earlier work left dirty, so that it is not charged to the next turn. */
 void bench_settle(const struct bench *bench);
 

@@ -12,7 +12,7 @@ static int compare_sets(const struct bench *bench, const char *name, struct side
 static int compare_writers(const struct bench *bench, const char *name, unsigned n_threads)
 {
     struct side sides[4] = {0};
-    int rc = ours_set(bench, n_threads, &sides[0]);
+    int rc = ours_set(bench, n_threads, NULL, &sides[0]);
 
     if (rc == 0)
         rc = raw_append(bench, n_threads, &sides[1]);
@@ -39,7 +39,7 @@ int case_set_16_threads(const struct bench *bench, const char *name)
 int case_set_async(const struct bench *bench, const char *name)
 {
     struct side sides[2] = {0};
-    int rc = ours_async(bench, 1024, &sides[0]);
+    int rc = ours_async(bench, 1024, NULL, &sides[0]);
 
     if (rc == 0)
         rc = raw_append(bench, 64, &sides[1]);

@@ -12,7 +12,6 @@
 
 #define ROUNDS_DEFAULT 5
 #define ROUNDS_QUICK 3
-#define ROUNDS_MAX 1000
 #define CASES_MAX 32 /* named on one command line */
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -41,6 +40,11 @@ static const struct bench_case {
     {"replay-1m-new", case_replay_new, "a replay of a million keys / redis-cli --pipe"},
     {"replay-1m-known", case_replay_known, "the same, all shared before and overwritten / redis-cli --pipe"},
     {"replay-live-p99", case_replay_live, "p99 of sets during a replay / afterwards; from 0.33 on it is good"},
+    {"memory-1m-reopened", case_memory, "memory with a million keys stored and pending / 32 MiB"},
+    {"memory-1m-written", case_memory_written, "the same in the process that wrote them / 32 MiB"},
+    {"disk-bytes", case_disk_bytes, "bytes written per durable set while Redis is away / LMDB, SQLite, raw append"},
+    {"offline-updates", case_offline_updates, "disk after ten million updates / 3 x the live data and the journal"},
+    {"idle-wakeups", case_idle, "wake-ups of a connected store that nobody uses / 2 a second"},
     {"sidecar-get-pipelined", case_sidecar_get, "GET with 50 clients, 16 at a time / redis-server"},
     {"sidecar-set", case_sidecar_set, "durable SET with 50 clients / redis-server with appendfsync always"},
     {"sidecar-set-pipelined", case_sidecar_set_pipelined, "the same, 16 at a time / the same"},
@@ -107,8 +111,8 @@ static int take_rounds(struct arguments *a, const char *text)
     char *end;
 
     a->rounds = strtol(text, &end, 10);
-    if (*end || end == text || a->rounds < 1 || a->rounds > ROUNDS_MAX)
-        return bench_fail("--rounds '%s'; expected a number from 1 to %d", text, ROUNDS_MAX);
+    if (*end || end == text || a->rounds < 1 || a->rounds > BENCH_ROUNDS_MAX)
+        return bench_fail("--rounds '%s'; expected a number from 1 to %d", text, BENCH_ROUNDS_MAX);
     return 0;
 }
 
@@ -171,6 +175,7 @@ static void set_sizes(struct bench *bench, const struct arguments *a)
     bench->n_keys = a->quick ? 20000 : 100000;
     bench->n_written_keys = a->quick ? 10000 : 100000;
     bench->n_reopened_keys = a->quick ? 100000 : 1000000;
+    bench->n_updates = a->quick ? 200000 : 10000000;
     bench->n_replayed_keys = a->quick ? 50000 : 1000000;
     bench->value_bytes = BENCH_VALUE_BYTES;
     bench->n_tail_entries = a->quick ? 5200 : 52000; /* 160 bytes each in the journal: 8 MiB */

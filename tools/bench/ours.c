@@ -14,7 +14,7 @@ static const struct hf_options no_checkpoints = {.checkpoint_bytes = 1u << 30, .
 
 /* ---- durable sets ---- */
 
-static int set_op(void *state, unsigned thread, uint64_t random)
+int set_op(void *state, unsigned thread, uint64_t random)
 {
     struct ours *o = state;
     struct hf_slice key = key_slice(o->bench, random % o->bench->n_written_keys);
@@ -35,6 +35,7 @@ static int score_writes(struct ours *o, const struct tally *tally, double drain_
         return -1;
     ret_score->acknowledged = (double)tally->done / seconds;
     ret_score->value = (double)tally->done / (seconds + bench_now_s() - started_s);
+    ret_score->done = tally->done;
     return 0;
 }
 
@@ -47,7 +48,7 @@ static int set_turn(void *state, struct score *ret_score)
     return rc == 0 ? score_writes(o, &tally, 0, ret_score) : rc;
 }
 
-int ours_set(const struct bench *bench, unsigned n_threads, struct side *ret_side)
+int ours_set(const struct bench *bench, unsigned n_threads, const struct hf_options *opts, struct side *ret_side)
 {
     struct ours *o = NULL;
     int rc = ours_new(bench, "hf_set", "ours", ret_side, &o);
@@ -56,7 +57,7 @@ int ours_set(const struct bench *bench, unsigned n_threads, struct side *ret_sid
         return rc;
     o->n_threads = n_threads;
     ret_side->turn = set_turn;
-    return open_store(o, NULL);
+    return open_store(o, opts);
 }
 
 static int submit_op(void *state, unsigned thread, uint64_t random)
@@ -67,7 +68,7 @@ static int submit_op(void *state, unsigned thread, uint64_t random)
     return submit_set(o, random % o->bench->n_written_keys, random);
 }
 
-static int async_turn(void *state, struct score *ret_score)
+int async_turn(void *state, struct score *ret_score)
 {
     struct ours *o = state;
     struct tally tally;
@@ -80,7 +81,7 @@ static int async_turn(void *state, struct score *ret_score)
     return rc == 0 ? score_writes(o, &tally, bench_now_s() - ended_s, ret_score) : rc;
 }
 
-int ours_async(const struct bench *bench, unsigned window, struct side *ret_side)
+int ours_async(const struct bench *bench, unsigned window, const struct hf_options *opts, struct side *ret_side)
 {
     struct ours *o = NULL;
     int rc = ours_new(bench, "hf_submit", "ours", ret_side, &o);
@@ -89,7 +90,7 @@ int ours_async(const struct bench *bench, unsigned window, struct side *ret_side
         return rc;
     o->window.size = window;
     ret_side->turn = async_turn;
-    return open_store(o, NULL);
+    return open_store(o, opts);
 }
 
 /* ---- reads ---- */

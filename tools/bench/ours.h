@@ -51,6 +51,13 @@ int ours_new(const struct bench *bench, const char *name, const char *dir, struc
 int open_store(struct ours *o, const struct hf_options *opts);
 int close_store(struct ours *o);
 int checkpoint(struct ours *o);
+/* Until it is connected, and nothing is to be replayed. */
+int wait_online(struct ours *o);
+
+/* One blocking set: a bench_op. */
+int set_op(void *state, unsigned thread, uint64_t random);
+/* The turn of ours_async. */
+int async_turn(void *state, struct score *ret_score);
 
 /* hf_submit, when fewer than the window's size are under way. */
 int submit_set(struct ours *o, size_t key, uint64_t number);

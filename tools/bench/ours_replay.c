@@ -1,5 +1,6 @@
 /* Holdfast coming back to Redis with keys that were written while it was away. */
 #include "ours.h"
+#include "process.h"
 #include "redis.h"
 #include "sides.h"
 
@@ -18,29 +19,11 @@
 #define SERIES_MAX 10000
 #define REPLAYS_MAX 16 /* for one series of live writes */
 
-/* ---- memory ---- */
-
-/* Of this process, beyond the pages of files that it maps: LMDB's file is one. 0: not known. */
-static double anonymous_mib(void)
-{
-    FILE *file = fopen("/proc/self/status", "r");
-    char line[128];
-    long kib = 0;
-
-    while (file && fgets(line, sizeof(line), file)) {
-        if (sscanf(line, "RssAnon: %ld kB", &kib) == 1)
-            break;
-    }
-    if (file)
-        fclose(file);
-    return (double)kib / 1024;
-}
-
 /* ---- the outage ---- */
 
 static int open_at(struct ours *o, bool away)
 {
-    return open_store(o, &(struct hf_options){.redis = redis_address(o->redis, away)});
+    return open_store(o, &(struct hf_options){.redis = away ? OURS_AWAY : redis_address(o->redis)});
 }
 
 /* `ret_peak_mib`: the most memory that was seen; may be NULL. */
@@ -50,7 +33,7 @@ static int drain(struct ours *o, double *ret_peak_mib)
     int rc;
 
     while ((rc = hf_drain(o->store, DRAIN_SLICE_MS)) == HF_ETIMEOUT) {
-        double mib = anonymous_mib();
+        double mib = process_anonymous_mib();
 
         peak_mib = mib > peak_mib ? mib : peak_mib;
         if (bench_is_stopped())
@@ -121,7 +104,7 @@ static int replay_turn(void *state, struct score *ret_score)
     double before_mib, peak_mib = 0, started_s, seconds;
     int rc = prepare(o);
 
-    before_mib = anonymous_mib();
+    before_mib = process_anonymous_mib();
     started_s = bench_now_s();
     if (rc == 0)
         rc = open_at(o, false);

@@ -1,9 +1,11 @@
 /* A store of ours: opening, closing, and loading keys through a window of submissions. */
 #include "ours.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
 #define LOAD_WINDOW 4096 /* submissions under way while keys are loaded */
+#define ONLINE_S 60
 
 int hf_fail(const char *what)
 {
@@ -66,6 +68,23 @@ int close_store(struct ours *o)
 
     o->store = NULL;
     return hf_close(store) == 0 ? 0 : hf_fail("close the store");
+}
+
+int wait_online(struct ours *o)
+{
+    double end_s = bench_now_s() + ONLINE_S;
+    struct hf_pulse pulse;
+
+    while (hf_pulse(o->store, &pulse) == 0) {
+        if (pulse.link == HF_LINK_ONLINE && pulse.pending == 0)
+            return 0;
+        if (bench_is_stopped())
+            return bench_fail("stopped by a signal");
+        if (bench_now_s() > end_s)
+            return bench_fail("Holdfast was not online within %d s", ONLINE_S);
+        (void)poll(NULL, 0, 1);
+    }
+    return hf_fail("tell its pulse");
 }
 
 int checkpoint(struct ours *o)

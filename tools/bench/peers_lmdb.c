@@ -153,6 +153,7 @@ static int outbox_turn(void *state, struct score *ret_score)
     if (rc != 0)
         return rc;
     ret_score->value = tally.rate;
+    ret_score->done = tally.done;
     return empty_outbox(l);
 }
 

@@ -66,6 +66,7 @@ static int append_turn(void *state, struct score *ret_score)
     if (rc != 0)
         return rc;
     ret_score->value = tally.rate;
+    ret_score->done = tally.done;
     return 0;
 }
 

@@ -81,6 +81,7 @@ static int insert_turn(void *state, struct score *ret_score)
     if (rc != 0)
         return rc;
     ret_score->value = tally.rate;
+    ret_score->done = tally.done;
     return 0;
 }
 

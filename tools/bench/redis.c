@@ -23,10 +23,10 @@
 
 struct redis {
     char *dir;
-    char *socket, *address, *away;
-    int port; /* of 127.0.0.1; 0: none */
-    bool durable;
-    pid_t pid; /* 0: not running */
+    char *socket, *address;
+    int port;                /* of 127.0.0.1; 0: none */
+    const char *appendfsync; /* NULL: it keeps nothing */
+    pid_t pid;               /* 0: not running */
 };
 
 /* ---- commands ---- */
@@ -77,9 +77,14 @@ int redis_cli_pipe(struct redis *redis, const char *file)
 
 /* ---- the server ---- */
 
-const char *redis_address(const struct redis *redis, bool away)
+const char *redis_address(const struct redis *redis)
 {
-    return away ? redis->away : redis->address;
+    return redis->address;
+}
+
+const char *redis_socket(const struct redis *redis)
+{
+    return redis->socket;
 }
 
 static int set_names(struct redis *redis, const struct bench *bench)
@@ -91,9 +96,7 @@ static int set_names(struct redis *redis, const struct bench *bench)
         redis->socket = NULL;
     if (asprintf(&redis->address, "unix://%s/redis.sock", redis->dir) < 0)
         redis->address = NULL;
-    if (asprintf(&redis->away, "unix://%s/away.sock", redis->dir) < 0)
-        redis->away = NULL;
-    if (!redis->socket || !redis->address || !redis->away)
+    if (!redis->socket || !redis->address)
         return bench_fail("out of memory");
     if (strlen(redis->socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
         return bench_fail("the path '%s' is too long for a unix socket; name a shorter --dir", redis->socket);
@@ -134,9 +137,9 @@ static int start_server(struct redis *redis)
                     "--dir",
                     redis->dir,
                     "--appendonly",
-                    redis->durable ? "yes" : "no",
+                    redis->appendfsync ? "yes" : "no",
                     "--appendfsync",
-                    "always",
+                    (char *)(redis->appendfsync ? redis->appendfsync : "no"),
                     "--save",
                     "",
                     "--daemonize",
@@ -149,7 +152,7 @@ static int start_server(struct redis *redis)
     return program_start(argv, NULL, NULL, &redis->pid);
 }
 
-static int start(const struct bench *bench, bool durable, int port, struct redis **ret_redis)
+static int start(const struct bench *bench, const char *appendfsync, int port, struct redis **ret_redis)
 {
     struct redis *redis = calloc(1, sizeof(*redis));
     int rc;
@@ -157,7 +160,7 @@ static int start(const struct bench *bench, bool durable, int port, struct redis
     if (!redis)
         return bench_fail("out of memory");
     *ret_redis = redis;
-    redis->durable = durable;
+    redis->appendfsync = appendfsync;
     redis->port = port;
     rc = set_names(redis, bench);
     if (rc == 0)
@@ -167,12 +170,12 @@ static int start(const struct bench *bench, bool durable, int port, struct redis
 
 int redis_start(const struct bench *bench, struct redis **ret_redis)
 {
-    return start(bench, false, 0, ret_redis);
+    return start(bench, NULL, 0, ret_redis);
 }
 
-int redis_start_durable(const struct bench *bench, int port, struct redis **ret_redis)
+int redis_start_durable(const struct bench *bench, const char *appendfsync, int port, struct redis **ret_redis)
 {
-    return start(bench, true, port, ret_redis);
+    return start(bench, appendfsync, port, ret_redis);
 }
 
 pid_t redis_pid(const struct redis *redis)
@@ -199,6 +202,5 @@ void redis_stop(struct redis *redis)
     free(redis->dir);
     free(redis->socket);
     free(redis->address);
-    free(redis->away);
     free(redis);
 }

@@ -4,14 +4,18 @@
 
 #include "bench.h"
 
+#include <holdfast.h>
+
 struct redis;
 
 /* ---- Holdfast ---- */
 
+#define OURS_AWAY "unix:///nonexistent/redis.sock" /* of a Redis that is never there */
+
 /* hf_set by so many threads. The clock includes the checkpoint that moves what was written into the local tier. */
-int ours_set(const struct bench *bench, unsigned n_threads, struct side *ret_side);
+int ours_set(const struct bench *bench, unsigned n_threads, const struct hf_options *opts, struct side *ret_side);
 /* hf_submit, at most `window` under way; the clock as above. */
-int ours_async(const struct bench *bench, unsigned window, struct side *ret_side);
+int ours_async(const struct bench *bench, unsigned window, const struct hf_options *opts, struct side *ret_side);
 /* hf_get_into of bench->n_keys keys in random order. `in_overlay`: no checkpoint has moved them yet. */
 int ours_get(const struct bench *bench, bool in_overlay, struct side *ret_side);
 /* hf_scan_next over all of them. */
@@ -25,6 +29,15 @@ int ours_replay(const struct bench *bench, struct redis *redis, bool known, stru
 /* The 99th percentile of hf_set, acknowledged by Redis, in microseconds: beside such a replay, and in the same store
  * afterwards. The quiet side belongs to the busy one and is closed after it or before. */
 int ours_live(const struct bench *bench, struct redis *redis, struct side *ret_busy, struct side *ret_quiet);
+
+/* Memory of this process that is not LMDB's mapped file, in MiB, with bench->n_replayed_keys keys stored and pending. `reopened`:
+ * behind reading all of them; otherwise behind writing them, and the most meanwhile. */
+int ours_pending(const struct bench *bench, bool reopened, struct side *ret_side);
+/* What the store takes of the disk, in MiB, after bench->n_updates sets of so few keys while Redis is away. */
+#define OURS_FEW_KEYS 10000
+int ours_offline(const struct bench *bench, struct side *ret_side);
+/* Wake-ups a second of all threads of a store that is connected and does nothing. `redis` outlives the side. */
+int ours_idle(const struct bench *bench, struct redis *redis, struct side *ret_side);
 
 /* ---- peers ---- */
 
