@@ -21,9 +21,10 @@
 
 /* One run of the program; fixed once the cases begin. */
 struct bench {
-    const char *dir; /* a directory of our own on the disk under test; removed at the end */
-    char fs[24];     /* its file system */
-    bool quick;      /* small sizes, short rounds: says that everything works, not how fast it is */
+    const char *dir;        /* a directory of our own on the disk under test; removed at the end */
+    char fs[24];            /* its file system */
+    const char *series_dir; /* where long runs leave their series; NULL: nowhere */
+    bool quick;             /* small sizes, short rounds: says that everything works, not how fast it is */
     unsigned rounds;
     unsigned turns;         /* of each side in a round */
     double turn_s;          /* how long a side that is measured by its rate works in a turn */
@@ -83,6 +84,7 @@ int case_set_async(const struct bench *bench, const char *name);
 int case_set_value_16(const struct bench *bench, const char *name);
 int case_set_value_4k(const struct bench *bench, const char *name);
 int case_set_value_256k(const struct bench *bench, const char *name);
+int case_set_sustained(const struct bench *bench, const char *name);
 int case_get_hit(const struct bench *bench, const char *name);
 int case_get_hit_overlay(const struct bench *bench, const char *name);
 int case_get_hit_1m(const struct bench *bench, const char *name);

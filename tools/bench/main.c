@@ -27,6 +27,8 @@ static const struct bench_case {
     {"set-value-16", case_set_value_16, "set-1-thread with values of 16 bytes"},
     {"set-value-4k", case_set_value_4k, "the same with 4 KiB"},
     {"set-value-256k", case_set_value_256k, "the same with 256 KiB"},
+    {"set-sustained", case_set_sustained,
+     "durable sets of a million keys for a minute: tail, stalls, last ten seconds"},
     {"get-hit-100k", case_get_hit, "gets of 100,000 keys in the local tier / mdb_get"},
     {"get-hit-overlay", case_get_hit_overlay, "gets of 100,000 keys in the overlay / mdb_get"},
     {"get-hit-1m", case_get_hit_1m, "gets of a million keys in the local tier / mdb_get"},
@@ -53,7 +55,7 @@ static const struct bench_case {
 #define N_CASES (sizeof(cases) / sizeof(*cases))
 
 struct arguments {
-    const char *dir;
+    const char *dir, *series_dir;
     const char *only[CASES_MAX];
     size_t n_only;
     long rounds;
@@ -70,7 +72,7 @@ static void print_cases(FILE *file)
 
 static void print_help(FILE *file)
 {
-    fputs("usage: holdfast-bench [--case NAME]... [--rounds N] [--dir DIR] [--quick] [--list]\n"
+    fputs("usage: holdfast-bench [--case NAME]... [--rounds N] [--dir DIR] [--series DIR] [--quick] [--list]\n"
           "\n"
           "Measures Holdfast beside what one would use instead, in turns on the same disk, and prints a JSON line\n"
           "per comparison. A ratio above 1 always means that Holdfast is better.\n"
@@ -78,6 +80,8 @@ static void print_help(FILE *file)
           "  --case NAME   only cases whose name begins with NAME\n"
           "  --rounds N    how often each comparison is made; default 5, with --quick 3\n"
           "  --dir DIR     where to make a directory and remove it again; default TMPDIR or /var/tmp, on a disk\n"
+          "  --series DIR  where long runs leave what they did in each tenth of a second, and their latencies, as "
+          "CSV\n"
           "  --quick       small and short: shows that everything works, not how fast it is\n"
           "  --list        only name the cases\n"
           "  --help        this text\n"
@@ -119,13 +123,10 @@ static int take_rounds(struct arguments *a, const char *text)
 static int parse(int argc, char **argv, struct arguments *ret_arguments)
 {
     static const struct option options[] = {
-        {"case", required_argument, NULL, 'c'},
-        {"rounds", required_argument, NULL, 'r'},
-        {"dir", required_argument, NULL, 'd'},
-        {"quick", no_argument, NULL, 'q'},
-        {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"case", required_argument, NULL, 'c'}, {"rounds", required_argument, NULL, 'r'},
+        {"dir", required_argument, NULL, 'd'},  {"series", required_argument, NULL, 's'},
+        {"quick", no_argument, NULL, 'q'},      {"list", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},       {0},
     };
     struct arguments a = {0};
     int option, rc = 0;
@@ -135,6 +136,7 @@ static int parse(int argc, char **argv, struct arguments *ret_arguments)
         case 'c': rc = take_case(&a, optarg); break;
         case 'r': rc = take_rounds(&a, optarg); break;
         case 'd': a.dir = optarg; break;
+        case 's': a.series_dir = optarg; break;
         case 'q': a.quick = true; break;
         case 'l': a.list = true; break;
         case 'h': a.help = true; break;
@@ -169,6 +171,7 @@ static void watch_signals(void)
 static void set_sizes(struct bench *bench, const struct arguments *a)
 {
     bench->quick = a->quick;
+    bench->series_dir = a->series_dir;
     bench->rounds = a->rounds ? (unsigned)a->rounds : a->quick ? ROUNDS_QUICK : ROUNDS_DEFAULT;
     bench->turns = a->quick ? 1 : 4;
     bench->turn_s = a->quick ? 0.15 : 0.2;

@@ -7,6 +7,7 @@
 #include <holdfast.h>
 
 struct redis;
+struct series;
 
 /* ---- Holdfast ---- */
 
@@ -16,6 +17,10 @@ struct redis;
 int ours_set(const struct bench *bench, unsigned n_threads, const struct hf_options *opts, struct side *ret_side);
 /* hf_submit, at most `window` under way; the clock as above. */
 int ours_async(const struct bench *bench, unsigned window, const struct hf_options *opts, struct side *ret_side);
+/* For ours_sustain: hf_set by one thread in a store that holds bench->n_written_keys keys already. */
+int ours_sustained(const struct bench *bench, struct side *ret_side);
+/* Go on for so long, and add it to the series. */
+int ours_sustain(struct side *side, double seconds, struct series *series);
 /* hf_get_into of bench->n_keys keys in random order. `in_overlay`: no checkpoint has moved them yet. */
 int ours_get(const struct bench *bench, bool in_overlay, struct side *ret_side);
 /* hf_scan_next over all of them. */
