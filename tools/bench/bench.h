@@ -92,6 +92,8 @@ int case_get_hit_overlay_1m(const struct bench *bench, const char *name);
 int case_get_value_16(const struct bench *bench, const char *name);
 int case_get_value_4k(const struct bench *bench, const char *name);
 int case_get_value_256k(const struct bench *bench, const char *name);
+int case_get_2_threads(const struct bench *bench, const char *name);
+int case_get_2_threads_writer(const struct bench *bench, const char *name);
 int case_scan(const struct bench *bench, const char *name);
 int case_reopen_clean(const struct bench *bench, const char *name);
 int case_reopen_killed(const struct bench *bench, const char *name);

@@ -70,6 +70,40 @@ int case_get_value_256k(const struct bench *bench, const char *name)
     return compare_values(bench, name, 256u << 10);
 }
 
+/* ---- beside a writer ---- */
+
+/* Ours beside itself with fewer readers. */
+static int compare_readers(const struct bench *bench, const struct comparison *c, unsigned n_fewer, bool of_writer,
+                           const char *fewer_name)
+{
+    struct side sides[2] = {0}, store = {0};
+    int rc = ours_get(bench, false, &store);
+
+    if (rc == 0)
+        rc = ours_readers(&store, 2, of_writer, "two readers", &sides[0]);
+    if (rc == 0)
+        rc = ours_readers(&store, n_fewer, of_writer, fewer_name, &sides[1]);
+    if (rc == 0)
+        rc = bench_compare(bench, c, sides, 2);
+    bench_close(sides, 2);
+    bench_close(&store, 1);
+    return rc;
+}
+
+int case_get_2_threads(const struct bench *bench, const char *name)
+{
+    struct comparison c = {.name = name, .unit = "gets/s", .direction = HIGHER_IS_BETTER};
+
+    return compare_readers(bench, &c, 1, false, "one reader");
+}
+
+int case_get_2_threads_writer(const struct bench *bench, const char *name)
+{
+    struct comparison c = {.name = name, .unit = "sets/s", .direction = HIGHER_IS_BETTER};
+
+    return compare_readers(bench, &c, 0, true, "no reader");
+}
+
 int case_scan(const struct bench *bench, const char *name)
 {
     struct comparison c = {.name = name, .unit = "keys/s", .direction = HIGHER_IS_BETTER};

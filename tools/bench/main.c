@@ -36,6 +36,8 @@ static const struct bench_case {
     {"get-value-16", case_get_value_16, "get-hit-100k with values of 16 bytes"},
     {"get-value-4k", case_get_value_4k, "the same with 4 KiB"},
     {"get-value-256k", case_get_value_256k, "the same with 256 KiB"},
+    {"get-2-threads", case_get_2_threads, "gets by two threads beside a writer / by one; from 1.7 on it is good"},
+    {"get-2-threads-writer", case_get_2_threads_writer, "the writer beside them / alone; from 0.9 on it is good"},
     {"scan-100k", case_scan, "a scan of 100,000 keys / an LMDB cursor"},
     {"reopen-1m-clean", case_reopen_clean, "open with a million keys / with ten thousand"},
     {"reopen-1m-killed", case_reopen_killed, "the same after kill -9 with 8 MiB of journal to recover"},

@@ -23,6 +23,10 @@ int ours_sustained(const struct bench *bench, struct side *ret_side);
 int ours_sustain(struct side *side, double seconds, struct series *series);
 /* hf_get_into of bench->n_keys keys in random order. `in_overlay`: no checkpoint has moved them yet. */
 int ours_get(const struct bench *bench, bool in_overlay, struct side *ret_side);
+/* In a store that ours_get has opened, and which outlives the side: one thread sets, and so many others (at most two) get, both of
+ * keys at random. The score is the rate of the gets together, or that of the sets. */
+int ours_readers(struct side *store, unsigned n_readers, bool scores_writer, const char *name,
+                 struct side *ret_side);
 /* hf_scan_next over all of them. */
 int ours_scan(const struct bench *bench, struct side *ret_side);
 /* hf_open and one get of a store with `n_keys` keys, in milliseconds. `killed`: before each time, a child writes a
