@@ -21,6 +21,10 @@ int ours_async(const struct bench *bench, unsigned window, const struct hf_optio
 int ours_sustained(const struct bench *bench, struct side *ret_side);
 /* Go on for so long, and add it to the series. */
 int ours_sustain(struct side *side, double seconds, struct series *series);
+/* As ours_async, with the Redis at `address`, from when it is there: a set is complete when both tiers have it. */
+int ours_through(const struct bench *bench, const char *address, unsigned window, struct side *ret_side);
+/* What one hf_set takes there, in milliseconds, without the checkpoint. */
+int ours_through_blocking(const struct bench *bench, const char *address, struct side *ret_side);
 /* hf_get_into of bench->n_keys keys in random order. `in_overlay`: no checkpoint has moved them yet. */
 int ours_get(const struct bench *bench, bool in_overlay, struct side *ret_side);
 /* In a store that ours_get has opened, and which outlives the side: one thread sets, and so many others (at most two) get, both of
@@ -62,6 +66,12 @@ int lmdb_scan(const struct bench *bench, struct side *ret_side);
 int sqlite_set(const struct bench *bench, unsigned n_threads, struct side *ret_side);
 /* Plain sets of all keys by redis-cli --pipe, from a file. `known`: overwriting. `redis` outlives the side. */
 int redis_pipe(const struct bench *bench, struct redis *redis, bool known, struct side *ret_side);
+
+/* SET over the socket of a redis-server, by so many threads, each with a connection and waiting for its answers. */
+int redis_set(const struct bench *bench, const char *socket, unsigned n_threads, const char *name,
+              struct side *ret_side);
+/* SET by one thread, at most `window` on their way. */
+int redis_pipelined(const struct bench *bench, const char *socket, unsigned window, struct side *ret_side);
 
 /* ---- servers ---- */
 
