@@ -80,6 +80,7 @@ void bench_close(struct side *sides, size_t n);
 
 int case_set_1_thread(const struct bench *bench, const char *name);
 int case_set_16_threads(const struct bench *bench, const char *name);
+int case_set_interval(const struct bench *bench, const char *name);
 int case_set_async(const struct bench *bench, const char *name);
 int case_set_value_16(const struct bench *bench, const char *name);
 int case_set_value_4k(const struct bench *bench, const char *name);
@@ -102,6 +103,10 @@ int case_reopen_clean(const struct bench *bench, const char *name);
 int case_reopen_killed(const struct bench *bench, const char *name);
 int case_replay_new(const struct bench *bench, const char *name);
 int case_replay_known(const struct bench *bench, const char *name);
+int case_replay_holdfast_new(const struct bench *bench, const char *name);
+int case_replay_holdfast_known(const struct bench *bench, const char *name);
+int case_replay_this_node_new(const struct bench *bench, const char *name);
+int case_replay_this_node_known(const struct bench *bench, const char *name);
 int case_replay_live(const struct bench *bench, const char *name);
 int case_memory(const struct bench *bench, const char *name);
 int case_memory_written(const struct bench *bench, const char *name);

@@ -21,9 +21,12 @@ static const struct bench_case {
     int (*run)(const struct bench *bench, const char *name);
     const char *help;
 } cases[] = {
-    {"set-1-thread", case_set_1_thread, "durable sets by one thread / raw append, LMDB, SQLite"},
-    {"set-16-threads", case_set_16_threads, "durable sets by 16 threads / raw groups of 16, LMDB, SQLite"},
+    {"set-1-thread", case_set_1_thread, "durable sets by one thread / raw append, LMDB, SQLite, redis-server"},
+    {"set-16-threads", case_set_16_threads,
+     "durable sets by 16 threads / raw groups of 16, LMDB, SQLite, redis-server"},
     {"set-async-window-1024", case_set_async, "asynchronous durable sets / raw groups of 64"},
+    {"set-interval-1-thread", case_set_interval,
+     "sets synced once a second / redis-server with appendfsync everysec"},
     {"set-value-16", case_set_value_16, "set-1-thread with values of 16 bytes"},
     {"set-value-4k", case_set_value_4k, "the same with 4 KiB"},
     {"set-value-256k", case_set_value_256k, "the same with 256 KiB"},
@@ -47,6 +50,10 @@ static const struct bench_case {
     {"reopen-1m-killed", case_reopen_killed, "the same after kill -9 with 8 MiB of journal to recover"},
     {"replay-1m-new", case_replay_new, "a replay of a million keys / redis-cli --pipe"},
     {"replay-1m-known", case_replay_known, "the same, all shared before and overwritten / redis-cli --pipe"},
+    {"replay-1m-holdfast-new", case_replay_holdfast_new, "replay-1m-new where only Holdfast nodes write"},
+    {"replay-1m-holdfast-known", case_replay_holdfast_known, "replay-1m-known where only Holdfast nodes write"},
+    {"replay-1m-this-node-new", case_replay_this_node_new, "replay-1m-new where nobody else writes"},
+    {"replay-1m-this-node-known", case_replay_this_node_known, "replay-1m-known where nobody else writes"},
     {"replay-live-p99", case_replay_live, "p99 of sets during a replay / afterwards; from 0.33 on it is good"},
     {"memory-1m-reopened", case_memory, "memory with a million keys stored and pending / 32 MiB"},
     {"memory-1m-written", case_memory_written, "the same in the process that wrote them / 32 MiB"},
@@ -183,9 +190,9 @@ static void set_sizes(struct bench *bench, const struct arguments *a)
     bench->turn_s = a->quick ? 0.15 : 0.2;
     bench->n_keys = a->quick ? 20000 : 100000;
     bench->n_written_keys = a->quick ? 10000 : 100000;
-    bench->n_reopened_keys = a->quick ? 100000 : 1000000;
+    bench->n_reopened_keys = a->quick ? 50000 : 1000000;
     bench->n_updates = a->quick ? 200000 : 10000000;
-    bench->n_replayed_keys = a->quick ? 50000 : 1000000;
+    bench->n_replayed_keys = a->quick ? 20000 : 1000000;
     bench->value_bytes = BENCH_VALUE_BYTES;
     bench->n_tail_entries = a->quick ? 5200 : 52000; /* 160 bytes each in the journal: 8 MiB */
 }

@@ -34,6 +34,7 @@ struct ours {
     bool killed;
     uint32_t *order;     /* get */
     struct redis *redis; /* replay; borrowed */
+    enum hf_writers writers;
     bool known;
     double *latencies_us; /* live writes; of the last series */
     size_t n_latencies;

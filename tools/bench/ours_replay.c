@@ -16,14 +16,20 @@
 #define REPLAYING_S 60
 #define LOOK_EVERY 32 /* live writes; a look at the status is not part of any */
 #define SERIES_MIN 2000
+#define SERIES_MIN_QUICK 100
 #define SERIES_MAX 10000
+#define SERIES_MAX_QUICK 1000
 #define REPLAYS_MAX 16 /* for one series of live writes */
 
 /* ---- the outage ---- */
 
 static int open_at(struct ours *o, bool away)
 {
-    return open_store(o, &(struct hf_options){.redis = away ? OURS_AWAY : redis_address(o->redis)});
+    struct hf_namespace all = {.prefix = "", .writers = o->writers};
+    struct hf_options opts = {.namespaces = &all, .n_namespaces = 1};
+
+    opts.redis = away ? OURS_AWAY : redis_address(o->redis);
+    return open_store(o, &opts);
 }
 
 /* `ret_peak_mib`: the most memory that was seen; may be NULL. */
@@ -120,7 +126,8 @@ static int replay_turn(void *state, struct score *ret_score)
     return close_store(o);
 }
 
-int ours_replay(const struct bench *bench, struct redis *redis, bool known, struct side *ret_side)
+int ours_replay(const struct bench *bench, struct redis *redis, enum hf_writers writers, bool known,
+                struct side *ret_side)
 {
     struct ours *o = NULL;
     int rc = ours_new(bench, "replay", "ours", ret_side, &o);
@@ -128,6 +135,7 @@ int ours_replay(const struct bench *bench, struct redis *redis, bool known, stru
     if (rc != 0)
         return rc;
     o->redis = redis;
+    o->writers = writers;
     o->known = known;
     o->n_keys = bench->n_replayed_keys;
     ret_side->turn = replay_turn;
@@ -183,6 +191,11 @@ static int live_write(struct ours *o)
     return 0;
 }
 
+static size_t series_max(const struct ours *o)
+{
+    return o->bench->quick ? SERIES_MAX_QUICK : SERIES_MAX;
+}
+
 /* So many writes; `during_replay`: those of the last few do not count if the replay is over behind them. */
 static int write_some(struct ours *o, bool during_replay, bool *ret_more)
 {
@@ -190,13 +203,13 @@ static int write_some(struct ours *o, bool during_replay, bool *ret_more)
     bool counts = true;
     int rc = 0;
 
-    for (unsigned i = 0; i < LOOK_EVERY && o->n_latencies < SERIES_MAX && rc == 0; i++)
+    for (unsigned i = 0; i < LOOK_EVERY && o->n_latencies < series_max(o) && rc == 0; i++)
         rc = live_write(o);
     if (rc == 0 && during_replay)
         rc = is_replaying(o, &counts);
     if (!counts)
         o->n_latencies = n_before;
-    *ret_more = counts && o->n_latencies < SERIES_MAX && !bench_is_stopped();
+    *ret_more = counts && o->n_latencies < series_max(o) && !bench_is_stopped();
     return rc;
 }
 
@@ -237,6 +250,11 @@ static int write_during_replay(struct ours *o)
     return rc == 0 ? drain(o, NULL) : rc;
 }
 
+static size_t series_min(const struct ours *o)
+{
+    return o->bench->quick ? SERIES_MIN_QUICK : SERIES_MIN;
+}
+
 /* Replays until the series is long enough; the last one's store stays open for the quiet turn. */
 static int busy_turn(void *state, struct score *ret_score)
 {
@@ -244,11 +262,11 @@ static int busy_turn(void *state, struct score *ret_score)
     int rc = 0;
 
     o->n_latencies = 0;
-    for (int i = 0; i < REPLAYS_MAX && o->n_latencies < SERIES_MIN && rc == 0; i++)
+    for (int i = 0; i < REPLAYS_MAX && o->n_latencies < series_min(o) && rc == 0; i++)
         rc = write_during_replay(o);
     if (rc != 0)
         return rc;
-    if (o->n_latencies < SERIES_MIN)
+    if (o->n_latencies < series_min(o))
         return bench_fail("only %zu writes fell into %d replays", o->n_latencies, REPLAYS_MAX);
     ret_score->value = p99_us(o);
     return 0;
@@ -261,7 +279,7 @@ static int quiet_turn(void *state, struct score *ret_score)
     o->n_latencies = 0;
     if (write_series(o, false) != 0)
         return -1;
-    if (o->n_latencies < SERIES_MIN)
+    if (o->n_latencies < series_min(o))
         return bench_fail("stopped by a signal");
     ret_score->value = p99_us(o);
     return 0;
@@ -275,7 +293,7 @@ static void quiet_close(void *state)
 int ours_live(const struct bench *bench, struct redis *redis, struct side *ret_busy, struct side *ret_quiet)
 {
     struct ours *o = NULL;
-    int rc = ours_replay(bench, redis, false, ret_busy);
+    int rc = ours_replay(bench, redis, HF_WRITERS_ANY, false, ret_busy);
 
     if (rc != 0)
         return rc;

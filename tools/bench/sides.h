@@ -37,8 +37,9 @@ int ours_scan(const struct bench *bench, struct side *ret_side);
  * journal tail and kills itself. `name` distinguishes the two. */
 int ours_reopen(const struct bench *bench, const char *name, size_t n_keys, bool killed, struct side *ret_side);
 /* From hf_open until all keys that were written without Redis are shared, in a fresh store each time. `known`: each key
- * was shared before, and is compared with what Redis held then. `redis` outlives the side. */
-int ours_replay(const struct bench *bench, struct redis *redis, bool known, struct side *ret_side);
+ * was shared before, and where others may have written it is compared with what Redis held then. `redis` outlives the side. */
+int ours_replay(const struct bench *bench, struct redis *redis, enum hf_writers writers, bool known,
+                struct side *ret_side);
 /* The 99th percentile of hf_set, acknowledged by Redis, in microseconds: beside such a replay, and in the same store
  * afterwards. The quiet side belongs to the busy one and is closed after it or before. */
 int ours_live(const struct bench *bench, struct redis *redis, struct side *ret_busy, struct side *ret_quiet);
