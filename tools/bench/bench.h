@@ -176,6 +176,8 @@ void bench_area_remove(const char *dir);
 char *bench_path(const struct bench *bench, const char *name);
 /* What a directory and everything in it take of the disk. */
 double bench_area_mib(const char *dir);
+/* What is on the disk already goes from the page cache, but for pages that are mapped: what is written next is written to new pages. */
+void bench_forget_pages(const struct bench *bench);
 /* Write back what earlier work left dirty, so that it is not charged to the next turn. */
 void bench_settle(const struct bench *bench);
 

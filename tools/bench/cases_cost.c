@@ -96,17 +96,19 @@ struct setter {
     struct side side;
 };
 
-/* Not its rate counts, but what it writes for each set, also what it has left to be written. */
+/* Not its rate counts, but what it writes for each set. */
 static int bytes_turn(void *state, struct score *ret_score)
 {
     struct setter *s = state;
     struct score score = {0};
-    uint64_t before = process_written_bytes(s->bench->dir);
-    int rc = s->side.turn(s->side.state, &score);
+    uint64_t before;
+    int rc;
 
-    bench_settle(s->bench);
+    bench_forget_pages(s->bench);
+    before = process_written_bytes();
+    rc = s->side.turn(s->side.state, &score);
     if (rc == 0)
-        ret_score->value = (double)(process_written_bytes(s->bench->dir) - before) / (double)score.done;
+        ret_score->value = (double)(process_written_bytes() - before) / (double)score.done;
     return rc;
 }
 

@@ -5,8 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 /* The number behind `format` in the first line that has it. */
 static uint64_t read_number(const char *path, const char *format)
@@ -27,17 +25,9 @@ double process_anonymous_mib(void)
     return (double)read_number("/proc/self/status", "RssAnon: %" SCNu64) / 1024;
 }
 
-uint64_t process_written_bytes(const char *dir)
+uint64_t process_written_bytes(void)
 {
-    struct stat st;
-    char path[64];
-    uint64_t sectors = 0;
-
-    if (stat(dir, &st) == 0) {
-        snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat", major(st.st_dev), minor(st.st_dev));
-        sectors = read_number(path, "%*u %*u %*u %*u %*u %*u %" SCNu64);
-    }
-    return sectors > 0 ? sectors * 512 : read_number("/proc/self/io", "write_bytes: %" SCNu64);
+    return read_number("/proc/self/io", "write_bytes: %" SCNu64);
 }
 
 uint64_t process_sleeps(void)

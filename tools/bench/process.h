@@ -6,9 +6,9 @@
 
 /* Memory beyond the pages of files that it maps: LMDB's file is one. */
 double process_anonymous_mib(void);
-/* Bytes that the disk below `dir` was given, by anybody. Where it has no counter of its own, those that this process made dirty:
- * these are whole pieces of the page cache, which for a file that was written in one go are as large as 2 MiB. */
-uint64_t process_written_bytes(const char *dir);
+/* Bytes that it has had written to disks: whole pieces of the page cache, as they became dirty. A piece is a page, but as large as 2 MiB
+ * where a file was written or read in one go: see bench_forget_pages. */
+uint64_t process_written_bytes(void);
 /* How often its threads have gone to sleep, each of which is a wake-up. Those that have ended do not count. */
 uint64_t process_sleeps(void);
 
