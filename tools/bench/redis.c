@@ -20,6 +20,7 @@
 #define ANSWER_S 60
 #define PIPE_S 600
 #define LOOK_EVERY_MS 1
+#define EXPECT_AT_ONCE 1000
 
 struct redis {
     char *dir;
@@ -31,15 +32,23 @@ struct redis {
 
 /* ---- commands ---- */
 
+static redisContext *connect_to(const struct redis *redis)
+{
+    redisContext *connection = redisConnectUnixWithTimeout(redis->socket, (struct timeval){.tv_sec = START_S});
+
+    if (connection && !connection->err)
+        (void)redisSetTimeout(connection, (struct timeval){.tv_sec = ANSWER_S}); /* else a read waits for ever */
+    return connection;
+}
+
 /* An integer is returned as it is, any other good answer as 0; -1 when there is none: nothing is printed. */
 static long long ask_quietly(const struct redis *redis, const char *command)
 {
-    redisContext *connection = redisConnectUnixWithTimeout(redis->socket, (struct timeval){.tv_sec = START_S});
+    redisContext *connection = connect_to(redis);
     redisReply *reply = NULL;
     long long answer = -1;
 
-    if (connection && !connection->err &&
-        redisSetTimeout(connection, (struct timeval){.tv_sec = ANSWER_S}) == REDIS_OK)
+    if (connection && !connection->err)
         reply = redisCommand(connection, command);
     if (reply && reply->type != REDIS_REPLY_ERROR)
         answer = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
@@ -59,6 +68,46 @@ int redis_expect_keys(struct redis *redis, size_t n)
     long long found = ask_quietly(redis, "DBSIZE");
 
     return found >= (long long)n ? 0 : bench_fail("Redis holds %lld keys; expected at least %zu", found, n);
+}
+
+/* Of so many keys at once. NULL: no answer. */
+static redisReply *get_some(redisContext *connection, const struct bench *bench, size_t first, size_t n)
+{
+    const char *argv[1 + EXPECT_AT_ONCE] = {"MGET"};
+    size_t lens[1 + EXPECT_AT_ONCE] = {4};
+
+    for (size_t i = 0; i < n; i++) {
+        argv[1 + i] = bench->keys[first + i];
+        lens[1 + i] = BENCH_KEY_BYTES;
+    }
+    return redisCommandArgv(connection, (int)n + 1, argv, lens);
+}
+
+static int expect_some(redisContext *connection, const struct bench *bench, size_t first, size_t n,
+                       uint64_t first_number)
+{
+    redisReply *reply = get_some(connection, bench, first, n);
+    size_t i = 0;
+
+    while (reply && i < reply->elements && reply->element[i]->len == bench->value_bytes &&
+           bench_is_value(first + i + first_number, reply->element[i]->str))
+        i++;
+    freeReplyObject(reply);
+    return i == n ? 0
+                  : bench_fail("Redis does not hold what was written to '%.*s'", BENCH_KEY_BYTES,
+                               bench->keys[first + i]);
+}
+
+int redis_expect_values(struct redis *redis, const struct bench *bench, size_t n, uint64_t first_number)
+{
+    redisContext *connection = connect_to(redis);
+    int rc = connection && !connection->err ? 0 : bench_fail("redis-server does not answer");
+
+    for (size_t i = 0; i < n && rc == 0; i += EXPECT_AT_ONCE)
+        rc = expect_some(connection, bench, i, n - i < EXPECT_AT_ONCE ? n - i : EXPECT_AT_ONCE, first_number);
+    if (connection)
+        redisFree(connection);
+    return rc;
 }
 
 int redis_cli_pipe(struct redis *redis, const char *file)

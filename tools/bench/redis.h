@@ -23,6 +23,8 @@ const char *redis_socket(const struct redis *redis);
 int redis_flush(struct redis *redis);
 /* Check that it holds at least so many keys. */
 int redis_expect_keys(struct redis *redis, size_t n);
+/* Check that each of the first n keys holds its value, the number of which is its own and `first_number`. */
+int redis_expect_values(struct redis *redis, const struct bench *bench, size_t n, uint64_t first_number);
 /* `redis-cli --pipe` with a file of commands, until every one is answered; an error answer is a failure. */
 int redis_cli_pipe(struct redis *redis, const char *file);
 
