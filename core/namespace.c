@@ -181,6 +181,20 @@ struct hf_ns *hf__ns_of(const struct hf_ns_table *table, struct hf_slice key)
     return &table->all[i];
 }
 
+void hf__ns_note_acked(struct hf_ns *ns, uint64_t lsn, const char *id)
+{
+    if (lsn <= ns->acked_lsn)
+        return;
+    ns->acked_lsn = lsn;
+    snprintf(ns->acked_id, sizeof(ns->acked_id), "%s", id);
+}
+
+void hf__ns_forget_acked(struct hf_ns *ns)
+{
+    ns->acked_lsn = 0;
+    ns->acked_id[0] = '\0';
+}
+
 int hf__ns_set_epoch(struct hf_ns *ns, const char *epoch)
 {
     if (strcmp(ns->epoch, epoch) == 0)
