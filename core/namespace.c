@@ -172,15 +172,6 @@ void hf__ns_table_release(struct hf_ns_table *table)
     *table = (struct hf_ns_table){0};
 }
 
-struct hf_ns *hf__ns_of(const struct hf_ns_table *table, struct hf_slice key)
-{
-    size_t i = 0;
-
-    while (i + 1 < table->n && !hf__slice_starts_with(key, prefix_of(&table->all[i])))
-        i++;
-    return &table->all[i];
-}
-
 void hf__ns_note_acked(struct hf_ns *ns, uint64_t lsn, const char *id)
 {
     if (lsn <= ns->acked_lsn)

@@ -70,7 +70,14 @@ int hf__ns_table_init(struct hf_ns_table *table, const struct hf_namespace *name
 void hf__ns_table_release(struct hf_ns_table *table);
 
 /* The namespace that rules a key; never NULL. */
-struct hf_ns *hf__ns_of(const struct hf_ns_table *table, struct hf_slice key);
+static inline struct hf_ns *hf__ns_of(const struct hf_ns_table *table, struct hf_slice key)
+{
+    struct hf_ns *ns = table->all, *last = ns + table->n - 1;
+
+    while (ns < last && !hf__slice_starts_with(key, hf__slice(ns->prefix.data, ns->prefix.len)))
+        ns++;
+    return ns;
+}
 
 /* Take over an epoch: the names of its log and its cursor's start change with it. HF_ENOMEM. */
 int hf__ns_set_epoch(struct hf_ns *ns, const char *epoch);
