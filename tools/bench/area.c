@@ -95,6 +95,41 @@ void bench_area_remove(const char *dir)
         bench_fail("cannot remove '%s' altogether", dir);
 }
 
+static blkcnt_t blocks; /* of 512 bytes, in what nftw has walked */
+
+static int add_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)path;
+    (void)type;
+    (void)ftw;
+    blocks += st->st_blocks;
+    return 0;
+}
+
+double bench_area_mib(const char *dir)
+{
+    blocks = 0;
+    (void)nftw(dir, add_one, 16, FTW_PHYS); /* a walk that fails makes a case whose figure is none */
+    return (double)blocks / 2048;
+}
+
+static int forget_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    int fd = type == FTW_F && S_ISREG(st->st_mode) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+    (void)ftw;
+    if (fd >= 0) {
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* an advice */
+        close(fd);
+    }
+    return 0;
+}
+
+void bench_forget_pages(const struct bench *bench)
+{
+    (void)nftw(bench->dir, forget_one, 16, FTW_PHYS);
+}
+
 char *bench_path(const struct bench *bench, const char *name)
 {
     char *path = NULL;

@@ -13,22 +13,30 @@
 #include <stdint.h>
 
 #define BENCH_KEY_BYTES 16
-#define BENCH_VALUE_BYTES 100
+#define BENCH_VALUE_BYTES 100 /* but for the cases of other sizes */
+#define BENCH_VALUE_MAX (256u << 10)
+#define BENCH_VALUES 8192u /* so many differ */
+
+#define BENCH_ROUNDS_MAX 1000
 
 /* One run of the program; fixed once the cases begin. */
 struct bench {
-    const char *dir; /* a directory of our own on the disk under test; removed at the end */
-    char fs[24];     /* its file system */
-    bool quick;      /* small sizes, short rounds: says that everything works, not how fast it is */
+    const char *dir;        /* a directory of our own on the disk under test; removed at the end */
+    char fs[24];            /* its file system */
+    const char *series_dir; /* where long runs leave their series; NULL: nowhere */
+    bool quick;             /* small sizes, short rounds: says that everything works, not how fast it is */
     unsigned rounds;
-    unsigned turns;                /* of each side in a round */
-    double turn_s;                 /* how long a side that is measured by its rate works in a turn */
-    size_t n_keys;                 /* get and scan */
-    size_t n_written_keys;         /* the keys that sets choose from */
-    size_t n_reopened_keys;        /* the large store of the reopen cases; the small one has 10,000 keys */
-    size_t n_tail_entries;         /* the journal tail of the killed store */
-    size_t n_replayed_keys;        /* written while Redis is away */
+    unsigned turns;         /* of each side in a round */
+    double turn_s;          /* how long a side that is measured by its rate works in a turn */
+    size_t n_keys;          /* get and scan */
+    size_t n_written_keys;  /* the keys that sets choose from */
+    size_t n_reopened_keys; /* the large store of the reopen cases; the small one has 10,000 keys */
+    size_t n_tail_entries;  /* the journal tail of the killed store */
+    size_t n_updates;       /* made offline to a few keys */
+    size_t n_replayed_keys; /* written while Redis is away */
+    size_t value_bytes;
     char (*keys)[BENCH_KEY_BYTES]; /* as many as the largest of these numbers, in ascending order */
+    uint64_t *words;               /* 0, 1, 2, ...: the values lie in them */
 };
 
 /* ---- sides ---- */
@@ -36,7 +44,8 @@ struct bench {
 struct score {
     double value;        /* what is compared: a rate, or a time */
     double acknowledged; /* sets: the rate before the closing checkpoint; 0: there is no such thing */
-    double memory_mib;   /* replays: the most that was used; the highest of all turns is printed; 0: not measured */
+    double memory_mib;   /* the most that was used; the highest of all turns is printed; 0: not measured */
+    uint64_t done;       /* sets: how many; not printed */
 };
 
 /* One competitor in one case. */
@@ -60,21 +69,50 @@ struct comparison {
  * over all rounds, and the spread of the ratios. Short turns, because the speed of a disk changes within seconds. */
 int bench_compare(const struct bench *bench, const struct comparison *comparison, struct side *sides,
                   size_t n_sides);
+/* The line alone, for a case that makes its rounds itself: bench->rounds scores of each side. */
+int bench_report(const struct bench *bench, const struct comparison *comparison, const char *peer,
+                 const struct score *ours, const struct score *theirs);
+/* A figure that is to be reached, as a side. `value` is the case's, and may change with the turns of the sides before it. */
+struct side bench_goal(const char *name, double *value);
 void bench_close(struct side *sides, size_t n);
 
 /* ---- cases ---- */
 
 int case_set_1_thread(const struct bench *bench, const char *name);
 int case_set_16_threads(const struct bench *bench, const char *name);
+int case_set_interval(const struct bench *bench, const char *name);
 int case_set_async(const struct bench *bench, const char *name);
+int case_set_value_16(const struct bench *bench, const char *name);
+int case_set_value_4k(const struct bench *bench, const char *name);
+int case_set_value_256k(const struct bench *bench, const char *name);
+int case_set_sustained(const struct bench *bench, const char *name);
 int case_get_hit(const struct bench *bench, const char *name);
 int case_get_hit_overlay(const struct bench *bench, const char *name);
+int case_get_hit_1m(const struct bench *bench, const char *name);
+int case_get_hit_overlay_1m(const struct bench *bench, const char *name);
+int case_get_value_16(const struct bench *bench, const char *name);
+int case_get_value_4k(const struct bench *bench, const char *name);
+int case_get_value_256k(const struct bench *bench, const char *name);
+int case_get_2_threads(const struct bench *bench, const char *name);
+int case_get_2_threads_writer(const struct bench *bench, const char *name);
 int case_scan(const struct bench *bench, const char *name);
+int case_through_async(const struct bench *bench, const char *name);
+int case_through_1ms(const struct bench *bench, const char *name);
+int case_through_20ms(const struct bench *bench, const char *name);
 int case_reopen_clean(const struct bench *bench, const char *name);
 int case_reopen_killed(const struct bench *bench, const char *name);
 int case_replay_new(const struct bench *bench, const char *name);
 int case_replay_known(const struct bench *bench, const char *name);
+int case_replay_holdfast_new(const struct bench *bench, const char *name);
+int case_replay_holdfast_known(const struct bench *bench, const char *name);
+int case_replay_this_node_new(const struct bench *bench, const char *name);
+int case_replay_this_node_known(const struct bench *bench, const char *name);
 int case_replay_live(const struct bench *bench, const char *name);
+int case_memory(const struct bench *bench, const char *name);
+int case_memory_written(const struct bench *bench, const char *name);
+int case_disk_bytes(const struct bench *bench, const char *name);
+int case_offline_updates(const struct bench *bench, const char *name);
+int case_idle(const struct bench *bench, const char *name);
 int case_sidecar_get(const struct bench *bench, const char *name);
 int case_sidecar_set(const struct bench *bench, const char *name);
 int case_sidecar_set_pipelined(const struct bench *bench, const char *name);
@@ -111,13 +149,19 @@ uint64_t bench_random(uint64_t *state);
 
 /* ---- keys and values ---- */
 
-/* Fill in bench->keys. */
-int bench_make_keys(struct bench *bench);
-/* The value of the n-th write: the same for every side. */
-void bench_value(uint64_t n, uint8_t value[BENCH_VALUE_BYTES]);
-/* Copy what a scan gave into `out`, key first, and return the number in the value; UINT64_MAX: wrong lengths. */
-uint64_t bench_take(uint8_t out[BENCH_KEY_BYTES + BENCH_VALUE_BYTES], const void *key, size_t key_len,
-                    const void *value, size_t value_len);
+/* Fill in bench->keys and bench->words; free them, also when that failed. */
+int bench_make_payload(struct bench *bench);
+void bench_free_payload(struct bench *bench);
+/* The same with other values, and fewer keys where these are large. */
+struct bench bench_with_values(const struct bench *bench, size_t value_bytes);
+/* The value of the n-th write, bench->value_bytes long: the same for every side. Nobody makes or copies it, so that the cost of
+ * that is in no figure. */
+const void *bench_value(const struct bench *bench, uint64_t n);
+/* `value` begins like the n-th write's. */
+bool bench_is_value(uint64_t n, const void *value);
+/* Copy what a scan gave into `out`, key first; false: it is not as long as a key and its value, or not the n-th value. */
+bool bench_take(uint64_t n, uint8_t out[BENCH_KEY_BYTES + BENCH_VALUE_BYTES], const void *key, size_t key_len,
+                const void *value, size_t value_len);
 /* The numbers 0 to n-1 in an order that is random and the same each time. The caller frees it; NULL: no memory. */
 uint32_t *bench_shuffled(size_t n);
 
@@ -130,6 +174,10 @@ int bench_area_make(const char *parent, char **ret_dir, char *ret_fs, size_t fs_
 void bench_area_remove(const char *dir);
 /* "dir/name", the caller's to free; NULL after bench_fail. */
 char *bench_path(const struct bench *bench, const char *name);
+/* What a directory and everything in it take of the disk. */
+double bench_area_mib(const char *dir);
+/* What is on the disk already goes from the page cache, but for pages that are mapped: what is written next is written to new pages. */
+void bench_forget_pages(const struct bench *bench);
 /* Write back what earlier work left dirty, so that it is not charged to the next turn. */
 void bench_settle(const struct bench *bench);
 

@@ -11,7 +11,7 @@ static struct bench whole_turns(const struct bench *bench)
     return whole;
 }
 
-static int compare_replays(const struct bench *bench, const char *name, bool known)
+static int compare_replays(const struct bench *bench, const char *name, enum hf_writers writers, bool known)
 {
     struct comparison c = {.name = name, .unit = "keys/s", .direction = HIGHER_IS_BETTER};
     struct bench whole = whole_turns(bench);
@@ -20,7 +20,7 @@ static int compare_replays(const struct bench *bench, const char *name, bool kno
     int rc = redis_start(&whole, &redis);
 
     if (rc == 0)
-        rc = ours_replay(&whole, redis, known, &sides[0]);
+        rc = ours_replay(&whole, redis, writers, known, &sides[0]);
     if (rc == 0)
         rc = redis_pipe(&whole, redis, known, &sides[1]);
     if (rc == 0)
@@ -32,12 +32,32 @@ static int compare_replays(const struct bench *bench, const char *name, bool kno
 
 int case_replay_new(const struct bench *bench, const char *name)
 {
-    return compare_replays(bench, name, false);
+    return compare_replays(bench, name, HF_WRITERS_ANY, false);
 }
 
 int case_replay_known(const struct bench *bench, const char *name)
 {
-    return compare_replays(bench, name, true);
+    return compare_replays(bench, name, HF_WRITERS_ANY, true);
+}
+
+int case_replay_holdfast_new(const struct bench *bench, const char *name)
+{
+    return compare_replays(bench, name, HF_WRITERS_HOLDFAST, false);
+}
+
+int case_replay_holdfast_known(const struct bench *bench, const char *name)
+{
+    return compare_replays(bench, name, HF_WRITERS_HOLDFAST, true);
+}
+
+int case_replay_this_node_new(const struct bench *bench, const char *name)
+{
+    return compare_replays(bench, name, HF_WRITERS_THIS_NODE, false);
+}
+
+int case_replay_this_node_known(const struct bench *bench, const char *name)
+{
+    return compare_replays(bench, name, HF_WRITERS_THIS_NODE, true);
 }
 
 int case_replay_live(const struct bench *bench, const char *name)

@@ -21,7 +21,7 @@ static int start_pair(const struct bench *bench, struct pair *pair)
         rc = pair->ports[i] > 0 ? 0 : -1;
         if (rc == 0)
             rc = i == 0 ? sidecar_start(bench, pair->ports[0], &pair->sidecar)
-                        : redis_start_durable(bench, pair->ports[1], &pair->redis);
+                        : redis_start_durable(bench, "always", pair->ports[1], &pair->redis);
     }
     return rc;
 }

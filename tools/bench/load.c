@@ -37,7 +37,7 @@ static int read_rate(const char *file, double *ret_rate)
 
 static int run_load(const struct loaded *l, const char *test, unsigned pipeline, size_t n)
 {
-    char port[8], depth[8], number[24], keys[24], bytes[8];
+    char port[8], depth[8], number[24], keys[24], bytes[24];
     char *argv[] = {"redis-benchmark",
                     "-p",
                     port,
@@ -62,7 +62,7 @@ static int run_load(const struct loaded *l, const char *test, unsigned pipeline,
     snprintf(depth, sizeof(depth), "%u", pipeline);
     snprintf(number, sizeof(number), "%zu", n);
     snprintf(keys, sizeof(keys), "%zu", l->bench->n_keys);
-    snprintf(bytes, sizeof(bytes), "%d", BENCH_VALUE_BYTES);
+    snprintf(bytes, sizeof(bytes), "%zu", l->bench->value_bytes);
     if (program_start(argv, NULL, l->output, &pid) != 0)
         return -1;
     status = program_wait(pid, LOAD_S);

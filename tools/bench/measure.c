@@ -212,10 +212,11 @@ static int print_line(cJSON *line)
     return fflush(stdout) == 0 ? 0 : bench_fail("cannot write to standard output");
 }
 
-static int report(const struct bench *bench, const struct comparison *c, const char *peer, const struct score *ours,
-                  const struct score *theirs, double *scratch)
+int bench_report(const struct bench *bench, const struct comparison *c, const char *peer, const struct score *ours,
+                 const struct score *theirs)
 {
     unsigned n = bench->rounds;
+    double scratch[BENCH_ROUNDS_MAX];
     struct ratio ratio = ratio_of(ours, theirs, n, false, c->direction, scratch);
     cJSON *line = cJSON_CreateObject();
 
@@ -265,8 +266,7 @@ int bench_compare(const struct bench *bench, const struct comparison *c, struct 
 {
     unsigned rounds = bench->rounds;
     struct score *scores = calloc(n_sides * rounds, sizeof(*scores)); /* all of sides[0], all of sides[1], ... */
-    double *scratch = calloc(rounds, sizeof(*scratch));
-    int rc = scores && scratch ? 0 : bench_fail("out of memory");
+    int rc = scores ? 0 : bench_fail("out of memory");
 
     for (unsigned i = 0; i < rounds * bench->turns && rc == 0; i++) {
         turn_number = i;
@@ -274,10 +274,27 @@ int bench_compare(const struct bench *bench, const struct comparison *c, struct 
             rc = take_turn(bench, &sides[s], &scores[s * rounds + i / bench->turns]);
     }
     for (size_t s = 1; s < n_sides && rc == 0; s++)
-        rc = report(bench, c, sides[s].name, scores, &scores[s * rounds], scratch);
+        rc = bench_report(bench, c, sides[s].name, scores, &scores[s * rounds]);
     free(scores);
-    free(scratch);
     return rc;
+}
+
+/* ---- goals ---- */
+
+static int goal_turn(void *state, struct score *ret_score)
+{
+    ret_score->value = *(const double *)state;
+    return 0;
+}
+
+static void goal_close(void *state)
+{
+    (void)state; /* the case's */
+}
+
+struct side bench_goal(const char *name, double *value)
+{
+    return (struct side){.name = name, .turn = goal_turn, .close = goal_close, .state = value};
 }
 
 void bench_close(struct side *sides, size_t n)

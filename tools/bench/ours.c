@@ -14,15 +14,13 @@ static const struct hf_options no_checkpoints = {.checkpoint_bytes = 1u << 30, .
 
 /* ---- durable sets ---- */
 
-static int set_op(void *state, unsigned thread, uint64_t random)
+int set_op(void *state, unsigned thread, uint64_t random)
 {
     struct ours *o = state;
-    uint8_t value[BENCH_VALUE_BYTES];
     struct hf_slice key = key_slice(o->bench, random % o->bench->n_written_keys);
 
     (void)thread;
-    bench_value(random, value);
-    if (hf_set(o->store, key, (struct hf_slice){value, sizeof(value)}, NULL, NULL) != 0)
+    if (hf_set(o->store, key, value_slice(o->bench, random), NULL, NULL) != 0)
         return hf_fail("set a value");
     return 0;
 }
@@ -37,6 +35,7 @@ static int score_writes(struct ours *o, const struct tally *tally, double drain_
         return -1;
     ret_score->acknowledged = (double)tally->done / seconds;
     ret_score->value = (double)tally->done / (seconds + bench_now_s() - started_s);
+    ret_score->done = tally->done;
     return 0;
 }
 
@@ -49,7 +48,7 @@ static int set_turn(void *state, struct score *ret_score)
     return rc == 0 ? score_writes(o, &tally, 0, ret_score) : rc;
 }
 
-int ours_set(const struct bench *bench, unsigned n_threads, struct side *ret_side)
+int ours_set(const struct bench *bench, unsigned n_threads, const struct hf_options *opts, struct side *ret_side)
 {
     struct ours *o = NULL;
     int rc = ours_new(bench, "hf_set", "ours", ret_side, &o);
@@ -58,7 +57,7 @@ int ours_set(const struct bench *bench, unsigned n_threads, struct side *ret_sid
         return rc;
     o->n_threads = n_threads;
     ret_side->turn = set_turn;
-    return open_store(o, NULL);
+    return open_store(o, opts);
 }
 
 static int submit_op(void *state, unsigned thread, uint64_t random)
@@ -69,7 +68,7 @@ static int submit_op(void *state, unsigned thread, uint64_t random)
     return submit_set(o, random % o->bench->n_written_keys, random);
 }
 
-static int async_turn(void *state, struct score *ret_score)
+int async_turn(void *state, struct score *ret_score)
 {
     struct ours *o = state;
     struct tally tally;
@@ -82,7 +81,7 @@ static int async_turn(void *state, struct score *ret_score)
     return rc == 0 ? score_writes(o, &tally, bench_now_s() - ended_s, ret_score) : rc;
 }
 
-int ours_async(const struct bench *bench, unsigned window, struct side *ret_side)
+int ours_async(const struct bench *bench, unsigned window, const struct hf_options *opts, struct side *ret_side)
 {
     struct ours *o = NULL;
     int rc = ours_new(bench, "hf_submit", "ours", ret_side, &o);
@@ -91,21 +90,21 @@ int ours_async(const struct bench *bench, unsigned window, struct side *ret_side
         return rc;
     o->window.size = window;
     ret_side->turn = async_turn;
-    return open_store(o, NULL);
+    return open_store(o, opts);
 }
 
 /* ---- reads ---- */
 
 static int get_all(struct ours *o)
 {
-    uint8_t value[BENCH_VALUE_BYTES];
+    uint8_t value[BENCH_VALUE_MAX];
     size_t len;
 
     for (size_t i = 0; i < o->bench->n_keys; i++) {
         uint64_t number = o->order[i];
         if (hf_get_into(o->store, key_slice(o->bench, number), value, sizeof(value), &len, NULL) != 0)
             return hf_fail("get a value");
-        if (memcmp(value, &number, sizeof(number)) != 0)
+        if (len != o->bench->value_bytes || !bench_is_value(number, value))
             return bench_fail("Holdfast returned a wrong value");
     }
     return 0;
@@ -123,7 +122,7 @@ static int scan_all(struct ours *o)
     if (rc != 0)
         return hf_fail("open a scan");
     for (rc = hf_scan_next(scan, &key, &value, NULL); rc == 0; n++) {
-        if (bench_take(out, key.data, key.len, value.data, value.len) != n)
+        if (!bench_take(n, out, key.data, key.len, value.data, value.len))
             break;
         rc = hf_scan_next(scan, &key, &value, NULL);
     }

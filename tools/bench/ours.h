@@ -34,6 +34,7 @@ struct ours {
     bool killed;
     uint32_t *order;     /* get */
     struct redis *redis; /* replay; borrowed */
+    enum hf_writers writers;
     bool known;
     double *latencies_us; /* live writes; of the last series */
     size_t n_latencies;
@@ -43,6 +44,7 @@ struct ours {
 /* bench_fail with the library's sentence. */
 int hf_fail(const char *what);
 struct hf_slice key_slice(const struct bench *bench, size_t n);
+struct hf_slice value_slice(const struct bench *bench, uint64_t n);
 
 /* `dir` is the name of the store's directory. Whatever it returns, bench_close may be called for the side. */
 int ours_new(const struct bench *bench, const char *name, const char *dir, struct side *ret_side,
@@ -50,6 +52,13 @@ int ours_new(const struct bench *bench, const char *name, const char *dir, struc
 int open_store(struct ours *o, const struct hf_options *opts);
 int close_store(struct ours *o);
 int checkpoint(struct ours *o);
+/* Until it is connected, and nothing is to be replayed. */
+int wait_online(struct ours *o);
+
+/* One blocking set: a bench_op. */
+int set_op(void *state, unsigned thread, uint64_t random);
+/* The turn of ours_async. */
+int async_turn(void *state, struct score *ret_score);
 
 /* hf_submit, when fewer than the window's size are under way. */
 int submit_set(struct ours *o, size_t key, uint64_t number);

@@ -1,5 +1,6 @@
 /* Holdfast coming back to Redis with keys that were written while it was away. */
 #include "ours.h"
+#include "process.h"
 #include "redis.h"
 #include "sides.h"
 
@@ -15,32 +16,20 @@
 #define REPLAYING_S 60
 #define LOOK_EVERY 32 /* live writes; a look at the status is not part of any */
 #define SERIES_MIN 2000
+#define SERIES_MIN_QUICK 100
 #define SERIES_MAX 10000
+#define SERIES_MAX_QUICK 1000
 #define REPLAYS_MAX 16 /* for one series of live writes */
-
-/* ---- memory ---- */
-
-/* Of this process, beyond the pages of files that it maps: LMDB's file is one. 0: not known. */
-static double anonymous_mib(void)
-{
-    FILE *file = fopen("/proc/self/status", "r");
-    char line[128];
-    long kib = 0;
-
-    while (file && fgets(line, sizeof(line), file)) {
-        if (sscanf(line, "RssAnon: %ld kB", &kib) == 1)
-            break;
-    }
-    if (file)
-        fclose(file);
-    return (double)kib / 1024;
-}
 
 /* ---- the outage ---- */
 
 static int open_at(struct ours *o, bool away)
 {
-    return open_store(o, &(struct hf_options){.redis = redis_address(o->redis, away)});
+    struct hf_namespace all = {.prefix = "", .writers = o->writers};
+    struct hf_options opts = {.namespaces = &all, .n_namespaces = 1};
+
+    opts.redis = away ? OURS_AWAY : redis_address(o->redis);
+    return open_store(o, &opts);
 }
 
 /* `ret_peak_mib`: the most memory that was seen; may be NULL. */
@@ -50,7 +39,7 @@ static int drain(struct ours *o, double *ret_peak_mib)
     int rc;
 
     while ((rc = hf_drain(o->store, DRAIN_SLICE_MS)) == HF_ETIMEOUT) {
-        double mib = anonymous_mib();
+        double mib = process_anonymous_mib();
 
         peak_mib = mib > peak_mib ? mib : peak_mib;
         if (bench_is_stopped())
@@ -98,19 +87,18 @@ static int prepare(struct ours *o)
     return rc;
 }
 
-/* Every key was applied, and none by a conflict. */
+/* Every key holds there what was written last, and none by a conflict. */
 static int check_replayed(struct ours *o)
 {
     struct hf_status status;
 
     if (hf_status(o->store, &status) != 0)
         return hf_fail("tell its status");
-    if (status.replayed_ops != o->n_keys ||
-        status.pending_keys + status.conflicts + status.blind_conflicts + status.parked != 0)
-        return bench_fail("Holdfast replayed %" PRIu64 " of %zu keys, with %" PRIu64 " conflicts and %" PRIu64
+    if (status.pending_keys + status.conflicts + status.blind_conflicts + status.parked + status.dropped != 0)
+        return bench_fail("Holdfast left %" PRIu64 " of %zu keys pending, with %" PRIu64 " conflicts and %" PRIu64
                           " parked",
-                          status.replayed_ops, o->n_keys, status.conflicts + status.blind_conflicts, status.parked);
-    return redis_expect_keys(o->redis, o->n_keys);
+                          status.pending_keys, o->n_keys, status.conflicts + status.blind_conflicts, status.parked);
+    return redis_expect_values(o->redis, o->bench, o->n_keys, o->n_keys);
 }
 
 /* ---- the replay ---- */
@@ -121,7 +109,7 @@ static int replay_turn(void *state, struct score *ret_score)
     double before_mib, peak_mib = 0, started_s, seconds;
     int rc = prepare(o);
 
-    before_mib = anonymous_mib();
+    before_mib = process_anonymous_mib();
     started_s = bench_now_s();
     if (rc == 0)
         rc = open_at(o, false);
@@ -137,7 +125,8 @@ static int replay_turn(void *state, struct score *ret_score)
     return close_store(o);
 }
 
-int ours_replay(const struct bench *bench, struct redis *redis, bool known, struct side *ret_side)
+int ours_replay(const struct bench *bench, struct redis *redis, enum hf_writers writers, bool known,
+                struct side *ret_side)
 {
     struct ours *o = NULL;
     int rc = ours_new(bench, "replay", "ours", ret_side, &o);
@@ -145,6 +134,7 @@ int ours_replay(const struct bench *bench, struct redis *redis, bool known, stru
     if (rc != 0)
         return rc;
     o->redis = redis;
+    o->writers = writers;
     o->known = known;
     o->n_keys = bench->n_replayed_keys;
     ret_side->turn = replay_turn;
@@ -185,21 +175,24 @@ static int wait_for_replay(struct ours *o)
 static int live_write(struct ours *o)
 {
     char key[BENCH_KEY_BYTES + 1];
-    uint8_t value[BENCH_VALUE_BYTES];
+    struct hf_slice value = value_slice(o->bench, o->n_live);
     struct hf_result result;
     double started_s, us;
 
-    snprintf(key, sizeof(key), "live%012" PRIu64, o->n_live % 1000000000000u);
-    bench_value(o->n_live++, value);
+    snprintf(key, sizeof(key), "live%012" PRIu64, o->n_live++ % 1000000000000u);
     started_s = bench_now_s();
-    if (hf_set(o->store, (struct hf_slice){key, BENCH_KEY_BYTES}, (struct hf_slice){value, sizeof(value)}, NULL,
-               &result) != 0)
+    if (hf_set(o->store, (struct hf_slice){key, BENCH_KEY_BYTES}, value, NULL, &result) != 0)
         return hf_fail("set a value");
     us = (bench_now_s() - started_s) * 1e6;
     if (!result.shared && us < HF_REDIS_TIMEOUT_DEFAULT_MS * 1e3)
         us = HF_REDIS_TIMEOUT_DEFAULT_MS * 1e3;
     o->latencies_us[o->n_latencies++] = us;
     return 0;
+}
+
+static size_t series_max(const struct ours *o)
+{
+    return o->bench->quick ? SERIES_MAX_QUICK : SERIES_MAX;
 }
 
 /* So many writes; `during_replay`: those of the last few do not count if the replay is over behind them. */
@@ -209,13 +202,13 @@ static int write_some(struct ours *o, bool during_replay, bool *ret_more)
     bool counts = true;
     int rc = 0;
 
-    for (unsigned i = 0; i < LOOK_EVERY && o->n_latencies < SERIES_MAX && rc == 0; i++)
+    for (unsigned i = 0; i < LOOK_EVERY && o->n_latencies < series_max(o) && rc == 0; i++)
         rc = live_write(o);
     if (rc == 0 && during_replay)
         rc = is_replaying(o, &counts);
     if (!counts)
         o->n_latencies = n_before;
-    *ret_more = counts && o->n_latencies < SERIES_MAX && !bench_is_stopped();
+    *ret_more = counts && o->n_latencies < series_max(o) && !bench_is_stopped();
     return rc;
 }
 
@@ -256,6 +249,11 @@ static int write_during_replay(struct ours *o)
     return rc == 0 ? drain(o, NULL) : rc;
 }
 
+static size_t series_min(const struct ours *o)
+{
+    return o->bench->quick ? SERIES_MIN_QUICK : SERIES_MIN;
+}
+
 /* Replays until the series is long enough; the last one's store stays open for the quiet turn. */
 static int busy_turn(void *state, struct score *ret_score)
 {
@@ -263,11 +261,11 @@ static int busy_turn(void *state, struct score *ret_score)
     int rc = 0;
 
     o->n_latencies = 0;
-    for (int i = 0; i < REPLAYS_MAX && o->n_latencies < SERIES_MIN && rc == 0; i++)
+    for (int i = 0; i < REPLAYS_MAX && o->n_latencies < series_min(o) && rc == 0; i++)
         rc = write_during_replay(o);
     if (rc != 0)
         return rc;
-    if (o->n_latencies < SERIES_MIN)
+    if (o->n_latencies < series_min(o))
         return bench_fail("only %zu writes fell into %d replays", o->n_latencies, REPLAYS_MAX);
     ret_score->value = p99_us(o);
     return 0;
@@ -280,7 +278,7 @@ static int quiet_turn(void *state, struct score *ret_score)
     o->n_latencies = 0;
     if (write_series(o, false) != 0)
         return -1;
-    if (o->n_latencies < SERIES_MIN)
+    if (o->n_latencies < series_min(o))
         return bench_fail("stopped by a signal");
     ret_score->value = p99_us(o);
     return 0;
@@ -294,7 +292,7 @@ static void quiet_close(void *state)
 int ours_live(const struct bench *bench, struct redis *redis, struct side *ret_busy, struct side *ret_quiet)
 {
     struct ours *o = NULL;
-    int rc = ours_replay(bench, redis, false, ret_busy);
+    int rc = ours_replay(bench, redis, HF_WRITERS_ANY, false, ret_busy);
 
     if (rc != 0)
         return rc;

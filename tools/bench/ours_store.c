@@ -1,9 +1,11 @@
 /* A store of ours: opening, closing, and loading keys through a window of submissions. */
 #include "ours.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
 #define LOAD_WINDOW 4096 /* submissions under way while keys are loaded */
+#define ONLINE_S 60
 
 int hf_fail(const char *what)
 {
@@ -13,6 +15,11 @@ int hf_fail(const char *what)
 struct hf_slice key_slice(const struct bench *bench, size_t n)
 {
     return (struct hf_slice){bench->keys[n], BENCH_KEY_BYTES};
+}
+
+struct hf_slice value_slice(const struct bench *bench, uint64_t n)
+{
+    return (struct hf_slice){bench_value(bench, n), bench->value_bytes};
 }
 
 /* ---- opening and closing ---- */
@@ -63,6 +70,23 @@ int close_store(struct ours *o)
     return hf_close(store) == 0 ? 0 : hf_fail("close the store");
 }
 
+int wait_online(struct ours *o)
+{
+    double end_s = bench_now_s() + ONLINE_S;
+    struct hf_pulse pulse;
+
+    while (hf_pulse(o->store, &pulse) == 0) {
+        if (pulse.link == HF_LINK_ONLINE && pulse.pending == 0)
+            return 0;
+        if (bench_is_stopped())
+            return bench_fail("stopped by a signal");
+        if (bench_now_s() > end_s)
+            return bench_fail("Holdfast was not online within %d s", ONLINE_S);
+        (void)poll(NULL, 0, 1);
+    }
+    return hf_fail("tell its pulse");
+}
+
 int checkpoint(struct ours *o)
 {
     return hf_checkpoint(o->store) == 0 ? 0 : hf_fail("make a checkpoint");
@@ -102,12 +126,10 @@ static void window_wait(struct window *w, unsigned left)
 int submit_set(struct ours *o, size_t key, uint64_t number)
 {
     struct window *w = &o->window;
-    uint8_t value[BENCH_VALUE_BYTES];
-    struct hf_op op = {.kind = HF_OP_SET, .key = key_slice(o->bench, key), .value = {value, sizeof(value)}};
+    struct hf_op op = {.kind = HF_OP_SET, .key = key_slice(o->bench, key), .value = value_slice(o->bench, number)};
 
     if (atomic_load(&w->under_way) >= w->size)
         window_wait(w, w->size / 2);
-    bench_value(number, value);
     atomic_fetch_add(&w->under_way, 1);
     if (hf_submit(o->store, &op, completed, w) == 0)
         return 0;

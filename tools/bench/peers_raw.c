@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #define FILE_BYTES (16u << 20) /* as one segment of our journal; used again from the beginning when it is full */
-#define ENTRY_BYTES (BENCH_KEY_BYTES + BENCH_VALUE_BYTES)
 
 struct raw {
     const struct bench *bench;
     unsigned group;
+    size_t entry_bytes;
     int fd;
     size_t offset;
     char name[48];
@@ -32,7 +32,7 @@ static void raw_close(void *state)
 
 static int write_group(struct raw *raw)
 {
-    size_t bytes = (size_t)raw->group * ENTRY_BYTES;
+    size_t bytes = raw->group * raw->entry_bytes;
 
     if (raw->offset + bytes > FILE_BYTES)
         raw->offset = 0;
@@ -50,9 +50,9 @@ static int append_op(void *state, unsigned thread, uint64_t random)
 
     (void)thread;
     for (unsigned i = 0; i < raw->group; i++) {
-        uint8_t *entry = raw->buffer + (size_t)i * ENTRY_BYTES;
+        uint8_t *entry = raw->buffer + i * raw->entry_bytes;
         memcpy(entry, raw->bench->keys[(random + i) % raw->bench->n_written_keys], BENCH_KEY_BYTES);
-        bench_value(random + i, entry + BENCH_KEY_BYTES);
+        memcpy(entry + BENCH_KEY_BYTES, bench_value(raw->bench, random + i), raw->bench->value_bytes);
     }
     return write_group(raw);
 }
@@ -66,6 +66,7 @@ static int append_turn(void *state, struct score *ret_score)
     if (rc != 0)
         return rc;
     ret_score->value = tally.rate;
+    ret_score->done = tally.done;
     return 0;
 }
 
@@ -83,6 +84,7 @@ static int preallocate(int fd)
     free(zeros);
     if (rc == 0 && fsync(fd) != 0)
         rc = bench_fail("cannot sync the raw file: %s", strerror(errno));
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* as bench_forget_pages, which does not find it any more */
     return rc;
 }
 
@@ -112,10 +114,11 @@ int raw_append(const struct bench *bench, unsigned group, struct side *ret_side)
         return bench_fail("out of memory");
     raw->bench = bench;
     raw->group = group;
+    raw->entry_bytes = BENCH_KEY_BYTES + bench->value_bytes;
     raw->fd = -1;
     snprintf(raw->name, sizeof(raw->name), group == 1 ? "raw append" : "raw append, groups of %u", group);
     *ret_side = (struct side){.name = raw->name, .turn = append_turn, .close = raw_close, .state = raw};
-    raw->buffer = malloc((size_t)group * ENTRY_BYTES);
+    raw->buffer = malloc(group * raw->entry_bytes);
     if (!raw->buffer)
         return bench_fail("out of memory");
     return open_file(bench, &raw->fd) == 0 ? preallocate(raw->fd) : -1;

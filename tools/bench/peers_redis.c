@@ -26,12 +26,9 @@ static void piped_close(void *state)
 
 static int put_set(FILE *file, const struct bench *bench, size_t key)
 {
-    uint8_t value[BENCH_VALUE_BYTES];
-
-    bench_value(key, value);
-    fprintf(file, "*3\r\n$3\r\nSET\r\n$%d\r\n%.*s\r\n$%d\r\n", BENCH_KEY_BYTES, BENCH_KEY_BYTES, bench->keys[key],
-            BENCH_VALUE_BYTES);
-    fwrite(value, 1, sizeof(value), file);
+    fprintf(file, "*3\r\n$3\r\nSET\r\n$%d\r\n%.*s\r\n$%zu\r\n", BENCH_KEY_BYTES, BENCH_KEY_BYTES, bench->keys[key],
+            bench->value_bytes);
+    fwrite(bench_value(bench, key), 1, bench->value_bytes, file);
     fputs("\r\n", file);
     return ferror(file) ? -1 : 0;
 }

@@ -62,12 +62,10 @@ static int insert_op(void *state, unsigned thread, uint64_t random)
 {
     struct sqlite *s = state;
     struct connection *c = &s->connections[thread];
-    uint8_t value[BENCH_VALUE_BYTES];
 
-    bench_value(random, value);
     sqlite3_bind_blob(c->insert, 1, s->bench->keys[random % s->bench->n_written_keys], BENCH_KEY_BYTES,
                       SQLITE_STATIC);
-    sqlite3_bind_blob(c->insert, 2, value, sizeof(value), SQLITE_STATIC);
+    sqlite3_bind_blob(c->insert, 2, bench_value(s->bench, random), (int)s->bench->value_bytes, SQLITE_STATIC);
     if (sqlite3_step(c->insert) != SQLITE_DONE)
         return sqlite_fail(c->db, "set a value");
     sqlite3_reset(c->insert);
@@ -83,6 +81,7 @@ static int insert_turn(void *state, struct score *ret_score)
     if (rc != 0)
         return rc;
     ret_score->value = tally.rate;
+    ret_score->done = tally.done;
     return 0;
 }
 

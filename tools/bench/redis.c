@@ -20,26 +20,35 @@
 #define ANSWER_S 60
 #define PIPE_S 600
 #define LOOK_EVERY_MS 1
+#define EXPECT_AT_ONCE 1000
 
 struct redis {
     char *dir;
-    char *socket, *address, *away;
-    int port; /* of 127.0.0.1; 0: none */
-    bool durable;
-    pid_t pid; /* 0: not running */
+    char *socket, *address;
+    int port;                /* of 127.0.0.1; 0: none */
+    const char *appendfsync; /* NULL: it keeps nothing */
+    pid_t pid;               /* 0: not running */
 };
 
 /* ---- commands ---- */
 
+static redisContext *connect_to(const struct redis *redis)
+{
+    redisContext *connection = redisConnectUnixWithTimeout(redis->socket, (struct timeval){.tv_sec = START_S});
+
+    if (connection && !connection->err)
+        (void)redisSetTimeout(connection, (struct timeval){.tv_sec = ANSWER_S}); /* else a read waits for ever */
+    return connection;
+}
+
 /* An integer is returned as it is, any other good answer as 0; -1 when there is none: nothing is printed. */
 static long long ask_quietly(const struct redis *redis, const char *command)
 {
-    redisContext *connection = redisConnectUnixWithTimeout(redis->socket, (struct timeval){.tv_sec = START_S});
+    redisContext *connection = connect_to(redis);
     redisReply *reply = NULL;
     long long answer = -1;
 
-    if (connection && !connection->err &&
-        redisSetTimeout(connection, (struct timeval){.tv_sec = ANSWER_S}) == REDIS_OK)
+    if (connection && !connection->err)
         reply = redisCommand(connection, command);
     if (reply && reply->type != REDIS_REPLY_ERROR)
         answer = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
@@ -61,6 +70,46 @@ int redis_expect_keys(struct redis *redis, size_t n)
     return found >= (long long)n ? 0 : bench_fail("Redis holds %lld keys; expected at least %zu", found, n);
 }
 
+/* Of so many keys at once. NULL: no answer. */
+static redisReply *get_some(redisContext *connection, const struct bench *bench, size_t first, size_t n)
+{
+    const char *argv[1 + EXPECT_AT_ONCE] = {"MGET"};
+    size_t lens[1 + EXPECT_AT_ONCE] = {4};
+
+    for (size_t i = 0; i < n; i++) {
+        argv[1 + i] = bench->keys[first + i];
+        lens[1 + i] = BENCH_KEY_BYTES;
+    }
+    return redisCommandArgv(connection, (int)n + 1, argv, lens);
+}
+
+static int expect_some(redisContext *connection, const struct bench *bench, size_t first, size_t n,
+                       uint64_t first_number)
+{
+    redisReply *reply = get_some(connection, bench, first, n);
+    size_t i = 0;
+
+    while (reply && i < reply->elements && reply->element[i]->len == bench->value_bytes &&
+           bench_is_value(first + i + first_number, reply->element[i]->str))
+        i++;
+    freeReplyObject(reply);
+    return i == n ? 0
+                  : bench_fail("Redis does not hold what was written to '%.*s'", BENCH_KEY_BYTES,
+                               bench->keys[first + i]);
+}
+
+int redis_expect_values(struct redis *redis, const struct bench *bench, size_t n, uint64_t first_number)
+{
+    redisContext *connection = connect_to(redis);
+    int rc = connection && !connection->err ? 0 : bench_fail("redis-server does not answer");
+
+    for (size_t i = 0; i < n && rc == 0; i += EXPECT_AT_ONCE)
+        rc = expect_some(connection, bench, i, n - i < EXPECT_AT_ONCE ? n - i : EXPECT_AT_ONCE, first_number);
+    if (connection)
+        redisFree(connection);
+    return rc;
+}
+
 int redis_cli_pipe(struct redis *redis, const char *file)
 {
     char *argv[] = {"redis-cli", "-s", redis->socket, "--pipe", NULL};
@@ -77,9 +126,14 @@ int redis_cli_pipe(struct redis *redis, const char *file)
 
 /* ---- the server ---- */
 
-const char *redis_address(const struct redis *redis, bool away)
+const char *redis_address(const struct redis *redis)
 {
-    return away ? redis->away : redis->address;
+    return redis->address;
+}
+
+const char *redis_socket(const struct redis *redis)
+{
+    return redis->socket;
 }
 
 static int set_names(struct redis *redis, const struct bench *bench)
@@ -91,9 +145,7 @@ static int set_names(struct redis *redis, const struct bench *bench)
         redis->socket = NULL;
     if (asprintf(&redis->address, "unix://%s/redis.sock", redis->dir) < 0)
         redis->address = NULL;
-    if (asprintf(&redis->away, "unix://%s/away.sock", redis->dir) < 0)
-        redis->away = NULL;
-    if (!redis->socket || !redis->address || !redis->away)
+    if (!redis->socket || !redis->address)
         return bench_fail("out of memory");
     if (strlen(redis->socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
         return bench_fail("the path '%s' is too long for a unix socket; name a shorter --dir", redis->socket);
@@ -134,9 +186,9 @@ static int start_server(struct redis *redis)
                     "--dir",
                     redis->dir,
                     "--appendonly",
-                    redis->durable ? "yes" : "no",
+                    redis->appendfsync ? "yes" : "no",
                     "--appendfsync",
-                    "always",
+                    (char *)(redis->appendfsync ? redis->appendfsync : "no"),
                     "--save",
                     "",
                     "--daemonize",
@@ -149,7 +201,7 @@ static int start_server(struct redis *redis)
     return program_start(argv, NULL, NULL, &redis->pid);
 }
 
-static int start(const struct bench *bench, bool durable, int port, struct redis **ret_redis)
+static int start(const struct bench *bench, const char *appendfsync, int port, struct redis **ret_redis)
 {
     struct redis *redis = calloc(1, sizeof(*redis));
     int rc;
@@ -157,7 +209,7 @@ static int start(const struct bench *bench, bool durable, int port, struct redis
     if (!redis)
         return bench_fail("out of memory");
     *ret_redis = redis;
-    redis->durable = durable;
+    redis->appendfsync = appendfsync;
     redis->port = port;
     rc = set_names(redis, bench);
     if (rc == 0)
@@ -167,12 +219,12 @@ static int start(const struct bench *bench, bool durable, int port, struct redis
 
 int redis_start(const struct bench *bench, struct redis **ret_redis)
 {
-    return start(bench, false, 0, ret_redis);
+    return start(bench, NULL, 0, ret_redis);
 }
 
-int redis_start_durable(const struct bench *bench, int port, struct redis **ret_redis)
+int redis_start_durable(const struct bench *bench, const char *appendfsync, int port, struct redis **ret_redis)
 {
-    return start(bench, true, port, ret_redis);
+    return start(bench, appendfsync, port, ret_redis);
 }
 
 pid_t redis_pid(const struct redis *redis)
@@ -199,6 +251,5 @@ void redis_stop(struct redis *redis)
     free(redis->dir);
     free(redis->socket);
     free(redis->address);
-    free(redis->away);
     free(redis);
 }

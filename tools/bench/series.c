@@ -1,0 +1,143 @@
+/* What a long run leaves behind. */
+#include "series.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- latencies ---- */
+
+#define N_STEPS (LATENCIES_PER_OCTAVE * LATENCIES_OCTAVES)
+
+static double step_end_us(size_t step)
+{
+    return exp2((double)(step + 1) / LATENCIES_PER_OCTAVE) / 1000;
+}
+
+void latencies_add(struct latencies *l, double us)
+{
+    double step = us > 0.001 ? log2(us * 1000) * LATENCIES_PER_OCTAVE : 0;
+
+    l->counts[step < N_STEPS ? (size_t)step : N_STEPS - 1]++;
+    l->n++;
+    l->longest_us = us > l->longest_us ? us : l->longest_us;
+}
+
+double latencies_quantile_us(const struct latencies *l, double q)
+{
+    uint64_t seen = 0;
+
+    for (size_t i = 0; i < N_STEPS; i++) {
+        seen += l->counts[i];
+        if ((double)seen >= q * (double)l->n)
+            return step_end_us(i);
+    }
+    return l->longest_us;
+}
+
+/* ---- over time ---- */
+
+int series_init(struct series *series, double seconds)
+{
+    *series = (struct series){.n_max = (size_t)(seconds * 1000 / SERIES_INTERVAL_MS)};
+    series->intervals = calloc(series->n_max, sizeof(*series->intervals));
+    return series->intervals ? 0 : bench_fail("out of memory");
+}
+
+void series_release(struct series *series)
+{
+    free(series->intervals);
+    *series = (struct series){0};
+}
+
+/* What comes late belongs to the last one. */
+static struct interval *interval_at(struct series *series, double at_s)
+{
+    size_t i = at_s > 0 ? (size_t)(at_s * 1000 / SERIES_INTERVAL_MS) : 0;
+
+    return &series->intervals[i < series->n_max ? i : series->n_max - 1];
+}
+
+void series_add(struct series *series, double at_s, double us)
+{
+    struct interval *interval = interval_at(series, at_s);
+
+    interval->n++;
+    interval->longest_us = us > interval->longest_us ? us : interval->longest_us;
+    latencies_add(&series->latencies, us);
+}
+
+void series_checkpoint(struct series *series, double at_s)
+{
+    interval_at(series, at_s)->checkpoint = true;
+}
+
+double series_rate(const struct series *series, double from, double to)
+{
+    size_t first = (size_t)(from * (double)series->n_max), end = (size_t)(to * (double)series->n_max);
+    uint64_t n = 0;
+
+    for (size_t i = first; i < end; i++)
+        n += series->intervals[i].n;
+    return end > first ? (double)n * 1000 / SERIES_INTERVAL_MS / (double)(end - first) : 0;
+}
+
+/* ---- files ---- */
+
+static FILE *open_csv(const struct bench *bench, const char *name, unsigned round, const char *suffix)
+{
+    char *path = NULL;
+    FILE *file;
+
+    if (asprintf(&path, "%s/%s-%u%s.csv", bench->series_dir, name, round + 1, suffix) < 0)
+        return NULL;
+    file = fopen(path, "w");
+    free(path);
+    return file;
+}
+
+static int close_csv(const struct bench *bench, FILE *file)
+{
+    if (file && fclose(file) == 0)
+        return 0;
+    return bench_fail("cannot write a series to '%s': %s", bench->series_dir, strerror(errno));
+}
+
+static int write_intervals(const struct series *series, const struct bench *bench, const char *name, unsigned round)
+{
+    FILE *file = open_csv(bench, name, round, "");
+
+    if (file)
+        fputs("ms,operations,longest_us,checkpoint\n", file);
+    for (size_t i = 0; file && i < series->n_max; i++) {
+        const struct interval *interval = &series->intervals[i];
+        fprintf(file, "%zu,%" PRIu64 ",%.1f,%d\n", i * SERIES_INTERVAL_MS, interval->n, interval->longest_us,
+                interval->checkpoint);
+    }
+    return close_csv(bench, file);
+}
+
+static int write_latencies(const struct series *series, const struct bench *bench, const char *name, unsigned round)
+{
+    FILE *file = open_csv(bench, name, round, "-latencies");
+
+    if (file)
+        fputs("up_to_us,operations\n", file);
+    for (size_t i = 0; file && i < N_STEPS; i++) {
+        if (series->latencies.counts[i] > 0)
+            fprintf(file, "%.3f,%" PRIu64 "\n", step_end_us(i), series->latencies.counts[i]);
+    }
+    return close_csv(bench, file);
+}
+
+int series_write(const struct series *series, const struct bench *bench, const char *name, unsigned round)
+{
+    if (!bench->series_dir)
+        return 0;
+    if (write_intervals(series, bench, name, round) != 0)
+        return -1;
+    return write_latencies(series, bench, name, round);
+}
