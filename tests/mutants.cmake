@@ -152,7 +152,7 @@ hf_mutant(15_no_noloop integration/test_tracking.c *own_changes_are_silent* back
           "    hf__command(w, 5 + 2 * settings->n_prefixes, \"CLIENT\");\n    hf__arg_str(w, \"TRACKING\");\n    hf__arg_str(w, \"ON\");\n    hf__arg_str(w, \"BCAST\");\n    hf__arg_str(w, \"NOLOOP\");"
           "    hf__command(w, 4 + 2 * settings->n_prefixes, \"CLIENT\");\n    hf__arg_str(w, \"TRACKING\");\n    hf__arg_str(w, \"ON\");\n    hf__arg_str(w, \"BCAST\");")
 hf_mutant(15_a_fetch_is_installed_over_what_came_since unit/test_link_histories.c *15_a_fetch* core/write.c
-          "(is_as_seen(store, &found, seen) && " "(")
+          "(is_as_seen(store, &found, seen) &&" "(")
 hf_mutant(15_a_lane_passes_over_what_others_logged unit/test_link_histories.c *15_a_lanes_own_entry* core/link_lane.c
           "lane->log.last_id[0] && !ns->log_unread" "lane->log.last_id[0]")
 hf_mutant(15_a_row_that_has_ended_is_owed unit/test_link_histories.c *15_what_has_ended_as_a_row* core/lookup.c
@@ -349,6 +349,8 @@ hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may
           "before->sent ? 2 : 1" "1")
 hf_mutant(13_an_answer_is_a_write_of_ours unit/test_link_histories.c *13_an_answer* core/link_resend.c
           "(record->flags & HF_RECORD_ANSWER) || " "")
+hf_mutant(13_what_is_fetched_again_is_anothers unit/test_link_histories.c *13_a_copy_that_was_fetched* core/write.c
+          "if (fetched->op != HF_ENTRY_SET ||" "if (true ||")
 hf_mutant(no_wait_a_write_is_told_before_redis_answers unit/test_no_wait.c *not_done_where_redis* core/write.c
           "(waits_for_share(&c) && hf__link_is_accepting(store))" "false")
 hf_mutant(no_wait_a_write_passes_a_decision unit/test_no_wait.c *a_write_does_not_wait* core/write.c

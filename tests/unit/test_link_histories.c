@@ -726,6 +726,41 @@ static void test_link__13_an_answer_to_an_increment_that_has_survived_is_not_sen
     close_store(f);
 }
 
+static bool was_refreshed(void *ctx)
+{
+    struct hf *store = ctx;
+
+    return atomic_load(&store->refreshed) == 1 && !atomic_load(&store->refreshing);
+}
+
+static void roll_back(struct fixture *f)
+{
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "ours");
+    assert_value(f->store, "k", "ours");
+}
+
+/* Two rollbacks, and between them a push that names the key, as Redis may tell what its script has written for us: what is fetched then is
+ * what we have written. */
+static void test_link__13_a_copy_that_was_fetched_again_stays_ours(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "older");
+    fake_redis_snapshot();
+    assert_ok(hf_set(f->store, s_("k"), s_("ours"), &(struct hf_set_options){.ttl_ms = HOUR_MS}, NULL));
+    roll_back(f);
+    fake_redis_foreign_expire("k", fake_redis_deadline_ms("k"));
+    assert_true(wait_until(was_refreshed, f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    roll_back(f);
+    close_store(f);
+}
+
 /* What was given back as a value after a loss of all is not added to it after a rollback. */
 static void test_link__13_what_an_earlier_epoch_acknowledged_is_not_sent_again(void **state)
 {
@@ -1874,6 +1909,7 @@ int main(void)
         TEST(13_a_rollback_is_found_again_after_another_loss),
         TEST(13_a_rollback_to_before_our_first_increment_is_found_by_the_log),
         TEST(13_an_answer_to_an_increment_that_has_survived_is_not_sent_again),
+        TEST(13_a_copy_that_was_fetched_again_stays_ours),
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
         TEST(13_a_batch_that_the_log_has_named_comes_back_whole),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
