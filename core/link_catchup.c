@@ -161,11 +161,27 @@ static void know_mark(struct hf_link *link, const struct hf_shared_change *chang
     snprintf(ns->mark_id, sizeof(ns->mark_id), "%s", change->id);
 }
 
+/* It was sent, and then a crash took it from our journal: what is held is older, or was fetched, nobody knows when. The numbers
+ * alone do not tell: those that later lives have given are higher. */
+static bool is_lost_here(struct hf_link *link, const struct hf_shared_change *change)
+{
+    bool lost = true; /* also when it cannot be read: a fetch too many does no harm */
+    struct hf_found found;
+    struct hf_look look;
+
+    if (hf__look_begin(link->store, &look) != 0)
+        return lost;
+    if (hf__look_up(&look, change->key, &found) == 0)
+        lost = found.held && found.lsn < change->lsn;
+    hf__look_end(&look);
+    return lost;
+}
+
 static void own_change(struct hf_link *link, const struct hf_shared_change *change)
 {
     if (change->lsn > link->surviving_lsn)
         link->surviving_lsn = change->lsn;
-    if (change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn) /* sent, and lost in a crash */
+    if (is_lost_here(link, change))
         refresh(link, change->key);
     link->history_lost |= change->lsn > link->sent_lsn;
     if (!link->history_lost)

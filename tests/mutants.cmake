@@ -223,8 +223,10 @@ hf_mutant(A7_without_a_log_nothing_waits_for_the_sync unit/test_link_histories.c
           "    if (!live->ns->with_log && live->version->lsn > hf__journal_durable_lsn(store->journal))" "    if (false)")
 hf_mutant(A8_readers_wait_for_no_sync unit/test_link_histories.c *A8_* core/lookup.c
           "    if (store->read_only || lsn <= hf__journal_safe_lsn(store->journal))" "    if (lsn > 0)")
-hf_mutant(A9_our_own_lost_tail_is_not_read_back unit/test_link.c *A9_* core/link_catchup.c
-          "change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn" "false")
+hf_mutant(A9_our_own_lost_tail_is_not_read_back unit/test_link.c *A9_what_a_power_cut_took_comes_back_from* core/link_catchup.c
+          "found.held && found.lsn < change->lsn" "false")
+hf_mutant(A9_what_later_lives_wrote_hides_what_was_lost unit/test_link.c *A9_*after_another_life core/link_catchup.c
+          "found.held && found.lsn < change->lsn" "found.held && change->lsn > link->store->recovered_lsn")
 hf_mutant(A10_not_held_is_absent integration/test_reconcile_histories.c *A10_* core/lookup.c
           "    if (!found->held)\n        return HF_ORIGIN_NONE;" "")
 hf_mutant(A11_an_answer_over_anything integration/test_reconcile_histories.c *A11_* backends/redis/examine.c

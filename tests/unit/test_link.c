@@ -798,14 +798,11 @@ static void test_link__lane_entries_of_a_store_that_never_met_redis_are_applied(
 
 /* ---- what a power cut took from us ---- */
 
-/* Redis was faster than the disk: it has a write that this store has lost, and others may have read it. */
-static void test_link__A9_what_a_power_cut_took_comes_back_from_redis(void **state)
-{
-    static const struct hf_namespace by_log = {.prefix = "", .writers = HF_WRITERS_HOLDFAST};
-    struct fixture *f = *state;
+static const struct hf_namespace by_log = {.prefix = "", .writers = HF_WRITERS_HOLDFAST};
 
-    f->opts.namespaces = &by_log; /* nothing else would be compared */
-    f->opts.n_namespaces = 1;
+/* Redis was faster than the disk: it has a write that this store has lost, and others may have read it. */
+static void lose_the_tail(struct fixture *f)
+{
     open_store(f);
     wait_state(f->store, HF_LINK_ONLINE);
     put(f->store, "k", "old");
@@ -813,6 +810,31 @@ static void test_link__A9_what_a_power_cut_took_comes_back_from_redis(void **sta
     copy_dir(f->scratch.store, f->copy); /* what the disk had */
     put(f->store, "k", "new");
     fake_redis_set_away(true);
+    close_store(f);
+}
+
+static void test_link__A9_what_a_power_cut_took_comes_back_from_redis(void **state)
+{
+    struct fixture *f = *state;
+
+    f->opts.namespaces = &by_log; /* nothing else would be compared */
+    f->opts.n_namespaces = 1;
+    lose_the_tail(f);
+    come_back_as_it_was(f);
+    assert_value(f->store, "k", "new");
+    close_store(f);
+}
+
+/* What the next life writes has higher numbers: they say nothing of those before them. */
+static void test_link__A9_what_a_power_cut_took_comes_back_after_another_life(void **state)
+{
+    struct fixture *f = *state;
+
+    f->opts.namespaces = &by_log;
+    f->opts.n_namespaces = 1;
+    lose_the_tail(f);
+    open_dir(f, f->copy);
+    put(f->store, "other", "v");
     close_store(f);
     come_back_as_it_was(f);
     assert_value(f->store, "k", "new");
@@ -829,7 +851,6 @@ static bool is_gone(void *ctx)
 /* The copies have not been compared yet: where the log was read to by then says nothing. */
 static void test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_copies_are_compared(void **state)
 {
-    static const struct hf_namespace by_log = {.prefix = "", .writers = HF_WRITERS_HOLDFAST};
     struct fixture *f = *state;
     unsigned asked;
 
@@ -1137,6 +1158,7 @@ int main(void)
         TEST(test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed),
         TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
         TEST(test_link__A9_what_a_power_cut_took_comes_back_from_redis),
+        TEST(test_link__A9_what_a_power_cut_took_comes_back_after_another_life),
         TEST(test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_copies_are_compared),
         TEST(test_link__what_a_flushed_redis_does_not_hold_is_no_reason_to_drop_the_copy),
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
