@@ -192,10 +192,19 @@ static void own_change(struct hf_link *link, const struct hf_shared_change *chan
         atomic_fetch_add(&link->store->settled_by_log, 1);
 }
 
+/* The older copy ends with its last entry that is none too new to be known here: others may have written since. */
+static void note_survivor(struct hf_link *link, const struct hf_shared_change *change)
+{
+    if (hf__stream_id_compare(change->id, link->known_id) <= 0)
+        link->surviving_ms = hf__turn_from_redis_ms(&link->turn, hf__stream_id_ms(change->id)) - ROLLBACK_SLACK_MS;
+}
+
 static void on_change(void *ctx, const struct hf_shared_change *change)
 {
     struct hf_link *link = ctx;
 
+    if (link->evidence == HF_EVIDENCE_ROLLED_BACK)
+        note_survivor(link, change);
     if (strcmp(change->node, link->store->node) != 0) {
         hf__link_foreign_change(link, change);
         return;
@@ -238,18 +247,12 @@ static void begin_rollback(struct hf_link *link)
     take_mark(ns, &link->epoch);
     ns->losing = true;
     link->surviving_lsn = 0;
+    link->surviving_ms = -ROLLBACK_SLACK_MS;
     atomic_fetch_add(&link->store->rollbacks, 1);
     ns->log_id[0] = '\0';
     link->catch_up = ns->with_log ? HF_CATCH_UP_LOG : HF_CATCH_UP_RESEND;
     if (!ns->with_log)
         log_read(link);
-}
-
-/* `log_id`: where the older copy's log may end; others may have written since. */
-static void begin_rollback_to(struct hf_link *link, const char *log_id)
-{
-    link->surviving_ms = hf__turn_from_redis_ms(&link->turn, hf__stream_id_ms(log_id)) - ROLLBACK_SLACK_MS;
-    begin_rollback(link);
 }
 
 static void page_done(void *ctx, struct hf_shared_log_page *page)
@@ -268,7 +271,7 @@ static void page_done(void *ctx, struct hf_shared_log_page *page)
         return;
     }
     if (page->missing) {
-        begin_rollback_to(link, page->after_id);
+        begin_rollback(link);
         hf__link_pump(link);
         return;
     }
@@ -365,13 +368,13 @@ static void mark_page_done(void *ctx, struct hf_shared_log_page *page)
         return;
     }
     if (page->missing)
-        begin_rollback_to(link, link->epoch.log_last_id);
+        begin_rollback(link);
     else if (link->sought_found || (by_id && !page->gap))
         read_log(link); /* it was removed alone */
     else if (page->gap || !whole)
         doubt_mark(link);
     else if (page->n_entries < PAGE_ENTRIES)
-        begin_rollback_to(link, link->epoch.log_last_id);
+        begin_rollback(link);
     hf__link_pump(link);
 }
 
@@ -449,6 +452,8 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
         .epoch = ns->epoch, .log_id = ns->with_log ? newest_id(ns) : "", .mark = hf__ns_known_mark(ns)};
     struct hf_history found = {.epoch = epoch->epoch, .log_id = epoch->log_last_id, .mark = epoch->mark};
 
+    /* Before the mark that was found, and where it stands, take the place of what is known. */
+    snprintf(link->known_id, sizeof(link->known_id), "%s", newest_id(ns));
     link->evidence = hf__evidence(&known, &found, epoch->log_missing, link->life);
     ns->losing = hf__evidence_is_loss(link->evidence);
     if (link->evidence == HF_EVIDENCE_EMPTIED || link->evidence == HF_EVIDENCE_FLUSHED) {
@@ -458,7 +463,7 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     if (take_epoch(ns, epoch) != 0) {
         no_memory(link);
     } else if (link->evidence == HF_EVIDENCE_ROLLED_BACK) {
-        begin_rollback_to(link, epoch->log_last_id);
+        begin_rollback(link);
     } else if (link->evidence == HF_EVIDENCE_AS_KNOWN && epoch->mark == 0 && known.mark != 0) {
         look_for_mark(link);
     } else {

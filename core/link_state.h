@@ -253,8 +253,9 @@ struct hf_link {
     enum hf_evidence evidence; /* of the namespace that is caught up with */
     uint64_t sought_lsn;       /* of the mark that is gone: does the log name it? */
     bool sought_found;
-    uint64_t surviving_lsn; /* after a rollback: the last LSN of ours in the log; 0: none ... */
-    int64_t surviving_ms;   /* ... then, what was made since this time is sent again; timeline */
+    uint64_t surviving_lsn;          /* after a rollback: the last LSN of ours in the log; 0: none ... */
+    int64_t surviving_ms;            /* ... then, what was made since this time is sent again; timeline */
+    char known_id[HF_STREAM_ID_MAX]; /* the newest that was known of the log before it */
     struct hf_resend resend;
     size_t ns_index;
     uint64_t checkpoint_ticket;

@@ -761,6 +761,25 @@ static void test_link__13_a_copy_that_was_fetched_again_stays_ours(void **state)
     close_store(f);
 }
 
+/* The older copy has none of our entries, and another node was quicker: what it has written since does not say how far the copy goes. */
+static void test_link__13_what_others_wrote_since_a_rollback_hides_none_of_ours(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online_ahead(f);
+    fake_redis_other_node("other", "theirs", 0, 0);
+    fake_redis_snapshot();
+    put(f->store, "k", "ours");
+    go_away(f);
+    fake_redis_restore();
+    atomic_fetch_add(&passed_ms, HOUR_MS);
+    fake_redis_other_node("other", "newer", 0, 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "ours");
+    close_store(f);
+}
+
 /* What was given back as a value after a loss of all is not added to it after a rollback. */
 static void test_link__13_what_an_earlier_epoch_acknowledged_is_not_sent_again(void **state)
 {
@@ -1910,6 +1929,7 @@ int main(void)
         TEST(13_a_rollback_to_before_our_first_increment_is_found_by_the_log),
         TEST(13_an_answer_to_an_increment_that_has_survived_is_not_sent_again),
         TEST(13_a_copy_that_was_fetched_again_stays_ours),
+        TEST(13_what_others_wrote_since_a_rollback_hides_none_of_ours),
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
         TEST(13_a_batch_that_the_log_has_named_comes_back_whole),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
