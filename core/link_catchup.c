@@ -451,6 +451,7 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     struct hf_history known = {
         .epoch = ns->epoch, .log_id = ns->with_log ? newest_id(ns) : "", .mark = hf__ns_known_mark(ns)};
     struct hf_history found = {.epoch = epoch->epoch, .log_id = epoch->log_last_id, .mark = epoch->mark};
+    bool mark_is_gone = epoch->mark == 0 && known.mark != 0;
 
     /* Before the mark that was found, and where it stands, take the place of what is known. */
     snprintf(link->known_id, sizeof(link->known_id), "%s", newest_id(ns));
@@ -464,14 +465,17 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
         no_memory(link);
     } else if (link->evidence == HF_EVIDENCE_ROLLED_BACK) {
         begin_rollback(link);
-    } else if (link->evidence == HF_EVIDENCE_AS_KNOWN && epoch->mark == 0 && known.mark != 0) {
+    } else if (link->evidence == HF_EVIDENCE_AS_KNOWN && mark_is_gone) {
         look_for_mark(link);
     } else {
         if (link->evidence == HF_EVIDENCE_LOG_LOST)
             ns->log_id[0] = '\0';
         if (ns->with_log && !ns->fresh && !ns->log_id[0]) /* what was trimmed since is not named */
             hf__link_distrust_namespace(ns);
-        read_log(link);
+        if (mark_is_gone) /* and the log with it */
+            doubt_mark(link);
+        else
+            read_log(link);
     }
 }
 

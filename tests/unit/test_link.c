@@ -739,7 +739,7 @@ static void test_link__a_rollback_to_before_our_first_increment_is_found_after_a
 }
 
 /* Somebody takes the mark away, while Redis has what it covers; `n_left` entries of the log stay. */
-static void lose_the_mark(struct fixture *f, size_t n_left, const char *after, unsigned in_doubt)
+static void lose_the_mark(struct fixture *f, void (*lose_log)(void), unsigned in_doubt)
 {
     char mark[64];
 
@@ -753,26 +753,40 @@ static void lose_the_mark(struct fixture *f, size_t n_left, const char *after, u
     fake_redis_foreign_set(mark, "0", 0);
     for (int i = 0; i < 8; i++)
         fake_redis_other_node("other", "theirs", 0, 0);
-    fake_redis_trim_log(n_left);
+    lose_log();
     fake_redis_set_away(false);
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("n", "2");
     incr(f->store, "n");
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_ok(hf_checkpoint(f->store));
-    assert_redis_holds("n", after);
+    assert_redis_holds("n", "3");
     assert_int_equal(status_of(f->store).in_doubt, in_doubt);
     close_store(f);
 }
 
+static void lose_no_log(void)
+{
+}
+
+static void lose_our_entries(void)
+{
+    fake_redis_trim_log(4);
+}
+
 static void test_link__a_mark_that_is_gone_alone_is_no_rollback(void **state)
 {
-    lose_the_mark(*state, 100, "3", 0);
+    lose_the_mark(*state, lose_no_log, 0);
 }
 
 static void test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed(void **state)
 {
-    lose_the_mark(*state, 4, "3", 2);
+    lose_the_mark(*state, lose_our_entries, 2);
+}
+
+static void test_link__what_a_mark_covered_that_is_gone_with_the_log_is_in_doubt(void **state)
+{
+    lose_the_mark(*state, fake_redis_lose_log, 2);
 }
 
 static void test_link__lane_entries_of_a_store_that_never_met_redis_are_applied(void **state)
@@ -1156,6 +1170,7 @@ int main(void)
         TEST(test_link__a_rollback_to_before_our_first_increment_is_found_after_a_crash),
         TEST(test_link__a_mark_that_is_gone_alone_is_no_rollback),
         TEST(test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed),
+        TEST(test_link__what_a_mark_covered_that_is_gone_with_the_log_is_in_doubt),
         TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
         TEST(test_link__A9_what_a_power_cut_took_comes_back_from_redis),
         TEST(test_link__A9_what_a_power_cut_took_comes_back_after_another_life),
