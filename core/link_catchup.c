@@ -177,12 +177,23 @@ static bool is_lost_here(struct hf_link *link, const struct hf_shared_change *ch
     return lost;
 }
 
+/* One of the life before, lost for certain: what was written here since does not know it, and loses to nobody by that. */
+static void note_lost(struct hf_link *link, const struct hf_shared_change *change)
+{
+    static const struct hf_version_id unknown = {.kind = HF_VERSION_UNKNOWN};
+    struct hf *store = link->store;
+
+    if (change->lsn > store->recovered_lsn && change->lsn <= store->opened_lsn)
+        hf__settle_note_sent(store, change->key, UINT64_MAX, &unknown);
+}
+
 static void own_change(struct hf_link *link, const struct hf_shared_change *change)
 {
     if (change->lsn > link->surviving_lsn)
         link->surviving_lsn = change->lsn;
     if (is_lost_here(link, change))
         refresh(link, change->key);
+    note_lost(link, change);
     link->history_lost |= change->lsn > link->sent_lsn;
     if (!link->history_lost)
         know_mark(link, change);

@@ -855,6 +855,24 @@ static void test_link__A9_what_a_power_cut_took_comes_back_after_another_life(vo
     close_store(f);
 }
 
+/* A write of this life is based on what was before the lost one, and Redis holds that. */
+static void test_link__A7_what_a_power_cut_took_is_no_conflict_with_what_comes_after(void **state)
+{
+    struct fixture *f = *state;
+
+    lose_the_tail(f);
+    open_dir(f, f->copy);
+    put(f->store, "k", "newer");
+    fake_redis_set_away(false);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    assert_redis_holds("k", "newer");
+    assert_value(f->store, "k", "newer");
+    assert_int_equal(status_of(f->store).conflicts, 0);
+    close_store(f);
+}
+
 static bool is_gone(void *ctx)
 {
     struct hf_result result;
@@ -1174,6 +1192,7 @@ int main(void)
         TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
         TEST(test_link__A9_what_a_power_cut_took_comes_back_from_redis),
         TEST(test_link__A9_what_a_power_cut_took_comes_back_after_another_life),
+        TEST(test_link__A7_what_a_power_cut_took_is_no_conflict_with_what_comes_after),
         TEST(test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_copies_are_compared),
         TEST(test_link__what_a_flushed_redis_does_not_hold_is_no_reason_to_drop_the_copy),
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
