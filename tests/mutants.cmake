@@ -357,6 +357,8 @@ hf_mutant(13_an_older_copy_ends_with_what_is_newest unit/test_link_histories.c *
           "if (hf__stream_id_compare(change->id, link->known_id) <= 0)" "if (true)")
 hf_mutant(13_a_mark_that_is_gone_with_the_log_says_nothing unit/test_link.c *gone_with_the_log* core/link_catchup.c
           "        if (mark_is_gone) /* and the log with it */" "        if (false)")
+hf_mutant(12_a_new_life_needs_no_value unit/test_link_histories.c *12_a_key_whose_life* core/trial.c
+          "c->kind == HF_SHARED_STRING && stays_there(c->base)" "stays_there(c->base)")
 hf_mutant(13_what_is_fetched_again_is_anothers unit/test_link_histories.c *13_a_copy_that_was_fetched* core/write.c
           "if (fetched->op != HF_ENTRY_SET ||" "if (true ||")
 hf_mutant(no_wait_a_write_is_told_before_redis_answers unit/test_no_wait.c *not_done_where_redis* core/write.c

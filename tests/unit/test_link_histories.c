@@ -18,6 +18,7 @@
 #define SOON_MS 5000   /* a bound, not a pause: what is waited for happens long before */
 #define NEVER_MS 60000 /* a time that a test must not reach */
 #define MIB (1u << 20)
+#define HOUR_MS 3600000
 
 /* ---- fixture: a fake Redis, a directory, at most one open store ---- */
 
@@ -572,6 +573,27 @@ static void test_link__12_a_copy_that_others_had_changed_is_not_given_back(void 
     close_store(f);
 }
 
+/* Only the life of the key is owed when Redis loses all: what it had of it is given back all the same, whoever writes there. */
+static void test_link__12_a_key_whose_life_was_changed_is_given_back(void **state)
+{
+    static const enum hf_writers writers[] = {HF_WRITERS_ANY, HF_WRITERS_HOLDFAST, HF_WRITERS_THIS_NODE};
+    struct fixture *f = *state;
+
+    f->ns.on_loss = HF_LOSS_RESEED;
+    for (size_t i = 0; i < sizeof(writers) / sizeof(*writers); i++) {
+        f->ns.writers = writers[i];
+        open_online(f);
+        put(f->store, "k", "v");
+        go_away(f);
+        assert_ok(hf_expire(f->store, s_("k"), HOUR_MS, NULL));
+        lose_all();
+        assert_ok(hf_drain(f->store, SOON_MS));
+        assert_redis_holds("k", "v");
+        assert_true(fake_redis_deadline_ms("k") > 0);
+        close_store(f);
+    }
+}
+
 static void test_link__12_a_decision_is_for_one_loss(void **state)
 {
     struct fixture *f = *state;
@@ -591,8 +613,6 @@ static void test_link__12_a_decision_is_for_one_loss(void **state)
 }
 
 /* ---- 13: what Redis had acknowledged and lost again ---- */
-
-#define HOUR_MS 3600000
 
 /* The machine's clocks, ahead by what the test lets pass. */
 static _Atomic int64_t passed_ms;
@@ -1922,6 +1942,7 @@ int main(void)
         TEST(13_a_first_increment_that_the_log_names_counts_once_without_its_mark),
         TEST(13_a_first_increment_that_a_rollback_took_is_sent_again),
         TEST(12_what_is_given_up_is_told_by_the_next_opening_too),
+        TEST(12_a_key_whose_life_was_changed_is_given_back),
         TEST(12_a_decision_is_for_one_loss),
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
