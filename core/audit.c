@@ -261,7 +261,7 @@ int hf__audit(struct hf *store, const struct hf_audit_entry *entry)
 {
     struct hf_bytes line = {0};
     off_t size = 0;
-    int fd, rc = make_line(store, entry, &line);
+    int fd = -1, rc = make_line(store, entry, &line);
 
     if (rc == 0)
         rc = open_log(store->dir_fd, line.len, &fd, &size);

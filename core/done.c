@@ -13,18 +13,13 @@ struct told {
     char bytes[];
 };
 
-struct line {
-    struct hf_submission *first, *last;
-};
-
-/* Who waits for the disk alone has a line of its own: a submission may wait for Redis. */
 struct hf_done_queue {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     bool closing, poked;
-    _Atomic bool waiting; /* there are some in a line: pokes matter */
-    struct line submissions, for_disk;
+    _Atomic bool waiting; /* there are some: pokes matter */
+    struct hf_submission *first, *last;
     struct told *told_first, *told_last;
 };
 
@@ -38,13 +33,11 @@ static bool complete(struct hf *store, struct hf_submission *s)
     if (hf__journal_safe_lsn(store->journal) < r->lsn) {
         if (!stopped)
             return false;
-        r->code = s->only_durable ? HF_ESTOPPED : HF_EUNKNOWN;
+        r->code = HF_EUNKNOWN;
         r->error = "the journal could not write or sync the entry, and has stopped";
         return true;
     }
     r->durable = hf__journal_durable_lsn(store->journal) >= r->lsn;
-    if (s->only_durable)
-        return true;
     if (s->ticket && !s->alone)
         share = hf__ticket_share(store, s->ticket, hf__deadline_passed(&s->deadline));
     if (share == HF_SHARE_WAITING)
@@ -73,36 +66,31 @@ static void finish(struct hf *store, struct hf_submission *s)
     free(s);
 }
 
-static bool is_anyone_waiting(const struct hf_done_queue *q)
-{
-    return q->submissions.first || q->for_disk.first;
-}
-
-static struct hf_submission *first_of(struct hf_done_queue *q, const struct line *line)
+static struct hf_submission *first_of(struct hf_done_queue *q)
 {
     struct hf_submission *first;
 
     pthread_mutex_lock(&q->mutex);
-    first = line->first;
+    first = q->first;
     pthread_mutex_unlock(&q->mutex);
     return first;
 }
 
-/* Take the first one off its line. */
-static void pop(struct hf_done_queue *q, struct line *line)
+/* Take the first one off the line. */
+static void pop(struct hf_done_queue *q)
 {
     pthread_mutex_lock(&q->mutex);
-    line->first = line->first->next;
-    if (!line->first)
-        line->last = NULL;
-    atomic_store(&q->waiting, is_anyone_waiting(q));
+    q->first = q->first->next;
+    if (!q->first)
+        q->last = NULL;
+    atomic_store(&q->waiting, q->first != NULL);
     pthread_mutex_unlock(&q->mutex);
 }
 
 /* Sleep until there is a submission or a poke, or the first submission has waited long enough. With the lock. */
 static void sleep_until_poked(struct hf_done_queue *q)
 {
-    const struct hf_submission *first = q->submissions.first;
+    const struct hf_submission *first = q->first;
 
     if (first && first->ticket)
         (void)pthread_cond_timedwait(&q->wake, &q->mutex, &first->deadline); /* the caller looks in any case */
@@ -112,24 +100,24 @@ static void sleep_until_poked(struct hf_done_queue *q)
 
 static bool first_has_waited(const struct hf_done_queue *q)
 {
-    const struct hf_submission *first = q->submissions.first;
+    const struct hf_submission *first = q->first;
 
     return first && first->ticket && hf__deadline_passed(&first->deadline);
 }
 
-/* Wait for something to do; `stuck`: none of the first could be completed a moment ago. False: there is nothing, and nothing will
+/* Wait for something to do; `stuck`: the first one could not be completed a moment ago. False: there is nothing, and nothing will
  * come. */
 static bool wait_for_something(struct hf_done_queue *q, bool stuck)
 {
     bool there_is;
 
     pthread_mutex_lock(&q->mutex);
-    while (!q->poked && (is_anyone_waiting(q) ? stuck : !q->closing)) {
+    while (!q->poked && (q->first ? stuck : !q->closing)) {
         sleep_until_poked(q);
         stuck = stuck && !first_has_waited(q);
     }
     q->poked = false;
-    there_is = is_anyone_waiting(q) || !q->closing;
+    there_is = q->first || !q->closing;
     pthread_mutex_unlock(&q->mutex);
     return there_is;
 }
@@ -189,14 +177,14 @@ static void tell_all(struct hf *store)
     }
 }
 
-/* False: there is none in this line, or the first one cannot be completed yet. */
-static bool complete_first(struct hf *store, struct line *line)
+/* False: there is none, or the first one cannot be completed yet. */
+static bool complete_first(struct hf *store)
 {
-    struct hf_submission *s = first_of(store->done, line);
+    struct hf_submission *s = first_of(store->done);
 
     if (!s || !complete(store, s))
         return false;
-    pop(store->done, line);
+    pop(store->done);
     finish(store, s);
     return true;
 }
@@ -210,8 +198,7 @@ static void *done_main(void *arg)
     pthread_setname_np(pthread_self(), "hf-done");
     while (wait_for_something(q, stuck)) {
         tell_all(store);
-        stuck = !complete_first(store, &q->submissions);
-        stuck = !complete_first(store, &q->for_disk) && stuck;
+        stuck = !complete_first(store);
     }
     tell_all(store);
     return NULL;
@@ -273,17 +260,16 @@ static bool comes_with_a_sync(struct hf *store, const struct hf_submission *s)
 void hf__done_submit(struct hf *store, struct hf_submission *submission)
 {
     struct hf_done_queue *q = store->done;
-    struct line *line = submission->only_durable ? &q->for_disk : &q->submissions;
 
     submission->next = NULL;
     pthread_mutex_lock(&q->mutex);
-    if (line->last)
-        line->last->next = submission;
+    if (q->last)
+        q->last->next = submission;
     else
-        line->first = submission;
-    line->last = submission;
+        q->first = submission;
+    q->last = submission;
     atomic_store(&q->waiting, true);
-    if (line->first == submission &&
+    if (q->first == submission &&
         !comes_with_a_sync(store, submission)) { /* behind another one, that one's end leads here */
         q->poked = true;
         pthread_cond_signal(&q->wake);

@@ -1,5 +1,4 @@
-/* Completions of asynchronous submissions: one thread, in order of LSN, with no lock held. Who waits for the disk alone does not
- * stand behind them. */
+/* Completions of asynchronous submissions: one thread, in order of LSN, with no lock held. */
 #ifndef HF_DONE_H
 #define HF_DONE_H
 
@@ -20,12 +19,11 @@ struct hf_submission {
     bool may_share;           /* the change is owed to the shared tier */
     bool must_share;          /* not known to be there, its outcome is unknown */
     bool alone;               /* it is for this node alone: the ticket is nobody's */
-    bool only_durable;        /* nothing was submitted: somebody waits for an entry of another's to be safe */
     struct timespec deadline; /* of the ticket: then the change counts as pending */
     hf_done_fn *done;
     void *ctx;
 };
-/* With the write lock, so that the order is that of the LSNs; who only waits for durability needs no place in it. */
+/* With the write lock, so that the order is that of the LSNs. */
 void hf__done_submit(struct hf *store, struct hf_submission *submission);
 
 /* A change has found its end on the shared tier: it is counted, and the application's callback is called. Copied. The link

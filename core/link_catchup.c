@@ -1,6 +1,6 @@
-/* Catching up after a connect: whose history Redis holds, what of ours it already has, and the cursors that remember
- * both. Our own change-log entries are settled before anything is replayed, so that what was acknowledged, or applied
- * without our hearing of it, is not sent again. */
+/* Catching up after a connect: whose history Redis holds, and what of ours it already has. Our own change-log entries are
+ * settled before anything is replayed, so that what was acknowledged, or applied without our hearing of it, is not sent
+ * again. */
 #include "link_state.h"
 
 #include "checkpoint.h"
@@ -203,11 +203,16 @@ static void own_change(struct hf_link *link, const struct hf_shared_change *chan
         atomic_fetch_add(&link->store->settled_by_log, 1);
 }
 
-/* The older copy ends with its last entry that is none too new to be known here: others may have written since. */
-static void note_survivor(struct hf_link *link, const struct hf_shared_change *change)
+static int64_t surviving_ms(const struct hf_link *link, const char *id)
 {
-    if (hf__stream_id_compare(change->id, link->known_id) <= 0)
-        link->surviving_ms = hf__turn_from_redis_ms(&link->turn, hf__stream_id_ms(change->id)) - ROLLBACK_SLACK_MS;
+    return hf__turn_from_redis_ms(&link->turn, hf__stream_id_ms(id)) - ROLLBACK_SLACK_MS;
+}
+
+/* The older copy cannot name what came after the newest entry that it has lost: that is of others who wrote since. */
+static void note_surviving(struct hf_link *link, const char *id)
+{
+    if (link->lost_id[0] && hf__stream_id_compare(id, link->lost_id) < 0)
+        link->surviving_ms = surviving_ms(link, id);
 }
 
 static void on_change(void *ctx, const struct hf_shared_change *change)
@@ -215,32 +220,12 @@ static void on_change(void *ctx, const struct hf_shared_change *change)
     struct hf_link *link = ctx;
 
     if (link->evidence == HF_EVIDENCE_ROLLED_BACK)
-        note_survivor(link, change);
+        note_surviving(link, change->id);
     if (strcmp(change->node, link->store->node) != 0) {
         hf__link_foreign_change(link, change);
         return;
     }
     own_change(link, change);
-}
-
-/* The log is read to its end. */
-static void log_read(struct hf_link *link)
-{
-    struct hf_ns *ns = current_ns(link);
-
-    ns->log_unread = !link->tracking;
-    if (link->evidence == HF_EVIDENCE_ROLLED_BACK) {
-        struct hf_resend what = {.ns = ns,
-                                 .why = HF_ENTRY_RESEND,
-                                 .above_lsn = link->surviving_lsn,
-                                 .above_made_ms = link->surviving_lsn ? 0 : link->surviving_ms,
-                                 .mark = ns->mark > ns->ended_mark ? ns->mark : ns->ended_mark};
-        link->catch_up = HF_CATCH_UP_RESEND;
-        if (hf__resend_begin(link, &what) != 0)
-            no_memory(link);
-    } else {
-        next_ns(link);
-    }
 }
 
 static void take_mark(struct hf_ns *ns, const struct hf_shared_epoch *epoch)
@@ -249,21 +234,65 @@ static void take_mark(struct hf_ns *ns, const struct hf_shared_epoch *epoch)
     snprintf(ns->mark_id, sizeof(ns->mark_id), "%s", epoch->mark != 0 && ns->with_log ? epoch->log_last_id : "");
 }
 
-/* From the log's beginning: which of our entries have survived? A mark that is gone is none by then. */
+/* A copy that is still to be fetched keeps back the one, not the other. */
+static const char *newest_id(const struct hf_ns *ns)
+{
+    const char *newest = hf__stream_id_compare(ns->mark_id, ns->log_id) > 0 ? ns->mark_id : ns->log_id;
+
+    return hf__stream_id_compare(ns->acked_id, newest) > 0 ? ns->acked_id : newest;
+}
+
+/* What came after what has survived. */
+static void begin_resend(struct hf_link *link)
+{
+    struct hf_ns *ns = current_ns(link);
+    struct hf_resend what = {.ns = ns,
+                             .why = HF_ENTRY_RESEND,
+                             .above_lsn = link->surviving_lsn,
+                             .above_made_ms = link->surviving_lsn ? 0 : link->surviving_ms,
+                             .mark = ns->mark > ns->ended_mark ? ns->mark : ns->ended_mark};
+
+    link->catch_up = HF_CATCH_UP_RESEND;
+    if (hf__resend_begin(link, &what) != 0)
+        no_memory(link);
+}
+
+/* From the log's beginning: which of our entries have survived? A mark that is gone is none by then. Where no entry is known
+ * that was lost, the log's last one may be the older copy's. */
 static void begin_rollback(struct hf_link *link)
 {
     struct hf_ns *ns = current_ns(link);
 
     link->evidence = HF_EVIDENCE_ROLLED_BACK;
+    snprintf(link->lost_id, sizeof(link->lost_id), "%s", newest_id(ns));
+    link->surviving_ms = link->lost_id[0] ? 1 : surviving_ms(link, link->epoch.log_last_id);
+    link->surviving_lsn = link->must_name_lsn = 0;
     take_mark(ns, &link->epoch);
+    hf__ns_forget_acked(ns);
     ns->losing = true;
-    link->surviving_lsn = 0;
-    link->surviving_ms = -ROLLBACK_SLACK_MS;
     atomic_fetch_add(&link->store->rollbacks, 1);
     ns->log_id[0] = '\0';
-    link->catch_up = ns->with_log ? HF_CATCH_UP_LOG : HF_CATCH_UP_RESEND;
-    if (!ns->with_log)
-        log_read(link);
+    if (ns->with_log)
+        link->catch_up = HF_CATCH_UP_LOG;
+    else
+        begin_resend(link);
+}
+
+/* The log is read to its end. */
+static void log_read(struct hf_link *link)
+{
+    struct hf_ns *ns = current_ns(link);
+
+    ns->log_unread = !link->tracking;
+    if (link->surviving_lsn < link->must_name_lsn) {
+        begin_rollback(link);
+    } else if (link->evidence == HF_EVIDENCE_ROLLED_BACK) {
+        begin_resend(link);
+    } else {
+        if (link->must_name_lsn != 0)
+            memcpy(ns->acked_id, ns->log_id, sizeof(ns->acked_id));
+        next_ns(link);
+    }
 }
 
 static void page_done(void *ctx, struct hf_shared_log_page *page)
@@ -286,8 +315,10 @@ static void page_done(void *ctx, struct hf_shared_log_page *page)
         hf__link_pump(link);
         return;
     }
-    if (page->gap)
+    if (page->gap) {
+        link->must_name_lsn = 0;
         hf__link_distrust_namespace(ns);
+    }
     snprintf(ns->log_id, HF_STREAM_ID_MAX, "%s", page->after_id);
     if (page->n_entries < PAGE_ENTRIES)
         log_read(link);
@@ -322,25 +353,26 @@ static int take_epoch(struct hf_ns *ns, const struct hf_shared_epoch *epoch)
         ns->ended_mark = hf__ns_known_mark(ns);
     if (epoch->mark != 0 || !same)
         take_mark(ns, epoch);
+    if (!same && ns->epoch[0])
+        hf__ns_forget_acked(ns);
     ns->fresh = !same;
     return hf__ns_set_epoch(ns, epoch->epoch);
 }
 
+/* Behind what is known of it stands what Redis has acknowledged since, unless that part was trimmed. */
 static void read_log(struct hf_link *link)
 {
-    if (current_ns(link)->with_log)
+    struct hf_ns *ns = current_ns(link);
+
+    link->must_name_lsn =
+        hf__stream_id_compare(ns->acked_id, ns->log_id) > 0 || !ns->acked_id[0] ? ns->acked_lsn : 0;
+    if (ns->with_log)
         link->catch_up = HF_CATCH_UP_LOG;
     else
         next_ns(link);
 }
 
 /* ---- a mark that is gone ---- */
-
-/* A copy that is still to be fetched keeps back the one, not the other. */
-static const char *newest_id(const struct hf_ns *ns)
-{
-    return hf__stream_id_compare(ns->mark_id, ns->log_id) > 0 ? ns->mark_id : ns->log_id;
-}
 
 /* Nobody can know whether Redis still has what the mark covered. The known one stays: with it the script refuses, and what
  * may have been sent is in doubt as well. */
@@ -453,6 +485,8 @@ static int know_as_before(struct hf_link *link, struct hf_ns *ns)
     ns->ended_mark = cursor->ended_mark;
     memcpy(ns->log_id, cursor->log_id, sizeof(ns->log_id));
     memcpy(ns->mark_id, cursor->mark_id, sizeof(ns->mark_id));
+    ns->acked_lsn = cursor->acked_lsn;
+    memcpy(ns->acked_id, cursor->acked_id, sizeof(ns->acked_id));
     return hf__ns_set_epoch(ns, cursor->epoch);
 }
 
@@ -464,8 +498,6 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     struct hf_history found = {.epoch = epoch->epoch, .log_id = epoch->log_last_id, .mark = epoch->mark};
     bool mark_is_gone = epoch->mark == 0 && known.mark != 0;
 
-    /* Before the mark that was found, and where it stands, take the place of what is known. */
-    snprintf(link->known_id, sizeof(link->known_id), "%s", newest_id(ns));
     link->evidence = hf__evidence(&known, &found, epoch->log_missing, link->life);
     ns->losing = hf__evidence_is_loss(link->evidence);
     if (link->evidence == HF_EVIDENCE_EMPTIED || link->evidence == HF_EVIDENCE_FLUSHED) {
@@ -479,8 +511,10 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     } else if (link->evidence == HF_EVIDENCE_AS_KNOWN && mark_is_gone) {
         look_for_mark(link);
     } else {
-        if (link->evidence == HF_EVIDENCE_LOG_LOST)
+        if (link->evidence == HF_EVIDENCE_LOG_LOST) {
             ns->log_id[0] = '\0';
+            hf__ns_forget_acked(ns);
+        }
         if (ns->with_log && !ns->fresh && !ns->log_id[0]) /* what was trimmed since is not named */
             hf__link_distrust_namespace(ns);
         if (mark_is_gone) /* and the log with it */
@@ -590,170 +624,4 @@ void hf__link_catch_up(struct hf_link *link)
     case HF_CATCH_UP_RESEND: resend(link); break;
     case HF_CATCH_UP_ROWS: await_rows(link); break;
     }
-}
-
-/* ---- cursors ---- */
-
-/* Only a gap has the copies compared that nobody but Holdfast writes; until they are, the log is as unread as before it. */
-static bool is_behind_a_gap(const struct hf_ns *ns, const struct hf_cursor *cursor)
-{
-    return ns->sweep && ns->writers != HF_WRITERS_ANY && strcmp(cursor->epoch, ns->epoch) == 0;
-}
-
-void hf__link_publish_cursor(struct hf_link *link, const struct hf_ns *ns)
-{
-    struct hf_cursor *cursor = &link->published[ns - link->store->namespaces.all];
-    /* Otherwise a crash must find the log where these keys are named, or the gap in it again. */
-    bool refreshed = hf__refresh_is_done(link) && !is_behind_a_gap(ns, cursor);
-
-    /* Until the records of a loss are made, the next connection must find it again. */
-    if (ns->losing || atomic_load(&ns->adopt))
-        return;
-    pthread_mutex_lock(&link->mutex);
-    if (refreshed) {
-        memcpy(cursor->epoch, ns->epoch, sizeof(cursor->epoch));
-        memcpy(cursor->log_id, ns->log_id, sizeof(cursor->log_id));
-        cursor->ended_mark = ns->ended_mark;
-    } else if (!cursor->epoch[0]) { /* the first one, of a log that is to be read from its beginning */
-        memcpy(cursor->epoch, ns->epoch, sizeof(cursor->epoch));
-    }
-    if (strcmp(cursor->epoch, ns->epoch) == 0) { /* or a crash would forget what was acknowledged meanwhile */
-        cursor->mark = ns->mark;
-        memcpy(cursor->mark_id, ns->mark_id, sizeof(cursor->mark_id));
-    }
-    pthread_mutex_unlock(&link->mutex);
-}
-
-void hf__link_save_cursors(struct hf *store)
-{
-    pthread_mutex_lock(&store->link->mutex);
-    memcpy(store->link->saved, store->link->published, store->namespaces.n * sizeof(struct hf_cursor));
-    memcpy(store->link->saved_run_id, store->link->run_id, sizeof(store->link->run_id));
-    pthread_mutex_unlock(&store->link->mutex);
-}
-
-#define CURSOR_BYTES (32 + 8 + HF_STREAM_ID_MAX + 8 + HF_STREAM_ID_MAX)
-#define CURSOR_BYTES_WITHOUT_MARK_ID (32 + 8 + HF_STREAM_ID_MAX + 8)
-
-int hf__link_store_cursors(struct hf *store, struct hf_local_txn *txn)
-{
-    int rc = 0;
-
-    if (store->link->saved_run_id[0])
-        rc = store->local->ops->meta_put(txn, hf__slice_str(HF_META_SERVER),
-                                         hf__slice_str(store->link->saved_run_id));
-    for (size_t i = 0; i < store->namespaces.n && rc == 0; i++) {
-        const struct hf_cursor *cursor = &store->link->saved[i];
-        uint8_t bytes[CURSOR_BYTES] = {0}, name[HF_META_NAME_MAX];
-        if (!cursor->epoch[0])
-            continue;
-        memcpy(bytes, cursor->epoch, 32);
-        hf__put64(bytes + 32, cursor->mark);
-        memcpy(bytes + 40, cursor->log_id, HF_STREAM_ID_MAX);
-        hf__put64(bytes + 40 + HF_STREAM_ID_MAX, cursor->ended_mark);
-        memcpy(bytes + CURSOR_BYTES_WITHOUT_MARK_ID, cursor->mark_id, HF_STREAM_ID_MAX);
-        rc = store->local->ops->meta_put(txn, hf__meta_name(HF_META_CURSOR, &store->namespaces.all[i], name),
-                                         hf__slice(bytes, sizeof(bytes)));
-    }
-    return rc;
-}
-
-/* What an earlier node's mark covered is in the values; this one's lane begins behind it, with a mark of its own. */
-static void begin_lane_behind(struct hf_ns *ns, uint64_t inherited_lsn)
-{
-    if (ns->mark <= inherited_lsn) {
-        ns->mark = 0;
-        ns->mark_id[0] = '\0';
-    }
-    if (ns->ended_mark < inherited_lsn)
-        ns->ended_mark = inherited_lsn;
-}
-
-static int load_cursor(struct hf *store, struct hf_local_snap *snap, struct hf_ns *ns)
-{
-    uint8_t name[HF_META_NAME_MAX];
-    struct hf_slice value;
-    const uint8_t *bytes;
-    char epoch[33] = "";
-    int rc = store->local->ops->meta_get(snap, hf__meta_name(HF_META_CURSOR, ns, name), &value);
-
-    if (rc != 0 || (value.len != CURSOR_BYTES && value.len != CURSOR_BYTES_WITHOUT_MARK_ID))
-        return rc == HF_NOT_FOUND ? 0 : rc;
-    bytes = value.data;
-    memcpy(epoch, bytes, 32);
-    rc = hf__ns_set_epoch(ns, epoch);
-    ns->mark = hf__get64(bytes + 32);
-    memcpy(ns->log_id, bytes + 40, HF_STREAM_ID_MAX);
-    ns->log_id[HF_STREAM_ID_MAX - 1] = '\0';
-    ns->ended_mark = hf__get64(bytes + 40 + HF_STREAM_ID_MAX);
-    if (value.len == CURSOR_BYTES)
-        memcpy(ns->mark_id, bytes + CURSOR_BYTES_WITHOUT_MARK_ID, HF_STREAM_ID_MAX);
-    ns->mark_id[HF_STREAM_ID_MAX - 1] = '\0';
-    return rc;
-}
-
-static int load_inherited(struct hf *store, struct hf_local_snap *snap, uint64_t *ret_lsn)
-{
-    struct hf_slice value;
-    int rc = store->local->ops->meta_get(snap, hf__slice_str(HF_META_INHERITED), &value);
-
-    if (rc == 0 && value.len == 8)
-        *ret_lsn = hf__get64(value.data);
-    return rc == HF_NOT_FOUND ? 0 : rc;
-}
-
-static int load_server(struct hf *store, struct hf_local_snap *snap)
-{
-    struct hf_slice id;
-    int rc = store->local->ops->meta_get(snap, hf__slice_str(HF_META_SERVER), &id);
-
-    if (rc == 0 && id.len < sizeof(store->link->run_id))
-        memcpy(store->link->run_id, id.data, id.len);
-    return rc == HF_NOT_FOUND ? 0 : rc;
-}
-
-/* The commit that retained an entry may hold the mark of the one before. */
-static int raise_mark_by_retained(struct hf *store, struct hf_local_snap *snap)
-{
-    struct hf_lane_entry entry = {.lsn = 0};
-    struct hf_ns *ns;
-    int rc = 0;
-
-    while (rc == 0) {
-        rc = store->local->ops->retained_next(snap, entry.lsn + 1, &entry);
-        if (rc != 0 || (entry.flags & HF_LANE_PLAIN))
-            continue;
-        ns = hf__ns_of(&store->namespaces, entry.key);
-        if (entry.lsn > ns->mark && entry.lsn > ns->ended_mark)
-            ns->recovered_mark = entry.lsn;
-    }
-    return rc == HF_NOT_FOUND ? 0 : rc;
-}
-
-int hf__link_load_cursors(struct hf *store)
-{
-    struct hf_link *link = store->link;
-    struct hf_local_snap *snap;
-    uint64_t inherited_lsn = 0;
-    int rc;
-
-    link->published = calloc(store->namespaces.n, sizeof(*link->published));
-    link->saved = calloc(store->namespaces.n, sizeof(*link->saved));
-    if (!link->published || !link->saved)
-        return hf__fail(HF_ENOMEM, "out of memory: the cursors of %zu namespaces", store->namespaces.n);
-    rc = store->local->ops->snap_begin(store->local, &snap);
-    if (rc != 0)
-        return rc;
-    rc = load_server(store, snap);
-    if (rc == 0)
-        rc = load_inherited(store, snap, &inherited_lsn);
-    for (size_t i = 0; i < store->namespaces.n && rc == 0; i++) {
-        rc = load_cursor(store, snap, &store->namespaces.all[i]);
-        begin_lane_behind(&store->namespaces.all[i], inherited_lsn);
-        hf__link_publish_cursor(link, &store->namespaces.all[i]);
-    }
-    if (rc == 0)
-        rc = raise_mark_by_retained(store, snap);
-    store->local->ops->snap_end(snap);
-    return rc;
 }

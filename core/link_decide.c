@@ -90,6 +90,15 @@ static void take_answer(struct hf_link *link, struct hf_decide_wait *wait)
     }
 }
 
+/* Before the copy says so: see take_acks in link_send.c. */
+static void take_ack(struct hf_link *link, struct hf_ns *ns, const struct hf_shared_decide *request)
+{
+    if (request->error.class != HF_SHARED_OK || !request->log.last_id[0])
+        return;
+    hf__ns_note_acked(ns, request->lsn, request->log.last_id);
+    hf__link_publish_cursor(link, ns);
+}
+
 static void take_log(struct hf_link *link, struct hf_ns *ns, const struct hf_shared_log *log)
 {
     if (log->last_id[0] && !ns->log_unread)
@@ -105,6 +114,7 @@ static void decide_done(void *ctx, struct hf_shared_decide *request)
     struct hf_shared_error error = request->error;
     bool log_missing = request->log.missing;
 
+    take_ack(link, wait->ns, request);
     take_answer(link, wait);
     if (error.class == HF_SHARED_OK)
         take_log(link, wait->ns, &request->log);

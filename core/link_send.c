@@ -237,12 +237,42 @@ static void take_silent(struct hf_link *link, const struct hf_shared_group *grou
     }
 }
 
+static struct hf_ns *ns_of_log(const struct hf_shared_group *group, const struct hf_shared_log *log)
+{
+    return ((struct hf_send *)group->items[log->first_item].owner)->ns;
+}
+
+static uint64_t last_acked(const struct hf_shared_group *group, const struct hf_shared_log *log)
+{
+    uint64_t lsn = 0;
+
+    for (size_t i = log->first_item; i < log->first_item + log->n_items; i++) {
+        if (group->items[i].error.class == HF_SHARED_OK && group->items[i].lsn > lsn)
+            lsn = group->items[i].lsn;
+    }
+    return lsn;
+}
+
+/* Before anything is settled: a checkpoint that stores a change as acknowledged also stores that Redis must have it. */
+static void take_acks(struct hf_link *link, const struct hf_shared_group *group)
+{
+    for (size_t i = 0; i < group->n_logs; i++) {
+        const struct hf_shared_log *log = &group->logs[i];
+        struct hf_ns *ns = ns_of_log(group, log);
+        if (log->last_id[0])
+            hf__ns_note_acked(ns, last_acked(group, log), log->last_id);
+        hf__link_publish_cursor(link, ns);
+    }
+}
+
+/* Afterwards: what a checkpoint in between stores as pending, the log behind its cursor settles. */
 static void take_logs(struct hf_link *link, const struct hf_shared_group *group)
 {
     for (size_t i = 0; i < group->n_logs; i++) {
-        struct hf_ns *ns = ((struct hf_send *)group->items[group->logs[i].first_item].owner)->ns;
-        if (group->logs[i].last_id[0] && (group->logs[i].after_id || !ns->log_unread)) /* nobody wrote in between */
-            snprintf(ns->log_id, sizeof(ns->log_id), "%s", group->logs[i].last_id);
+        const struct hf_shared_log *log = &group->logs[i];
+        struct hf_ns *ns = ns_of_log(group, log);
+        if (log->last_id[0] && (log->after_id || !ns->log_unread)) /* nobody wrote in between */
+            snprintf(ns->log_id, sizeof(ns->log_id), "%s", log->last_id);
         hf__link_publish_cursor(link, ns);
     }
 }
@@ -250,6 +280,7 @@ static void take_logs(struct hf_link *link, const struct hf_shared_group *group)
 /* Items of the group are sorted by namespace; `owner` leads back. */
 static void take_results(struct hf_link *link, struct hf_shared_group *group)
 {
+    take_acks(link, group);
     take_silent(link, group);
     for (size_t i = 0; i < group->n_items; i++) {
         struct hf_send *s = group->items[i].owner;
@@ -343,6 +374,7 @@ static void settle_behind_the_next(struct hf_link *link, const struct hf_shared_
 {
     struct hf_send_list settling = link->sends;
 
+    take_acks(link, group);
     take_logs(link, group);
     link->suspect_losses = 0;
     link->sends = link->settling;

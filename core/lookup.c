@@ -112,8 +112,11 @@ void hf__look_resolve(const struct hf_look *look, const struct hf_node *active, 
 {
     struct hf_version *ttl = NULL;
 
+    bool in_overlay;
+
     *ret_found = (struct hf_found){0};
-    if (!resolve_overlay(look, active, frozen, ret_found, &ttl) && record)
+    in_overlay = (active || frozen) && resolve_overlay(look, active, frozen, ret_found, &ttl);
+    if (!in_overlay && record)
         take_record(record, ret_found);
     finish(look, ttl, ret_found);
 }

@@ -172,13 +172,18 @@ void hf__ns_table_release(struct hf_ns_table *table)
     *table = (struct hf_ns_table){0};
 }
 
-struct hf_ns *hf__ns_of(const struct hf_ns_table *table, struct hf_slice key)
+void hf__ns_note_acked(struct hf_ns *ns, uint64_t lsn, const char *id)
 {
-    size_t i = 0;
+    if (lsn <= ns->acked_lsn)
+        return;
+    ns->acked_lsn = lsn;
+    snprintf(ns->acked_id, sizeof(ns->acked_id), "%s", id);
+}
 
-    while (i + 1 < table->n && !hf__slice_starts_with(key, prefix_of(&table->all[i])))
-        i++;
-    return &table->all[i];
+void hf__ns_forget_acked(struct hf_ns *ns)
+{
+    ns->acked_lsn = 0;
+    ns->acked_id[0] = '\0';
 }
 
 int hf__ns_set_epoch(struct hf_ns *ns, const char *epoch)

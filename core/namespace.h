@@ -35,6 +35,9 @@ struct hf_ns {
         [HF_STREAM_ID_MAX];  /* an entry of the change log that stands there since the mark does; "": not known */
     uint64_t recovered_mark; /* ... or had acknowledged, as the journal says; 0 after the first catch-up */
     uint64_t
+        acked_lsn; /* our last plain change that Redis has acknowledged: where it is behind log_id, the log names it */
+    char acked_id[HF_STREAM_ID_MAX]; /* ... there; "": only the journal knows of it */
+    uint64_t
         ended_mark; /* the last mark of an epoch before this: what it covers is in the values, and never sent again */
     bool losing;    /* what Redis has lost is not made good yet: a new connection finds the loss again */
     bool fresh;     /* this epoch began without us: no entry of ours from before was applied in it */
@@ -44,6 +47,12 @@ struct hf_ns {
     bool awaits_decision;        /* link.mutex */
     _Atomic bool verified;       /* every copy is what Redis holds, as far as it tells us; any thread */
 };
+
+/* Redis has acknowledged our change `lsn`, which its change log names at `id` ("": somewhere behind log_id). */
+void hf__ns_note_acked(struct hf_ns *ns, uint64_t lsn, const char *id);
+
+/* The log of before is gone, or what it no longer names is made good. */
+void hf__ns_forget_acked(struct hf_ns *ns);
 
 /* The last LSN of our lane that Redis has acknowledged, as far as is known. */
 static inline uint64_t hf__ns_known_mark(const struct hf_ns *ns)
@@ -61,7 +70,14 @@ int hf__ns_table_init(struct hf_ns_table *table, const struct hf_namespace *name
 void hf__ns_table_release(struct hf_ns_table *table);
 
 /* The namespace that rules a key; never NULL. */
-struct hf_ns *hf__ns_of(const struct hf_ns_table *table, struct hf_slice key);
+static inline struct hf_ns *hf__ns_of(const struct hf_ns_table *table, struct hf_slice key)
+{
+    struct hf_ns *ns = table->all, *last = ns + table->n - 1;
+
+    while (ns < last && !hf__slice_starts_with(key, hf__slice(ns->prefix.data, ns->prefix.len)))
+        ns++;
+    return ns;
+}
 
 /* Take over an epoch: the names of its log and its cursor's start change with it. HF_ENOMEM. */
 int hf__ns_set_epoch(struct hf_ns *ns, const char *epoch);

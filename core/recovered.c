@@ -5,6 +5,13 @@
 #include "settle.h"
 #include "unlist.h"
 
+/* Redis's change log names the intent. */
+static void decided(struct hf *store, const struct hf_entry *entry)
+{
+    hf__ns_note_acked(hf__ns_of(&store->namespaces, entry->key), (uint64_t)entry->delta, "");
+    hf__intent_recovered_outcome(store, (uint64_t)entry->delta);
+}
+
 int hf__recovered_entry(void *ctx, const struct hf_entry *entry)
 {
     struct hf *store = ctx;
@@ -26,21 +33,34 @@ int hf__recovered_entry(void *ctx, const struct hf_entry *entry)
     atomic_store(&staged.version->sent, !never_shared);
     hf__overlay_insert(&store->overlay, &staged, entry->lsn);
     if (entry->flags & HF_ENTRY_DECIDED)
-        hf__intent_recovered_outcome(store, (uint64_t)entry->delta);
+        decided(store, entry);
     return 0;
+}
+
+static void note_acknowledged_in_lane(struct hf *store, struct hf_ns *ns, struct hf_slice key,
+                                      const struct hf_version *v)
+{
+    struct hf_lane_entry entry = hf__lane_entry(key, v);
+
+    if (v->lsn > ns->recovered_mark)
+        ns->recovered_mark = v->lsn;
+    hf__settle_retain(store, &entry);
 }
 
 /* No cursor knows of it yet, nor is it among the retained entries: a rollback may have taken it since. */
 static void note_acknowledged(struct hf *store, struct hf_slice key, const struct hf_version *v)
 {
     struct hf_ns *ns = hf__ns_of(&store->namespaces, key);
-    struct hf_lane_entry entry = hf__lane_entry(key, v);
 
-    if (store->read_only || !(v->flags & HF_ENTRY_LANE))
+    if (store->read_only)
         return;
-    if (v->lsn > ns->recovered_mark)
-        ns->recovered_mark = v->lsn;
-    hf__settle_retain(store, &entry);
+    if (v->flags & HF_ENTRY_LANE) {
+        note_acknowledged_in_lane(store, ns, key, v);
+        return;
+    }
+    hf__ns_note_acked(ns, v->lsn, "");
+    if (v->op == HF_ENTRY_DELETE)
+        hf__settle_retain_delete(store, key, v->lsn, v->made_ms);
 }
 
 static void settle_shared(struct hf *store, const struct hf_node *node, struct hf_version *v)

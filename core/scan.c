@@ -108,8 +108,8 @@ static void merge_end(struct merge *m)
     hf__look_end(&m->look);
 }
 
-/* The lowest key of the three, or false at the end of all. */
-static bool merge_key(const struct merge *m, struct hf_slice *ret_key)
+/* The lowest key of the three; NULL at the end of all. */
+static const struct hf_slice *merge_key(const struct merge *m)
 {
     const struct hf_slice *lowest = NULL;
 
@@ -119,32 +119,59 @@ static bool merge_key(const struct merge *m, struct hf_slice *ret_key)
         lowest = &m->frozen->key;
     if (m->has_record && (!lowest || hf__slice_cmp(m->record_key, *lowest) < 0))
         lowest = &m->record_key;
-    if (lowest)
-        *ret_key = *lowest;
-    return lowest != NULL;
+    return lowest;
 }
 
-static void merge_found(const struct merge *m, struct hf_slice key, struct hf_found *ret_found)
+/* What the sources hold of a key: each compared once. */
+struct met {
+    struct hf_slice key; /* of one of them */
+    struct hf_node *active, *frozen;
+    const struct hf_record *record;
+};
+
+static bool is_at(const struct hf_slice *next, const struct hf_slice *lowest)
 {
-    hf__look_resolve(&m->look, m->active && hf__slice_eq(m->active->key, key) ? m->active : NULL,
-                     m->frozen && hf__slice_eq(m->frozen->key, key) ? m->frozen : NULL,
-                     m->has_record && hf__slice_eq(m->record_key, key) ? &m->record : NULL, ret_found);
+    return next == lowest || hf__slice_eq(*next, *lowest);
 }
 
-/* Leave the key behind in all sources. `key` may point into one of them. */
-static int merge_advance(struct merge *m, struct hf_slice key)
+/* What comes next; false at the end of all. */
+static bool merge_meet(const struct merge *m, struct met *ret_met)
 {
-    bool record = m->has_record && hf__slice_eq(m->record_key, key);
-    bool frozen = m->frozen && hf__slice_eq(m->frozen->key, key);
+    const struct hf_slice *key = merge_key(m);
 
-    if (m->active && hf__slice_eq(m->active->key, key))
-        m->active = hf__node_next(m->active);
-    if (frozen)
-        m->frozen = hf__node_next(m->frozen);
-    return record ? next_record(m) : 0;
+    if (!key)
+        return false;
+    *ret_met = (struct met){
+        .key = *key,
+        .active = m->active && is_at(&m->active->key, key) ? m->active : NULL,
+        .frozen = m->frozen && is_at(&m->frozen->key, key) ? m->frozen : NULL,
+        .record = m->has_record && is_at(&m->record_key, key) ? &m->record : NULL,
+    };
+    return true;
+}
+
+/* Leave the key behind in all sources. */
+static int merge_advance(struct merge *m, const struct met *met)
+{
+    if (met->active)
+        m->active = hf__node_next(met->active);
+    if (met->frozen)
+        m->frozen = hf__node_next(met->frozen);
+    return met->record ? next_record(m) : 0;
 }
 
 /* ---- a step ---- */
+
+/* There is room. Returns where they are. */
+static size_t add(struct hf_bytes *bytes, struct hf_slice s)
+{
+    size_t at = bytes->len;
+
+    if (s.len > 0)
+        memcpy(bytes->bytes + at, s.data, s.len);
+    bytes->len += s.len;
+    return at;
+}
 
 static int keep(struct hf_scan *scan, struct merge *m, struct hf_slice key, const struct hf_found *found)
 {
@@ -153,38 +180,38 @@ static int keep(struct hf_scan *scan, struct merge *m, struct hf_slice key, cons
 
     if (rc == 0)
         rc = hf__look_describe(&m->look, key, found, &item->result);
-    item->key_at = scan->bytes.len;
+    if (rc == 0)
+        rc = hf__bytes_reserve(&scan->bytes, key.len + found->value.len);
+    if (rc != 0)
+        return rc;
     item->key_len = key.len;
-    if (rc == 0)
-        rc = hf__bytes_append(&scan->bytes, key.data, key.len);
-    item->value_at = scan->bytes.len;
+    item->key_at = add(&scan->bytes, key);
     item->value_len = found->value.len;
-    if (rc == 0)
-        rc = hf__bytes_append(&scan->bytes, found->value.data, found->value.len);
-    if (rc == 0)
-        scan->n++;
-    return rc;
+    item->value_at = add(&scan->bytes, found->value);
+    scan->n++;
+    return 0;
 }
 
 static int fill(struct hf_scan *scan, struct merge *m)
 {
-    struct hf_slice key;
+    struct met met;
     int rc = 0;
 
     while (rc == 0 && scan->n < STEP_KEYS && scan->bytes.len < STEP_BYTES) {
         struct hf_found found;
-        if (!merge_key(m, &key) || !hf__slice_starts_with(key, hf__slice(scan->prefix.data, scan->prefix.len))) {
+        if (!merge_meet(m, &met) ||
+            !hf__slice_starts_with(met.key, hf__slice(scan->prefix.data, scan->prefix.len))) {
             scan->at_end = true;
             return 0;
         }
-        merge_found(m, key, &found);
+        hf__look_resolve(&m->look, met.active, met.frozen, met.record, &found);
         if (found.lsn > scan->max_lsn)
             scan->max_lsn = found.lsn;
-        if (found.live && !hf__look_hides(&m->look, key, &found) &&
-            (scan->inclusive || hf__slice_cmp(key, hf__slice(scan->after.bytes, scan->after.len)) > 0))
-            rc = keep(scan, m, key, &found);
+        if (found.live && !hf__look_hides(&m->look, met.key, &found) &&
+            (scan->inclusive || hf__slice_cmp(met.key, hf__slice(scan->after.bytes, scan->after.len)) > 0))
+            rc = keep(scan, m, met.key, &found);
         if (rc == 0)
-            rc = merge_advance(m, key);
+            rc = merge_advance(m, &met);
     }
     return rc;
 }
@@ -192,15 +219,15 @@ static int fill(struct hf_scan *scan, struct merge *m)
 /* Where the next step begins: behind the last key looked at. */
 static int move_on(struct hf_scan *scan, const struct merge *m)
 {
-    struct hf_slice key;
+    const struct hf_slice *key = scan->at_end ? NULL : merge_key(m);
 
-    if (scan->at_end || !merge_key(m, &key)) {
+    if (!key) {
         scan->at_end = true;
         return 0;
     }
     hf__bytes_reset(&scan->after);
     scan->inclusive = true; /* the next key itself has not been looked at */
-    return hf__bytes_append(&scan->after, key.data, key.len);
+    return hf__bytes_append(&scan->after, key->data, key->len);
 }
 
 static int step(struct hf_scan *scan)

@@ -135,6 +135,9 @@ static void owner_part(struct hf *store, struct hf_status *s)
     s->expired_in_queue = atomic_load(&store->expired_in_queue);
     s->refreshed = atomic_load(&store->refreshed);
     s->link_losses = atomic_load(&store->link_losses);
+    s->losses = atomic_load(&store->losses);
+    s->rollbacks = atomic_load(&store->rollbacks);
+    s->resent = atomic_load(&store->resent);
     for (int i = 0; i < HF_N_OUTCOMES; i++)
         s->settled_by[i] = atomic_load(&store->settled_by[i]);
     s->dropped = atomic_load(&store->dropped);

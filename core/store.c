@@ -6,6 +6,7 @@
 #include "control.h"
 #include "deadline.h"
 #include "done.h"
+#include "durable.h"
 #include "fail.h"
 #include "link.h"
 #include "lock.h"
@@ -429,6 +430,7 @@ static void journal_progress(void *ctx)
     if (store->control) /* NULL while opening */
         hf__control_note_durable(store->control, hf__journal_safe_lsn(store->journal),
                                  hf__journal_last_lsn(store->journal));
+    hf__durable_tell(store);
     hf__done_poke(store);
     hf__link_note_durable(store);
 }
@@ -490,6 +492,7 @@ static int open_journal(struct hf *store, const struct remembered *was)
 static void init_locks(struct hf *store)
 {
     pthread_mutex_init(&store->write_mutex, NULL);
+    hf__durable_init(store);
     pthread_mutex_init(&store->checkpoint.mutex, NULL);
     hf__cond_init(&store->checkpoint.wake);
     hf__cond_init(&store->pending.room);
@@ -622,6 +625,7 @@ static int store_free(struct hf *store)
         hf__link_stop(store);
     checkpoint_rc = hf__checkpoint_stop(store);
     rc = hf__journal_close(store->journal);
+    hf__durable_free(store);
     hf__link_free(store);
     hf__done_free(store);
     if (store->local)

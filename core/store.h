@@ -107,6 +107,14 @@ struct hf_pending_count {
     pthread_cond_t room;              /* ... which is signalled; checkpoint.mutex */
 };
 
+/* Who waits for a sync, in the order of asking (durable.h). */
+struct hf_durable_wait;
+struct hf_durable_line {
+    pthread_mutex_t mutex;
+    struct hf_durable_wait *_Atomic first; /* looked at without the mutex, too */
+    struct hf_durable_wait *last;
+};
+
 struct hf {
     unsigned fork_count; /* of this process when the handle was made */
     char *dir;
@@ -132,6 +140,7 @@ struct hf {
     struct hf_checkpointer checkpoint;
     struct hf_link *link; /* NULL: no shared tier */
     struct hf_done_queue *done;
+    struct hf_durable_line durable;
     struct hf_operator_seen operator_seen; /* the link thread's */
     struct hf_intents intents;             /* write_mutex */
     bool sharing; /* changes are owed to a shared tier, present or not: there is one, or there was */

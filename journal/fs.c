@@ -18,15 +18,21 @@ static int fs_open_dir(struct hf_file_layer *fs, const char *path)
     return fd < 0 ? -errno : fd;
 }
 
-static int fs_sync_dir(struct hf_file_layer *fs, int dir)
+/* A sync that was interrupted has not failed: what it would have reported comes with the next one. */
+static int until_done(int (*sync)(int fd), int fd)
 {
     int rc;
 
-    (void)fs;
     do {
-        rc = fsync(dir);
+        rc = sync(fd);
     } while (rc != 0 && errno == EINTR);
     return rc != 0 ? -errno : 0;
+}
+
+static int fs_sync_dir(struct hf_file_layer *fs, int dir)
+{
+    (void)fs;
+    return until_done(fsync, dir);
 }
 
 static int fs_list(struct hf_file_layer *fs, int dir, hf_file_name_fn *each, void *ctx)
@@ -144,27 +150,10 @@ static int fs_allocate(struct hf_file_layer *fs, int fd, uint64_t bytes)
     return rc;
 }
 
-static int fs_truncate(struct hf_file_layer *fs, int fd, uint64_t bytes)
-{
-    int rc;
-
-    (void)fs;
-    do {
-        rc = ftruncate(fd, (off_t)bytes);
-    } while (rc != 0 && errno == EINTR);
-    return rc != 0 ? -errno : 0;
-}
-
-/* A sync that was interrupted has not failed: what it would have reported comes with the next one. */
 static int fs_sync(struct hf_file_layer *fs, int fd)
 {
-    int rc;
-
     (void)fs;
-    do {
-        rc = fdatasync(fd);
-    } while (rc != 0 && errno == EINTR);
-    return rc != 0 ? -errno : 0;
+    return until_done(fdatasync, fd);
 }
 
 static void fs_drop_cache(struct hf_file_layer *fs, int fd)
@@ -197,7 +186,6 @@ struct hf_file_layer *hf__file_layer_real(void)
         .read = fs_read,
         .write = fs_write,
         .allocate = fs_allocate,
-        .truncate = fs_truncate,
         .sync = fs_sync,
         .drop_cache = fs_drop_cache,
         .rename = fs_rename,

@@ -22,12 +22,16 @@ hf_mutant(making_needs_no_latch integration/test_redis_link.c *make__nothing_is_
           "    hf__command(w, 3 + 2 * group->n_items, \"MSETNX\");\n    hf__arg_str(w, \"_hf:session:other\");")
 hf_mutant(20_no_script_that_frees_first integration/test_redis_link.c *oom__sets_are_a_state* backends/redis/groups.c
           "    if (is_oom(run) && is_freeing(run->group)) {" "    if (false) {")
+hf_mutant(a_reset_is_no_close integration/test_redis_link.c *killed__is_told_as_a_close* backends/redis/wire.c
+          "    else if (error_number == ECONNRESET)" "    else if (error_number == -1)")
 hf_mutant(no_watch_over_examined_keys integration/test_examine.c *watch__what_another* backends/redis/examine.c
           "hf__command(w, 1 + examine->n_keys, \"WATCH\")" "hf__command(w, 1 + examine->n_keys, \"EXISTS\")")
 hf_mutant(23_short_keys_before_long_ones unit/test_lmdb_tier.c *exact_order* backends/lmdb/iterator.c
           "    return hf__slice_cmp(a->key, b->key) < 0 ? a : b;" "    return a;")
 hf_mutant(places_outlive_their_commit unit/test_snapshots.c *every_look_finds* backends/lmdb/places.c
           "        if (place->commit == commit && " "        (void)commit;\n        if (")
+hf_mutant(a_table_that_is_refused_is_counted unit/test_snapshots.c *makes_room_for_another* backends/lmdb/places.c
+          "        atomic_fetch_sub(n_tables, 1);\n" "")
 hf_mutant(resting_snapshots_keep_pages unit/test_snapshots.c *at_rest_keeps_no_pages* backends/lmdb/txn.c
           "    hf__lmdb_pool_reset_old(tier);\n" "")
 hf_mutant(a_resting_snapshot_is_always_current unit/test_snapshots.c *covers_is_that_of_the_last* backends/lmdb/snapshot.c
@@ -117,14 +121,14 @@ hf_mutant(11_increments_carry_no_deadline integration/test_reconcile_histories.c
           ".deadline_ms = hf__turn_to_redis_ms(&link->turn, e->deadline_ms)" ".deadline_ms = 0")
 hf_mutant(12_copies_that_others_had_changed_are_given_back unit/test_link_histories.c *others_had_changed* core/link_resend.c
           "        return !hf__notes_find(&r->changed, key);" "        return true;")
-hf_mutant(12_what_is_given_up_is_made_good_at_once unit/test_link_histories.c *told_by_the_next_opening* core/link_catchup.c
+hf_mutant(12_what_is_given_up_is_made_good_at_once unit/test_link_histories.c *told_by_the_next_opening* core/link_cursors.c
           "    if (ns->losing || atomic_load(&ns->adopt))" "    if (ns->losing)")
 hf_mutant(12_another_epoch_is_ours integration/test_reconcile_histories.c *12_a_flush* core/evidence.c
           "strcmp(known->epoch, found->epoch) != 0" "false")
 hf_mutant(12_reseed_over_what_is_there integration/test_reconcile_histories.c *12_an_empty_restart* core/judge.c
           "    else if (c->kind != HF_SHARED_ABSENT && !(theirs_time" "    else if (false && !(theirs_time")
 hf_mutant(12_a_gap_in_the_log_is_nothing integration/test_reconcile_histories.c *12_a_trimmed_log* core/link_catchup.c
-          "    if (page->gap)\n        hf__link_distrust_namespace(ns);" "")
+          "    if (page->gap) {" "    if (false) {")
 hf_mutant(12_counters_begin_again unit/test_link_histories.c *12_increments_that_wait* core/link_resend.c
           "if (r->why == HF_ENTRY_RESEED && !r->lanes_done)" "if (false)")
 hf_mutant(13_no_increment_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/settle.c
@@ -139,11 +143,11 @@ hf_mutant(13_a_loss_is_forgotten_with_the_connection unit/test_link_histories.c 
           "    if (!ns->losing)\n        return 0;" "    if (true)\n        return 0;")
 hf_mutant(13_what_the_journal_says_was_acknowledged_is_forgotten unit/test_link.c *increment_in_the_journal* core/recovered.c
           "if (v->lsn > ns->recovered_mark)" "if (false)")
-hf_mutant(13_a_copy_to_be_fetched_keeps_the_mark unit/test_link.c *a_rollback_is_found_after* core/link_catchup.c
+hf_mutant(13_a_copy_to_be_fetched_keeps_the_mark unit/test_link.c *a_rollback_is_found_after* core/link_cursors.c
           "if (strcmp(cursor->epoch, ns->epoch) == 0) { /*" "if (refreshed) { /*"
           "        rc = raise_mark_by_retained(store, snap);" "        (void)raise_mark_by_retained;")
 hf_mutant(13_a_mark_that_is_gone_is_believed_after_a_rollback unit/test_link_histories.c *13_a_rollback_to_before* core/link_catchup.c
-          "    take_mark(ns, &link->epoch);\n    ns->losing" "    ns->losing")
+          "    take_mark(ns, &link->epoch);\n    hf__ns_forget_acked" "    hf__ns_forget_acked")
 hf_mutant(13_marks_of_an_earlier_epoch_are_forgotten unit/test_link_histories.c *13_what_an_earlier* core/link_catchup.c
           "    if (!same && ns->epoch[0] && hf__ns_known_mark(ns) > ns->ended_mark)" "    if (false)")
 hf_mutant(13_a_replica_is_a_master integration/test_reconcile_histories.c *13_nothing_is_replayed* core/link.c
@@ -179,7 +183,7 @@ hf_mutant(16_the_mark_covers_nothing integration/test_reconcile_histories.c *16_
           "        if (entry.lsn <= ns->mark) {" "        if (false) {")
 hf_mutant(16_a_renewed_copy_sends_what_waits integration/test_reconcile_histories.c *16_a_renewed_copy_goes_on* core/renew.c
           "        rc = park(store, &lane);" "        (void)park;")
-hf_mutant(16_a_renewed_copy_gives_back_what_was_inherited integration/test_reconcile_histories.c *16_a_renewed_copy_goes_on* core/link_catchup.c
+hf_mutant(16_a_renewed_copy_gives_back_what_was_inherited integration/test_reconcile_histories.c *16_a_renewed_copy_goes_on* core/link_cursors.c
           "    if (ns->ended_mark < inherited_lsn)" "    if (false)")
 hf_mutant(16_any_token_is_ours integration/test_reconcile_histories.c *16_what_two_copies* backends/redis/greet.c
           "|| is_known(owner, hf__reply_text(reply)))" "|| is_known(owner, hf__reply_text(reply)) || true)")
@@ -289,13 +293,13 @@ hf_mutant(no_wait_nobody_is_asked_what_was_said integration/test_hear.c *was_rep
           "    return hf__link_ask_within(store, &hear.ask, timeout_ms > 0 ? timeout_ms : 0);"
           "    (void)timeout_ms;\n    return 0;")
 hf_mutant(no_wait_nobody_syncs unit/test_no_wait.c *brings_the_sync_about* core/durable.c
-          "    hf__journal_push(store->journal);" "")
-hf_mutant(no_wait_the_disk_waits_for_redis unit/test_no_wait.c *does_not_wait_for_redis core/done.c
-          "submission->only_durable ? &q->for_disk : &q->submissions" "&q->submissions")
+          "        hf__journal_push(store->journal);" "        (void)0;")
+hf_mutant(no_wait_what_is_durable_already_is_not_told unit/test_no_wait.c *told_when_it_is_durable* core/durable.c
+          "    if (hf_is_durable(store, lsn) || hf__journal_stopped(store->journal))" "    if (false)")
 hf_mutant(no_wait_all_is_called_durable unit/test_no_wait.c *shown_before_its_sync* core/read.c
           "    r->result.durable = hf__is_durable(store, r->result.lsn);" "    r->result.durable = true;")
-hf_mutant(no_wait_a_failed_sync_is_an_unknown_outcome unit/test_no_wait.c *a_failed_sync_is_told* core/done.c
-          "s->only_durable ? HF_ESTOPPED : HF_EUNKNOWN" "HF_EUNKNOWN")
+hf_mutant(no_wait_a_failed_sync_is_an_unknown_outcome unit/test_no_wait.c *a_failed_sync_is_told* core/durable.c
+          "        result->code = HF_ESTOPPED;" "        result->code = HF_EUNKNOWN;")
 hf_mutant(no_wait_what_is_not_held_is_absent unit/test_no_wait.c *redis_is_never_asked* core/read.c
           "        return hf__link_is_accepting(store) ? HF_NOT_DONE : 0;" "        return 0;")
 hf_mutant(no_wait_decisions_do_not_matter unit/test_no_wait.c *that_redis_decides_about* core/read.c
@@ -353,8 +357,6 @@ hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may
           "before->sent ? 2 : 1" "1")
 hf_mutant(13_an_answer_is_a_write_of_ours unit/test_link_histories.c *13_an_answer* core/link_resend.c
           "(record->flags & HF_RECORD_ANSWER) || " "")
-hf_mutant(13_an_older_copy_ends_with_what_is_newest unit/test_link_histories.c *13_what_others_wrote* core/link_catchup.c
-          "if (hf__stream_id_compare(change->id, link->known_id) <= 0)" "if (true)")
 hf_mutant(13_a_mark_that_is_gone_with_the_log_says_nothing unit/test_link.c *gone_with_the_log* core/link_catchup.c
           "        if (mark_is_gone) /* and the log with it */" "        if (false)")
 hf_mutant(12_a_new_life_needs_no_value unit/test_link_histories.c *12_a_key_whose_life* core/trial.c
@@ -443,9 +445,9 @@ hf_mutant(a_mapped_page_has_no_room integration/test_resource.c *is_made_or_refu
 hf_mutant(slots_of_readers_have_no_room integration/test_resource.c *many_readers_need_no_room* backends/lmdb/env.c
           "    if (fallocate(fd, FALLOC_FL_KEEP_SIZE," "    if (false && fallocate(fd, FALLOC_FL_KEEP_SIZE,")
 hf_mutant(an_interrupted_sync_has_failed integration/test_resource.c *is_none_that_failed* journal/fs.c
-          "        rc = fdatasync(fd);" "        rc = fdatasync(fd) == 0 ? 0 : -(errno = EIO);")
+          "    return until_done(fdatasync, fd);" "    return fdatasync(fd) == 0 ? 0 : -EIO;")
 hf_mutant(a_failed_sync_is_made_again integration/test_resource.c *after_a_failed_one* journal/fs.c
-          "        rc = fdatasync(fd);" "        rc = fdatasync(fd) == 0 ? 0 : -(errno = EINTR);")
+          "    return until_done(fdatasync, fd);" "    while (fdatasync(fd) != 0)\n        ;\n    return 0;")
 hf_mutant(a_child_keeps_the_lock integration/test_resource.c *leaves_no_lock_to_its_child* core/store.c
           "        close(store->lock_fd);\n    owners = NULL;" "        continue;\n    owners = NULL;")
 hf_mutant(what_cannot_be_parsed_for_want_of_memory_is_bad integration/test_memory.c *a_configuration_is_refused* core/base/fields.c
@@ -484,7 +486,7 @@ hf_mutant(power_cut_lmdb_does_not_sync integration/test_power_cut.c * backends/l
 hf_mutant(power_cut_lmdb_does_not_sync_its_meta_page integration/test_power_cut.c * backends/lmdb/env.c
           "    unsigned flags = MDB_NOTLS |" "    unsigned flags = MDB_NOTLS | MDB_NOMETASYNC |")
 hf_mutant(power_cut_the_journal_does_not_sync integration/test_power_cut.c * journal/fs.c
-          "        rc = fdatasync(fd);" "        rc = 0 * fd;")
+          "    return until_done(fdatasync, fd);" "    return 0 * fd;")
 hf_mutant(power_cut_acknowledged_before_the_sync integration/test_power_cut.c * journal/journal.c
           "        rc = fs->sync(fs, j->fd);\n    pthread_mutex_lock(&j->mutex);" "        (void)fs;\n    pthread_mutex_lock(&j->mutex);")
 hf_mutant(power_cut_recycled_before_the_commit integration/test_power_cut.c * core/checkpoint.c
@@ -521,3 +523,13 @@ hf_mutant(model_trims_by_entries integration/test_model.c *a_redis_does* tests/l
           "    added.opens_node = needs_node(stream);" "    added.opens_node = needs_node(stream) || true;")
 hf_mutant(9_a_row_forgets_what_was_sent_of_it integration/test_lost_answers.c *older_value_of_ours* core/checkpoint.c
           "    add_sent(&row, &s->more->sent);\n" "    (void)add_sent;\n")
+hf_mutant(13_what_redis_has_acknowledged_need_not_be_there unit/test_link.c *change_in_the_journal_that_redis_has_lost* core/link_catchup.c
+          "link->surviving_lsn < link->must_name_lsn" "false")
+hf_mutant(13_deletes_that_the_journal_tells_of_are_not_retained unit/test_link.c *change_in_the_journal_that_redis_has_lost* core/recovered.c
+          "    if (v->op == HF_ENTRY_DELETE)" "    if (false)")
+hf_mutant(13_what_was_acknowledged_is_forgotten_by_the_second_crash unit/test_link.c *known_over_two_crashes* core/link_cursors.c
+          "        cursor->acked_lsn = ns->acked_lsn;" "        cursor->acked_lsn = 0;")
+hf_mutant(13_only_the_journal_tells_of_acknowledgements unit/test_link.c *rollback_of_a_change_is_found* core/link_send.c
+          "hf__ns_note_acked(ns, last_acked(group, log), log->last_id);" "(void)last_acked(group, log);")
+hf_mutant(13_others_entries_tell_the_age_of_an_older_copy unit/test_link_histories.c *makes_it_no_younger* core/link_catchup.c
+          "if (link->lost_id[0] && hf__stream_id_compare(id, link->lost_id) < 0)" "if (link->lost_id[0])")

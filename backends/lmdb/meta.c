@@ -4,7 +4,7 @@
 #include "table.h"
 #include "fail.h"
 
-#define NAME_MAX_BYTES 255u
+#define NAME_MAX_BYTES 500u /* a word and the longest prefix of a namespace, with room; LMDB allows 511 */
 
 struct meta_key {
     uint8_t bytes[1 + NAME_MAX_BYTES];

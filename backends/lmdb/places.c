@@ -30,14 +30,18 @@ struct hf__lmdb_places {
 
 static struct hf__lmdb_places *make(struct hf_local_snap *snap)
 {
-    struct hf__lmdb_places *places;
+    atomic_uint *n_tables = &snap->tier->n_places;
+    struct hf__lmdb_places *places = NULL;
 
-    if (snap->writes || snap->tier->env.read_only || snap->n_looks++ != WORTH_IT ||
-        atomic_fetch_add(&snap->tier->n_places, 1) >= TABLES_MAX)
+    if (snap->writes || snap->tier->env.read_only || snap->n_looks++ != WORTH_IT)
         return NULL;
-    places = aligned_alloc(LINE, sizeof(*places));
-    if (places)
-        memset(places, 0, sizeof(*places));
+    if (atomic_fetch_add(n_tables, 1) < TABLES_MAX)
+        places = aligned_alloc(LINE, sizeof(*places));
+    if (!places) {
+        atomic_fetch_sub(n_tables, 1);
+        return NULL;
+    }
+    memset(places, 0, sizeof(*places));
     snap->places = places;
     return places;
 }

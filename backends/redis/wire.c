@@ -1,6 +1,7 @@
 /* Bytes in and out of the socket through hiredis, and answers to the waves they belong to. */
 #include "tracking.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 /* hiredis moves what a partial write left over; this bounds how much that is. */
@@ -83,10 +84,13 @@ static void dispatch_all(struct hf__conn *conn)
 
 /* ---- reading ---- */
 
-static void read_failed(struct hf__conn *conn)
+/* A close that leaves something unread there is a reset here. */
+static void read_failed(struct hf__conn *conn, int error_number)
 {
     if (conn->redis->err == REDIS_ERR_EOF)
         hf__conn_fail_link(conn, "the server closed the connection");
+    else if (error_number == ECONNRESET)
+        hf__conn_fail_link(conn, "the server closed the connection: %.100s", conn->redis->errstr);
     else
         hf__conn_fail_link(conn, "reading from the server failed: %.100s", conn->redis->errstr);
 }
@@ -109,7 +113,7 @@ static long read_once(struct hf__conn *conn)
     size_t n;
 
     if (redisBufferRead(conn->redis) != REDIS_OK) {
-        read_failed(conn);
+        read_failed(conn, errno);
         return -1;
     }
     n = conn->redis->reader->len - before;

@@ -6,15 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-int hf__bytes_reserve(struct hf_bytes *b, size_t extra)
+int hf__bytes_grow(struct hf_bytes *b, size_t extra)
 {
     size_t capacity = b->capacity ? b->capacity : 256;
     uint8_t *bytes;
 
     if (extra > SIZE_MAX - b->len)
         return hf__fail(HF_ENOMEM, "out of memory: a buffer of %zu + %zu bytes", b->len, extra);
-    if (b->len + extra <= b->capacity)
-        return 0;
     while (capacity < b->len + extra) {
         if (capacity > SIZE_MAX / 2) {
             capacity = b->len + extra;

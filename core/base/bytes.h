@@ -111,8 +111,12 @@ struct hf_bytes {
     size_t capacity;
 };
 
+int hf__bytes_grow(struct hf_bytes *b, size_t extra); /* hf__bytes_reserve's, where there is no room */
 /* Make room for `extra` more bytes. Returns 0 or HF_ENOMEM. */
-int hf__bytes_reserve(struct hf_bytes *b, size_t extra);
+static inline int hf__bytes_reserve(struct hf_bytes *b, size_t extra)
+{
+    return extra <= b->capacity - b->len ? 0 : hf__bytes_grow(b, extra);
+}
 int hf__bytes_append(struct hf_bytes *b, const void *data, size_t len);
 /* Empty it, keeping the memory. */
 static inline void hf__bytes_reset(struct hf_bytes *b)

@@ -499,10 +499,11 @@ HF_API int hf_try_write(struct hf *store, const struct hf_op *op, struct hf_resu
  * load. */
 HF_API bool hf_is_durable(struct hf *store, uint64_t lsn);
 
-/* Call `done` on the completion thread when hf_is_durable(lsn), in the order of these calls, and whatever submissions still wait
- * for. `result->code` is 0, or HF_ESTOPPED when
- * the sync failed; besides it, only `lsn` and `durable` say something. Sees to it that a sync is under way. HF_EINVAL: no
- * change has that number yet. If it returns an error, `done` is never called. */
+/* Call `done` as soon as hf_is_durable(lsn), in the order of these calls, and whatever submissions still wait for. It is called by
+ * whoever finds it so: the thread that has synced, which may be any that writes, or this one before it returns. So it may wake
+ * others, and call nothing of the library. `result->code` is 0, or HF_ESTOPPED when the sync failed; besides it, only `lsn` and
+ * `durable` say something. Sees to it that a sync is under way. HF_EINVAL: no change has that number yet. If it returns an error,
+ * `done` is never called. */
 HF_API int hf_when_durable(struct hf *store, uint64_t lsn, hf_done_fn *done, void *ctx);
 
 /* As hf_batch_commit, with `done`, errors and waits as for hf_submit. The batch is empty afterwards, also on failure. */
@@ -607,6 +608,9 @@ struct hf_status {
     uint64_t expired_in_queue;          /* changes whose deadline passed while they waited */
     uint64_t refreshed;                 /* copies fetched again: named by others, or found to differ */
     uint64_t link_losses;               /* times the link was lost */
+    uint64_t losses;                    /* times that Redis's data were found gone, or flushed, by namespace */
+    uint64_t rollbacks;                 /* times that they were found rolled back, by namespace */
+    uint64_t resent;                    /* copies and increments given back, or sent again, after these */
     uint64_t settled_by[HF_N_OUTCOMES]; /* changes that ended so, by enum hf_outcome */
     uint64_t dropped;                   /* pending changes dropped at a bound */
     uint64_t lost_conflicts;            /* entries that a full conflict log could not keep: blind ones only */

@@ -1,4 +1,4 @@
-/* The seam to the disk, for the journal: every write, sync, rename and truncate goes through this table, so that a
+/* The seam to the disk, for the journal: every write, sync, rename and unlink goes through this table, so that a
  * simulated disk can forget, reorder and tear what was not synced.
  *
  * Functions return 0 (or a count where stated) or a negative errno value. EINTR is handled inside; a short write is
@@ -32,7 +32,6 @@ struct hf_file_layer {
     int (*write)(struct hf_file_layer *fs, int fd, const void *data, size_t len, uint64_t offset);
     /* Fill [0, bytes) with zeros that are really allocated, so that later writes change no metadata. */
     int (*allocate)(struct hf_file_layer *fs, int fd, uint64_t bytes);
-    int (*truncate)(struct hf_file_layer *fs, int fd, uint64_t bytes);
     /* fdatasync. After a failure the file must not be trusted or synced again. */
     int (*sync)(struct hf_file_layer *fs, int fd);
     /* Forget cached pages, so that the next read comes from the disk. Best effort. */

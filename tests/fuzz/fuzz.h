@@ -1,5 +1,5 @@
 /* What the fuzz targets share. A target is a file fuzz_x.c with LLVMFuzzerTestOneInput(), declared by hf_fuzz() in
- * tests/CMakeLists.txt: replay_x runs it over its corpus with any compiler, fuzz_x is a libFuzzer, which `tools/fuzz` runs. */
+ * tests/fuzz/targets.cmake: replay_x runs it over its corpus with any compiler, fuzz_x is a libFuzzer, which `tools/fuzz` runs. */
 #ifndef FUZZ_H
 #define FUZZ_H
 

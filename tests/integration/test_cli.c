@@ -353,7 +353,8 @@ static void test_cli__status_json_has_what_operators_ask_for(void **state)
                                         "gaps",
                                         "replay_ops_per_s",
                                         "replay_bytes_per_s"};
-    static const char *const since_open[] = {"settled_by", "dropped", "lost_conflicts", "revalidated", "refreshed"};
+    static const char *const since_open[] = {"settled_by", "dropped", "lost_conflicts", "revalidated",
+                                             "refreshed",  "losses",  "rollbacks",      "resent"};
     struct tool *f = *state;
     cJSON *json;
 

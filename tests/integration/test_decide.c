@@ -1,4 +1,5 @@
 /* What the shared tier decides: two stores on one Redis, and a plain client beside them. */
+#include "ignore.h"
 #include "proxy.h"
 #include "redis_server.h"
 #include "scratch.h"
@@ -195,12 +196,6 @@ static void assert_copy_becomes(struct hf *store, const char *key, const char *v
     struct copy copy = {.store = store, .key = key, .value = value};
 
     assert_true(wait_until(copy_is, &copy, BOUND_MS));
-}
-
-static void ignore(void *ctx, const struct hf_result *result)
-{
-    (void)ctx;
-    (void)result;
 }
 
 static bool never(void *ctx)
@@ -704,8 +699,8 @@ static void test_decide__a_write_of_the_key_waits_for_the_answer(void **state)
     next = (struct lsn_is){.store = f->a, .at_least = last_lsn(f->a) + 1};
     start_call(&writer, f->a, "k", NULL, "plain");
     assert_false(wait_until(lsn_reached, &next, 100));
-    assert_ok(
-        hf_submit(f->a, &(struct hf_op){.kind = HF_OP_SET, .key = s_("other"), .value = s_("v")}, ignore, NULL));
+    assert_ok(hf_submit(f->a, &(struct hf_op){.kind = HF_OP_SET, .key = s_("other"), .value = s_("v")},
+                        ignore_result, NULL));
     assert_true(lsn_reached(&next)); /* other keys do not */
     proxy_release(f->proxy);
     pthread_join(decider.thread, NULL);
@@ -738,9 +733,9 @@ static void test_decide__a_keys_own_earlier_changes_go_first(void **state)
         first.value = s_(marker);
         second.key = s_(key);
         proxy_hold_at(f->proxy, marker);
-        assert_ok(hf_submit(f->a, &first, ignore, NULL));
+        assert_ok(hf_submit(f->a, &first, ignore_result, NULL));
         assert_true(proxy_wait_held(f->proxy, 1, BOUND_MS));
-        assert_ok(hf_submit(f->a, &second, ignore, NULL)); /* waits behind it */
+        assert_ok(hf_submit(f->a, &second, ignore_result, NULL)); /* waits behind it */
         next = (struct lsn_is){.store = f->a, .at_least = last_lsn(f->a) + 1};
         start_call(&decider, f->a, key, "v1", "v2");
         assert_true(wait_until(lsn_reached, &next, BOUND_MS));
@@ -1223,8 +1218,8 @@ static void test_locks__without_a_shared_tier_numbers_rise_over_restarts(void **
         struct hf_lock *lock, *other;
         struct hf *store;
         assert_ok(hf_open(dir, &alone, &store));
-        assert_ok(hf_lock_acquire(store, s_("lock"), 20, 0, &lock));
-        assert_code(HF_NOT_DONE, hf_lock_acquire(store, s_("lock"), 20, 0, &other));
+        assert_ok(hf_lock_acquire(store, s_("lock"), 300, 0, &lock));
+        assert_code(HF_NOT_DONE, hf_lock_acquire(store, s_("lock"), 300, 0, &other));
         assert_true(info_of(lock).fence > last);
         assert_ok(hf_lock_acquire(store, s_("lock"), 60000, BOUND_MS, &other)); /* when the first has died */
         assert_true(info_of(other).fence > info_of(lock).fence);

@@ -117,7 +117,7 @@ static void test_histories__8_our_own_change_log_entries_settle_what_was_acknowl
 
 static void set_some(struct hf *store)
 {
-    char key[16];
+    char key[24];
 
     for (int i = 0; i < 20; i++) {
         snprintf(key, sizeof(key), "nolog:%d", i);

@@ -5,6 +5,7 @@
  *   HOLDFAST_SWEEP=all         every point, instead of POINTS of each sweep
  *   HOLDFAST_SEED=n            others of them
  *   HOLDFAST_POINT=name,n,once one run, of scenario `name` (... ,n,forever): as a failure names it */
+#include "ignore.h"
 #include "memory_fault.h"
 #include "redis_server.h"
 #include "scratch.h"
@@ -287,41 +288,6 @@ static void scan(struct run *run)
     hf_scan_close(walk);
 }
 
-static int each_conflict(void *ctx, const struct hf_conflict *conflict)
-{
-    (void)ctx;
-    (void)conflict;
-    return 0;
-}
-
-static int each_parked(void *ctx, const struct hf_parked *entry)
-{
-    (void)ctx;
-    (void)entry;
-    return 0;
-}
-
-static int each_finding(void *ctx, const struct hf_finding *finding)
-{
-    (void)ctx;
-    (void)finding;
-    return 0;
-}
-
-static int each_preview(void *ctx, const struct hf_preview *preview)
-{
-    (void)ctx;
-    (void)preview;
-    return 0;
-}
-
-static int each_difference(void *ctx, const struct hf_difference *difference)
-{
-    (void)ctx;
-    (void)difference;
-    return 0;
-}
-
 /* Everything that only looks: no answer is wrong, so no answer is looked at. */
 static void look_around(struct run *run)
 {
@@ -331,13 +297,13 @@ static void look_around(struct run *run)
 
     scan(run);
     (void)hf_status(run->store, &status);
-    (void)hf_conflict_list(run->store, 0, each_conflict, NULL);
-    (void)hf_parked_list(run->store, each_parked, NULL);
-    (void)hf_doctor(run->store, each_finding, NULL);
+    (void)hf_conflict_list(run->store, 0, ignore_conflict, NULL);
+    (void)hf_parked_list(run->store, ignore_parked, NULL);
+    (void)hf_doctor(run->store, ignore_finding, NULL);
     if (hf_explain(run->store, name_of(run, 0), &explanation) == 0)
         hf_explanation_release(&explanation);
-    (void)hf_preview(run->store, each_preview, NULL);
-    (void)hf_verify(run->store, 0, each_difference, NULL, &sums);
+    (void)hf_preview(run->store, ignore_preview, NULL);
+    (void)hf_verify(run->store, 0, ignore_difference, NULL, &sums);
 }
 
 static bool open_store(struct run *run)
@@ -618,7 +584,7 @@ static void play_conflicts(struct run *run)
 {
     if (!open_store(run))
         return;
-    (void)hf_preview(run->store, each_preview, NULL);
+    (void)hf_preview(run->store, ignore_preview, NULL);
     (void)hf_drain(run->store, 400);
     list_both(run);
     restored = conflict_ids[0] != 0 && hf_conflict_restore(run->store, conflict_ids[0], NULL) == 0;
@@ -850,7 +816,7 @@ static unsigned long environment_number(const char *name, unsigned long otherwis
     return text ? strtoul(text, NULL, 10) : otherwise;
 }
 
-static void sweep(const struct scenario *scenario, bool forever)
+static void sweep_points(const struct scenario *scenario, bool forever)
 {
     unsigned long step = 1, first = 1, n = 0, bad = 0, acked = 0, refused = 0;
     struct report report;
@@ -884,6 +850,16 @@ static const struct scenario *scenario_of(const char *name, size_t len)
     return NULL;
 }
 
+/* One allocation fails, and then one with all that follow. */
+static void sweep(const char *name)
+{
+    const struct scenario *scenario = scenario_of(name, strlen(name));
+
+    assert_non_null(scenario);
+    sweep_points(scenario, false);
+    sweep_points(scenario, true);
+}
+
 /* HOLDFAST_POINT, as a failure prints it. */
 static bool run_point(void)
 {
@@ -900,50 +876,43 @@ static bool run_point(void)
 static void test_memory__without_it_a_store_of_its_own_loses_nothing(void **state)
 {
     (void)state;
-    sweep(&scenarios[0], false);
-    sweep(&scenarios[0], true);
+    sweep("alone");
 }
 
 static void test_memory__without_it_nothing_is_lost_while_redis_is_away(void **state)
 {
     (void)state;
-    sweep(&scenarios[1], false);
-    sweep(&scenarios[1], true);
+    sweep("away");
 }
 
 static void test_memory__without_it_nothing_is_lost_when_redis_is_back(void **state)
 {
     (void)state;
-    sweep(&scenarios[2], false);
-    sweep(&scenarios[2], true);
+    sweep("back");
 }
 
 static void test_memory__without_it_what_redis_lost_is_given_back_later(void **state)
 {
     (void)state;
-    sweep(&scenarios[3], false);
-    sweep(&scenarios[3], true);
+    sweep("loss");
 }
 
 static void test_memory__without_it_a_reader_shows_nothing_wrong(void **state)
 {
     (void)state;
-    sweep(&scenarios[4], false);
-    sweep(&scenarios[4], true);
+    sweep("reader");
 }
 
 static void test_memory__without_it_every_conflict_keeps_both_sides(void **state)
 {
     (void)state;
-    sweep(&scenarios[5], false);
-    sweep(&scenarios[5], true);
+    sweep("conflicts");
 }
 
 static void test_memory__without_it_a_configuration_is_refused(void **state)
 {
     (void)state;
-    sweep(&scenarios[6], false);
-    sweep(&scenarios[6], true);
+    sweep("config");
 }
 
 static int start_redis(void **state)

@@ -573,7 +573,8 @@ static void test_model__while_it_loads_nothing_is_answered(void **state)
     free(pair);
 }
 
-/* The first half of history 1: nobody has taken the session over, so it is carried out. */
+/* The first half of history 1: nobody has taken the session over, so it is carried out. The model is asked when the real one
+ * has given up: nothing that was out before may end its connection until then. */
 static void test_model__a_stopped_server_does_later_what_it_was_sent(void **state)
 {
     struct pair *pair = calloc(1, sizeof(*pair));
@@ -584,7 +585,7 @@ static void test_model__a_stopped_server_does_later_what_it_was_sent(void **stat
     assert_non_null(pair);
     pair->reply_timeout_ms = 200;
     pair_start(pair, 1);
-    pair_connect(pair, 0);
+    pair_connect_and_settle(pair, 0);
     pair_halt(pair, true);
     pair_group(pair, 0, &group, NULL, 0);
     assert_false(pair->connected[0]);

@@ -130,6 +130,26 @@ static void test_outage__online_writes_are_plain_values_in_redis(void **state)
     assert_int_equal(status_of(f).pending_keys, 0);
 }
 
+static void test_outage__the_longest_prefix_is_shared_as_any_other(void **state)
+{
+    struct fixture *f = *state;
+    char prefix[257] = "", key[260];
+    int64_t n;
+
+    memset(prefix, 'p', sizeof(prefix) - 1);
+    snprintf(key, sizeof(key), "%s:n", prefix);
+    f->namespaces[0] = (struct hf_namespace){.prefix = prefix};
+    for (int i = 1; i <= 2; i++) {
+        close_store(f);
+        open_store(f);
+        assert_true(wait_link(f->store, HF_LINK_ONLINE, BOUND_MS));
+        assert_ok(hf_incr(f->store, s_(key), 1, &n, NULL));
+        assert_int_equal(n, i);
+        assert_ok(hf_checkpoint(f->store));
+    }
+    assert_redis(f, key, "2");
+}
+
 static void test_outage__a_write_right_after_opening_waits_for_the_first_connection(void **state)
 {
     struct fixture *f = *state;
@@ -857,6 +877,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(test_outage__##name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(online_writes_are_plain_values_in_redis),
+        T(the_longest_prefix_is_shared_as_any_other),
         T(a_write_right_after_opening_waits_for_the_first_connection),
         T(an_increment_answers_what_redis_holds_with_others_adding),
         T(an_online_batch_is_shared_as_one_unit),

@@ -1,5 +1,6 @@
 /* Reconciling with a real Redis: each cell of docs/reconcile-table.md, which is read from there; what the stores that
  * came before lost or forked in an outage; and input that Redis or a resolver refuses. */
+#include "ignore.h"
 #include "proxy.h"
 #include "redis_server.h"
 #include "scratch.h"
@@ -844,12 +845,6 @@ static void test_reconcile__every_copy_is_compared_once_after_the_store_was_clos
     assert_int_equal(status_of(&f->a).revalidated, N_COPIES);
 }
 
-static void ignore(void *ctx, const struct hf_result *result)
-{
-    (void)ctx;
-    (void)result;
-}
-
 /* Each owes a row of its own, which the local tier knows. */
 static void submit_many(struct node *node, int n)
 {
@@ -858,7 +853,7 @@ static void submit_many(struct node *node, int n)
     for (int i = 0; i < n; i++) {
         snprintf(key, sizeof(key), "newest:%05d", i);
         assert_ok(hf_submit(node->store, &(struct hf_op){.kind = HF_OP_SET, .key = s_(key), .value = s_("v")},
-                            ignore, NULL));
+                            ignore_result, NULL));
     }
     assert_ok(hf_checkpoint(node->store));
 }

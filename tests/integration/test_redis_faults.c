@@ -93,10 +93,10 @@ struct fixture {
     struct hf *store;
     redisContext *busy; /* a connection of the test's own that stays */
     pid_t impostor;
-    int network, mounts; /* what the test came from; -1: still there */
-    int name_server;     /* a socket that nobody reads; -1: none */
-    size_t threads;      /* before the fault */
-    int64_t struck_ms;
+    int network, mounts;   /* what the test came from; -1: still there */
+    int name_server;       /* a socket that nobody reads; -1: none */
+    size_t threads;        /* before the fault */
+    int64_t struck_ms;     /* the fault is there: how long it took to make it is not the link's time */
     uint64_t first_change; /* of the link, after the fault */
     int64_t counted, queued;
     bool value_is_long; /* of what is written meanwhile */
@@ -130,12 +130,11 @@ static int count_change(void *ctx, const struct hf_link_change *change)
     return 0;
 }
 
-/* The fault is there from now on. */
+/* The fault comes now: what the link does from here on is because of it. */
 static void strike(struct fixture *f)
 {
     f->first_change = 1;
     assert_ok(hf_link_changes(f->store, 1, count_change, f));
-    f->struck_ms = hf_now_ms(f->store);
 }
 
 static void open_store(struct fixture *f)
@@ -391,9 +390,8 @@ static void cut_everywhere(struct fixture *f, void (*cut_after)(struct proxy *, 
         n += met ? CUT_STEP : 0;
     } while (met || !shared); /* neither: the link had not yet noticed the cut before */
     print_message("cut at %zu places\n", n / CUT_STEP);
-    cut_after(f->proxy, CUT_LAST);
+    cut_after(f->proxy, CUT_LAST); /* of what is written at once */
     strike(f);
-    count(f, "n", &f->counted);
 }
 
 static void cut_requests(struct fixture *f)
@@ -1069,7 +1067,7 @@ static int note_change(void *ctx, const struct hf_link_change *change)
         ((f->row->passes || f->row->told) && !strstr(change->reason, f->row->reason)))
         return 0;
     f->found->link = change->link;
-    f->found->noticed_ms = change->at_ms - f->struck_ms;
+    f->found->noticed_ms = change->at_ms > f->struck_ms ? change->at_ms - f->struck_ms : 0;
     f->first_change = change->number + 1;
     return 0;
 }
@@ -1177,10 +1175,26 @@ static void meet_the_fault(struct fixture *f)
     if (f->row->opens) {
         open_store(f);
         f->first_change = 1;
-        f->struck_ms = hf_now_ms(f->store);
     }
+    f->struck_ms = hf_now_ms(f->store);
     if (!f->row->idle)
         write_at_once(f);
+}
+
+static int tell_change(void *ctx, const struct hf_link_change *change)
+{
+    (void)ctx;
+    print_message("the link became %s: %s\n", hf_link_text(change->link), change->reason);
+    return 0;
+}
+
+/* What was not to be seen in time. */
+static void fail_to_see(struct fixture *f, const char *what)
+{
+    struct hf_status status = status_of(f);
+
+    assert_ok(hf_link_changes(f->store, 1, tell_change, NULL));
+    fail_msg("%s; the link is %s: %s", what, hf_link_text(status.link), status.link_reason);
 }
 
 static void see_it(struct fixture *f)
@@ -1191,8 +1205,10 @@ static void see_it(struct fixture *f)
         f->found->link = status_of(f).link;
         return;
     }
-    if (!wait_until(has_noticed, f, BOUND_MS) || !wait_until(f->row->passes ? is_back : says_why, f, BOUND_MS / 4))
-        fail_msg("the link is %s: %s", hf_link_text(status_of(f).link), status_of(f).link_reason);
+    if (!wait_until(has_noticed, f, BOUND_MS))
+        fail_to_see(f, "it was not noticed, or not for this reason");
+    if (!wait_until(f->row->passes ? is_back : says_why, f, BOUND_MS / 4))
+        fail_to_see(f, f->row->passes ? "what is held is not verified again" : "the status does not say why");
 }
 
 /* ---- afterwards ---- */

@@ -1588,6 +1588,38 @@ static void test_killed__outstanding_is_answered_before_lost(void **state)
     end(&f);
 }
 
+static int job_nothing(struct driver *d, void *arg)
+{
+    (void)d;
+    (void)arg;
+    return 0;
+}
+
+/* The kernel tells a close behind which nothing is unread as the end of the stream, any other one as a reset. */
+static void test_killed__is_told_as_a_close_also_with_requests_unread(void **state)
+{
+    struct hf_shared_item items[] = {set("app:a", "1", 1)};
+    struct hf_shared_group group = GROUP(items, NULL, 0);
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    redis_server_pause(&f.server);
+    group.done = group_done;
+    group.ctx = &f.d;
+    assert_int_equal(on_link(&f.d, job_group, &group), 0);
+    assert_int_equal(on_link(&f.d, job_nothing, NULL), 0); /* a turn later: it was sent */
+    redis_server_kill(&f.server);
+    wait_lost(&f.d, 1);
+    assert_string_equal(f.d.lost.reason, "the server closed the connection: Connection reset by peer");
+    assert_int_equal(redis_server_restart(&f.server), 0);
+    assert_true(connects(&f.d));
+    redis_server_kill(&f.server);
+    wait_lost(&f.d, 2);
+    assert_string_equal(f.d.lost.reason, "the server closed the connection");
+    end(&f);
+}
+
 static void test_stop__answers_what_is_out(void **state)
 {
     struct hf_shared_item items[] = {set("app:a", "1", 1)};
@@ -2493,6 +2525,7 @@ int main(void)
         cmocka_unit_test(test_wire__pushes_pass_and_unasked_answers_end_the_connection),
         cmocka_unit_test(test_frozen__group_is_lost_within_its_deadline),
         cmocka_unit_test(test_killed__outstanding_is_answered_before_lost),
+        cmocka_unit_test(test_killed__is_told_as_a_close_also_with_requests_unread),
         cmocka_unit_test(test_stop__answers_what_is_out),
         cmocka_unit_test(test_big__values_go_through),
         cmocka_unit_test(test_big__value_over_the_servers_bound_ends_the_link_only),

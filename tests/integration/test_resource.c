@@ -1,5 +1,6 @@
 /* Resources that run out, and calls that fail, on the real parts: real file systems, real LMDB, real limits of the process. Where
  * a fault may end the process, a child meets it. */
+#include "ignore.h"
 #include "redis_server.h"
 #include "scratch.h"
 #include "small_disk.h"
@@ -784,68 +785,6 @@ static void test_directory__one_that_is_renamed_while_it_is_used_goes_on(void **
 
 /* ---- fork in a program that uses the library ---- */
 
-static int each_conflict(void *ctx, const struct hf_conflict *conflict)
-{
-    (void)ctx;
-    (void)conflict;
-    return 0;
-}
-
-static int each_parked(void *ctx, const struct hf_parked *entry)
-{
-    (void)ctx;
-    (void)entry;
-    return 0;
-}
-
-static int each_finding(void *ctx, const struct hf_finding *finding)
-{
-    (void)ctx;
-    (void)finding;
-    return 0;
-}
-
-static int each_line(void *ctx, const char *line)
-{
-    (void)ctx;
-    (void)line;
-    return 0;
-}
-
-static int each_change(void *ctx, const struct hf_link_change *change)
-{
-    (void)ctx;
-    (void)change;
-    return 0;
-}
-
-static int each_preview(void *ctx, const struct hf_preview *preview)
-{
-    (void)ctx;
-    (void)preview;
-    return 0;
-}
-
-static int each_loss(void *ctx, const struct hf_loss *loss)
-{
-    (void)ctx;
-    (void)loss;
-    return 0;
-}
-
-static int each_difference(void *ctx, const struct hf_difference *difference)
-{
-    (void)ctx;
-    (void)difference;
-    return 0;
-}
-
-static void ignore_done(void *ctx, const struct hf_result *result)
-{
-    (void)ctx;
-    (void)result;
-}
-
 /* Every call on an inherited handle, with what it needs. */
 #define CALL_MAP(X)                                                                                                \
     X(hf_get(f->store, key, &value, NULL))                                                                         \
@@ -866,18 +805,18 @@ static void ignore_done(void *ctx, const struct hf_result *result)
     X(hf_compare_and_delete(f->store, key, key, NULL))                                                             \
     X(hf_get_and_delete(f->store, key, &value, NULL))                                                              \
     X(hf_lock_acquire(f->store, key, 1000, 0, &lock))                                                              \
-    X(hf_submit(f->store, &op, ignore_done, NULL))                                                                 \
+    X(hf_submit(f->store, &op, ignore_result, NULL))                                                               \
     X(hf_try_write(f->store, &op, &result))                                                                        \
-    X(hf_when_durable(f->store, 1, ignore_done, NULL))                                                             \
+    X(hf_when_durable(f->store, 1, ignore_result, NULL))                                                           \
     X(hf_hear(f->store, 10))                                                                                       \
     X(hf_scan_open(f->store, key, key, &scan))                                                                     \
     X(hf_status(f->store, &status))                                                                                \
     X(hf_pulse(f->store, &pulse))                                                                                  \
-    X(hf_link_changes(f->store, 0, each_change, NULL))                                                             \
+    X(hf_link_changes(f->store, 0, ignore_change, NULL))                                                           \
     X(hf_drain(f->store, 10))                                                                                      \
     X(hf_outcome(f->store, key, 1, &outcome))                                                                      \
     X(hf_wait_shared(f->store, 1, 10))                                                                             \
-    X(hf_conflict_list(f->store, 0, each_conflict, NULL))                                                          \
+    X(hf_conflict_list(f->store, 0, ignore_conflict, NULL))                                                        \
     X(hf_conflict_resolve(f->store, 1))                                                                            \
     X(hf_conflict_restore(f->store, 1, NULL))                                                                      \
     X(hf_pause(f->store))                                                                                          \
@@ -885,17 +824,17 @@ static void ignore_done(void *ctx, const struct hf_result *result)
     X(hf_throttle(f->store, 1, 1))                                                                                 \
     X(hf_decide_loss(f->store, key, HF_LOSS_ADOPT))                                                                \
     X(hf_renew_node(f->store))                                                                                     \
-    X(hf_preview(f->store, each_preview, NULL))                                                                    \
-    X(hf_preview_losses(f->store, each_loss, NULL))                                                                \
+    X(hf_preview(f->store, ignore_preview, NULL))                                                                  \
+    X(hf_preview_losses(f->store, ignore_loss, NULL))                                                              \
     X(hf_explain(f->store, key, &explanation))                                                                     \
     X(hf_last_logged(f->store, key, &logged))                                                                      \
-    X(hf_verify(f->store, 0, each_difference, NULL, &sums))                                                        \
-    X(hf_doctor(f->store, each_finding, NULL))                                                                     \
+    X(hf_verify(f->store, 0, ignore_difference, NULL, &sums))                                                      \
+    X(hf_doctor(f->store, ignore_finding, NULL))                                                                   \
     X(hf_checkpoint(f->store))                                                                                     \
-    X(hf_parked_list(f->store, each_parked, NULL))                                                                 \
+    X(hf_parked_list(f->store, ignore_parked, NULL))                                                               \
     X(hf_parked_requeue(f->store, 1, NULL))                                                                        \
     X(hf_parked_drop(f->store, 1))                                                                                 \
-    X(hf_audit_list(f->store, each_line, NULL))                                                                    \
+    X(hf_audit_list(f->store, ignore_line, NULL))                                                                  \
     X(hf_close(f->store))
 
 static struct hf_batch *batch;

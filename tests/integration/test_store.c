@@ -1,4 +1,5 @@
 /* A store without a shared tier: every operation of the public interface on the real disk. */
+#include "ignore.h"
 #include "scratch.h"
 
 #include <fcntl.h>
@@ -329,12 +330,6 @@ static void test_store__a_scan_merges_overlay_and_local_tier_in_order(void **sta
     assert_int_equal(count(f->store), 6);
 }
 
-static void ignore_done(void *ctx, const struct hf_result *result)
-{
-    (void)ctx;
-    (void)result;
-}
-
 static void test_store__a_long_scan_sees_every_key_once_while_checkpoints_run(void **state)
 {
     struct fixture *f = *state;
@@ -346,7 +341,7 @@ static void test_store__a_long_scan_sees_every_key_once_while_checkpoints_run(vo
     for (int i = 0; i < 3000; i++) {
         snprintf(name, sizeof(name), "key-%06d", i);
         assert_ok(hf_submit(f->store, &(struct hf_op){.kind = HF_OP_SET, .key = s_(name), .value = s_("v")},
-                            ignore_done, NULL));
+                            ignore_result, NULL));
     }
     assert_ok(hf_scan_open(f->store, s_("key-"), s_(""), &scan));
     while ((rc = hf_scan_next(scan, &key, &value, NULL)) == 0) {

@@ -19,6 +19,25 @@ static void unlock(void)
     pthread_mutex_unlock(&fake_server.mutex);
 }
 
+static unsigned read_count(const unsigned *count)
+{
+    unsigned n;
+
+    lock();
+    n = *count;
+    unlock();
+    return n;
+}
+
+/* In one turn. */
+static void change_each(void (*change)(struct fake_key *key, void *ctx), void *ctx)
+{
+    lock();
+    fake_each_key(&fake_server.data, change, ctx);
+    fake_end_turn();
+    unlock();
+}
+
 /* ---- its life ---- */
 
 #define SEED 1
@@ -105,10 +124,7 @@ static void trim_log(struct fake_key *key, void *ctx)
 
 void fake_redis_trim_log(size_t n_left)
 {
-    lock();
-    fake_each_key(&fake_server.data, trim_log, &n_left);
-    fake_end_turn();
-    unlock();
+    change_each(trim_log, &n_left);
 }
 
 static void lose_log(struct fake_key *key, void *ctx)
@@ -122,10 +138,7 @@ static void lose_log(struct fake_key *key, void *ctx)
 
 void fake_redis_lose_log(void)
 {
-    lock();
-    fake_each_key(&fake_server.data, lose_log, NULL);
-    fake_end_turn();
-    unlock();
+    change_each(lose_log, NULL);
 }
 
 static void lose_token(struct fake_key *key, void *ctx)
@@ -139,10 +152,7 @@ static void lose_token(struct fake_key *key, void *ctx)
 
 void fake_redis_lose_tokens(void)
 {
-    lock();
-    fake_each_key(&fake_server.data, lose_token, NULL);
-    fake_end_turn();
-    unlock();
+    change_each(lose_token, NULL);
 }
 
 static void look(struct fake_key *key, void *ctx)
@@ -153,10 +163,7 @@ static void look(struct fake_key *key, void *ctx)
 
 void fake_redis_expire(void)
 {
-    lock();
-    fake_each_key(&fake_server.data, look, NULL);
-    fake_end_turn();
-    unlock();
+    change_each(look, NULL);
 }
 
 void fake_redis_refuse_tracking(bool refuse)
@@ -193,12 +200,7 @@ void fake_redis_tell_time(void)
 
 unsigned fake_redis_times_told(void)
 {
-    unsigned told;
-
-    lock();
-    told = fake_server.told;
-    unlock();
-    return told;
+    return read_count(&fake_server.told);
 }
 
 /* ---- other writers ---- */
@@ -351,20 +353,12 @@ void fake_redis_set_mark(uint64_t mark)
     char text[24];
 
     snprintf(text, sizeof(text), "%" PRIu64, mark);
-    lock();
-    fake_each_key(&fake_server.data, set_mark, text);
-    fake_end_turn();
-    unlock();
+    change_each(set_mark, text);
 }
 
 unsigned fake_redis_asked(enum fake_request kind)
 {
-    unsigned asked;
-
-    lock();
-    asked = fake_server.scripts[kind].asked;
-    unlock();
-    return asked;
+    return read_count(&fake_server.scripts[kind].asked);
 }
 
 bool fake_redis_holds(const char *key, const char *value)
@@ -406,20 +400,10 @@ unsigned fake_redis_applied(const char *key)
 
 unsigned fake_redis_changes(void)
 {
-    unsigned n;
-
-    lock();
-    n = fake_server.n_changes;
-    unlock();
-    return n;
+    return read_count(&fake_server.n_changes);
 }
 
 unsigned fake_redis_torn_units(void)
 {
-    unsigned torn_units;
-
-    lock();
-    torn_units = fake_server.torn_units;
-    unlock();
-    return torn_units;
+    return read_count(&fake_server.torn_units);
 }

@@ -1,6 +1,8 @@
 /* One process, one poll set; wishes come as bytes over a socket pair, and are answered when they are in force. */
 #include "gate.h"
 
+#include "socket_end.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -42,28 +44,6 @@ const char *gate_text(enum gate_mode mode)
 }
 
 /* ---- the gate's process ---- */
-
-static void close_end(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
-static bool send_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
 
 static void listen_again(struct gatekeeper *g)
 {

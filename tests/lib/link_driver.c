@@ -88,6 +88,16 @@ static void on_timer(void *ctx)
     (void)ctx;
 }
 
+static void on_clock(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answered_ms)
+{
+    struct link_driver *d = ctx;
+
+    (void)redis_ms;
+    (void)asked_ms;
+    (void)answered_ms;
+    count(d, &d->n_times);
+}
+
 static void on_invalidated(void *ctx, const struct hf_slice *keys, size_t n)
 {
     struct link_driver *d = ctx;
@@ -100,6 +110,7 @@ static const struct hf_shared_handler deaf = {
     .lost = on_lost,
     .woken = on_woken,
     .timer = on_timer,
+    .clock = on_clock,
 };
 
 static const struct hf_shared_handler listening = {
@@ -107,6 +118,7 @@ static const struct hf_shared_handler listening = {
     .lost = on_lost,
     .woken = on_woken,
     .timer = on_timer,
+    .clock = on_clock,
     .invalidated = on_invalidated,
 };
 
@@ -156,6 +168,11 @@ void link_driver_wait_done(struct link_driver *d, int n)
 void link_driver_wait_lost(struct link_driver *d, int n)
 {
     wait_count(d, &d->n_lost, n);
+}
+
+void link_driver_wait_times(struct link_driver *d, int n)
+{
+    wait_count(d, &d->n_times, n);
 }
 
 int link_driver_run(struct link_driver *d, int (*job)(struct link_driver *d, void *arg), void *arg)

@@ -14,6 +14,7 @@ struct link_driver {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t changed;
     int n_connected, n_lost, n_done;
+    int n_times;                  /* answers to TIME, but for the one in `hello` */
     struct hf_shared_error lost;  /* the last one */
     struct hf_shared_hello hello; /* likewise */
     void (*told)(struct link_driver *d, const struct hf_slice *keys,
@@ -39,9 +40,10 @@ int link_driver_run(struct link_driver *d, int (*job)(struct link_driver *d, voi
 
 /* For a request's `done`: one more is done. */
 void link_driver_note(struct link_driver *d);
-/* Wait until so many have been noted, or connections been lost, since the start. */
+/* Wait until so many have been noted, or connections been lost, or answers to TIME have come, since the start. */
 void link_driver_wait_done(struct link_driver *d, int n);
 void link_driver_wait_lost(struct link_driver *d, int n);
+void link_driver_wait_times(struct link_driver *d, int n);
 /* Run a job that sends one request, and wait until it is done. */
 void link_driver_send(struct link_driver *d, int (*job)(struct link_driver *d, void *arg), void *request);
 

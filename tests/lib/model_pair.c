@@ -54,7 +54,8 @@ static struct hf_shared_tier *open_real(const struct pair *pair, size_t conn)
                                     .prefixes = tracked,
                                     .n_prefixes = 2 * PAIR_SPACES,
                                     .connect_timeout_ms = FOREVER_MS,
-                                    .reply_timeout_ms = timeout_ms(pair)};
+                                    .reply_timeout_ms = timeout_ms(pair),
+                                    .heartbeat_ms = FOREVER_MS};
     struct hf_shared_tier *tier;
 
     for (size_t i = 0; i < PAIR_SPACES; i++) {
@@ -71,7 +72,10 @@ static struct hf_shared_tier *open_model(const struct pair *pair, size_t conn)
 {
     static const struct hf_namespace spaces[] = {
         {.prefix = "a:"}, {.prefix = "b:"}, {.prefix = "", .write_mode = HF_WRITE_LOCAL}};
-    struct hf_options opts = {.namespaces = spaces, .n_namespaces = 3, .redis_timeout_ms = timeout_ms(pair)};
+    struct hf_options opts = {.namespaces = spaces,
+                              .n_namespaces = 3,
+                              .redis_timeout_ms = timeout_ms(pair),
+                              .redis_heartbeat_ms = FOREVER_MS};
     struct hf_shared_tier *tier;
 
     assert_int_equal(fake_redis_open(&opts, nodes[conn], hf__clock_real(), &tier), 0);
@@ -650,6 +654,13 @@ void pair_connect(struct pair *pair, size_t conn)
         pthread_mutex_unlock(&a.d->lock);
     }
     pair_compare_words(pair);
+}
+
+void pair_connect_and_settle(struct pair *pair, size_t conn)
+{
+    pair_connect(pair, conn);
+    for (int side = 0; side < PAIR_SIDES; side++)
+        link_driver_wait_times(&pair->sides[side].conns[conn], 1);
 }
 
 /* ---- comparing all ---- */

@@ -81,6 +81,9 @@ struct pair_named {
 };
 
 void pair_connect(struct pair *pair, size_t conn);
+/* The same with a connection that is made for the first time; then nothing is out on it, either: it asks for the time once more,
+ * and has been answered. */
+void pair_connect_and_settle(struct pair *pair, size_t conn);
 void pair_disconnect(struct pair *pair, size_t conn);
 /* Those logs stand for the group's own. */
 void pair_group(struct pair *pair, size_t conn, const struct hf_shared_group *group, const struct pair_named *logs,

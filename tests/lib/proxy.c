@@ -1,6 +1,8 @@
 /* One thread, one poll set; the test's thread only sets wishes under the lock and wakes it by a pipe. */
 #include "proxy.h"
 
+#include "socket_end.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -61,28 +63,6 @@ static int64_t now_ms(void)
 }
 
 /* ---- the proxy's thread ---- */
-
-static void close_end(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
-static bool send_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
 
 /* A place for a connection: that of one whose both ends are closed, or a new one. NULL: there is none. */
 static struct pipe *free_pipe(struct proxy *proxy)

@@ -1,4 +1,4 @@
-/* A test's own directory and small helpers that every integration test needs. */
+/* A test's own directory and small helpers that most tests need. */
 #ifndef HF_SCRATCH_H
 #define HF_SCRATCH_H
 

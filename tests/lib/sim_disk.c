@@ -78,8 +78,8 @@ struct sim_disk {
 };
 
 static const char *const call_names[SIM_CALLS + 1] = {
-    "open_dir", "sync_dir", "list",     "open", "create",     "close",  "size",   "read",
-    "write",    "allocate", "truncate", "sync", "drop_cache", "rename", "unlink", "change",
+    "open_dir", "sync_dir", "list", "open",       "create", "close",  "size",   "read",
+    "write",    "allocate", "sync", "drop_cache", "rename", "unlink", "change",
 };
 
 const char *sim_call_name(enum sim_call kind)
@@ -586,19 +586,6 @@ static int sim_allocate(struct hf_file_layer *fs, int fd, uint64_t bytes)
     return end(d, rc);
 }
 
-static int sim_truncate(struct hf_file_layer *fs, int fd, uint64_t bytes)
-{
-    struct sim_disk *d = disk_of(fs);
-    int rc = begin(d, SIM_TRUNCATE, fd);
-    struct inode *inode = file_at(d, fd, true);
-
-    if (!inode)
-        return end(d, -EBADF);
-    if (rc == 0)
-        inode_truncate(inode, bytes);
-    return end(d, rc);
-}
-
 static int sim_sync(struct hf_file_layer *fs, int fd)
 {
     struct sim_disk *d = disk_of(fs);
@@ -673,7 +660,6 @@ struct sim_disk *sim_disk_new(void)
         .read = sim_read,
         .write = sim_write,
         .allocate = sim_allocate,
-        .truncate = sim_truncate,
         .sync = sim_sync,
         .drop_cache = sim_drop_cache,
         .rename = sim_rename,

@@ -28,7 +28,6 @@ enum sim_call {
     SIM_READ,
     SIM_WRITE,
     SIM_ALLOCATE,
-    SIM_TRUNCATE,
     SIM_SYNC,
     SIM_DROP_CACHE,
     SIM_RENAME,

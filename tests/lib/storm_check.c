@@ -45,6 +45,15 @@ static bool is_parked(const struct storm_book *book, unsigned writer, const char
     return false;
 }
 
+/* One that would add nothing stands for all of its namespace that were behind the mark, and no longer kept. */
+static bool stands_for(const struct storm_record *r, const char *key)
+{
+    const char *colon = strchr(r->key, ':');
+
+    return r->what == STORM_PARKED && r->flags & STORM_IN_DOUBT && r->rc == HF_OP_INCR && r->number == 0 && colon &&
+           strncmp(r->key, key, (size_t)(colon - r->key) + 1) == 0;
+}
+
 static int64_t uncertainty_of(const struct storm_book *book, unsigned writer)
 {
     for (size_t i = book->n_records; i-- > 0;) {
@@ -253,6 +262,8 @@ static int counts(const struct storm_book *book, const struct storm_record *w)
     for (size_t i = 0; i < book->n_records; i++) {
         const struct storm_record *r = &book->records[i];
 
+        if (stands_for(r, w->key) && r->writer == w->writer && r->lsn >= w->lsn)
+            return -1;
         if (r->what == STORM_PARKED && r->writer == w->writer && r->lsn == w->lsn && strcmp(r->key, w->key) == 0)
             return r->flags & STORM_IN_DOUBT ? -1 : 0;
     }
@@ -449,6 +460,8 @@ static bool is_parked_anywhere(const struct storm_book *book, const char *key)
 
     for (unsigned writer = 0; writer < STORM_NODES_MAX && !parked; writer++)
         parked = is_parked(book, writer, key);
+    for (size_t i = 0; i < book->n_records && !parked; i++)
+        parked = stands_for(&book->records[i], key);
     return parked;
 }
 

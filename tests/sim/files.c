@@ -111,11 +111,6 @@ static int files_allocate(struct hf_file_layer *fs, int fd, uint64_t bytes)
     return disk_of(fs)->allocate(disk_of(fs), fd, bytes);
 }
 
-static int files_truncate(struct hf_file_layer *fs, int fd, uint64_t bytes)
-{
-    return disk_of(fs)->truncate(disk_of(fs), fd, bytes);
-}
-
 static void take_time(struct sim_files *files)
 {
     turns_sleep_us(SYNC_MIN_US + (int64_t)(sim_random(&files->random) % (SYNC_MAX_US - SYNC_MIN_US)));
@@ -151,7 +146,6 @@ void sim_files_init(struct sim_files *files, struct sim_disk *disk, uint64_t see
                 .read = files_read,
                 .write = files_write,
                 .allocate = files_allocate,
-                .truncate = files_truncate,
                 .sync = files_sync,
                 .drop_cache = files_drop_cache,
                 .rename = files_rename,

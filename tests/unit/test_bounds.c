@@ -1,5 +1,6 @@
 /* Bounds of what is pending: swept around each limit, under each policy, and counted against a model. */
 #include "fake_tier.h"
+#include "ignore.h"
 #include "scratch.h"
 #include "sim_disk.h"
 
@@ -213,12 +214,6 @@ static void test_bounds__reject_takes_again_what_a_replay_has_made_room_for(void
     close_store(f);
 }
 
-static void ignore(void *ctx, const struct hf_result *result)
-{
-    (void)ctx;
-    (void)result;
-}
-
 static void test_bounds__nothing_is_refused_while_online(void **state)
 {
     struct fixture *f = *state;
@@ -230,7 +225,7 @@ static void test_bounds__nothing_is_refused_while_online(void **state)
     fake_redis_freeze(FAKE_GROUP);
     for (unsigned i = 0; i < 10; i++) {
         struct hf_op op = {.kind = HF_OP_SET, .key = s_(name(i)), .value = s_("v")};
-        assert_ok(hf_submit(f->store, &op, ignore, NULL));
+        assert_ok(hf_submit(f->store, &op, ignore_result, NULL));
     }
     assert_int_equal(hf__pending_keys(f->store), 10);
     fake_redis_thaw(FAKE_GROUP);

@@ -191,7 +191,7 @@ static void test_claims__many_keys_at_once(void **state)
 {
     struct table *t = *state;
     struct hf_slice keys[1000];
-    char names[1000][8];
+    char names[1000][16];
 
     for (int i = 0; i < 1000; i++) {
         snprintf(names[i], sizeof(names[i]), "k%d", i);

@@ -1,9 +1,6 @@
 /* Configuration files: every setting arrives, every mistake is named by its place, and no secret is shown. */
-#include <holdfast.h>
+#include "scratch.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,12 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 /* ---- fixture: a directory with one configuration file ---- */
 
 struct fixture {
-    char dir[64];
+    struct scratch scratch;
     char file[96];
     char secret[96];
     struct hf_config *config;
@@ -27,10 +22,9 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
 
     assert_non_null(f);
-    snprintf(f->dir, sizeof(f->dir), "/tmp/test_config.XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    snprintf(f->file, sizeof(f->file), "%s/holdfast.json", f->dir);
-    snprintf(f->secret, sizeof(f->secret), "%s/secret", f->dir);
+    scratch_make(&f->scratch);
+    snprintf(f->file, sizeof(f->file), "%s/holdfast.json", f->scratch.dir);
+    snprintf(f->secret, sizeof(f->secret), "%s/secret", f->scratch.dir);
     *state = f;
     return 0;
 }
@@ -40,17 +34,14 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     hf_config_free(f->config);
-    unlink(f->file);
-    rmdir(f->file); /* some tests put a directory there */
-    unlink(f->secret);
-    rmdir(f->dir);
+    scratch_remove(&f->scratch);
     free(f);
     return 0;
 }
 
 /* ---- vocabulary ---- */
 
-static void put(const char *path, const void *data, size_t len, mode_t mode)
+static void write_file(const char *path, const void *data, size_t len, mode_t mode)
 {
     FILE *file = fopen(path, "w");
 
@@ -62,7 +53,7 @@ static void put(const char *path, const void *data, size_t len, mode_t mode)
 
 static const struct hf_options *load(struct fixture *f, const char *json)
 {
-    put(f->file, json, strlen(json), 0600);
+    write_file(f->file, json, strlen(json), 0600);
     if (hf_config_load(f->file, &f->config) != 0)
         fail_msg("%s", hf_errmsg());
     return hf_config_options(f->config);
@@ -74,7 +65,7 @@ static void refused(struct fixture *f, const char *json, size_t len, const char 
     struct hf_config *config = (struct hf_config *)0x1;
     char sentence[512];
 
-    put(f->file, json, len, 0600);
+    write_file(f->file, json, len, 0600);
     assert_int_equal(hf_config_load(f->file, &config), HF_ECONFIG);
     assert_ptr_equal(config, (struct hf_config *)0x1);
     snprintf(sentence, sizeof(sentence), "configuration %s: %s", f->file, expected);
@@ -313,7 +304,7 @@ static void test_config__password_comes_from_a_file_without_its_line_end(void **
     struct fixture *f = *state;
     char json[256];
 
-    put(f->secret, "p\xc3\xa4ss #\"w\"\r\n", 12, 0640);
+    write_file(f->secret, "p\xc3\xa4ss #\"w\"\r\n", 12, 0640);
     snprintf(json, sizeof(json), "{\"redis\": {\"password_file\": \"%s\"}}", f->secret);
     assert_string_equal(load(f, json)->redis_password, "p\xc3\xa4ss #\"w\"");
 }
@@ -476,7 +467,7 @@ static void test_config__what_the_sidecar_reads_itself_must_only_be_an_object(vo
     struct fixture *f = *state;
 
     all_refused(f, mistakes, LENGTH(mistakes));
-    put(f->file, good, strlen(good), 0600);
+    write_file(f->file, good, strlen(good), 0600);
     assert_int_equal(hf_config_load(f->file, &f->config), 0);
 }
 
@@ -497,7 +488,7 @@ static void test_config__passwords_in_the_file_are_refused_and_not_shown(void **
     struct fixture *f = *state;
 
     all_refused(f, mistakes, LENGTH(mistakes) - 1);
-    put(f->file, mistakes[3].json, strlen(mistakes[3].json), 0600);
+    write_file(f->file, mistakes[3].json, strlen(mistakes[3].json), 0600);
     assert_int_equal(hf_config_load(f->file, &f->config), HF_EIO);
     assert_non_null(strstr(hf_errmsg(), "the file that redis.password_file names: No such file"));
     assert_null(strstr(hf_errmsg(), "CANARY"));
@@ -523,9 +514,9 @@ static void test_config__password_file_must_be_private_and_one_line(void **state
     char json[256];
 
     snprintf(json, sizeof(json), "{\"redis\": {\"password_file\": \"%s\"}}", f->secret);
-    put(f->file, json, strlen(json), 0600);
+    write_file(f->file, json, strlen(json), 0600);
     for (size_t i = 0; i < LENGTH(cases); i++) {
-        put(f->secret, cases[i].text, cases[i].len, cases[i].mode);
+        write_file(f->secret, cases[i].text, cases[i].len, cases[i].mode);
         assert_int_equal(hf_config_load(f->file, &f->config), HF_ECONFIG);
         assert_non_null(strstr(hf_errmsg(), cases[i].expected));
     }
@@ -536,7 +527,7 @@ static void test_config__two_sources_of_the_password_are_refused(void **state)
     struct fixture *f = *state;
     char json[256];
 
-    put(f->secret, "secret\n", 7, 0600);
+    write_file(f->secret, "secret\n", 7, 0600);
     setenv("TEST_CONFIG_PASSWORD", "from-env", 1);
     snprintf(json, sizeof(json),
              "{\"redis\": {\"password_file\": \"%s\", \"password_env\": \"TEST_CONFIG_PASSWORD\"}}", f->secret);
@@ -568,7 +559,7 @@ static void test_config__unreadable_files_are_refused_at_once(void **state)
     assert_int_equal(mkdir(f->file, 0700), 0);
     refused_file(f, HF_ECONFIG, "configuration %s: found a directory, expected a regular file");
     assert_int_equal(rmdir(f->file), 0);
-    put(f->file, "", 0, 0600);
+    write_file(f->file, "", 0, 0600);
     assert_int_equal(truncate(f->file, (1 << 20) + 1), 0);
     refused_file(f, HF_ECONFIG, "configuration %s: found more than 1048576 bytes, which is the limit");
     assert_int_equal(hf_config_load(NULL, &f->config), HF_EINVAL);

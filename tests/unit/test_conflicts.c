@@ -1,5 +1,6 @@
 /* The conflict log, the parked list and the outcomes of changes, against a scripted Redis, failing commits and kill -9. */
 #include "fake_tier.h"
+#include "ignore.h"
 #include "scratch.h"
 
 #include "checkpoint.h"
@@ -259,18 +260,12 @@ static void wait_asked(enum fake_request kind, unsigned n)
         fail_msg("%u requests of kind %d were sent; expected %u", fake_redis_asked(kind), (int)kind, n);
 }
 
-static void ignore(void *ctx, const struct hf_result *result)
-{
-    (void)ctx;
-    (void)result;
-}
-
 /* A write that nobody waits for; its LSN. */
 static uint64_t submit_set(struct fixture *f, const char *key, struct hf_slice value)
 {
     struct hf_op op = {.kind = HF_OP_SET, .key = s_(key), .value = value};
 
-    assert_ok(hf_submit(f->store, &op, ignore, NULL));
+    assert_ok(hf_submit(f->store, &op, ignore_result, NULL));
     return status_of(f).last_lsn;
 }
 

@@ -1,13 +1,13 @@
 /* Damage in the pending table and its order, against a scripted Redis: one row or place that cannot be read stops neither the
  * store, nor its checkpoints, nor the other changes. */
 #include "fake_tier.h"
+#include "raw_tier.h"
 #include "scratch.h"
 
 #include "file_layer.h"
 #include "seal.h"
 #include "store.h"
 
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -85,20 +85,10 @@ static void damage_first(struct fixture *f, const char *table)
 {
     static uint8_t bytes[4096];
     MDB_val key, value;
+    struct raw_tier raw = raw_open(f->scratch.store, table);
     MDB_cursor *cursor;
-    MDB_txn *txn;
-    MDB_env *env;
-    MDB_dbi dbi;
-    char path[128];
 
-    snprintf(path, sizeof(path), "%s/lmdb", f->scratch.store);
-    assert_int_equal(mdb_env_create(&env), 0);
-    assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
-    assert_int_equal(mdb_env_set_mapsize(env, MAX_DISK), 0);
-    assert_int_equal(mdb_env_open(env, path, 0, 0600), 0);
-    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-    assert_int_equal(mdb_dbi_open(txn, table, 0, &dbi), 0);
-    assert_int_equal(mdb_cursor_open(txn, dbi, &cursor), 0);
+    assert_int_equal(mdb_cursor_open(raw.txn, raw.dbi, &cursor), 0);
     assert_int_equal(mdb_cursor_get(cursor, &key, &value, MDB_FIRST), 0);
     assert_in_range(value.mv_size, 1, sizeof(bytes));
     memcpy(bytes, value.mv_data, value.mv_size);
@@ -106,8 +96,7 @@ static void damage_first(struct fixture *f, const char *table)
     value.mv_data = bytes;
     assert_int_equal(mdb_cursor_put(cursor, &key, &value, MDB_CURRENT), 0);
     mdb_cursor_close(cursor);
-    assert_int_equal(mdb_txn_commit(txn), 0);
-    mdb_env_close(env);
+    raw_close(&raw);
 }
 
 /* Three changes that wait, of which "a" is the first in every order; then the damage. */

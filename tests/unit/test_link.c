@@ -677,6 +677,92 @@ static void test_link__an_increment_in_the_journal_that_redis_has_lost_is_sent_a
     close_store(f);
 }
 
+/* What was acknowledged since the last checkpoint, and is known from the journal alone: `k`, and that `gone` is. */
+static void acknowledge_and_crash(struct fixture *f)
+{
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "1");
+    put(f->store, "gone", "1");
+    assert_ok(hf_checkpoint(f->store));
+    put(f->store, "k", "2");
+    fake_redis_snapshot();
+    put(f->store, "k", "3");
+    assert_ok(hf_delete(f->store, s_("gone"), NULL));
+    assert_ok(hf_drain(f->store, SOON_MS));
+    put(f->store, "last", "1"); /* its group's header says that the others were acknowledged */
+    assert_ok(hf_drain(f->store, SOON_MS));
+    crash(f);
+}
+
+static void assert_given_back(struct fixture *f, bool rolled_back)
+{
+    come_back_as_it_was(f);
+    assert_redis_holds("k", "3");
+    assert_redis_holds("gone", NULL);
+    assert_redis_holds("last", "1");
+    assert_value(f->store, "k", "3");
+    assert_int_equal(status_of(f->store).rollbacks > 0, rolled_back);
+    close_store(f);
+}
+
+static void test_link__a_change_in_the_journal_that_redis_has_lost_is_sent_again(void **state)
+{
+    struct fixture *f = *state;
+
+    acknowledge_and_crash(f);
+    fake_redis_restore();
+    assert_given_back(f, true);
+}
+
+static void test_link__a_change_in_the_journal_that_redis_holds_is_no_rollback(void **state)
+{
+    struct fixture *f = *state;
+
+    acknowledge_and_crash(f);
+    assert_given_back(f, false);
+}
+
+/* By the second opening no journal tells of it any more. */
+static void test_link__a_change_that_redis_has_lost_is_known_over_two_crashes(void **state)
+{
+    struct fixture *f = *state;
+
+    acknowledge_and_crash(f);
+    open_dir(f, f->copy);
+    assert_ok(hf_checkpoint(f->store));
+    close_store(f);
+    fake_redis_restore();
+    assert_given_back(f, true);
+}
+
+/* A copy that is still to be fetched keeps the cursor in the log, not what was acknowledged. */
+static void test_link__a_rollback_of_a_change_is_found_after_a_crash_while_a_copy_was_fetched(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "v");
+    asked = fake_redis_asked(FAKE_FETCH);
+    fake_redis_freeze(FAKE_FETCH);
+    fake_redis_foreign_set("k", "theirs", 0);
+    wait_asked(FAKE_FETCH, asked + 1);
+    fake_redis_snapshot();
+    put(f->store, "other", "v");
+    assert_ok(hf_checkpoint(f->store));
+    crash(f);
+
+    fake_redis_thaw(FAKE_FETCH);
+    fake_redis_restore();
+    for (int i = 0; i < 8; i++)
+        fake_redis_other_node("third", "theirs", 0, 0);
+    come_back_as_it_was(f);
+    assert_redis_holds("other", "v");
+    close_store(f);
+}
+
 /* A copy that is still to be fetched keeps the cursor in the log, not the mark. */
 static void test_link__a_rollback_is_found_after_a_crash_while_a_copy_was_fetched(void **state)
 {
@@ -1183,6 +1269,10 @@ int main(void)
         TEST(test_link__a_lane_entry_that_may_have_been_sent_is_in_doubt_without_mark_and_log),
         TEST(test_link__a_lane_entry_that_the_log_names_has_ended_without_the_mark),
         TEST(test_link__a_lane_entry_sent_before_a_crash_is_in_doubt_without_mark_and_log),
+        TEST(test_link__a_change_in_the_journal_that_redis_has_lost_is_sent_again),
+        TEST(test_link__a_change_in_the_journal_that_redis_holds_is_no_rollback),
+        TEST(test_link__a_change_that_redis_has_lost_is_known_over_two_crashes),
+        TEST(test_link__a_rollback_of_a_change_is_found_after_a_crash_while_a_copy_was_fetched),
         TEST(test_link__a_rollback_is_found_after_a_crash_while_a_copy_was_fetched),
         TEST(test_link__an_increment_in_the_journal_that_redis_has_lost_is_sent_again),
         TEST(test_link__a_rollback_to_before_our_first_increment_is_found_after_a_crash),

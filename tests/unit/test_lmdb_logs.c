@@ -1,17 +1,13 @@
 /* The local tier on LMDB: conflict log, gaps, retained entries, and what pending rows and entries say besides. */
 #include "lmdb_tier.h"
+#include "raw_tier.h"
+#include "scratch.h"
 #include "seal.h"
-#include "bytes.h"
 
-#include <lmdb.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define MAP_BYTES (64ull << 20)
 #define SMALL_MAP_BYTES (4ull << 20)
@@ -19,7 +15,7 @@
 /* ---- fixture: a tier in a directory of its own ---- */
 
 struct fixture {
-    char dir[64];
+    struct scratch scratch;
     struct hf_local_tier *tier; /* NULL while closed */
     const struct hf_local_ops *ops;
     uint64_t map_bytes;
@@ -28,17 +24,11 @@ struct fixture {
 static int try_open(struct fixture *f)
 {
     struct hf_lmdb_options opts = {.map_bytes = f->map_bytes};
-    int rc = hf__lmdb_open(f->dir, &opts, &f->tier);
+    int rc = hf__lmdb_open(f->scratch.dir, &opts, &f->tier);
 
     if (rc == 0)
         f->ops = f->tier->ops;
     return rc;
-}
-
-static void assert_ok(int rc)
-{
-    if (rc != 0)
-        fail_msg("code %d: %s", rc, hf_errmsg());
 }
 
 static void close_tier(struct fixture *f)
@@ -58,9 +48,7 @@ static int setup_of(void **state, uint64_t map_bytes)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
-    snprintf(f->dir, sizeof(f->dir), "/tmp/test_lmdb_logs.XXXXXX");
-    if (!mkdtemp(f->dir))
-        return -1;
+    scratch_make(&f->scratch);
     f->map_bytes = map_bytes;
     *state = f;
     return try_open(f);
@@ -79,21 +67,14 @@ static int setup_small(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    char command[160];
 
     close_tier(f);
-    snprintf(command, sizeof(command), "rm -rf '%s'", f->dir);
-    assert_int_equal(system(command), 0);
+    scratch_remove(&f->scratch);
     free(f);
     return 0;
 }
 
 /* ---- a small language about tiers ---- */
-
-static struct hf_slice str(const char *text)
-{
-    return hf__slice_str(text);
-}
 
 static struct hf_local_txn *begin(struct fixture *f)
 {
@@ -131,12 +112,6 @@ static void assert_slice(struct hf_slice s, struct hf_slice expected)
     assert_int_equal(s.len, expected.len);
     if (s.len > 0)
         assert_memory_equal(s.data, expected.data, s.len);
-}
-
-static void assert_sentence(const char *part)
-{
-    if (!strstr(hf_errmsg(), part))
-        fail_msg("\"%s\" lacks \"%s\"", hf_errmsg(), part);
 }
 
 /* `len` bytes that differ from those of another `first`; borrowed for ever. */
@@ -178,52 +153,15 @@ static size_t below(size_t n)
 
 static void seed(void)
 {
-    const char *given = getenv("HF_TEST_SEED");
+    const char *given = getenv("HOLDFAST_SEED");
 
     random_state = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 2654435761u + (uint64_t)getpid();
     if (random_state == 0)
         random_state = 1;
-    print_message("HF_TEST_SEED=%llu\n", (unsigned long long)random_state);
+    print_message("HOLDFAST_SEED=%llu\n", (unsigned long long)random_state);
 }
 
 /* ---- the file, behind the tier's back ---- */
-
-struct raw {
-    MDB_env *env;
-    MDB_txn *txn;
-    MDB_dbi dbi;
-};
-
-static struct raw raw_open(struct fixture *f, const char *table)
-{
-    struct raw raw;
-    char path[80];
-
-    snprintf(path, sizeof(path), "%s/lmdb", f->dir);
-    assert_int_equal(mdb_env_create(&raw.env), 0);
-    assert_int_equal(mdb_env_set_maxdbs(raw.env, 16), 0);
-    assert_int_equal(mdb_env_set_mapsize(raw.env, MAP_BYTES), 0);
-    assert_int_equal(mdb_env_open(raw.env, path, MDB_NOSYNC, 0600), 0);
-    assert_int_equal(mdb_txn_begin(raw.env, NULL, 0, &raw.txn), 0);
-    assert_int_equal(mdb_dbi_open(raw.txn, table, 0, &raw.dbi), 0);
-    return raw;
-}
-
-static void raw_close(struct raw *raw)
-{
-    assert_int_equal(mdb_txn_commit(raw->txn), 0);
-    mdb_env_close(raw->env);
-}
-
-static size_t raw_entries(struct fixture *f, const char *table)
-{
-    struct raw raw = raw_open(f, table);
-    MDB_stat stat;
-
-    assert_int_equal(mdb_stat(raw.txn, raw.dbi, &stat), 0);
-    raw_close(&raw);
-    return stat.ms_entries;
-}
 
 /* The first pair of a table, as it was. */
 struct pair {
@@ -236,7 +174,7 @@ struct pair {
 static struct pair *raw_first(struct fixture *f, const char *table)
 {
     static struct pair pair;
-    struct raw raw = raw_open(f, table);
+    struct raw_tier raw = raw_open(f->scratch.dir, table);
     MDB_cursor *cursor;
     MDB_val key;
     MDB_val value;
@@ -253,7 +191,7 @@ static struct pair *raw_first(struct fixture *f, const char *table)
 
 static void raw_put(struct fixture *f, const char *table, const struct pair *pair, const uint8_t *bytes, size_t len)
 {
-    struct raw raw = raw_open(f, table);
+    struct raw_tier raw = raw_open(f->scratch.dir, table);
     MDB_val key = {.mv_data = (void *)pair->key, .mv_size = pair->key_len};
     MDB_val value = {.mv_data = (void *)bytes, .mv_size = len};
 
@@ -263,7 +201,7 @@ static void raw_put(struct fixture *f, const char *table, const struct pair *pai
 
 static void raw_del(struct fixture *f, const char *table, const struct pair *pair)
 {
-    struct raw raw = raw_open(f, table);
+    struct raw_tier raw = raw_open(f->scratch.dir, table);
     MDB_val key = {.mv_data = (void *)pair->key, .mv_size = pair->key_len};
 
     assert_int_equal(mdb_del(raw.txn, raw.dbi, &key, NULL), 0);
@@ -464,13 +402,13 @@ static void test_lmdb_logs__each_side_of_a_conflict_may_be_absent_or_too_long(vo
 {
     struct fixture *f = *state;
     struct hf_conflict_side sides[] = {
-        {.present = true, .value = str("value"), .len = 5, .made_ms = 1},
-        {.present = true, .value = str(""), .len = 0},
+        {.present = true, .value = s_("value"), .len = 5, .made_ms = 1},
+        {.present = true, .value = s_(""), .len = 0},
         {.present = false, .made_ms = 7, .uncertainty_ms = 8},
         {.present = true, .too_long = true, .len = 1ull << 29, .deadline_ms = 3},
-        {.present = true, .too_long = true, .value = str("0123456789abcdefghij"), .len = 1ull << 29},
+        {.present = true, .too_long = true, .value = s_("0123456789abcdefghij"), .len = 1ull << 29},
     };
-    struct hf_conflict_row row = conflict_of(1, str("key"), str(""), str(""));
+    struct hf_conflict_row row = conflict_of(1, s_("key"), s_(""), s_(""));
 
     for (uint8_t rule = HF_RULE_NEWEST; rule <= HF_RULE_DROPPED; rule++) {
         for (size_t i = 0; i < 25; i++) {
@@ -488,7 +426,7 @@ static void test_lmdb_logs__each_side_of_a_conflict_may_be_absent_or_too_long(vo
 static void test_lmdb_logs__a_conflict_that_is_stored_again_counts_once(void **state)
 {
     struct fixture *f = *state;
-    struct hf_conflict_row row = conflict_of(3, str("key"), str("ours"), str("theirs"));
+    struct hf_conflict_row row = conflict_of(3, s_("key"), s_("ours"), s_("theirs"));
     struct hf_local_txn *txn = begin(f);
     struct hf_conflict_row lent;
 
@@ -497,11 +435,11 @@ static void test_lmdb_logs__a_conflict_that_is_stored_again_counts_once(void **s
     assert_ok(f->ops->conflict_put(txn, &row));
     assert_ok(f->ops->conflict_next(f->ops->txn_snap(txn), 0, &lent)); /* what is lent may be put back, changed */
     lent.ours.value = lent.theirs.value;
-    lent.theirs.value = str("");
+    lent.theirs.value = s_("");
     assert_ok(f->ops->conflict_put(txn, &lent));
     commit(f, txn);
-    row.ours.value = str("theirs");
-    row.theirs.value = str("");
+    row.ours.value = s_("theirs");
+    row.theirs.value = s_("");
     assert_conflict(f, 0, &row);
     assert_int_equal(stats(f).conflicts, 1);
     assert_int_equal(stats(f).blind_conflicts, 1);
@@ -523,21 +461,21 @@ static void test_lmdb_logs__lengths_out_of_bounds_are_refused(void **state)
     struct hf_local_txn *txn = begin(f);
     struct hf_local_snap *s = f->ops->txn_snap(txn);
     struct hf_slice long_value = bytes_of('v', HF_CONFLICT_VALUE_MAX + 1);
-    struct hf_slice keys[] = {str(""), bytes_of('k', HF_KEY_MAX + 1)};
-    struct hf_conflict_row row = conflict_of(1, str("k"), long_value, str(""));
-    struct hf_pending_row pending = row_of(str("k"), 1);
+    struct hf_slice keys[] = {s_(""), bytes_of('k', HF_KEY_MAX + 1)};
+    struct hf_conflict_row row = conflict_of(1, s_("k"), long_value, s_(""));
+    struct hf_pending_row pending = row_of(s_("k"), 1);
     struct hf_gap gap = {.reason = HF_GAP_LOCAL};
 
     assert_int_equal(f->ops->conflict_put(txn, &row), HF_EINVAL);
     assert_sentence("a value of 1048577 bytes in a conflict, where at most 1048576 are kept");
-    row = conflict_of(1, str("k"), str(""), long_value);
+    row = conflict_of(1, s_("k"), s_(""), long_value);
     assert_int_equal(f->ops->conflict_put(txn, &row), HF_EINVAL);
     with_base(&pending, hf__slice("", (size_t)HF_VALUE_MAX + 1));
     assert_int_equal(f->ops->pending_put(txn, &pending), HF_EINVAL);
     for (size_t i = 0; i < 2; i++) {
-        struct hf_lane_entry entry = entry_of(1, keys[i], str(""));
+        struct hf_lane_entry entry = entry_of(1, keys[i], s_(""));
 
-        row = conflict_of(1, keys[i], str(""), str(""));
+        row = conflict_of(1, keys[i], s_(""), s_(""));
         gap.key = keys[i];
         assert_int_equal(f->ops->conflict_put(txn, &row), HF_EINVAL);
         assert_int_equal(f->ops->gap_put(txn, &gap), HF_EINVAL);
@@ -565,7 +503,7 @@ static void test_lmdb_logs__a_gap_comes_back_as_it_was_stored(void **state)
         put_gap(f, key, HF_GAP_LOCAL);
         reopen(f);
         s = snap(f);
-        assert_ok(f->ops->gap_next(s, str(""), &gap));
+        assert_ok(f->ops->gap_next(s, s_(""), &gap));
         assert_slice(gap.key, key);
         assert_int_equal(gap.reason, HF_GAP_LOCAL);
         assert_int_equal(gap.lsn, 7);
@@ -579,7 +517,7 @@ static void test_lmdb_logs__a_gap_comes_back_as_it_was_stored(void **state)
         assert_int_equal(stats(f).gaps, 0);
     }
     close_tier(f);
-    assert_int_equal(raw_entries(f, "gap_chunks"), 0);
+    assert_int_equal(raw_entries(f->scratch.dir, "gap_chunks"), 0);
 }
 
 static void test_lmdb_logs__a_gap_can_be_removed_by_the_key_that_was_lent(void **state)
@@ -592,36 +530,36 @@ static void test_lmdb_logs__a_gap_can_be_removed_by_the_key_that_was_lent(void *
     for (size_t i = 0; i < N_KEY_LENGTHS; i++)
         put_gap(f, bytes_of('g', key_lengths[i]), HF_GAP_LOCAL);
     txn = begin(f);
-    while (f->ops->gap_next(f->ops->txn_snap(txn), str(""), &gap) == 0) {
+    while (f->ops->gap_next(f->ops->txn_snap(txn), s_(""), &gap) == 0) {
         assert_ok(f->ops->gap_put(txn, &gap));
-        assert_ok(f->ops->gap_next(f->ops->txn_snap(txn), str(""), &gap));
+        assert_ok(f->ops->gap_next(f->ops->txn_snap(txn), s_(""), &gap));
         assert_ok(f->ops->gap_remove(txn, gap.key));
         n++;
     }
     commit(f, txn);
     assert_int_equal(n, N_KEY_LENGTHS);
     close_tier(f);
-    assert_int_equal(raw_entries(f, "gaps") + raw_entries(f, "gap_chunks"), 0);
+    assert_int_equal(raw_entries(f->scratch.dir, "gaps") + raw_entries(f->scratch.dir, "gap_chunks"), 0);
 }
 
 static void test_lmdb_logs__gaps_of_long_keys_stand_apart_from_records(void **state)
 {
     struct fixture *f = *state;
-    struct hf_record record = {.value = str("v"), .type = HF_TYPE_STRING};
+    struct hf_record record = {.value = s_("v"), .type = HF_TYPE_STRING};
     struct hf_slice key = bytes_of('g', 1700);
     struct hf_local_txn *txn = begin(f);
     struct hf_local_snap *s;
     struct hf_gap gap;
 
     assert_ok(f->ops->put(txn, key, &record));
-    assert_int_equal(f->ops->gap_next(f->ops->txn_snap(txn), str(""), &gap), HF_NOT_FOUND);
+    assert_int_equal(f->ops->gap_next(f->ops->txn_snap(txn), s_(""), &gap), HF_NOT_FOUND);
     commit(f, txn);
     put_gap(f, key, HF_GAP_LOCAL);
     txn = begin(f);
     assert_ok(f->ops->remove(txn, key));
     commit(f, txn);
     s = snap(f);
-    assert_ok(f->ops->gap_next(s, str(""), &gap));
+    assert_ok(f->ops->gap_next(s, s_(""), &gap));
     assert_slice(gap.key, key);
     f->ops->snap_end(s);
     assert_int_equal(stats(f).records, 0);
@@ -684,10 +622,10 @@ static void test_lmdb_logs__a_row_that_is_put_back_keeps_what_was_lent(void **st
 static void test_lmdb_logs__a_base_value_counts_as_bytes_of_its_own(void **state)
 {
     struct fixture *f = *state;
-    struct hf_pending_row row = row_of(str("key"), 9);
+    struct hf_pending_row row = row_of(s_("key"), 9);
     struct hf_local_txn *txn;
 
-    row.base_value = str("without the flag it is not kept");
+    row.base_value = s_("without the flag it is not kept");
     put_row(f, &row);
     assert_int_equal(stats(f).pending_bytes, 3 + 5);
     with_base(&row, bytes_of('b', 1000));
@@ -779,7 +717,7 @@ static int read_gap(struct fixture *f, struct hf_local_snap *s)
 {
     struct hf_gap gap;
 
-    return f->ops->gap_next(s, str(""), &gap);
+    return f->ops->gap_next(s, s_(""), &gap);
 }
 
 static int read_retained(struct fixture *f, struct hf_local_snap *s)
@@ -810,14 +748,14 @@ static const struct kind kinds[] = {
 static void put_one_of_each(struct fixture *f)
 {
     struct hf_local_txn *txn = begin(f);
-    struct hf_pending_row row = row_of(str("key"), 3);
-    struct hf_lane_entry entry = entry_of(4, str("key"), str("value"));
-    struct hf_parked_row parked = {.entry = entry_of(5, str("key"), str("v")), .reason = str("WRONGTYPE")};
-    struct hf_lane_entry retained = entry_of(6, str("key"), str("value"));
-    struct hf_conflict_row conflict = conflict_of(7, str("key"), str("ours"), str("theirs"));
+    struct hf_pending_row row = row_of(s_("key"), 3);
+    struct hf_lane_entry entry = entry_of(4, s_("key"), s_("value"));
+    struct hf_parked_row parked = {.entry = entry_of(5, s_("key"), s_("v")), .reason = s_("WRONGTYPE")};
+    struct hf_lane_entry retained = entry_of(6, s_("key"), s_("value"));
+    struct hf_conflict_row conflict = conflict_of(7, s_("key"), s_("ours"), s_("theirs"));
     struct hf_gap gap = {.key = bytes_of('g', 501), .reason = HF_GAP_LOCAL, .lsn = 8};
 
-    with_base(&row, str("base"));
+    with_base(&row, s_("base"));
     assert_ok(f->ops->pending_put(txn, &row));
     assert_ok(f->ops->lane_put(txn, &entry));
     assert_ok(f->ops->parked_put(txn, &parked));
@@ -971,7 +909,7 @@ static void test_lmdb_logs__a_damaged_gap_can_be_replaced_and_removed(void **sta
         }
     }
     close_tier(f);
-    assert_int_equal(raw_entries(f, "gap_chunks"), 0);
+    assert_int_equal(raw_entries(f->scratch.dir, "gap_chunks"), 0);
 }
 
 static void test_lmdb_logs__a_store_of_the_format_before_is_refused(void **state)
@@ -999,7 +937,7 @@ static void fill(struct fixture *f)
             char key[32];
 
             snprintf(key, sizeof(key), "key %08d", n);
-            rc = f->ops->put(txn, str(key), &record);
+            rc = f->ops->put(txn, s_(key), &record);
         }
         commit(f, txn);
     }
@@ -1034,7 +972,7 @@ static int remove_numbered(struct fixture *f, struct hf_local_txn *txn, int what
 static void test_lmdb_logs__a_full_map_takes_rows_from_half_the_reserve_and_lets_them_go(void **state)
 {
     struct fixture *f = *state;
-    struct hf_lane_entry retained = entry_of(1, str("key"), bytes_of('v', 1000));
+    struct hf_lane_entry retained = entry_of(1, s_("key"), bytes_of('v', 1000));
 
     fill(f);
     for (int what = 0; what < 3; what++) {
@@ -1066,8 +1004,8 @@ static void test_lmdb_logs__a_full_map_takes_rows_from_half_the_reserve_and_lets
 static void test_lmdb_logs__a_row_that_grows_needs_room(void **state)
 {
     struct fixture *f = *state;
-    struct hf_conflict_row conflict = conflict_of(1, str("k"), str("o"), str("t"));
-    struct hf_pending_row row = row_of(str("k"), 1);
+    struct hf_conflict_row conflict = conflict_of(1, s_("k"), s_("o"), s_("t"));
+    struct hf_pending_row row = row_of(s_("k"), 1);
     struct hf_local_txn *txn;
 
     put_conflict(f, &conflict);
@@ -1349,7 +1287,7 @@ static void assert_next_gap(struct fixture *f, struct hf_local_snap *s, const st
 
 static void assert_keys(struct fixture *f, struct hf_local_snap *s, const struct model *m)
 {
-    assert_next_gap(f, s, m, str(""), 0);
+    assert_next_gap(f, s, m, s_(""), 0);
     for (int k = 0; k < N_KEYS; k++) {
         uint8_t behind[HF_KEY_MAX + 1] = {0};
         struct hf_pending_row row;

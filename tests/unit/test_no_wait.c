@@ -288,6 +288,8 @@ static void test_no_wait__a_value_is_shown_before_its_sync_and_told_when_it_is_d
     assert_true(hf_is_durable(f->store, r.lsn));
     assert_ok(try_get(f, "k", text, &r));
     assert_true(r.durable);
+    assert_ok(hf_when_durable(f->store, r.lsn, hear, as(f, 'x'))); /* told before it returns */
+    assert_int_equal(atomic_load(&f->heard.n), 2);
 }
 
 static void test_no_wait__an_absence_has_its_sync_too(void **state)

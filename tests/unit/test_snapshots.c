@@ -1,5 +1,6 @@
 /* Snapshots of the local tier: what many looks find, with remembered places of keys and transactions that rest. */
 #include "lmdb_tier.h"
+#include "internal.h"
 #include "scratch.h"
 
 #include <stdio.h>
@@ -9,6 +10,9 @@
 #define KEYS 3000u
 #define MANY_LOOKS 3 /* at each key: enough of them that places are remembered */
 #define LONGEST 6000u
+#define FEW_READERS 12u
+#define AT_ONCE 10u /* more than have tables, and than rest when they end */
+#define TABLES 4u   /* of places; no more at once */
 
 struct fixture {
     struct scratch scratch;
@@ -18,13 +22,12 @@ struct fixture {
     unsigned round_of[KEYS]; /* in which it was written last; 0: it is not there */
 };
 
-static int open_with(void **state, uint64_t map_bytes)
+static int open_with(void **state, const struct hf_lmdb_options *opts)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    struct hf_lmdb_options opts = {.map_bytes = map_bytes};
 
     scratch_make(&f->scratch);
-    assert_ok(hf__lmdb_open(f->scratch.dir, &opts, &f->tier));
+    assert_ok(hf__lmdb_open(f->scratch.dir, opts, &f->tier));
     f->ops = f->tier->ops;
     *state = f;
     return 0;
@@ -32,12 +35,17 @@ static int open_with(void **state, uint64_t map_bytes)
 
 static int setup(void **state)
 {
-    return open_with(state, 256ull << 20);
+    return open_with(state, &(struct hf_lmdb_options){.map_bytes = 256ull << 20});
 }
 
 static int setup_small(void **state)
 {
-    return open_with(state, 4ull << 20);
+    return open_with(state, &(struct hf_lmdb_options){.map_bytes = 4ull << 20});
+}
+
+static int setup_few_readers(void **state)
+{
+    return open_with(state, &(struct hf_lmdb_options){.map_bytes = 256ull << 20, .max_readers = FEW_READERS});
 }
 
 static int teardown(void **state)
@@ -144,6 +152,23 @@ static void expect_all(struct fixture *f)
     }
 }
 
+/* Snapshots that are open at once and look at every key; returns how many of them remember places. */
+static unsigned tables_of_many(struct fixture *f)
+{
+    struct hf_local_snap *snaps[AT_ONCE];
+    unsigned n = 0;
+
+    for (unsigned s = 0; s < AT_ONCE; s++) {
+        assert_ok(f->ops->snap_begin(f->tier, &snaps[s]));
+        for (unsigned i = 0; i < KEYS; i++)
+            expect_key(f, snaps[s], i, f->round_of[i]);
+        n += snaps[s]->places != NULL;
+    }
+    for (unsigned s = 0; s < AT_ONCE; s++)
+        f->ops->snap_end(snaps[s]);
+    return n;
+}
+
 /* ---- tests ---- */
 
 static void every_look_finds_what_the_last_commit_left(void **state)
@@ -211,6 +236,16 @@ static void a_snapshot_at_rest_keeps_no_pages(void **state)
     }
 }
 
+/* Some of the first ones rest with theirs. */
+static void the_table_of_a_snapshot_that_is_gone_makes_room_for_another(void **state)
+{
+    struct fixture *f = *state;
+
+    write_all(f, 1);
+    for (unsigned round = 0; round < 3; round++)
+        assert_int_equal(tables_of_many(f), TABLES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +253,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_snapshot_goes_on_to_show_its_own_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(what_the_snapshot_covers_is_that_of_the_last_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_at_rest_keeps_no_pages, setup_small, teardown),
+        cmocka_unit_test_setup_teardown(the_table_of_a_snapshot_that_is_gone_makes_room_for_another,
+                                        setup_few_readers, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,8 +17,9 @@ const char cli_cmd_throttle_help[] =
     "  --bytes SIZE       replay at most SIZE bytes a second; 0: no bound\n"
     "\n"
     "  A bound that is not given stays as it is; without options the bounds are printed. Works beside the store's\n"
-    "  owner, also while it replays, and is kept over restarts. SIZE: a number with B, KiB, MiB or GiB, such as "
-    "4MiB.\n";
+    "  owner, also while it replays, and is kept over restarts. SIZE: a number with B, KiB, MiB, GiB or TiB, such "
+    "as\n"
+    "  4MiB.\n";
 
 /* ---- pause and resume ---- */
 

@@ -37,6 +37,9 @@ static void print_since_open_json(struct cli_json *json, const struct hf_status 
     cli_json_uint(json, "refreshed", s->refreshed);
     cli_json_uint(json, "revalidated", s->revalidated);
     cli_json_uint(json, "link_losses", s->link_losses);
+    cli_json_uint(json, "losses", s->losses);
+    cli_json_uint(json, "rollbacks", s->rollbacks);
+    cli_json_uint(json, "resent", s->resent);
     cli_json_uint(json, "dropped", s->dropped);
     cli_json_uint(json, "lost_conflicts", s->lost_conflicts);
     cli_json_outcomes(json, "settled_by", s->settled_by);

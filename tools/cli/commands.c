@@ -24,7 +24,7 @@ static const struct cli_command commands[] = {
      cli_cmd_verify_help},
     {"reconcile", cli_cmd_reconcile, CLI_OWNS,
      "[--timeout DURATION] [--dry-run [--limit N]]\n       holdfast reconcile --on-loss reseed|adopt "
-     "[--namespace PREFIX] [--timeout DURATION]",
+     "[--namespace PREFIX] [--timeout DURATION]\n       holdfast reconcile --new-node [--timeout DURATION]",
      "after an outage: connect, replay what is pending, report", cli_cmd_reconcile_help},
     {"conflicts", cli_cmd_conflicts, CLI_READS_LIVE,
      "list [--key KEY] [--limit N]\n       holdfast conflicts show ID\n       holdfast conflicts resolve "

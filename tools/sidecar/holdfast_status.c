@@ -77,7 +77,7 @@ static void add_clock(struct reply *reply, const struct hf_status *s)
     holdfast_add_unsigned(reply, "clock_jumps", s->clock_jumps);
 }
 
-#define SINCE_OPEN_MEMBERS 10
+#define SINCE_OPEN_MEMBERS 13
 
 static void add_since_open(struct reply *reply, const struct hf_status *s)
 {
@@ -88,6 +88,9 @@ static void add_since_open(struct reply *reply, const struct hf_status *s)
     holdfast_add_unsigned(reply, "refreshed", s->refreshed);
     holdfast_add_unsigned(reply, "revalidated", s->revalidated);
     holdfast_add_unsigned(reply, "link_losses", s->link_losses);
+    holdfast_add_unsigned(reply, "losses", s->losses);
+    holdfast_add_unsigned(reply, "rollbacks", s->rollbacks);
+    holdfast_add_unsigned(reply, "resent", s->resent);
     holdfast_add_unsigned(reply, "dropped", s->dropped);
     holdfast_add_unsigned(reply, "lost_conflicts", s->lost_conflicts);
     holdfast_add_outcomes(reply, "settled_by", s->settled_by);

@@ -98,7 +98,7 @@ static void tell_durable(struct post *post)
     free(durable);
 }
 
-/* On the store's completion thread. */
+/* On the thread that has synced. */
 static void on_durable(void *ctx, const struct hf_result *result)
 {
     struct durable *durable = ctx;
