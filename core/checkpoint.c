@@ -144,6 +144,17 @@ static int note_foreign(struct run *run, const struct hf_settled *s)
     return put_noted(run, s, &row);
 }
 
+/* Where it is not known what of ours is there, the base is not known either. What was decided here keeps what it saw. */
+static void add_sent(struct hf_pending_row *row, const struct hf_version_id *sent)
+{
+    if (sent->kind != HF_VERSION_UNKNOWN) {
+        hf__pending_add_own(row, sent);
+    } else if (row->why != HF_PENDING_TENTATIVE) {
+        row->base = *sent;
+        row->has_base_value = false;
+    }
+}
+
 /* A row that has begun since then is about something else. */
 static int note_sent(struct run *run, const struct hf_settled *s)
 {
@@ -152,7 +163,7 @@ static int note_sent(struct run *run, const struct hf_settled *s)
 
     if (rc != 0 || row.first_lsn > s->lsn)
         return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
-    hf__pending_add_own(&row, &s->more->sent);
+    add_sent(&row, &s->more->sent);
     return put_noted(run, s, &row);
 }
 

@@ -588,7 +588,6 @@ int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
     hf__cond_init(&link->changed);
     store->link = link;
     link->maybe_sent_lsn = link->sent_lsn = hf__journal_last_lsn(store->journal);
-    link->recovered_lsn = store->recovered_lsn;
     rc = hf__link_load_cursors(store);
     hf__link_distrust_copies(link); /* others may have written while the store was closed */
     start_live(link);               /* what is written while the first attempt is under way waits for it */

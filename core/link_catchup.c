@@ -204,12 +204,39 @@ static void settle(struct hf_link *link, const struct hf_shared_change *change)
         owed_has_ended(link, change, &owed);
 }
 
+/* It was sent, and then a crash took it from our journal: what is held is older, or was fetched, nobody knows when. The numbers
+ * alone do not tell: those that later lives have given are higher. */
+static bool is_lost_here(struct hf_link *link, const struct hf_shared_change *change)
+{
+    bool lost = true; /* also when it cannot be read: a fetch too many does no harm */
+    struct hf_found found;
+    struct hf_look look;
+
+    if (hf__look_begin(link->store, &look) != 0)
+        return lost;
+    if (hf__look_up(&look, change->key, &found) == 0)
+        lost = found.held && found.lsn < change->lsn;
+    hf__look_end(&look);
+    return lost;
+}
+
+/* One of the life before, lost for certain: what was written here since does not know it, and loses to nobody by that. */
+static void note_lost(struct hf_link *link, const struct hf_shared_change *change)
+{
+    static const struct hf_version_id unknown = {.kind = HF_VERSION_UNKNOWN};
+    struct hf *store = link->store;
+
+    if (change->lsn > store->recovered_lsn && change->lsn <= store->opened_lsn)
+        hf__settle_note_sent(store, change->key, UINT64_MAX, &unknown);
+}
+
 static void own_change(struct hf_link *link, const struct hf_shared_change *change)
 {
     if (change->lsn > link->surviving_lsn)
         link->surviving_lsn = change->lsn;
-    if (change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn) /* sent, and lost in a crash */
+    if (is_lost_here(link, change))
         refresh(link, change->key);
+    note_lost(link, change);
     link->history_lost |= change->lsn > link->sent_lsn;
     if (!link->history_lost)
         know_mark(link, change);
@@ -511,6 +538,7 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     struct hf_history known = {
         .epoch = ns->epoch, .log_id = ns->with_log ? newest_id(ns) : "", .mark = hf__ns_known_mark(ns)};
     struct hf_history found = {.epoch = epoch->epoch, .log_id = epoch->log_last_id, .mark = epoch->mark};
+    bool mark_is_gone = epoch->mark == 0 && known.mark != 0;
 
     link->evidence = hf__evidence(&known, &found, epoch->log_missing, link->life);
     ns->losing = hf__evidence_is_loss(link->evidence);
@@ -522,7 +550,7 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
         no_memory(link);
     } else if (link->evidence == HF_EVIDENCE_ROLLED_BACK) {
         begin_rollback(link);
-    } else if (link->evidence == HF_EVIDENCE_AS_KNOWN && epoch->mark == 0 && known.mark != 0) {
+    } else if (link->evidence == HF_EVIDENCE_AS_KNOWN && mark_is_gone) {
         look_for_mark(link);
     } else {
         if (link->evidence == HF_EVIDENCE_LOG_LOST) {
@@ -531,7 +559,10 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
         }
         if (ns->with_log && !ns->fresh && !ns->log_id[0]) /* what was trimmed since is not named */
             hf__link_distrust_namespace(ns);
-        read_log(link);
+        if (mark_is_gone) /* and the log with it */
+            doubt_mark(link);
+        else
+            read_log(link);
     }
 }
 

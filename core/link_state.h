@@ -299,10 +299,9 @@ struct hf_link {
     uint64_t maybe_sent_lsn; /* stored lane entries up to here may have been sent: before this process, or lost */
     struct hf_refresh refresh;
     struct hf_sweep sweep;
-    uint64_t sent_lsn; /* the last LSN at open, or the highest handed to Redis since: it cannot know later ones */
-    uint64_t recovered_lsn; /* the last LSN of the journal at open: ours above it were lost in a crash */
-    bool refresh_failed;    /* a key could not be noted */
-    bool history_lost;      /* Redis knows of writes of ours that this store does not */
+    uint64_t sent_lsn;   /* the last LSN at open, or the highest handed to Redis since: it cannot know later ones */
+    bool refresh_failed; /* a key could not be noted */
+    bool history_lost;   /* Redis knows of writes of ours that this store does not */
 
     /* an entry that kills the link */
     uint64_t suspect_lsn;

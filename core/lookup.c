@@ -258,8 +258,7 @@ int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_f
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
-/* Redis had what is held here. What was parked owes nothing, and Redis has it not. */
-static bool is_acknowledged(const struct hf_found *found)
+bool hf__look_is_acknowledged(const struct hf_found *found)
 {
     if (!found->top)
         return found->record_shared;
@@ -287,7 +286,8 @@ enum hf_origin hf__look_origin(const struct hf_look *look, struct hf_slice key, 
         return HF_ORIGIN_LOCAL_VERIFIED;
     if (!found->held)
         return HF_ORIGIN_NONE;
-    return is_verified(look, ns) && is_acknowledged(found) ? HF_ORIGIN_LOCAL_VERIFIED : HF_ORIGIN_LOCAL_UNVERIFIED;
+    return is_verified(look, ns) && hf__look_is_acknowledged(found) ? HF_ORIGIN_LOCAL_VERIFIED
+                                                                    : HF_ORIGIN_LOCAL_UNVERIFIED;
 }
 
 /* 1 or 0, as the newest value says; -1: there is none in this generation. */
@@ -326,7 +326,7 @@ static bool is_shared(struct hf *store, struct hf_slice key, const struct hf_fou
 {
     if (!store->sharing || hf__ns_of(&store->namespaces, key)->write_mode == HF_WRITE_LOCAL)
         return true;
-    return owed == HF_OWED_NOTHING && is_acknowledged(found);
+    return owed == HF_OWED_NOTHING && hf__look_is_acknowledged(found);
 }
 
 int hf__look_describe(struct hf_look *look, struct hf_slice key, const struct hf_found *found,

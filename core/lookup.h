@@ -57,6 +57,9 @@ int hf__look_owed_until(struct hf_look *look, struct hf_slice key, uint64_t lsn,
  * operator decides. */
 int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_found *found, bool *ret_parked);
 
+/* Redis had what is held here, if it owes nothing. What was parked owes nothing, and Redis has it not. */
+bool hf__look_is_acknowledged(const struct hf_found *found);
+
 /* Where a read of it says that it comes from. */
 enum hf_origin hf__look_origin(const struct hf_look *look, struct hf_slice key, const struct hf_found *found,
                                enum hf_owed owed);

@@ -63,7 +63,7 @@ void hf__settle_index_again(struct hf_checkpointer *cp);
 /* The key's versions up to `lsn` have been handed to the shared tier. */
 void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn);
 /* The same of the change `lsn` that a row stood for, which may be in no generation any more: its row will say so. Without memory
- * it does not, and what Redis holds of ours may be taken for another's. */
+ * it does not, and what Redis holds of ours may be taken for another's. A `version` that is not known makes the row's base unknown. */
 void hf__settle_note_sent(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_version_id *version);
 
 /* Free the contents. */

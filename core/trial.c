@@ -185,25 +185,31 @@ static bool stays_there(const struct hf_version_id *base)
     return base->kind == HF_VERSION_DIGEST && base->deadline_ms == 0;
 }
 
+/* Without a look at it nobody knows whether the key is there still: the value goes with its new life. */
 void hf__trial_judge_unexamined(struct hf_trial *trial)
 {
     const struct hf_case *c = &trial->c;
 
-    trial->verdict = (struct hf_judgement){.send = HF_SHARED_SET,
+    trial->verdict = (struct hf_judgement){.send = c->live ? HF_SHARED_SET : HF_SHARED_DELETE,
                                            .deadline_ms = c->deadline_ms,
                                            .outcome = c->dead ? HF_OUTCOME_EXPIRED : HF_OUTCOME_APPLIED};
-    if (!c->live)
-        trial->verdict.send = HF_SHARED_DELETE;
-    else if (c->op == HF_PENDING_TTL && stays_there(c->base))
-        trial->verdict.send = c->deadline_ms ? HF_SHARED_EXPIRE : HF_SHARED_PERSIST;
     trial->judged = true;
+}
+
+static void judge_uncompared(struct hf_trial *trial)
+{
+    const struct hf_case *c = &trial->c;
+
+    hf__trial_judge_unexamined(trial);
+    if (c->live && c->op == HF_PENDING_TTL && c->kind == HF_SHARED_STRING && stays_there(c->base))
+        trial->verdict.send = c->deadline_ms ? HF_SHARED_EXPIRE : HF_SHARED_PERSIST;
 }
 
 bool hf__trial_judge(const struct hf_turn *turn, const struct hf_notes *notes, struct hf_trial *trial)
 {
     trial->c.foreign = known_foreign(turn, notes, trial);
     if (trial->uncompared && trial->c.foreign.op == 0 && trial->c.kind != HF_SHARED_OTHER) {
-        hf__trial_judge_unexamined(trial);
+        judge_uncompared(trial);
         return true;
     }
     hf__judge(&trial->c, &trial->verdict);

@@ -14,11 +14,13 @@
 #include "digest.h"
 #include "done.h"
 #include "fail.h"
+#include "judge.h"
 #include "link.h"
 #include "lookup.h"
 #include "outage.h"
 #include "pending_bounds.h"
 #include "settle.h"
+#include "turn.h"
 #include "unlist.h"
 
 #include <assert.h>
@@ -868,6 +870,20 @@ static bool is_as_seen(const struct hf *store, const struct hf_found *found, con
     return found->held || atomic_load(&store->covered_lsn) <= seen->last_lsn;
 }
 
+/* Redis holds what it had acknowledged of what is held here: the copy keeps the LSN and the time that it was made, by which it is
+ * sent again should Redis be rolled back. */
+static bool is_the_same(struct hf *store, const struct hf_entry *fetched, const struct hf_found *found)
+{
+    struct hf_turn turn;
+
+    if (fetched->op != HF_ENTRY_SET || !found->live || !hf__look_is_acknowledged(found) ||
+        !hf__slice_eq(fetched->value, found->value))
+        return false;
+    hf__turn_begin(store, &turn);
+    return hf__judge_same_deadline(fetched->deadline_ms, found->deadline_ms,
+                                   hf__turn_uncertainty_ms(&turn, turn.now_ms));
+}
+
 bool hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_slice *value, int64_t deadline_ms,
                        const struct hf_seen *seen)
 {
@@ -886,7 +902,8 @@ bool hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
     if (hf__look_begin(store, &look) == 0) {
         if (hf__look_up(&look, key, &found) == 0 && hf__look_owed(&look, key, &found, &owed) == 0)
             settled = owed != HF_OWED_NOTHING ||
-                      (is_as_seen(store, &found, seen) && hf__write_install(store, &entry, false));
+                      (is_as_seen(store, &found, seen) &&
+                       (is_the_same(store, &entry, &found) || hf__write_install(store, &entry, false)));
         hf__look_end(&look);
     }
     pthread_mutex_unlock(&store->write_mutex);

@@ -41,7 +41,8 @@ struct hf_seen {
     uint64_t last_lsn; /* the journal's */
 };
 /* What was fetched from Redis (NULL: it has no such key) becomes our copy, if nothing about the key has changed since it
- * was seen. False: it has, and owes nothing, or there was no memory: the copy may be an older one than what was fetched. */
+ * was seen; if it is what we hold, that stays, with its LSN and the time it was made. False: it has, and owes nothing, or
+ * there was no memory: the copy may be an older one than what was fetched. */
 bool hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_slice *value, int64_t deadline_ms,
                        const struct hf_seen *seen);
 

@@ -160,7 +160,7 @@ hf_mutant(15_no_noloop integration/test_tracking.c *own_changes_are_silent* back
           "    hf__command(w, 5 + 2 * settings->n_prefixes, \"CLIENT\");\n    hf__arg_str(w, \"TRACKING\");\n    hf__arg_str(w, \"ON\");\n    hf__arg_str(w, \"BCAST\");\n    hf__arg_str(w, \"NOLOOP\");"
           "    hf__command(w, 4 + 2 * settings->n_prefixes, \"CLIENT\");\n    hf__arg_str(w, \"TRACKING\");\n    hf__arg_str(w, \"ON\");\n    hf__arg_str(w, \"BCAST\");")
 hf_mutant(15_a_fetch_is_installed_over_what_came_since unit/test_link_histories.c *15_a_fetch* core/write.c
-          "(is_as_seen(store, &found, seen) && " "(")
+          "(is_as_seen(store, &found, seen) &&" "(")
 hf_mutant(15_a_lane_passes_over_what_others_logged unit/test_link_histories.c *15_a_lanes_own_entry* core/link_lane.c
           "lane->log.last_id[0] && !ns->log_unread" "lane->log.last_id[0]")
 hf_mutant(settled_what_the_log_names_is_told_to_nobody unit/test_conflicts.c *a_write_that_the_log_names* core/link_catchup.c
@@ -241,8 +241,12 @@ hf_mutant(A7_without_a_log_nothing_waits_for_the_sync unit/test_link_histories.c
           "    if (!live->ns->with_log && live->version->lsn > hf__journal_durable_lsn(store->journal))" "    if (false)")
 hf_mutant(A8_readers_wait_for_no_sync unit/test_link_histories.c *A8_* core/lookup.c
           "    if (store->read_only || lsn <= hf__journal_safe_lsn(store->journal))" "    if (lsn > 0)")
-hf_mutant(A9_our_own_lost_tail_is_not_read_back unit/test_link.c *A9_* core/link_catchup.c
-          "change->lsn > link->recovered_lsn && change->lsn <= link->maybe_sent_lsn" "false")
+hf_mutant(A7_our_own_lost_tail_is_a_conflict unit/test_link.c *A7_what_a_power_cut* core/link_catchup.c
+          "change->lsn > store->recovered_lsn && change->lsn <= store->opened_lsn" "false")
+hf_mutant(A9_our_own_lost_tail_is_not_read_back unit/test_link.c *A9_what_a_power_cut_took_comes_back_from* core/link_catchup.c
+          "found.held && found.lsn < change->lsn" "false")
+hf_mutant(A9_what_later_lives_wrote_hides_what_was_lost unit/test_link.c *A9_*after_another_life core/link_catchup.c
+          "found.held && found.lsn < change->lsn" "found.held && change->lsn > link->store->recovered_lsn")
 hf_mutant(A10_not_held_is_absent integration/test_reconcile_histories.c *A10_* core/lookup.c
           "    if (!found->held)\n        return HF_ORIGIN_NONE;" "")
 hf_mutant(A11_an_answer_over_anything integration/test_reconcile_histories.c *A11_* backends/redis/examine.c
@@ -373,6 +377,12 @@ hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may
           "before->sent ? 2 : 1" "1")
 hf_mutant(13_an_answer_is_a_write_of_ours unit/test_link_histories.c *13_an_answer* core/link_resend.c
           "(record->flags & HF_RECORD_ANSWER) || " "")
+hf_mutant(13_a_mark_that_is_gone_with_the_log_says_nothing unit/test_link.c *gone_with_the_log* core/link_catchup.c
+          "        if (mark_is_gone) /* and the log with it */" "        if (false)")
+hf_mutant(12_a_new_life_needs_no_value unit/test_link_histories.c *12_a_key_whose_life* core/trial.c
+          "c->kind == HF_SHARED_STRING && stays_there(c->base)" "stays_there(c->base)")
+hf_mutant(13_what_is_fetched_again_is_anothers unit/test_link_histories.c *13_a_copy_that_was_fetched* core/write.c
+          "if (fetched->op != HF_ENTRY_SET ||" "if (true ||")
 hf_mutant(no_wait_a_write_is_told_before_redis_answers unit/test_no_wait.c *not_done_where_redis* core/write.c
           "(waits_for_share(&c) && hf__link_is_accepting(store))" "false")
 hf_mutant(no_wait_a_write_passes_a_decision unit/test_no_wait.c *a_write_does_not_wait* core/write.c
@@ -532,7 +542,7 @@ hf_mutant(model_stores_what_was_touched integration/test_model.c *a_redis_does* 
 hf_mutant(model_trims_by_entries integration/test_model.c *a_redis_does* tests/lib/fake_log.c
           "    added.opens_node = needs_node(stream);" "    added.opens_node = needs_node(stream) || true;")
 hf_mutant(9_a_row_forgets_what_was_sent_of_it integration/test_lost_answers.c *older_value_of_ours* core/checkpoint.c
-          "    hf__pending_add_own(&row, &s->more->sent);\n" "")
+          "    add_sent(&row, &s->more->sent);\n" "    (void)add_sent;\n")
 hf_mutant(13_what_redis_has_acknowledged_need_not_be_there unit/test_link.c *change_in_the_journal_that_redis_has_lost* core/link_catchup.c
           "link->surviving_lsn < link->must_name_lsn" "false")
 hf_mutant(13_deletes_that_the_journal_tells_of_are_not_retained unit/test_link.c *change_in_the_journal_that_redis_has_lost* core/recovered.c

@@ -866,7 +866,7 @@ static void test_link__a_rollback_to_before_our_first_increment_is_found_after_a
 }
 
 /* Somebody takes the mark away, while Redis has what it covers; `n_left` entries of the log stay. */
-static void lose_the_mark(struct fixture *f, size_t n_left, const char *after, unsigned in_doubt)
+static void lose_the_mark(struct fixture *f, void (*lose_log)(void), unsigned in_doubt)
 {
     char mark[64];
 
@@ -880,26 +880,40 @@ static void lose_the_mark(struct fixture *f, size_t n_left, const char *after, u
     fake_redis_foreign_set(mark, "0", 0);
     for (int i = 0; i < 8; i++)
         fake_redis_other_node("other", "theirs", 0, 0);
-    fake_redis_trim_log(n_left);
+    lose_log();
     fake_redis_set_away(false);
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("n", "2");
     incr(f->store, "n");
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_ok(hf_checkpoint(f->store));
-    assert_redis_holds("n", after);
+    assert_redis_holds("n", "3");
     assert_int_equal(status_of(f->store).in_doubt, in_doubt);
     close_store(f);
 }
 
+static void lose_no_log(void)
+{
+}
+
+static void lose_our_entries(void)
+{
+    fake_redis_trim_log(4);
+}
+
 static void test_link__a_mark_that_is_gone_alone_is_no_rollback(void **state)
 {
-    lose_the_mark(*state, 100, "3", 0);
+    lose_the_mark(*state, lose_no_log, 0);
 }
 
 static void test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed(void **state)
 {
-    lose_the_mark(*state, 4, "3", 2);
+    lose_the_mark(*state, lose_our_entries, 2);
+}
+
+static void test_link__what_a_mark_covered_that_is_gone_with_the_log_is_in_doubt(void **state)
+{
+    lose_the_mark(*state, fake_redis_lose_log, 2);
 }
 
 static void test_link__lane_entries_of_a_store_that_never_met_redis_are_applied(void **state)
@@ -925,14 +939,11 @@ static void test_link__lane_entries_of_a_store_that_never_met_redis_are_applied(
 
 /* ---- what a power cut took from us ---- */
 
-/* Redis was faster than the disk: it has a write that this store has lost, and others may have read it. */
-static void test_link__A9_what_a_power_cut_took_comes_back_from_redis(void **state)
-{
-    static const struct hf_namespace by_log = {.prefix = "", .writers = HF_WRITERS_HOLDFAST};
-    struct fixture *f = *state;
+static const struct hf_namespace by_log = {.prefix = "", .writers = HF_WRITERS_HOLDFAST};
 
-    f->opts.namespaces = &by_log; /* nothing else would be compared */
-    f->opts.n_namespaces = 1;
+/* Redis was faster than the disk: it has a write that this store has lost, and others may have read it. */
+static void lose_the_tail(struct fixture *f)
+{
     open_store(f);
     wait_state(f->store, HF_LINK_ONLINE);
     put(f->store, "k", "old");
@@ -941,6 +952,15 @@ static void test_link__A9_what_a_power_cut_took_comes_back_from_redis(void **sta
     put(f->store, "k", "new");
     fake_redis_set_away(true);
     close_store(f);
+}
+
+static void test_link__A9_what_a_power_cut_took_comes_back_from_redis(void **state)
+{
+    struct fixture *f = *state;
+
+    f->opts.namespaces = &by_log; /* nothing else would be compared */
+    f->opts.n_namespaces = 1;
+    lose_the_tail(f);
     come_back_as_it_was(f);
     assert_value(f->store, "k", "new");
     close_store(f);
@@ -971,6 +991,40 @@ static void test_link__what_a_power_cut_took_supersedes_the_row_that_it_left(voi
     close_store(f);
 }
 
+/* What the next life writes has higher numbers: they say nothing of those before them. */
+static void test_link__A9_what_a_power_cut_took_comes_back_after_another_life(void **state)
+{
+    struct fixture *f = *state;
+
+    f->opts.namespaces = &by_log;
+    f->opts.n_namespaces = 1;
+    lose_the_tail(f);
+    open_dir(f, f->copy);
+    put(f->store, "other", "v");
+    close_store(f);
+    come_back_as_it_was(f);
+    assert_value(f->store, "k", "new");
+    close_store(f);
+}
+
+/* A write of this life is based on what was before the lost one, and Redis holds that. */
+static void test_link__A7_what_a_power_cut_took_is_no_conflict_with_what_comes_after(void **state)
+{
+    struct fixture *f = *state;
+
+    lose_the_tail(f);
+    open_dir(f, f->copy);
+    put(f->store, "k", "newer");
+    fake_redis_set_away(false);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    assert_redis_holds("k", "newer");
+    assert_value(f->store, "k", "newer");
+    assert_int_equal(status_of(f->store).conflicts, 0);
+    close_store(f);
+}
+
 static bool is_gone(void *ctx)
 {
     struct hf_result result;
@@ -981,7 +1035,6 @@ static bool is_gone(void *ctx)
 /* The copies have not been compared yet: where the log was read to by then says nothing. */
 static void test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_copies_are_compared(void **state)
 {
-    static const struct hf_namespace by_log = {.prefix = "", .writers = HF_WRITERS_HOLDFAST};
     struct fixture *f = *state;
     unsigned asked;
 
@@ -1292,9 +1345,12 @@ int main(void)
         TEST(test_link__a_rollback_to_before_our_first_increment_is_found_after_a_crash),
         TEST(test_link__a_mark_that_is_gone_alone_is_no_rollback),
         TEST(test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed),
+        TEST(test_link__what_a_mark_covered_that_is_gone_with_the_log_is_in_doubt),
         TEST(test_link__lane_entries_of_a_store_that_never_met_redis_are_applied),
         TEST(test_link__A9_what_a_power_cut_took_comes_back_from_redis),
         TEST(test_link__what_a_power_cut_took_supersedes_the_row_that_it_left),
+        TEST(test_link__A9_what_a_power_cut_took_comes_back_after_another_life),
+        TEST(test_link__A7_what_a_power_cut_took_is_no_conflict_with_what_comes_after),
         TEST(test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_copies_are_compared),
         TEST(test_link__what_a_flushed_redis_does_not_hold_is_no_reason_to_drop_the_copy),
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),

@@ -19,6 +19,7 @@
 #define SOON_MS 5000   /* a bound, not a pause: what is waited for happens long before */
 #define NEVER_MS 60000 /* a time that a test must not reach */
 #define MIB (1u << 20)
+#define HOUR_MS 3600000
 
 /* ---- fixture: a fake Redis, a directory, at most one open store ---- */
 
@@ -567,6 +568,27 @@ static void test_link__12_a_copy_that_others_had_changed_is_not_given_back(void 
     close_store(f);
 }
 
+/* Only the life of the key is owed when Redis loses all: what it had of it is given back all the same, whoever writes there. */
+static void test_link__12_a_key_whose_life_was_changed_is_given_back(void **state)
+{
+    static const enum hf_writers writers[] = {HF_WRITERS_ANY, HF_WRITERS_HOLDFAST, HF_WRITERS_THIS_NODE};
+    struct fixture *f = *state;
+
+    f->ns.on_loss = HF_LOSS_RESEED;
+    for (size_t i = 0; i < sizeof(writers) / sizeof(*writers); i++) {
+        f->ns.writers = writers[i];
+        open_online(f);
+        put(f->store, "k", "v");
+        go_away(f);
+        assert_ok(hf_expire(f->store, s_("k"), HOUR_MS, NULL));
+        lose_all();
+        assert_ok(hf_drain(f->store, SOON_MS));
+        assert_redis_holds("k", "v");
+        assert_true(fake_redis_deadline_ms("k") > 0);
+        close_store(f);
+    }
+}
+
 static void test_link__12_a_decision_is_for_one_loss(void **state)
 {
     struct fixture *f = *state;
@@ -586,8 +608,6 @@ static void test_link__12_a_decision_is_for_one_loss(void **state)
 }
 
 /* ---- 13: what Redis had acknowledged and lost again ---- */
-
-#define HOUR_MS 3600000
 
 /* The machine's clocks, ahead by what the test lets pass. */
 static _Atomic int64_t passed_ms;
@@ -759,6 +779,41 @@ static void test_link__13_an_answer_to_an_increment_that_has_survived_is_not_sen
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("n", "100");
     assert_redis_holds("lost", "1");
+    close_store(f);
+}
+
+static bool was_refreshed(void *ctx)
+{
+    struct hf *store = ctx;
+
+    return atomic_load(&store->refreshed) == 1 && !atomic_load(&store->refreshing);
+}
+
+static void roll_back(struct fixture *f)
+{
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "ours");
+    assert_value(f->store, "k", "ours");
+}
+
+/* Two rollbacks, and between them a push that names the key, as Redis may tell what its script has written for us: what is fetched then is
+ * what we have written. */
+static void test_link__13_a_copy_that_was_fetched_again_stays_ours(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "older");
+    fake_redis_snapshot();
+    assert_ok(hf_set(f->store, s_("k"), s_("ours"), &(struct hf_set_options){.ttl_ms = HOUR_MS}, NULL));
+    roll_back(f);
+    fake_redis_foreign_expire("k", fake_redis_deadline_ms("k"));
+    assert_true(wait_until(was_refreshed, f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    roll_back(f);
     close_store(f);
 }
 
@@ -1904,6 +1959,7 @@ int main(void)
         TEST(13_a_first_increment_that_the_log_names_counts_once_without_its_mark),
         TEST(13_a_first_increment_that_a_rollback_took_is_sent_again),
         TEST(12_what_is_given_up_is_told_by_the_next_opening_too),
+        TEST(12_a_key_whose_life_was_changed_is_given_back),
         TEST(12_a_decision_is_for_one_loss),
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
@@ -1912,6 +1968,7 @@ int main(void)
         TEST(13_a_rollback_is_found_again_after_another_loss),
         TEST(13_a_rollback_to_before_our_first_increment_is_found_by_the_log),
         TEST(13_an_answer_to_an_increment_that_has_survived_is_not_sent_again),
+        TEST(13_a_copy_that_was_fetched_again_stays_ours),
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
         TEST(13_a_batch_that_the_log_has_named_comes_back_whole),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
