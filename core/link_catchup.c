@@ -276,14 +276,6 @@ static void take_mark(struct hf_ns *ns, const struct hf_shared_epoch *epoch)
     snprintf(ns->mark_id, sizeof(ns->mark_id), "%s", epoch->mark != 0 && ns->with_log ? epoch->log_last_id : "");
 }
 
-/* A copy that is still to be fetched keeps back the one, not the other. */
-static const char *newest_id(const struct hf_ns *ns)
-{
-    const char *newest = hf__stream_id_compare(ns->mark_id, ns->log_id) > 0 ? ns->mark_id : ns->log_id;
-
-    return hf__stream_id_compare(ns->acked_id, newest) > 0 ? ns->acked_id : newest;
-}
-
 /* What came after what has survived. */
 static void begin_resend(struct hf_link *link)
 {
@@ -306,7 +298,6 @@ static void begin_rollback(struct hf_link *link)
     struct hf_ns *ns = current_ns(link);
 
     link->evidence = HF_EVIDENCE_ROLLED_BACK;
-    snprintf(link->lost_id, sizeof(link->lost_id), "%s", newest_id(ns));
     link->surviving_ms = link->lost_id[0] ? 1 : surviving_ms(link, link->epoch.log_last_id);
     link->surviving_lsn = link->must_name_lsn = 0;
     take_mark(ns, &link->epoch);
@@ -532,14 +523,22 @@ static int know_as_before(struct hf_link *link, struct hf_ns *ns)
     return hf__ns_set_epoch(ns, cursor->epoch);
 }
 
+/* A copy that is still to be fetched keeps back the one, not the other. */
+static const char *newest_id(const struct hf_ns *ns)
+{
+    const char *newest = hf__stream_id_compare(ns->mark_id, ns->log_id) > 0 ? ns->mark_id : ns->log_id;
+
+    return hf__stream_id_compare(ns->acked_id, newest) > 0 ? ns->acked_id : newest;
+}
+
 static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoch)
 {
     struct hf_ns *ns = current_ns(link);
-    struct hf_history known = {
-        .epoch = ns->epoch, .log_id = ns->with_log ? newest_id(ns) : "", .mark = hf__ns_known_mark(ns)};
+    struct hf_history known = {.epoch = ns->epoch, .log_id = link->lost_id, .mark = hf__ns_known_mark(ns)};
     struct hf_history found = {.epoch = epoch->epoch, .log_id = epoch->log_last_id, .mark = epoch->mark};
     bool mark_is_gone = epoch->mark == 0 && known.mark != 0;
 
+    snprintf(link->lost_id, sizeof(link->lost_id), "%s", ns->with_log ? newest_id(ns) : "");
     link->evidence = hf__evidence(&known, &found, epoch->log_missing, link->life);
     ns->losing = hf__evidence_is_loss(link->evidence);
     if (link->evidence == HF_EVIDENCE_EMPTIED || link->evidence == HF_EVIDENCE_FLUSHED) {
