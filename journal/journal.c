@@ -21,15 +21,18 @@
 #define RESERVE_LSNS (1u << 20)
 /* A buffer beyond this makes appenders wait for the disk: bounds memory and the length of one write. */
 #define BUFFER_SOFT_BYTES (4u << 20)
+/* Who waits for others to come and share its sync does so no longer than this. */
+#define PATIENCE_MAX_US 1000
 /* Free segments kept for reuse. */
 #define SPARE_MAX 2
 
 struct hf_journal {
     struct hf_journal_options opts;
     uint8_t id[HF_JOURNAL_ID_BYTES];
-    pthread_mutex_t mutex; /* everything below that is not atomic */
-    pthread_cond_t done;   /* a leader has finished */
-    pthread_cond_t work;   /* the journal's thread has something to do */
+    pthread_mutex_t mutex;   /* everything below that is not atomic */
+    pthread_cond_t ended[2]; /* a group has: the open one's at [open_at], at the other that of the last one taken */
+    pthread_cond_t idle;     /* a leader has finished: for who wants the journal itself */
+    pthread_cond_t work;     /* the journal's thread has something to do */
     pthread_t thread;
     bool thread_runs, closing, pushed;
 
@@ -37,6 +40,12 @@ struct hf_journal {
     struct hf_bytes open;
     uint32_t open_entries;
     uint64_t open_first_lsn;
+    unsigned open_at;
+    unsigned waiting;     /* threads that wait for it */
+    unsigned expected;    /* ... as many waited for the last one */
+    bool patient;         /* one of them waits for the others to come */
+    uint64_t taken_lsn;   /* the last one of the group that was taken last */
+    int64_t patience_us;  /* half of what it took */
     struct hf_bytes busy; /* the leader's */
     uint64_t busy_need;   /* bytes that it takes at the most; `busy` itself is looked at by the leader only */
     bool leading;         /* a leader is at work */
@@ -111,10 +120,16 @@ static bool wants_spare(const struct hf_journal *j)
     return j->n_spare == 0 && !j->spare_failed && j->offset > j->current.file_bytes / 2;
 }
 
+/* Those of the group go; of those who have come meanwhile one leads next, if there is anything to lead. */
 static void end_leading(struct hf_journal *j)
 {
     j->leading = false;
-    pthread_cond_broadcast(&j->done);
+    pthread_cond_broadcast(&j->ended[1 - j->open_at]);
+    if (atomic_load(&j->failed) == 0)
+        pthread_cond_signal(&j->ended[j->open_at]);
+    else
+        pthread_cond_broadcast(&j->ended[j->open_at]);
+    pthread_cond_broadcast(&j->idle);
     if (wants_spare(j))
         pthread_cond_signal(&j->work);
 }
@@ -157,6 +172,12 @@ static void take_group(struct hf_journal *j, struct hf_group_header *header, uin
         .reserved_lsn = j->reserved_claimed,
     };
     memcpy(exceptions, j->exceptions, sizeof(*exceptions) * j->n_exceptions);
+    if (j->open_entries > 0) {
+        j->taken_lsn = j->last_lsn;
+        j->open_at = 1 - j->open_at;
+        j->expected = j->waiting;
+        j->waiting = 0;
+    }
     j->open = j->busy;
     j->busy = taken;
     j->busy_need = group_need(taken.len - HF_GROUP_HEADER_BYTES);
@@ -174,6 +195,14 @@ static int write_group(struct hf_journal *j, struct hf_group_header *header, con
     return fs->write(fs, j->fd, j->busy.bytes, j->busy.len, j->offset);
 }
 
+static int64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000ll + now.tv_nsec / 1000;
+}
+
 /* Write what is buffered as one group and, if asked, sync. Called with the lock, leading; returns with the lock.
  * 0 or a negative errno, after which the journal has stopped. */
 static int lead_group(struct hf_journal *j, bool sync)
@@ -182,6 +211,7 @@ static int lead_group(struct hf_journal *j, bool sync)
     uint64_t exceptions[HF_GROUP_EXCEPTIONS_MAX];
     struct hf_group_header header = {.reserved_lsn = j->reserved_claimed};
     uint64_t last = j->last_lsn;
+    int64_t began_us, took_us;
     bool has_group = j->open_entries > 0 || (wants_reservation(j) && group_need(0) <= room_left(j));
     int rc = -atomic_load(&j->failed);
 
@@ -190,10 +220,12 @@ static int lead_group(struct hf_journal *j, bool sync)
     if (has_group)
         take_group(j, &header, exceptions);
     pthread_mutex_unlock(&j->mutex);
+    began_us = now_us();
     if (has_group)
         rc = write_group(j, &header, exceptions);
     if (rc == 0 && sync && (has_group || j->unsynced))
         rc = fs->sync(fs, j->fd);
+    took_us = now_us() - began_us;
     pthread_mutex_lock(&j->mutex);
     if (rc != 0) {
         stop(j, rc);
@@ -203,6 +235,7 @@ static int lead_group(struct hf_journal *j, bool sync)
         j->offset += j->busy.len;
     trim_buffer(&j->busy);
     j->unsynced = !sync && (has_group || j->unsynced);
+    j->patience_us = took_us / 2 < PATIENCE_MAX_US ? took_us / 2 : PATIENCE_MAX_US;
     j->groups += has_group;
     j->syncs += sync;
     j->written_lsn = last;
@@ -404,7 +437,7 @@ static int make_room(struct hf_journal *j, uint64_t bytes, size_t n)
         if (short_of_lsns && n > j->wanted_lsns)
             j->wanted_lsns = n;
         if (j->leading)
-            pthread_cond_wait(&j->done, &j->mutex);
+            pthread_cond_wait(&j->idle, &j->mutex);
         else if (short_of_lsns && (j->open_entries > 0 || group_need(0) <= room_left(j)))
             (void)lead(j, true); /* a failure is seen in j->failed, here and below */
         else if (j->open_entries > 0)
@@ -447,19 +480,48 @@ int hf__journal_append(struct hf_journal *j, struct hf_entry *entries, size_t n)
 
 /* ---- waiting ---- */
 
+/* As many as waited for the last group are likely to come again at once: one sync for all of them is cheaper than two, of
+ * which the second one waits for the first. */
+static bool is_early(const struct hf_journal *j)
+{
+    return j->waiting < j->expected;
+}
+
+static pthread_cond_t *end_of_its_group(struct hf_journal *j, uint64_t lsn)
+{
+    return &j->ended[lsn > j->taken_lsn ? j->open_at : 1 - j->open_at];
+}
+
+/* False when nobody came in time. */
+static bool wait_for_others(struct hf_journal *j)
+{
+    struct timespec until;
+    int rc;
+
+    hf__deadline_in_us(&until, j->patience_us);
+    j->patient = true;
+    rc = pthread_cond_timedwait(&j->ended[j->open_at], &j->mutex, &until);
+    j->patient = false;
+    return rc != ETIMEDOUT;
+}
+
 static int wait_for(struct hf_journal *j, const _Atomic uint64_t *reached, uint64_t lsn, bool sync)
 {
+    bool in_time = sync;
     int rc = 0;
 
     if (atomic_load_explicit(reached, memory_order_acquire) >= lsn)
         return 0;
     pthread_mutex_lock(&j->mutex);
+    j->waiting += lsn > j->taken_lsn;
     while (*reached < lsn && rc == 0) {
         if (atomic_load(&j->failed) != 0)
             rc = hf__fail_errno(HF_EUNKNOWN, atomic_load(&j->failed),
                                 "the journal could not write or sync entry %" PRIu64 ", and has stopped", lsn);
-        else if (j->leading)
-            pthread_cond_wait(&j->done, &j->mutex);
+        else if (j->leading || (j->patient && is_early(j)))
+            pthread_cond_wait(end_of_its_group(j, lsn), &j->mutex);
+        else if (in_time && lsn > j->taken_lsn && is_early(j))
+            in_time = wait_for_others(j);
         else
             (void)lead(j, sync); /* a failure is seen in j->failed */
     }
@@ -527,7 +589,7 @@ static void *journal_main(void *arg)
     while (!j->closing) {
         bool work = (j->pushed || due) && atomic_load(&j->failed) == 0;
         if (work && j->leading) {
-            pthread_cond_wait(&j->done, &j->mutex);
+            pthread_cond_wait(&j->idle, &j->mutex);
         } else if (work) {
             bool sync = due || j->opts.durability == HF_DURABILITY_ALWAYS;
             j->pushed = due = false;
@@ -666,7 +728,9 @@ static void journal_free(struct hf_journal *j)
     hf__bytes_release(&j->busy);
     free(j->live);
     pthread_mutex_destroy(&j->mutex);
-    pthread_cond_destroy(&j->done);
+    pthread_cond_destroy(&j->ended[0]);
+    pthread_cond_destroy(&j->ended[1]);
+    pthread_cond_destroy(&j->idle);
     pthread_cond_destroy(&j->work);
     free(j);
 }
@@ -679,8 +743,10 @@ static struct hf_journal *journal_new(const struct hf_journal_options *opts)
         return NULL;
     j->opts = *opts;
     j->fd = -1;
-    pthread_mutex_init(&j->mutex, NULL);
-    pthread_cond_init(&j->done, NULL);
+    hf__short_mutex_init(&j->mutex);
+    hf__cond_init(&j->ended[0]);
+    hf__cond_init(&j->ended[1]);
+    pthread_cond_init(&j->idle, NULL);
     hf__cond_init(&j->work);
     return j;
 }
@@ -749,7 +815,7 @@ int hf__journal_close(struct hf_journal *j)
         return 0;
     pthread_mutex_lock(&j->mutex);
     while (j->leading)
-        pthread_cond_wait(&j->done, &j->mutex);
+        pthread_cond_wait(&j->idle, &j->mutex);
     if (atomic_load(&j->failed) == 0 && (j->open_entries > 0 || j->unsynced))
         (void)lead(j, true);
     if (atomic_load(&j->failed) != 0)

@@ -475,7 +475,7 @@ hf_mutant(what_cannot_be_parsed_for_want_of_memory_is_bad integration/test_memor
           "    if (false)")
 
 hf_mutant(crash_acknowledged_before_the_sync unit/test_crash_points.c *at_any_call* journal/journal.c
-          "        rc = fs->sync(fs, j->fd);\n    pthread_mutex_lock(&j->mutex);" "        (void)fs;\n    pthread_mutex_lock(&j->mutex);")
+          "        rc = fs->sync(fs, j->fd);\n    took_us" "        (void)fs;\n    took_us")
 hf_mutant(crash_the_name_of_a_segment_is_not_synced unit/test_crash_points.c *at_any_call* journal/segment.c
           "        rc = fs->sync_dir(fs, dir);" "        rc = 0;")
 hf_mutant(crash_the_room_of_a_segment_is_not_synced unit/test_crash_points.c *at_any_call* journal/segment.c
@@ -508,7 +508,7 @@ hf_mutant(power_cut_lmdb_does_not_sync_its_meta_page integration/test_power_cut.
 hf_mutant(power_cut_the_journal_does_not_sync integration/test_power_cut.c * journal/fs.c
           "    return until_done(fdatasync, fd);" "    return 0 * fd;")
 hf_mutant(power_cut_acknowledged_before_the_sync integration/test_power_cut.c * journal/journal.c
-          "        rc = fs->sync(fs, j->fd);\n    pthread_mutex_lock(&j->mutex);" "        (void)fs;\n    pthread_mutex_lock(&j->mutex);")
+          "        rc = fs->sync(fs, j->fd);\n    took_us" "        (void)fs;\n    took_us")
 hf_mutant(power_cut_recycled_before_the_commit integration/test_power_cut.c * core/checkpoint.c
           "        rc = run->ops->txn_commit(run->txn);"
           "        hf__journal_release(store->journal, run->covered_lsn);\n        rc = run->ops->txn_commit(run->txn);")
@@ -553,3 +553,5 @@ hf_mutant(13_only_the_journal_tells_of_acknowledgements unit/test_link.c *rollba
           "hf__ns_note_acked(ns, last_acked(group, log), log->last_id);" "(void)last_acked(group, log);")
 hf_mutant(13_others_entries_tell_the_age_of_an_older_copy unit/test_link_histories.c *makes_it_no_younger* core/link_catchup.c
           "if (link->lost_id[0] && hf__stream_id_compare(id, link->lost_id) < 0)" "if (link->lost_id[0])")
+hf_mutant(journal_who_would_have_led_next_is_told_alone unit/test_journal.c *told_to_all_who_wait* journal/journal.c
+          "    if (atomic_load(&j->failed) == 0)\n        pthread_cond_signal" "    if (true)\n        pthread_cond_signal")

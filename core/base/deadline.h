@@ -4,18 +4,25 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <time.h>
 
-/* `ms` milliseconds from now. */
-static inline void hf__deadline_in(struct timespec *ts, int ms)
+/* `us` microseconds from now. */
+static inline void hf__deadline_in_us(struct timespec *ts, int64_t us)
 {
     clock_gettime(CLOCK_MONOTONIC, ts);
-    ts->tv_sec += ms / 1000;
-    ts->tv_nsec += (ms % 1000) * 1000000L;
+    ts->tv_sec += us / 1000000;
+    ts->tv_nsec += us % 1000000 * 1000;
     if (ts->tv_nsec >= 1000000000L) {
         ts->tv_sec++;
         ts->tv_nsec -= 1000000000L;
     }
+}
+
+/* `ms` milliseconds from now. */
+static inline void hf__deadline_in(struct timespec *ts, int ms)
+{
+    hf__deadline_in_us(ts, 1000ll * ms);
 }
 
 static inline bool hf__deadline_passed(const struct timespec *ts)
@@ -24,6 +31,17 @@ static inline bool hf__deadline_passed(const struct timespec *ts)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec > ts->tv_sec || (now.tv_sec == ts->tv_sec && now.tv_nsec >= ts->tv_nsec);
+}
+
+/* A mutex that is never held for long: who finds it taken looks again a few times before it sleeps. */
+static inline void hf__short_mutex_init(pthread_mutex_t *mutex)
+{
+    pthread_mutexattr_t attr;
+
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(mutex, &attr);
+    pthread_mutexattr_destroy(&attr);
 }
 
 /* A condition whose timed waits take such deadlines. */

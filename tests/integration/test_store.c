@@ -3,6 +3,7 @@
 #include "scratch.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -661,6 +662,7 @@ static struct {
     char paths[32][128];
     unsigned n;
 } synced;
+static pthread_mutex_t synced_mutex = PTHREAD_MUTEX_INITIALIZER; /* the journal's thread syncs, too */
 
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
@@ -671,9 +673,11 @@ int __wrap_fsync(int fd)
     ssize_t n;
 
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    pthread_mutex_lock(&synced_mutex);
     n = readlink(link, synced.paths[synced.n % 32], sizeof(synced.paths[0]) - 1);
     if (n > 0)
         synced.paths[synced.n++ % 32][n] = '\0';
+    pthread_mutex_unlock(&synced_mutex);
     return __real_fsync(fd);
 }
 

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -1253,6 +1254,58 @@ static void test_journal__one_sync_serves_many_threads_and_all_they_wrote_is_dur
     assert_int_equal(f->n_got, THREADS * EACH);
 }
 
+static void *write_one(void *ctx)
+{
+    struct gate *gate = ctx;
+    unsigned me;
+    uint64_t lsn;
+    int rc;
+
+    pthread_mutex_lock(&gate->mutex);
+    me = gate->started++;
+    pthread_mutex_unlock(&gate->mutex);
+    lsn = append_sized(gate->f, 20, &rc);
+    note_thread(gate, me, rc == 0 ? lsn : UINT64_MAX, false);
+    rc = rc == 0 ? hf__journal_wait(gate->f->journal, lsn) : rc;
+    return rc == HF_EUNKNOWN || rc == HF_ESTOPPED ? NULL : "it was told something else";
+}
+
+static void join_soon(pthread_t thread)
+{
+    struct timespec until;
+    void *problem = NULL;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 10;
+    if (pthread_timedjoin_np(thread, &problem, &until) != 0) {
+        print_error("a thread still waits\n");
+        _exit(1); /* while it does, nothing can be taken down */
+    }
+    if (problem)
+        fail_msg("%s", (const char *)problem);
+}
+
+/* One leads; the others are in the next group, which nobody will lead. */
+static void test_journal__a_failed_sync_is_told_to_all_who_wait(void **state)
+{
+    struct fixture *f = *state;
+
+    for (unsigned round = 0; round < 20; round++) {
+        struct gate gate = {.mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER, .f = f};
+        pthread_t threads[THREADS];
+        opens(f);
+        sim_disk_set_hook(f->disk, hold_sync, &gate);
+        sim_disk_fail(f->disk, (struct sim_fault){.kind = SIM_SYNC, .nth = 1, .error = EIO});
+        for (unsigned i = 0; i < THREADS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, write_one, &gate), 0);
+        for (unsigned i = 0; i < THREADS; i++)
+            join_soon(threads[i]);
+        sim_disk_set_hook(f->disk, NULL, NULL);
+        sim_disk_heal(f->disk);
+        lose_journal(f);
+    }
+}
+
 /* ---- weaker durability ---- */
 
 static void test_journal__what_was_waited_for_survives_a_kill_whatever_the_durability(void **state)
@@ -1580,6 +1633,7 @@ int main(void)
         TEST(test_journal__a_segment_change_before_the_first_entry_of_a_life_is_no_damage),
         TEST(test_journal__a_clean_close_and_opening_loses_nothing_and_adds_no_files),
         TEST(test_journal__one_sync_serves_many_threads_and_all_they_wrote_is_durable),
+        TEST(test_journal__a_failed_sync_is_told_to_all_who_wait),
         TEST(test_journal__what_was_waited_for_survives_a_kill_whatever_the_durability),
         TEST(test_journal__what_was_synced_on_request_survives_a_power_cut_whatever_the_durability),
         TEST(test_journal__its_thread_syncs_at_the_interval_and_on_a_push),
