@@ -280,7 +280,7 @@ bool sim_life_reopen(struct sim_node *node)
 
 const struct storm_key *sim_key_of(const struct storm_plan *plan, const struct sim_step *step)
 {
-    uint64_t random = step->random;
+    uint64_t random = step->key;
 
     for (;;) {
         const struct storm_key *key = &plan->keys[sim_random(&random) % plan->n_keys];

@@ -28,6 +28,7 @@
 #define SIM_NODES_MAX 3u
 #define SIM_WORKERS 2u /* of a store: operations that may be under way at once */
 #define SIM_STEPS_MAX 4096u
+#define SIM_FAVOURITES_MAX 8u
 
 /* ---- the plan ---- */
 
@@ -79,17 +80,20 @@ struct sim_step {
     int64_t gap_us;   /* before it */
     int64_t lasts_us; /* of what ends by itself */
     uint64_t random;  /* what else is chosen */
+    uint64_t key;     /* which key it is about */
 };
 
 struct sim_plan {
     struct storm_options options;
     bool data_losses, disk_faults;
     unsigned weights[SIM_STEP_KINDS];
+    uint64_t favourites[SIM_FAVOURITES_MAX]; /* keys that most steps are about */
+    unsigned n_favourites;                   /* 0: all alike */
     struct sim_step *steps;
     unsigned n;
 };
 
-/* All that follows from the seed; many steps of the kinds whose bits are set in `often`. */
+/* All that follows from the seed; many steps of the kinds whose bits are set in `often`, also where its seed would have none. */
 void sim_plan_make(uint64_t seed, unsigned n_steps, uint64_t often, struct sim_plan *ret_plan);
 void sim_plan_release(struct sim_plan *plan);
 /* Leave only steps with these numbers: "1,4-6". Returns -1 when the text is something else. */
