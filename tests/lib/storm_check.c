@@ -477,13 +477,30 @@ static bool is_after(const struct storm_record *r, unsigned life, unsigned id)
     return r->life > life || (r->life == life && r->id > id);
 }
 
+/* A store that changes the life of a value may bring it back, with its own time. */
+static bool changes_life(const struct storm_record *r, const char *key)
+{
+    return (r->what == STORM_BEGIN || r->what == STORM_ACK) && (r->op == 'e' || r->op == 'p') &&
+           strcmp(r->key, key) == 0;
+}
+
+static bool may_be_brought_back(const struct storm_book *book, const char *key, unsigned writer)
+{
+    for (size_t i = 0; i < book->n_records; i++) {
+        if (changes_life(&book->records[i], key) && book->records[i].writer != writer)
+            return true;
+    }
+    return false;
+}
+
 static void check_last_own(struct storm_sceptic *s, const struct storm_key *key)
 {
     struct storm_there there = look_there(s, key->name);
     unsigned writer, life, id;
 
     if (sscanf(there.text, "v%u.%u.%u", &writer, &life, &id) != 3 || writer >= STORM_NODES_MAX ||
-        is_parked(&s->book, writer, key->name) || is_unknown(&s->book, key->name))
+        is_parked(&s->book, writer, key->name) || is_unknown(&s->book, key->name) ||
+        may_be_brought_back(&s->book, key->name, writer))
         return;
     for (size_t i = 0; i < s->book.n_records; i++) {
         const struct storm_record *r = &s->book.records[i];
@@ -507,14 +524,14 @@ static int64_t time_of(const struct storm_book *book, enum storm_what what, unsi
     return 0;
 }
 
-/* The last that this store did to the key: all of it goes as one, with the time of its end. */
+/* The last that was done to this store's value: all of it goes as one, with the time of its end. */
 static int64_t made_us(const struct storm_book *book, const char *key, unsigned writer)
 {
     int64_t at_us = 0;
 
     for (size_t i = 0; i < book->n_records; i++) {
         const struct storm_record *r = &book->records[i];
-        if (r->writer == writer && changes(r, key))
+        if ((r->writer == writer && changes(r, key)) || changes_life(r, key))
             at_us = r->at_us;
     }
     return at_us;
@@ -530,6 +547,16 @@ static bool lives_for_ever(const struct storm_book *book, const struct storm_rec
     return true;
 }
 
+/* Behind an absence that nobody explains, what arrives is stored, however old. */
+static bool was_evicted(const struct storm_book *book, const char *key)
+{
+    for (size_t i = 0; i < book->n_applied; i++) {
+        if (book->applied[i].op == 'v' && strcmp(book->applied[i].key, key) == 0)
+            return true;
+    }
+    return false;
+}
+
 #define NEWER_BY_US 1500000 /* more than what clocks differ by, but for those that were wrong */
 
 static void check_newest(struct storm_sceptic *s, const struct storm_key *key)
@@ -541,16 +568,15 @@ static void check_newest(struct storm_sceptic *s, const struct storm_key *key)
     if (key->kind != STORM_PLAIN || key->policy != HF_CONFLICT_NEWEST || is_unknown(&s->book, key->name) ||
         sscanf(there.text, "v%u.%u.%u", &writer, &life, &id) != 3 || writer >= STORM_NODES_MAX)
         return;
-    if (time_of(&s->book, STORM_ACK, writer, life, id) == 0)
+    if (time_of(&s->book, STORM_ACK, writer, life, id) == 0 || was_evicted(&s->book, key->name))
         return;
     after_us = made_us(&s->book, key->name, writer) + NEWER_BY_US + 2000 * s->clock_error_ms;
     for (size_t i = 0; i < s->book.n_records; i++) {
         const struct storm_record *r = &s->book.records[i];
 
-        if (r->writer != writer && changes(r, key->name) && (r->op == 's' || r->op == 'd') &&
+        if (r->writer != writer && changes(r, key->name) && r->op == 's' &&
             time_of(&s->book, STORM_BEGIN, r->writer, r->life, r->id) > after_us && lives_for_ever(&s->book, r)) {
-            storm_doubt(s, key->name, "%s is '%s' in the end, and %u.%u.%u (%c) was made later", key->name,
-                        there.text, r->writer, r->life, r->id, r->op);
+            storm_doubt(s, key->name, "%s is '%s' in the end, and '%s' was made later", key->name, there.text, r->text);
             return;
         }
     }

@@ -76,8 +76,10 @@ static void boot(struct sim_node *node)
 static void note_clock_error(struct sim_node *node)
 {
     int64_t error_ms = llabs(node->clock.wall_ahead_ms);
+    bool same_boot = strcmp(node->clock.opened_in, node->clock.boot_id) == 0;
 
-    if (error_ms > node->world->clock_error_ms)
+    memcpy(node->clock.opened_in, node->clock.boot_id, sizeof(node->clock.opened_in));
+    if (!same_boot && error_ms > node->world->clock_error_ms)
         node->world->clock_error_ms = error_ms;
 }
 

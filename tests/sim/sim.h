@@ -56,6 +56,7 @@
     X(STEP_MEMORY, "memory", 4)                                                                                    \
     X(STEP_LOSE_TOKENS, "lose-tokens", 4)                                                                          \
     X(STEP_EXPIRE, "expire", 30)                                                                                   \
+    X(STEP_EVICT, "evict", 6)                                                                                      \
     X(STEP_RESTART, "restart", 8)                                                                                  \
     X(STEP_TRIM, "trim", 3)                                                                                        \
     X(STEP_LOSE_LOG, "lose-log", 2)                                                                                \
@@ -112,6 +113,7 @@ struct sim_clock {
     struct hf_clock base; /* first */
     int64_t boot_from_us, wall_ahead_ms;
     char boot_id[HF_BOOT_ID_MAX];
+    char opened_in[HF_BOOT_ID_MAX]; /* the boot of the last life */
 };
 
 struct sim_world;
@@ -201,6 +203,8 @@ void sim_there_forget(struct sim_node *node, bool comes_late);
 /* Keep a copy; false: there is nothing to go back to yet. */
 bool sim_there_keep(struct sim_world *w);
 void sim_there_lose(struct sim_world *w, bool all, uint64_t random);
+/* Redis takes this key away, and tells nobody why. */
+void sim_there_evict(struct sim_world *w, const struct storm_key *key);
 /* A plain client changes this key. */
 void sim_there_client(struct sim_world *w, const struct storm_key *key, uint64_t random);
 
