@@ -454,13 +454,13 @@ static bool has_another_writer(const struct storm_book *book, const struct storm
     return false;
 }
 
-/* What Redis has lost may look like another's change. */
+/* What Redis has lost may look like another's change; and what a write replaced blindly is kept, whoever wrote it. */
 static void check_conflicts(struct storm_sceptic *s)
 {
     for (size_t i = 0; i < s->book.n_records && s->options->losses == 0; i++) {
         const struct storm_record *r = &s->book.records[i];
 
-        if (r->what == STORM_CONFLICT && !has_another_writer(&s->book, r))
+        if (r->what == STORM_CONFLICT && r->op != 'B' && !has_another_writer(&s->book, r))
             storm_doubt(s, r->key, "node %u has a conflict over %s, which nobody else has written", r->writer, r->key);
     }
 }
@@ -477,17 +477,20 @@ static bool is_after(const struct storm_record *r, unsigned life, unsigned id)
     return r->life > life || (r->life == life && r->id > id);
 }
 
-/* A store that changes the life of a value may bring it back, with its own time. */
+/* Who changes the life of a value may bring it back, with the time of that: another store; or its own, where Redis has lost the
+ * value since. */
 static bool changes_life(const struct storm_record *r, const char *key)
 {
     return (r->what == STORM_BEGIN || r->what == STORM_ACK) && (r->op == 'e' || r->op == 'p') &&
            strcmp(r->key, key) == 0;
 }
 
-static bool may_be_brought_back(const struct storm_book *book, const char *key, unsigned writer)
+static bool may_be_brought_back(const struct storm_sceptic *s, const char *key, unsigned writer)
 {
+    const struct storm_book *book = &s->book;
+
     for (size_t i = 0; i < book->n_records; i++) {
-        if (changes_life(&book->records[i], key) && book->records[i].writer != writer)
+        if (changes_life(&book->records[i], key) && (s->options->losses || book->records[i].writer != writer))
             return true;
     }
     return false;
@@ -500,7 +503,7 @@ static void check_last_own(struct storm_sceptic *s, const struct storm_key *key)
 
     if (sscanf(there.text, "v%u.%u.%u", &writer, &life, &id) != 3 || writer >= STORM_NODES_MAX ||
         is_parked(&s->book, writer, key->name) || is_unknown(&s->book, key->name) ||
-        may_be_brought_back(&s->book, key->name, writer))
+        may_be_brought_back(s, key->name, writer))
         return;
     for (size_t i = 0; i < s->book.n_records; i++) {
         const struct storm_record *r = &s->book.records[i];
