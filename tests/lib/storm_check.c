@@ -461,7 +461,8 @@ static void check_conflicts(struct storm_sceptic *s)
         const struct storm_record *r = &s->book.records[i];
 
         if (r->what == STORM_CONFLICT && r->op != 'B' && !has_another_writer(&s->book, r))
-            storm_doubt(s, r->key, "node %u has a conflict over %s, which nobody else has written", r->writer, r->key);
+            storm_doubt(s, r->key, "node %u has a conflict over %s, which nobody else has written", r->writer,
+                        r->key);
     }
 }
 
@@ -508,7 +509,8 @@ static void check_last_own(struct storm_sceptic *s, const struct storm_key *key)
     for (size_t i = 0; i < s->book.n_records; i++) {
         const struct storm_record *r = &s->book.records[i];
 
-        if (r->writer == writer && changes(r, key->name) && (r->op == 's' || r->op == 'd') && is_after(r, life, id)) {
+        if (r->writer == writer && changes(r, key->name) && (r->op == 's' || r->op == 'd') &&
+            is_after(r, life, id)) {
             storm_doubt(s, key->name, "%s is the older '%s' after the write %u.%u.%u (%c)", key->name, there.text,
                         r->writer, r->life, r->id, r->op);
             return;
@@ -517,7 +519,8 @@ static void check_last_own(struct storm_sceptic *s, const struct storm_key *key)
 }
 
 /* When this operation was begun or acknowledged; 0: it was not. */
-static int64_t time_of(const struct storm_book *book, enum storm_what what, unsigned writer, unsigned life, unsigned id)
+static int64_t time_of(const struct storm_book *book, enum storm_what what, unsigned writer, unsigned life,
+                       unsigned id)
 {
     for (size_t i = 0; i < book->n_records; i++) {
         const struct storm_record *r = &book->records[i];
@@ -579,7 +582,8 @@ static void check_newest(struct storm_sceptic *s, const struct storm_key *key)
 
         if (r->writer != writer && changes(r, key->name) && r->op == 's' &&
             time_of(&s->book, STORM_BEGIN, r->writer, r->life, r->id) > after_us && lives_for_ever(&s->book, r)) {
-            storm_doubt(s, key->name, "%s is '%s' in the end, and '%s' was made later", key->name, there.text, r->text);
+            storm_doubt(s, key->name, "%s is '%s' in the end, and '%s' was made later", key->name, there.text,
+                        r->text);
             return;
         }
     }

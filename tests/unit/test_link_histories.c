@@ -328,7 +328,8 @@ static void test_link__9_an_own_version_that_was_sent_is_no_conflict(void **stat
 }
 
 /* The overlay no longer holds it when its answer is lost. */
-static void test_link__9_a_live_write_that_a_checkpoint_stored_before_its_answer_was_lost_is_no_conflict(void **state)
+static void
+test_link__9_a_live_write_that_a_checkpoint_stored_before_its_answer_was_lost_is_no_conflict(void **state)
 {
     lose_the_answer(*state, true);
     write_over_what_was_sent(*state);
