@@ -26,7 +26,7 @@ hf_simulated_mutant(8_an_older_acknowledgement_clears_the_row backends/lmdb/pend
 hf_simulated_mutant(11_what_has_died_is_read core/lookup.c 400
                     "    if (hf__is_expired(found->deadline_ms, look->now_ms))" "    if (false)")
 hf_simulated_mutant(12_a_gap_in_the_log_is_nothing core/link_catchup.c 300
-                    "    if (page->gap) {" "    if (false) {" --often trim --often kill)
+                    "    if (page->gap) {" "    if (false) {" --often trim --often power-cut --seed 200)
 hf_simulated_mutant(12_another_epoch_is_ours core/evidence.c 60
                     "strcmp(known->epoch, found->epoch) != 0" "false" --often lose-data)
 hf_simulated_mutant(15_what_others_change_is_not_heard core/link_copies.c 400
