@@ -183,13 +183,14 @@ static void keep_conflict(struct hf_link *link, const struct hf_send *s)
     (void)hf__settle_conflict(link->store, &row); /* without memory only the log lacks it */
 }
 
-/* Redis may hold it by now: when the key is written again, that is no other's value. */
+/* Redis may hold it by now: when the key is written again, that is no other's value. A checkpoint may have made a row of a live
+ * write while its answer was awaited: the overlay alone would forget it. */
 static void note_sent(struct hf_link *link, const struct hf_send *s)
 {
     struct hf_version_id version = {.kind = HF_VERSION_ABSENT};
 
     hf__settle_mark_sent(link->store, hf__send_key(s), s->lsn);
-    if (!s->replayed || !s->in_group || (s->op != HF_SHARED_SET && s->op != HF_SHARED_DELETE))
+    if (!s->in_group || (s->op != HF_SHARED_SET && s->op != HF_SHARED_DELETE))
         return;
     if (s->op == HF_SHARED_SET)
         version = hf__version_id(hf__send_value(s), s->deadline_ms);

@@ -541,6 +541,8 @@ hf_mutant(model_stores_what_was_touched integration/test_model.c *a_redis_does* 
           "    run->refused = queued && fake_was_touched(run->asker.session);" "    run->refused = false;")
 hf_mutant(model_trims_by_entries integration/test_model.c *a_redis_does* tests/lib/fake_log.c
           "    added.opens_node = needs_node(stream);" "    added.opens_node = needs_node(stream) || true;")
+hf_mutant(9_a_row_forgets_the_live_write_that_it_was unit/test_link_histories.c *9_a_live_write* core/link_send.c
+          "    if (!s->in_group || (s->op" "    if (!s->replayed || !s->in_group || (s->op")
 hf_mutant(9_a_row_forgets_what_was_sent_of_it integration/test_lost_answers.c *older_value_of_ours* core/checkpoint.c
           "    add_sent(&row, &s->more->sent);\n" "    (void)add_sent;\n")
 hf_mutant(13_what_redis_has_acknowledged_need_not_be_there unit/test_link.c *change_in_the_journal_that_redis_has_lost* core/link_catchup.c

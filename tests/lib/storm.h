@@ -140,7 +140,8 @@ void storm_record_put(int fd, struct storm_record *record);
 
 /* One command of Redis's append-only file that changed something. */
 struct storm_applied {
-    char op; /* s d e p i, and x: an entry of a change log names a change of `key` by `node` with `lsn` */
+    char
+        op; /* s d e p i, v: evicted, and x: an entry of a change log names a change of `key` by `node` with `lsn` */
     char key[STORM_KEY_MAX];
     char text[STORM_TEXT_MAX];
     char node[33];

@@ -440,6 +440,165 @@ static void check_order(struct storm_sceptic *s)
         check_order_of_key(s, s->plan.keys[i].name);
 }
 
+/* ---- who alone writes a key differs with nobody ---- */
+
+/* A write that was killed before it was acknowledged counts as another's: a power cut may have taken it from its store, and
+ * not from Redis. */
+static bool has_another_writer(const struct storm_book *book, const struct storm_record *r)
+{
+    for (size_t i = 0; i < book->n_records; i++) {
+        const struct storm_record *w = &book->records[i];
+        if (w->what == STORM_BEGIN && names(w, r->key) && (w->writer != r->writer || !has_ended(book, w)))
+            return true;
+    }
+    return false;
+}
+
+/* What Redis has lost may look like another's change; and what a write replaced blindly is kept, whoever wrote it. */
+static void check_conflicts(struct storm_sceptic *s)
+{
+    for (size_t i = 0; i < s->book.n_records && s->options->losses == 0; i++) {
+        const struct storm_record *r = &s->book.records[i];
+
+        if (r->what == STORM_CONFLICT && r->op != 'B' && !has_another_writer(&s->book, r))
+            storm_doubt(s, r->key, "node %u has a conflict over %s, which nobody else has written", r->writer,
+                        r->key);
+    }
+}
+
+/* ---- what is there in the end is the newest of its writer, and by the namespace's rule of all ---- */
+
+static bool changes(const struct storm_record *r, const char *key)
+{
+    return is_accepted(r) && r->op != 'b' && strcmp(r->key, key) == 0;
+}
+
+static bool is_after(const struct storm_record *r, unsigned life, unsigned id)
+{
+    return r->life > life || (r->life == life && r->id > id);
+}
+
+/* Who changes the life of a value may bring it back, with the time of that: another store; or its own, where Redis has lost the
+ * value since. */
+static bool changes_life(const struct storm_record *r, const char *key)
+{
+    return (r->what == STORM_BEGIN || r->what == STORM_ACK) && (r->op == 'e' || r->op == 'p') &&
+           strcmp(r->key, key) == 0;
+}
+
+static bool may_be_brought_back(const struct storm_sceptic *s, const char *key, unsigned writer)
+{
+    const struct storm_book *book = &s->book;
+
+    for (size_t i = 0; i < book->n_records; i++) {
+        if (changes_life(&book->records[i], key) && (s->options->losses || book->records[i].writer != writer))
+            return true;
+    }
+    return false;
+}
+
+static void check_last_own(struct storm_sceptic *s, const struct storm_key *key)
+{
+    struct storm_there there = look_there(s, key->name);
+    unsigned writer, life, id;
+
+    if (sscanf(there.text, "v%u.%u.%u", &writer, &life, &id) != 3 || writer >= STORM_NODES_MAX ||
+        is_parked(&s->book, writer, key->name) || is_unknown(&s->book, key->name) ||
+        may_be_brought_back(s, key->name, writer))
+        return;
+    for (size_t i = 0; i < s->book.n_records; i++) {
+        const struct storm_record *r = &s->book.records[i];
+
+        if (r->writer == writer && changes(r, key->name) && (r->op == 's' || r->op == 'd') &&
+            is_after(r, life, id)) {
+            storm_doubt(s, key->name, "%s is the older '%s' after the write %u.%u.%u (%c)", key->name, there.text,
+                        r->writer, r->life, r->id, r->op);
+            return;
+        }
+    }
+}
+
+/* When this operation was begun or acknowledged; 0: it was not. */
+static int64_t time_of(const struct storm_book *book, enum storm_what what, unsigned writer, unsigned life,
+                       unsigned id)
+{
+    for (size_t i = 0; i < book->n_records; i++) {
+        const struct storm_record *r = &book->records[i];
+        if (r->what == what && r->writer == writer && r->life == life && r->id == id)
+            return r->at_us;
+    }
+    return 0;
+}
+
+/* The last that was done to this store's value: all of it goes as one, with the time of its end. */
+static int64_t made_us(const struct storm_book *book, const char *key, unsigned writer)
+{
+    int64_t at_us = 0;
+
+    for (size_t i = 0; i < book->n_records; i++) {
+        const struct storm_record *r = &book->records[i];
+        if ((r->writer == writer && changes(r, key)) || changes_life(r, key))
+            at_us = r->at_us;
+    }
+    return at_us;
+}
+
+/* What was given a life may have ended before the older one arrived. */
+static bool lives_for_ever(const struct storm_book *book, const struct storm_record *w)
+{
+    for (const struct storm_record *r = w; r < book->records + book->n_records; r++) {
+        if (changes(r, w->key) && (r->op == 'e' || r->number > 0))
+            return false;
+    }
+    return true;
+}
+
+/* Behind an absence that nobody explains, what arrives is stored, however old. */
+static bool was_evicted(const struct storm_book *book, const char *key)
+{
+    for (size_t i = 0; i < book->n_applied; i++) {
+        if (book->applied[i].op == 'v' && strcmp(book->applied[i].key, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+#define NEWER_BY_US 1500000 /* more than what clocks differ by, but for those that were wrong */
+
+static void check_newest(struct storm_sceptic *s, const struct storm_key *key)
+{
+    struct storm_there there = look_there(s, key->name);
+    unsigned writer, life, id;
+    int64_t after_us;
+
+    if (key->kind != STORM_PLAIN || key->policy != HF_CONFLICT_NEWEST || is_unknown(&s->book, key->name) ||
+        sscanf(there.text, "v%u.%u.%u", &writer, &life, &id) != 3 || writer >= STORM_NODES_MAX)
+        return;
+    if (time_of(&s->book, STORM_ACK, writer, life, id) == 0 || was_evicted(&s->book, key->name))
+        return;
+    after_us = made_us(&s->book, key->name, writer) + NEWER_BY_US + 2000 * s->clock_error_ms;
+    for (size_t i = 0; i < s->book.n_records; i++) {
+        const struct storm_record *r = &s->book.records[i];
+
+        if (r->writer != writer && changes(r, key->name) && r->op == 's' &&
+            time_of(&s->book, STORM_BEGIN, r->writer, r->life, r->id) > after_us && lives_for_ever(&s->book, r)) {
+            storm_doubt(s, key->name, "%s is '%s' in the end, and '%s' was made later", key->name, there.text,
+                        r->text);
+            return;
+        }
+    }
+}
+
+static void check_ends(struct storm_sceptic *s)
+{
+    for (unsigned i = 0; i < s->plan.n_keys; i++) {
+        if (may_be_lost(s, &s->plan.keys[i]))
+            continue;
+        check_last_own(s, &s->plan.keys[i]);
+        check_newest(s, &s->plan.keys[i]);
+    }
+}
+
 /* ---- what is never deleted is there, whatever Redis lost ---- */
 
 static bool was_written(const struct storm_book *book, const char *key)
@@ -608,6 +767,8 @@ void storm_check(struct storm_sceptic *s)
     check_counters(s);
     check_batches(s);
     check_order(s);
+    check_conflicts(s);
+    check_ends(s);
     check_presence(s);
     check_private(s);
     storm_check_locks(s);

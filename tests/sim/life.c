@@ -76,8 +76,10 @@ static void boot(struct sim_node *node)
 static void note_clock_error(struct sim_node *node)
 {
     int64_t error_ms = llabs(node->clock.wall_ahead_ms);
+    bool same_boot = strcmp(node->clock.opened_in, node->clock.boot_id) == 0;
 
-    if (error_ms > node->world->clock_error_ms)
+    memcpy(node->clock.opened_in, node->clock.boot_id, sizeof(node->clock.opened_in));
+    if (!same_boot && error_ms > node->world->clock_error_ms)
         node->world->clock_error_ms = error_ms;
 }
 
@@ -280,7 +282,7 @@ bool sim_life_reopen(struct sim_node *node)
 
 const struct storm_key *sim_key_of(const struct storm_plan *plan, const struct sim_step *step)
 {
-    uint64_t random = step->random;
+    uint64_t random = step->key;
 
     for (;;) {
         const struct storm_key *key = &plan->keys[sim_random(&random) % plan->n_keys];

@@ -29,6 +29,11 @@ static uint64_t below(uint64_t *random, uint64_t limit)
 
 /* ---- making ---- */
 
+static bool is_often(uint64_t often, enum sim_kind kind)
+{
+    return often >> kind & 1;
+}
+
 static bool is_allowed(const struct sim_plan *plan, enum sim_kind kind)
 {
     if (kind == STEP_LOSE_DATA)
@@ -48,10 +53,29 @@ static void choose_weights(struct sim_plan *plan, uint64_t often, uint64_t *rand
         plan->weights[kind] =
             is_allowed(plan, (enum sim_kind)kind) ? kinds[kind].weight * factors[below(random, 5)] : 0;
     for (unsigned kind = 0; kind < SIM_STEP_KINDS; kind++) {
-        if (often >> kind & 1 && is_allowed(plan, (enum sim_kind)kind))
+        if (is_often(often, (enum sim_kind)kind) && is_allowed(plan, (enum sim_kind)kind))
             plan->weights[kind] = OFTEN_WEIGHT;
     }
     plan->weights[STEP_OPERATE] = kinds[STEP_OPERATE].weight;
+}
+
+/* What needs several changes of one key is rare where there are forty: most histories have a few that most steps are about. */
+static void choose_favourites(struct sim_plan *plan, uint64_t *random)
+{
+    static const unsigned numbers[] = {0, 1, 2, 4, SIM_FAVOURITES_MAX};
+
+    plan->n_favourites = numbers[below(random, 5)];
+    for (unsigned i = 0; i < SIM_FAVOURITES_MAX; i++)
+        plan->favourites[i] = sim_random(random);
+}
+
+static uint64_t some_key(const struct sim_plan *plan, uint64_t *random)
+{
+    uint64_t any = sim_random(random), favourite = sim_random(random);
+
+    if (plan->n_favourites == 0 || any % 8 == 0)
+        return any;
+    return plan->favourites[favourite % plan->n_favourites];
 }
 
 static enum sim_kind some_kind(const struct sim_plan *plan, uint64_t *random)
@@ -89,6 +113,7 @@ static struct sim_step some_step(const struct sim_plan *plan, uint64_t *random)
     step.gap_us = some_gap_us(random);
     step.lasts_us = some_time_us(step.kind, random);
     step.random = sim_random(random);
+    step.key = some_key(plan, random);
     return step;
 }
 
@@ -100,8 +125,8 @@ void sim_plan_make(uint64_t seed, unsigned n_steps, uint64_t often, struct sim_p
     *plan = (struct sim_plan){.options = {.seed = seed}};
     plan->options.nodes = 1 + (unsigned)below(&random, SIM_NODES_MAX);
     plan->options.plain_client = below(&random, 3) > 0;
-    plan->data_losses = below(&random, 4) == 0;
-    plan->disk_faults = below(&random, 3) == 0;
+    plan->data_losses = below(&random, 4) == 0 || is_often(often, STEP_LOSE_DATA);
+    plan->disk_faults = below(&random, 3) == 0 || is_often(often, STEP_DISK) || is_often(often, STEP_COMMIT);
     if (plan->data_losses) {
         plan->options.losses = STORM_LOSS_ROLLBACK;
         if (below(&random, 2) == 0) {
@@ -110,6 +135,7 @@ void sim_plan_make(uint64_t seed, unsigned n_steps, uint64_t often, struct sim_p
         }
     }
     choose_weights(plan, often, &random);
+    choose_favourites(plan, &random);
     plan->steps = calloc(n_steps + 1, sizeof(*plan->steps));
     if (!plan->steps)
         abort();
@@ -179,7 +205,7 @@ char *sim_plan_numbers(const struct sim_plan *plan)
 
 void sim_step_tell(const struct sim_step *step, FILE *out)
 {
-    fprintf(out, "  %4u after %8lld us: %s of node %u, for %lld us, by %016llx\n", step->number,
+    fprintf(out, "  %4u after %8lld us: %s of node %u, for %lld us, by %016llx, key %016llx\n", step->number,
             (long long)step->gap_us, sim_kind_name(step->kind), step->node, (long long)step->lasts_us,
-            (unsigned long long)step->random);
+            (unsigned long long)step->random, (unsigned long long)step->key);
 }

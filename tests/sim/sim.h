@@ -28,6 +28,7 @@
 #define SIM_NODES_MAX 3u
 #define SIM_WORKERS 2u /* of a store: operations that may be under way at once */
 #define SIM_STEPS_MAX 4096u
+#define SIM_FAVOURITES_MAX 8u
 
 /* ---- the plan ---- */
 
@@ -55,6 +56,7 @@
     X(STEP_MEMORY, "memory", 4)                                                                                    \
     X(STEP_LOSE_TOKENS, "lose-tokens", 4)                                                                          \
     X(STEP_EXPIRE, "expire", 30)                                                                                   \
+    X(STEP_EVICT, "evict", 6)                                                                                      \
     X(STEP_RESTART, "restart", 8)                                                                                  \
     X(STEP_TRIM, "trim", 3)                                                                                        \
     X(STEP_LOSE_LOG, "lose-log", 2)                                                                                \
@@ -79,17 +81,20 @@ struct sim_step {
     int64_t gap_us;   /* before it */
     int64_t lasts_us; /* of what ends by itself */
     uint64_t random;  /* what else is chosen */
+    uint64_t key;     /* which key it is about */
 };
 
 struct sim_plan {
     struct storm_options options;
     bool data_losses, disk_faults;
     unsigned weights[SIM_STEP_KINDS];
+    uint64_t favourites[SIM_FAVOURITES_MAX]; /* keys that most steps are about */
+    unsigned n_favourites;                   /* 0: all alike */
     struct sim_step *steps;
     unsigned n;
 };
 
-/* All that follows from the seed; many steps of the kinds whose bits are set in `often`. */
+/* All that follows from the seed; many steps of the kinds whose bits are set in `often`, also where its seed would have none. */
 void sim_plan_make(uint64_t seed, unsigned n_steps, uint64_t often, struct sim_plan *ret_plan);
 void sim_plan_release(struct sim_plan *plan);
 /* Leave only steps with these numbers: "1,4-6". Returns -1 when the text is something else. */
@@ -108,6 +113,7 @@ struct sim_clock {
     struct hf_clock base; /* first */
     int64_t boot_from_us, wall_ahead_ms;
     char boot_id[HF_BOOT_ID_MAX];
+    char opened_in[HF_BOOT_ID_MAX]; /* the boot of the last life */
 };
 
 struct sim_world;
@@ -197,6 +203,8 @@ void sim_there_forget(struct sim_node *node, bool comes_late);
 /* Keep a copy; false: there is nothing to go back to yet. */
 bool sim_there_keep(struct sim_world *w);
 void sim_there_lose(struct sim_world *w, bool all, uint64_t random);
+/* Redis takes this key away, and tells nobody why. */
+void sim_there_evict(struct sim_world *w, const struct storm_key *key);
 /* A plain client changes this key. */
 void sim_there_client(struct sim_world *w, const struct storm_key *key, uint64_t random);
 

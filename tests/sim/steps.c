@@ -219,6 +219,13 @@ static void write_as_client(struct sim_world *w, const struct sim_step *step)
         sim_there_client(w, key, step->random);
 }
 
+/* Not what must be there in the end, nor where stores are told that nobody but them changes anything. */
+static void evict(struct sim_world *w, const struct storm_key *key)
+{
+    if (key->kind == STORM_PLAIN && key->writers == HF_WRITERS_ANY)
+        sim_there_evict(w, key);
+}
+
 static void jump(struct sim_clock *clock, uint64_t random)
 {
     int64_t ms = (int64_t)below(&random, 7200000);
@@ -353,6 +360,7 @@ static void hand_or_do(struct sim_world *w, const struct sim_step *step)
     case STEP_MEMORY: fake_redis_limit_memory(1 + step->random % 4000, false); break;
     case STEP_LOSE_TOKENS: fake_redis_lose_tokens(); break;
     case STEP_EXPIRE: fake_redis_expire(); break;
+    case STEP_EVICT: evict(w, sim_key_of(&w->keys, step)); break;
     case STEP_RESTART: fake_redis_restart(); break;
     case STEP_TRIM: fake_redis_trim_log(1 + step->random % 5); break;
     case STEP_LOSE_LOG: fake_redis_lose_log(); break;

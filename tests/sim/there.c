@@ -195,6 +195,17 @@ void sim_there_lose(struct sim_world *w, bool all, uint64_t random)
     (all ? every : some)[random % 2]();
 }
 
+/* ---- evictions ---- */
+
+/* Nobody's delete: nothing that was acknowledged is accounted for by it. */
+void sim_there_evict(struct sim_world *w, const struct storm_key *key)
+{
+    noting = NULL;
+    fake_redis_foreign_delete(key->name);
+    noting = w;
+    (void)note(NULL, 'v', hf__slice_str(key->name), 0);
+}
+
 /* ---- the plain client ---- */
 
 /* Returns 0, or -1 when Redis refuses it. */

@@ -286,9 +286,8 @@ static void test_link__2_live_increments_do_not_overtake_stored_ones(void **stat
 /* ---- 9: the base is more than one value ---- */
 
 /* The answer to the first write is lost with the connection, and its entry in the log is trimmed. */
-static void test_link__9_an_own_version_that_was_sent_is_no_conflict(void **state)
+static void lose_the_answer(struct fixture *f, bool stored_meanwhile)
 {
-    struct fixture *f = *state;
     unsigned asked;
 
     f->ns.conflict = HF_CONFLICT_REMOTE;
@@ -298,10 +297,16 @@ static void test_link__9_an_own_version_that_was_sent_is_no_conflict(void **stat
     fake_redis_freeze(FAKE_GROUP);
     submit_set(f->store, "k", s_("sent"));
     wait_asked(FAKE_GROUP, asked + 1);
+    if (stored_meanwhile)
+        assert_ok(hf_checkpoint(f->store));
     fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
     fake_redis_thaw(FAKE_GROUP);
     wait_state(f->store, HF_LINK_OFFLINE);
     assert_redis_holds("k", "sent");
+}
+
+static void write_over_what_was_sent(struct fixture *f)
+{
     put(f->store, "k", "newer");
     assert_ok(hf_checkpoint(f->store));
     fake_redis_trim_log(0);
@@ -310,6 +315,20 @@ static void test_link__9_an_own_version_that_was_sent_is_no_conflict(void **stat
     assert_redis_holds("k", "newer");
     assert_int_equal(status_of(f->store).conflicts, 0);
     close_store(f);
+}
+
+static void test_link__9_an_own_version_that_was_sent_is_no_conflict(void **state)
+{
+    lose_the_answer(*state, false);
+    write_over_what_was_sent(*state);
+}
+
+/* The overlay no longer holds it when its answer is lost. */
+static void
+test_link__9_a_live_write_that_a_checkpoint_stored_before_its_answer_was_lost_is_no_conflict(void **state)
+{
+    lose_the_answer(*state, true);
+    write_over_what_was_sent(*state);
 }
 
 /* The first write has lost, but before that is settled the second one is made: it began from the same base. */
@@ -1950,6 +1969,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(2_live_increments_do_not_overtake_stored_ones),
         TEST(9_an_own_version_that_was_sent_is_no_conflict),
+        TEST(9_a_live_write_that_a_checkpoint_stored_before_its_answer_was_lost_is_no_conflict),
         TEST(9_a_write_behind_one_that_loses_is_judged_by_the_same_base),
         TEST(10_a_delete_behind_the_catch_up_is_judged_before_a_guarded_group_is_applied),
         TEST(10_a_delete_behind_the_catch_up_is_judged_where_the_log_decides),
