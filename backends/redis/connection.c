@@ -389,6 +389,9 @@ static void ping_reply(struct hf__wave *wave, const redisReply *reply, size_t in
 
     (void)index;
     conn->ping_out = false;
+    conn->timer_ms =
+        UINT64_MAX; /* an idle connection sleeps until the next one is due, not until this one would have been late */
+    hf__conn_arm(conn);
     if (!hf__reply_error(reply, &error)) {
         if (hf__reply_time_ms(reply, &redis_ms))
             conn->events->clock(conn->ctx, redis_ms, conn->time_asked_ms, answered_ms);
