@@ -491,7 +491,7 @@ static int open_journal(struct hf *store, const struct remembered *was)
 
 static void init_locks(struct hf *store)
 {
-    hf__short_mutex_init(&store->write_mutex);
+    pthread_mutex_init(&store->write_mutex, NULL);
     hf__durable_init(store);
     pthread_mutex_init(&store->checkpoint.mutex, NULL);
     hf__cond_init(&store->checkpoint.wake);

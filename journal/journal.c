@@ -23,16 +23,17 @@
 #define BUFFER_SOFT_BYTES (4u << 20)
 /* Who waits for others to come and share its sync does so no longer than this. */
 #define PATIENCE_MAX_US 1000
+/* ... and only for so few. Where there are more, those who have come keep the disk busy while the others work. */
+#define PATIENT_MAX 4
 /* Free segments kept for reuse. */
 #define SPARE_MAX 2
 
 struct hf_journal {
     struct hf_journal_options opts;
     uint8_t id[HF_JOURNAL_ID_BYTES];
-    pthread_mutex_t mutex;   /* everything below that is not atomic */
-    pthread_cond_t ended[2]; /* a group has: the open one's at [open_at], at the other that of the last one taken */
-    pthread_cond_t idle;     /* a leader has finished: for who wants the journal itself */
-    pthread_cond_t work;     /* the journal's thread has something to do */
+    pthread_mutex_t mutex; /* everything below that is not atomic */
+    pthread_cond_t done;   /* a leader has finished */
+    pthread_cond_t work;   /* the journal's thread has something to do */
     pthread_t thread;
     bool thread_runs, closing, pushed;
 
@@ -40,7 +41,6 @@ struct hf_journal {
     struct hf_bytes open;
     uint32_t open_entries;
     uint64_t open_first_lsn;
-    unsigned open_at;
     unsigned waiting;     /* threads that wait for it */
     unsigned expected;    /* ... as many waited for the last one */
     bool patient;         /* one of them waits for the others to come */
@@ -120,16 +120,10 @@ static bool wants_spare(const struct hf_journal *j)
     return j->n_spare == 0 && !j->spare_failed && j->offset > j->current.file_bytes / 2;
 }
 
-/* Those of the group go; of those who have come meanwhile one leads next, if there is anything to lead. */
 static void end_leading(struct hf_journal *j)
 {
     j->leading = false;
-    pthread_cond_broadcast(&j->ended[1 - j->open_at]);
-    if (atomic_load(&j->failed) == 0)
-        pthread_cond_signal(&j->ended[j->open_at]);
-    else
-        pthread_cond_broadcast(&j->ended[j->open_at]);
-    pthread_cond_broadcast(&j->idle);
+    pthread_cond_broadcast(&j->done);
     if (wants_spare(j))
         pthread_cond_signal(&j->work);
 }
@@ -174,7 +168,6 @@ static void take_group(struct hf_journal *j, struct hf_group_header *header, uin
     memcpy(exceptions, j->exceptions, sizeof(*exceptions) * j->n_exceptions);
     if (j->open_entries > 0) {
         j->taken_lsn = j->last_lsn;
-        j->open_at = 1 - j->open_at;
         j->expected = j->waiting;
         j->waiting = 0;
     }
@@ -437,7 +430,7 @@ static int make_room(struct hf_journal *j, uint64_t bytes, size_t n)
         if (short_of_lsns && n > j->wanted_lsns)
             j->wanted_lsns = n;
         if (j->leading)
-            pthread_cond_wait(&j->idle, &j->mutex);
+            pthread_cond_wait(&j->done, &j->mutex);
         else if (short_of_lsns && (j->open_entries > 0 || group_need(0) <= room_left(j)))
             (void)lead(j, true); /* a failure is seen in j->failed, here and below */
         else if (j->open_entries > 0)
@@ -484,12 +477,7 @@ int hf__journal_append(struct hf_journal *j, struct hf_entry *entries, size_t n)
  * which the second one waits for the first. */
 static bool is_early(const struct hf_journal *j)
 {
-    return j->waiting < j->expected;
-}
-
-static pthread_cond_t *end_of_its_group(struct hf_journal *j, uint64_t lsn)
-{
-    return &j->ended[lsn > j->taken_lsn ? j->open_at : 1 - j->open_at];
+    return j->expected <= PATIENT_MAX && j->waiting < j->expected;
 }
 
 /* False when nobody came in time. */
@@ -500,7 +488,7 @@ static bool wait_for_others(struct hf_journal *j)
 
     hf__deadline_in_us(&until, j->patience_us);
     j->patient = true;
-    rc = pthread_cond_timedwait(&j->ended[j->open_at], &j->mutex, &until);
+    rc = pthread_cond_timedwait(&j->done, &j->mutex, &until);
     j->patient = false;
     return rc != ETIMEDOUT;
 }
@@ -519,7 +507,7 @@ static int wait_for(struct hf_journal *j, const _Atomic uint64_t *reached, uint6
             rc = hf__fail_errno(HF_EUNKNOWN, atomic_load(&j->failed),
                                 "the journal could not write or sync entry %" PRIu64 ", and has stopped", lsn);
         else if (j->leading || (j->patient && is_early(j)))
-            pthread_cond_wait(end_of_its_group(j, lsn), &j->mutex);
+            pthread_cond_wait(&j->done, &j->mutex);
         else if (in_time && lsn > j->taken_lsn && is_early(j))
             in_time = wait_for_others(j);
         else
@@ -589,7 +577,7 @@ static void *journal_main(void *arg)
     while (!j->closing) {
         bool work = (j->pushed || due) && atomic_load(&j->failed) == 0;
         if (work && j->leading) {
-            pthread_cond_wait(&j->idle, &j->mutex);
+            pthread_cond_wait(&j->done, &j->mutex);
         } else if (work) {
             bool sync = due || j->opts.durability == HF_DURABILITY_ALWAYS;
             j->pushed = due = false;
@@ -728,9 +716,7 @@ static void journal_free(struct hf_journal *j)
     hf__bytes_release(&j->busy);
     free(j->live);
     pthread_mutex_destroy(&j->mutex);
-    pthread_cond_destroy(&j->ended[0]);
-    pthread_cond_destroy(&j->ended[1]);
-    pthread_cond_destroy(&j->idle);
+    pthread_cond_destroy(&j->done);
     pthread_cond_destroy(&j->work);
     free(j);
 }
@@ -743,10 +729,8 @@ static struct hf_journal *journal_new(const struct hf_journal_options *opts)
         return NULL;
     j->opts = *opts;
     j->fd = -1;
-    hf__short_mutex_init(&j->mutex);
-    hf__cond_init(&j->ended[0]);
-    hf__cond_init(&j->ended[1]);
-    pthread_cond_init(&j->idle, NULL);
+    pthread_mutex_init(&j->mutex, NULL);
+    hf__cond_init(&j->done);
     hf__cond_init(&j->work);
     return j;
 }
@@ -815,7 +799,7 @@ int hf__journal_close(struct hf_journal *j)
         return 0;
     pthread_mutex_lock(&j->mutex);
     while (j->leading)
-        pthread_cond_wait(&j->idle, &j->mutex);
+        pthread_cond_wait(&j->done, &j->mutex);
     if (atomic_load(&j->failed) == 0 && (j->open_entries > 0 || j->unsynced))
         (void)lead(j, true);
     if (atomic_load(&j->failed) != 0)

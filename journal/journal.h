@@ -2,8 +2,8 @@
  *
  * Appending only fills a buffer. The first thread that needs its entry on disk becomes the *leader*: it takes the
  * whole buffer, writes it as one group, syncs once for everybody in it, and wakes those who waited; what arrived
- * meanwhile is the next leader's, who first waits a little for as many as were in the group before: for half of the time that
- * its sync took. The journal's own thread leads for submissions that nobody waits for, syncs at the
+ * meanwhile is the next leader's. Where only a few threads write, the leader first waits a little for as many as were in the
+ * group before, for half of the time that it took. The journal's own thread leads for submissions that nobody waits for, syncs at the
  * interval of durability `interval`, and prepares the next segment.
  *
  * Failure modes:

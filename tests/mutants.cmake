@@ -555,5 +555,3 @@ hf_mutant(13_only_the_journal_tells_of_acknowledgements unit/test_link.c *rollba
           "hf__ns_note_acked(ns, last_acked(group, log), log->last_id);" "(void)last_acked(group, log);")
 hf_mutant(13_others_entries_tell_the_age_of_an_older_copy unit/test_link_histories.c *makes_it_no_younger* core/link_catchup.c
           "if (link->lost_id[0] && hf__stream_id_compare(id, link->lost_id) < 0)" "if (link->lost_id[0])")
-hf_mutant(journal_who_would_have_led_next_is_told_alone unit/test_journal.c *told_to_all_who_wait* journal/journal.c
-          "    if (atomic_load(&j->failed) == 0)\n        pthread_cond_signal" "    if (true)\n        pthread_cond_signal")

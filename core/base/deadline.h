@@ -33,17 +33,6 @@ static inline bool hf__deadline_passed(const struct timespec *ts)
     return now.tv_sec > ts->tv_sec || (now.tv_sec == ts->tv_sec && now.tv_nsec >= ts->tv_nsec);
 }
 
-/* A mutex that is never held for long: who finds it taken looks again a few times before it sleeps. */
-static inline void hf__short_mutex_init(pthread_mutex_t *mutex)
-{
-    pthread_mutexattr_t attr;
-
-    pthread_mutexattr_init(&attr);
-    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
-    pthread_mutex_init(mutex, &attr);
-    pthread_mutexattr_destroy(&attr);
-}
-
 /* A condition whose timed waits take such deadlines. */
 static inline void hf__cond_init(pthread_cond_t *cond)
 {
