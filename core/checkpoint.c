@@ -167,6 +167,21 @@ static int note_sent(struct run *run, const struct hf_settled *s)
     return put_noted(run, s, &row);
 }
 
+/* What the change was based on may be gone, and the older value there is no change by others. */
+static int make_whole(struct run *run, const struct hf_settled *s)
+{
+    struct hf_pending_row row;
+    int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
+
+    if (rc != 0 || row.op != HF_PENDING_TTL)
+        return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
+    row.op = HF_PENDING_SET;
+    row.why = HF_PENDING_RESEND;
+    row.base = (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
+    row.has_base_value = false;
+    return put_noted(run, s, &row);
+}
+
 static int apply_settled(struct run *run, const struct hf_settled *s)
 {
     int rc = 0;
@@ -203,6 +218,8 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
         rc = note_sent(run, s);
     if (rc == 0 && (s->what & HF_LEFT_FOREIGN))
         rc = note_foreign(run, s);
+    if (rc == 0 && (s->what & HF_LEFT_WHOLE))
+        rc = make_whole(run, s);
     return rc;
 }
 

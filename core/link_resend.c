@@ -221,7 +221,19 @@ struct turn {
     size_t n;
 };
 
-static int find_copies(struct hf_link *link, struct hf_local_iter *iter, struct turn *turn)
+/* A row that changes a life alone would leave the value as old as it is there now. */
+static int make_whole(struct hf_link *link, struct hf_local_snap *snap, struct hf_slice key)
+{
+    struct hf_pending_row row;
+
+    if (atomic_load(&link->store->pending_rows) == 0 ||
+        link->store->local->ops->pending_get(snap, key, &row) != 0 || row.op != HF_PENDING_TTL)
+        return 0;
+    return hf__settle_whole(link->store, key) ? 0 : hf__fail(HF_ENOMEM, "out of memory: a row");
+}
+
+static int find_copies(struct hf_link *link, struct hf_local_snap *snap, struct hf_local_iter *iter,
+                       struct turn *turn)
 {
     struct hf_resend *r = &link->resend;
     struct hf_slice key, prefix = hf__slice(r->ns->prefix.data, r->ns->prefix.len);
@@ -238,6 +250,8 @@ static int find_copies(struct hf_link *link, struct hf_local_iter *iter, struct 
             continue;
         if (is_wanted(link, key, &record))
             rc = hf__buf_copy(key, &turn->keys[turn->n++]);
+        if (rc == 0 && r->why == HF_ENTRY_RESEND)
+            rc = make_whole(link, snap, key);
         hf_buf_release(&r->after);
         if (rc == 0)
             rc = hf__buf_copy(key, &r->after);
@@ -259,7 +273,7 @@ static int find_turn(struct hf_link *link, struct turn *turn)
         return rc;
     rc = ops->iter_open(snap, from, &iter);
     if (rc == 0)
-        rc = find_copies(link, iter, turn);
+        rc = find_copies(link, snap, iter, turn);
     ops->iter_close(iter);
     ops->snap_end(snap);
     return rc;

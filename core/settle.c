@@ -516,6 +516,16 @@ void hf__settle_note_sent(struct hf *store, struct hf_slice key, uint64_t lsn, c
         hf__settled_release(&settled);
 }
 
+bool hf__settle_whole(struct hf *store, struct hf_slice key)
+{
+    struct hf_settled settled = {.what = HF_LEFT_WHOLE};
+    bool done = hf__buf_copy(key, &settled.key) == 0 && leave_only(store, &settled);
+
+    if (!done)
+        hf__settled_release(&settled);
+    return done;
+}
+
 /* ---- off their lists ---- */
 
 bool hf__settle_unlist(struct hf *store, unsigned what, uint64_t listed)

@@ -53,6 +53,8 @@ enum {
     HF_LEFT_RESOLVE = 2048, /* take the conflict `listed` off the log */
     HF_LEFT_SENT =
         4096, /* Redis may hold the key's change of this LSN: more->sent is one of its row's own versions */
+    HF_LEFT_WHOLE =
+        8192, /* Redis may have lost the value whose life the key's row changes: the row is of the value, too */
     HF_LEFT_LISTS = HF_LEFT_PARKED | HF_LEFT_CONFLICT | HF_LEFT_UNPARK | HF_LEFT_RESOLVE,
 };
 struct hf_settled_more {

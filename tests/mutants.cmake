@@ -555,3 +555,5 @@ hf_mutant(13_only_the_journal_tells_of_acknowledgements unit/test_link.c *rollba
           "hf__ns_note_acked(ns, last_acked(group, log), log->last_id);" "(void)last_acked(group, log);")
 hf_mutant(13_others_entries_tell_the_age_of_an_older_copy unit/test_link_histories.c *makes_it_no_younger* core/link_catchup.c
           "if (link->lost_id[0] && hf__stream_id_compare(id, link->lost_id) < 0)" "if (link->lost_id[0])")
+hf_mutant(13_a_life_alone_is_sent_after_a_rollback unit/test_link_histories.c *under_a_change_of_a_life* core/checkpoint.c
+          "    if (rc == 0 && (s->what & HF_LEFT_WHOLE))\n        rc = make_whole(run, s);" "    (void)make_whole;")

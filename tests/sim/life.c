@@ -72,14 +72,19 @@ static void boot(struct sim_node *node)
     snprintf(node->clock.boot_id, sizeof(node->clock.boot_id), "boot-%u-%u", node->number, node->life);
 }
 
-/* In another boot nothing but the wall clock tells how long it was off. */
+#define CLOCK_STORED_US 3000000 /* a life as long as that has stored what it took the time for */
+
+/* In another boot nothing but the wall clock tells how long it was off, nor where the life before has stored nothing. */
 static void note_clock_error(struct sim_node *node)
 {
-    int64_t error_ms = llabs(node->clock.wall_ahead_ms);
-    bool same_boot = strcmp(node->clock.opened_in, node->clock.boot_id) == 0;
+    struct sim_clock *clock = &node->clock;
+    int64_t error_ms = llabs(clock->wall_ahead_ms);
+    bool same_boot = strcmp(clock->opened_in, clock->boot_id) == 0;
+    bool is_stored = same_boot && turns_now_us() - clock->opened_us >= CLOCK_STORED_US;
 
-    memcpy(node->clock.opened_in, node->clock.boot_id, sizeof(node->clock.opened_in));
-    if (!same_boot && error_ms > node->world->clock_error_ms)
+    memcpy(clock->opened_in, clock->boot_id, sizeof(clock->opened_in));
+    clock->opened_us = turns_now_us();
+    if (!is_stored && error_ms > node->world->clock_error_ms)
         node->world->clock_error_ms = error_ms;
 }
 

@@ -114,6 +114,7 @@ struct sim_clock {
     int64_t boot_from_us, wall_ahead_ms;
     char boot_id[HF_BOOT_ID_MAX];
     char opened_in[HF_BOOT_ID_MAX]; /* the boot of the last life */
+    int64_t opened_us;              /* when that one began */
 };
 
 struct sim_world;

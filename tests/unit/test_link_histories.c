@@ -716,6 +716,25 @@ static void test_link__13_a_delete_that_the_log_has_settled_comes_back_after_a_r
     close_store(f);
 }
 
+/* The value was acknowledged, and is gone; only the change of its life waits. */
+static void test_link__13_a_rollback_under_a_change_of_a_life_brings_the_value_back(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "1");
+    fake_redis_snapshot();
+    put(f->store, "k", "22");
+    go_away(f);
+    assert_ok(hf_expire(f->store, s_("k"), HOUR_MS, NULL));
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "22");
+    assert_value(f->store, "k", "22");
+    close_store(f);
+}
+
 /* The older copy knows nothing of ours. What others have written to it since says nothing of how old it is. */
 static void test_link__13_what_others_write_to_an_older_copy_makes_it_no_younger(void **state)
 {
@@ -1984,6 +2003,7 @@ int main(void)
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
         TEST(13_a_delete_that_the_log_has_settled_comes_back_after_a_rollback),
+        TEST(13_a_rollback_under_a_change_of_a_life_brings_the_value_back),
         TEST(13_what_others_write_to_an_older_copy_makes_it_no_younger),
         TEST(13_a_rollback_is_found_again_after_another_loss),
         TEST(13_a_rollback_to_before_our_first_increment_is_found_by_the_log),
