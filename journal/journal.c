@@ -123,6 +123,7 @@ static bool wants_spare(const struct hf_journal *j)
 static void end_leading(struct hf_journal *j)
 {
     j->leading = false;
+    j->patient = false; /* who was may have ended with this group, and not know it yet */
     pthread_cond_broadcast(&j->done);
     if (wants_spare(j))
         pthread_cond_signal(&j->work);
