@@ -105,7 +105,7 @@ hf_mutant(already_applied_is_a_conflict unit/test_judge.c *every_cell* core/judg
           "    } else if (ours == SAME) {
         ret->send = 0;" "    } else if (false) {
         ret->send = 0;")
-hf_mutant(9_no_own_versions_in_rows unit/test_link_histories.c *9_an_own_version* core/drain.c
+hf_mutant(9_no_own_versions_in_rows unit/test_link.c *live_write_from_before_a_crash* core/drain.c
           "if (atomic_load(&v->sent) && !is_ttl_op(v))" "if (false)")
 hf_mutant(9_a_row_of_an_earlier_life_was_not_sent unit/test_link.c *from_before_a_crash* core/drain.c
           "    else if (row->last_lsn <= store->opened_lsn" "    else if (false")

@@ -441,6 +441,32 @@ static void crash_behind_a_lost_answer(struct fixture *f)
     crash(f);
 }
 
+/* The journal alone remembers it, and not whether Redis has it. */
+static void test_link__a_live_write_from_before_a_crash_is_no_conflict_for_the_next(void **state)
+{
+    struct fixture *f = *state;
+
+    f->opts.checkpoint_interval_ms = 60000;
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "base");
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_script(FAKE_GROUP, FAKE_LOSE_ANSWER, 1);
+    put(f->store, "k", "older");
+    wait_state(f->store, HF_LINK_OFFLINE);
+    crash(f);
+
+    open_dir(f, f->copy);
+    put(f->store, "k", "newer");
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_set_away(false);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "newer");
+    assert_int_equal(status_of(f->store).conflicts, 0);
+    close_store(f);
+}
+
 static void test_link__an_older_value_of_ours_from_before_a_crash_is_no_conflict(void **state)
 {
     struct fixture *f = *state;
@@ -1327,6 +1353,7 @@ int main(void)
         TEST(test_link__a_ttl_behind_a_refused_set_does_not_settle_it),
         TEST(test_link__a_batch_is_not_torn_at_the_bound_of_the_queue),
         TEST(test_link__a_write_that_went_as_its_row_is_replayed_after_a_crash),
+        TEST(test_link__a_live_write_from_before_a_crash_is_no_conflict_for_the_next),
         TEST(test_link__an_older_value_of_ours_from_before_a_crash_is_no_conflict),
         TEST(test_link__a_parked_entry_survives_a_crash_before_the_checkpoint),
         TEST(test_link__close_ends_while_checkpoints_fail_and_submissions_wait),
