@@ -111,7 +111,6 @@ void hf__look_resolve(const struct hf_look *look, const struct hf_node *active, 
                       const struct hf_record *record, struct hf_found *ret_found)
 {
     struct hf_version *ttl = NULL;
-
     bool in_overlay;
 
     *ret_found = (struct hf_found){0};

@@ -1565,6 +1565,14 @@ static void test_frozen__group_is_lost_within_its_deadline(void **state)
     end(&f);
 }
 
+static void send_to_stopped_server(struct fixture *f, struct hf_shared_group *group)
+{
+    redis_server_pause(&f->server);
+    group->done = group_done;
+    group->ctx = &f->d;
+    assert_int_equal(on_link(&f->d, job_group, group), 0);
+}
+
 static void test_killed__outstanding_is_answered_before_lost(void **state)
 {
     struct hf_shared_item items[] = {set("app:a", "1", 1)};
@@ -1573,10 +1581,7 @@ static void test_killed__outstanding_is_answered_before_lost(void **state)
 
     (void)state;
     begin(&f);
-    redis_server_pause(&f.server);
-    group.done = group_done;
-    group.ctx = &f.d;
-    assert_int_equal(on_link(&f.d, job_group, &group), 0);
+    send_to_stopped_server(&f, &group);
     redis_server_kill(&f.server);
     wait_lost(&f.d, 1);
     assert_int_equal(f.d.n_done, 1);
@@ -1604,10 +1609,7 @@ static void test_killed__is_told_as_a_close_also_with_requests_unread(void **sta
 
     (void)state;
     begin(&f);
-    redis_server_pause(&f.server);
-    group.done = group_done;
-    group.ctx = &f.d;
-    assert_int_equal(on_link(&f.d, job_group, &group), 0);
+    send_to_stopped_server(&f, &group);
     assert_int_equal(on_link(&f.d, job_nothing, NULL), 0); /* a turn later: it was sent */
     redis_server_kill(&f.server);
     wait_lost(&f.d, 1);
@@ -1628,10 +1630,7 @@ static void test_stop__answers_what_is_out(void **state)
 
     (void)state;
     begin(&f);
-    redis_server_pause(&f.server);
-    group.done = group_done;
-    group.ctx = &f.d;
-    assert_int_equal(on_link(&f.d, job_group, &group), 0);
+    send_to_stopped_server(&f, &group);
     f.d.tier->ops->stop(f.d.tier);
     f.has_driver = false;
     assert_int_equal(f.d.n_done, 1);

@@ -117,6 +117,16 @@ static void wait_asked(enum fake_request kind, unsigned n)
         fail_msg("%u requests of kind %d were sent; expected %u", fake_redis_asked(kind), (int)kind, n);
 }
 
+/* Another program writes "k", and its copy is asked for and does not come before the thaw. */
+static void freeze_the_fetch_of_k(void)
+{
+    unsigned asked = fake_redis_asked(FAKE_FETCH);
+
+    fake_redis_freeze(FAKE_FETCH);
+    fake_redis_foreign_set("k", "theirs", 0);
+    wait_asked(FAKE_FETCH, asked + 1);
+}
+
 static void wait_state(struct hf *store, enum hf_link_state state)
 {
     struct hf_status status;
@@ -804,15 +814,11 @@ static void test_link__a_change_that_redis_has_lost_is_known_over_two_crashes(vo
 static void test_link__a_rollback_of_a_change_is_found_after_a_crash_while_a_copy_was_fetched(void **state)
 {
     struct fixture *f = *state;
-    unsigned asked;
 
     open_store(f);
     wait_state(f->store, HF_LINK_ONLINE);
     put(f->store, "k", "v");
-    asked = fake_redis_asked(FAKE_FETCH);
-    fake_redis_freeze(FAKE_FETCH);
-    fake_redis_foreign_set("k", "theirs", 0);
-    wait_asked(FAKE_FETCH, asked + 1);
+    freeze_the_fetch_of_k();
     fake_redis_snapshot();
     put(f->store, "other", "v");
     assert_ok(hf_checkpoint(f->store));
@@ -831,7 +837,6 @@ static void test_link__a_rollback_of_a_change_is_found_after_a_crash_while_a_cop
 static void test_link__a_rollback_is_found_after_a_crash_while_a_copy_was_fetched(void **state)
 {
     struct fixture *f = *state;
-    unsigned asked;
 
     open_store(f);
     wait_state(f->store, HF_LINK_ONLINE);
@@ -840,10 +845,7 @@ static void test_link__a_rollback_is_found_after_a_crash_while_a_copy_was_fetche
     /* What a script writes is told to its own caller, too, and fetched: that is not what is to be frozen. */
     assert_ok(hf_hear(f->store, SOON_MS));
     assert_ok(hf_drain(f->store, SOON_MS));
-    asked = fake_redis_asked(FAKE_FETCH);
-    fake_redis_freeze(FAKE_FETCH);
-    fake_redis_foreign_set("k", "theirs", 0);
-    wait_asked(FAKE_FETCH, asked + 1);
+    freeze_the_fetch_of_k();
     incr(f->store, "n");
     fake_redis_snapshot();
     incr(f->store, "n");
@@ -862,16 +864,12 @@ static void test_link__a_rollback_is_found_after_a_crash_while_a_copy_was_fetche
 static void test_link__a_rollback_to_before_our_first_increment_is_found_after_a_crash(void **state)
 {
     struct fixture *f = *state;
-    unsigned asked;
 
     open_store(f);
     wait_state(f->store, HF_LINK_ONLINE);
     put(f->store, "k", "v");
     put(f->store, "n", "0");
-    asked = fake_redis_asked(FAKE_FETCH);
-    fake_redis_freeze(FAKE_FETCH);
-    fake_redis_foreign_set("k", "theirs", 0);
-    wait_asked(FAKE_FETCH, asked + 1);
+    freeze_the_fetch_of_k();
     fake_redis_snapshot();
     incr(f->store, "n");
     incr(f->store, "n");

@@ -39,7 +39,7 @@ void run_acked(struct run *run, size_t number)
 
 static bool is_to_do(const struct run *run, size_t number)
 {
-    return run->states[number] == RUN_TODO;
+    return run->states[number] == RUN_UNSENT;
 }
 
 static int send_numbers(const struct run *run, const struct child *writer)

@@ -10,7 +10,7 @@
 #include "child.h"
 #include "model.h"
 
-enum run_state { RUN_TODO = 0, RUN_BEGUN, RUN_ACKED };
+enum run_state { RUN_UNSENT = 0, RUN_BEGUN, RUN_ACKED };
 
 struct run {
     struct plan plan;
