@@ -21,10 +21,10 @@
 
 /* One run of the program; fixed once the cases begin. */
 struct bench {
-    const char *dir;        /* a directory of our own on the disk under test; removed at the end */
-    char fs[24];            /* its file system */
-    const char *series_dir; /* where long runs leave their series; NULL: nowhere */
-    bool quick;             /* small sizes, short rounds: says that everything works, not how fast it is */
+    const char *dir;      /* a directory of our own on the disk under test; removed at the end */
+    char fs[24];          /* its file system */
+    const char *plot_dir; /* where pictures go; NULL: nowhere */
+    bool quick;           /* small sizes, short rounds: says that everything works, not how fast it is */
     unsigned rounds;
     unsigned turns;         /* of each side in a round */
     double turn_s;          /* how long a side that is measured by its rate works in a turn */
@@ -79,6 +79,8 @@ void bench_close(struct side *sides, size_t n);
 /* ---- cases ---- */
 
 int case_set_1_thread(const struct bench *bench, const char *name);
+int case_set_2_threads(const struct bench *bench, const char *name);
+int case_set_4_threads(const struct bench *bench, const char *name);
 int case_set_16_threads(const struct bench *bench, const char *name);
 int case_set_interval(const struct bench *bench, const char *name);
 int case_set_async(const struct bench *bench, const char *name);

@@ -1,4 +1,4 @@
-/* Durable sets: by one thread, by sixteen, and asynchronous ones. */
+/* Durable sets: by one thread, by several, and asynchronous ones. */
 #include "redis.h"
 #include "sides.h"
 
@@ -25,7 +25,7 @@ static int compare_writers(const struct bench *bench, const char *name, unsigned
     if (rc == 0)
         rc = sqlite_set(bench, n_threads, &sides[3]);
     if (rc == 0)
-        rc = redis_start_durable(bench, "always", 0, &redis);
+        rc = redis_start_with(bench, "always", 0, &redis);
     if (rc == 0)
         rc = redis_set(bench, redis_socket(redis), n_threads, "redis-server appendfsync always", &sides[4]);
     if (rc == 0)
@@ -38,6 +38,16 @@ static int compare_writers(const struct bench *bench, const char *name, unsigned
 int case_set_1_thread(const struct bench *bench, const char *name)
 {
     return compare_writers(bench, name, 1);
+}
+
+int case_set_2_threads(const struct bench *bench, const char *name)
+{
+    return compare_writers(bench, name, 2);
+}
+
+int case_set_4_threads(const struct bench *bench, const char *name)
+{
+    return compare_writers(bench, name, 4);
 }
 
 int case_set_16_threads(const struct bench *bench, const char *name)
@@ -67,7 +77,7 @@ int case_set_interval(const struct bench *bench, const char *name)
     int rc = ours_set(bench, 1, &interval, &sides[0]);
 
     if (rc == 0)
-        rc = redis_start_durable(bench, "everysec", 0, &redis);
+        rc = redis_start_with(bench, "everysec", 0, &redis);
     if (rc == 0)
         rc = redis_set(bench, redis_socket(redis), 1, "redis-server appendfsync everysec", &sides[1]);
     if (rc == 0)

@@ -1,55 +1,58 @@
-/* The sidecar beside a redis-server that syncs as well, both under redis-benchmark with 50 clients. */
+/* The sidecar beside a redis-server that syncs as well, and one that keeps nothing on disk: the limit of sockets and client.
+ * All under redis-benchmark with 50 clients. */
 #include "program.h"
 #include "redis.h"
 #include "sidecar.h"
 #include "sides.h"
 
-/* Both servers of a case. */
-struct pair {
-    struct redis *redis;
+/* The servers of a case. */
+struct servers {
     struct sidecar *sidecar;
-    int ports[2]; /* ours, theirs */
+    struct redis *durable, *diskless;
+    int ports[3]; /* in this order */
 };
 
-static int start_pair(const struct bench *bench, struct pair *pair)
+static int start_servers(const struct bench *bench, struct servers *servers)
 {
     int rc = 0;
 
-    *pair = (struct pair){0};
-    for (int i = 0; i < 2 && rc == 0; i++) {
-        pair->ports[i] = program_free_port();
-        rc = pair->ports[i] > 0 ? 0 : -1;
-        if (rc == 0)
-            rc = i == 0 ? sidecar_start(bench, pair->ports[0], &pair->sidecar)
-                        : redis_start_durable(bench, "always", pair->ports[1], &pair->redis);
+    *servers = (struct servers){0};
+    for (size_t i = 0; i < 3 && rc == 0; i++) {
+        servers->ports[i] = program_free_port();
+        rc = servers->ports[i] > 0 ? 0 : -1;
+        if (rc == 0 && i == 0)
+            rc = sidecar_start(bench, servers->ports[0], &servers->sidecar);
+        else if (rc == 0)
+            rc = redis_start_with(bench, i == 1 ? "always" : NULL, servers->ports[i],
+                                  i == 1 ? &servers->durable : &servers->diskless);
     }
     return rc;
 }
 
-static void stop_pair(struct pair *pair)
+static void stop_servers(struct servers *servers)
 {
-    sidecar_stop(pair->sidecar);
-    redis_stop(pair->redis);
+    sidecar_stop(servers->sidecar);
+    redis_stop(servers->durable);
+    redis_stop(servers->diskless);
 }
 
 static int compare_loads(const struct bench *bench, const char *name, struct load load)
 {
+    static const char *const names[3] = {"holdfastd", "redis-server", "redis-server without disk"};
     struct comparison c = {.name = name, .unit = "requests/s", .direction = HIGHER_IS_BETTER};
-    struct side sides[2] = {0};
-    struct pair pair;
-    int rc = start_pair(bench, &pair);
+    struct side sides[3] = {0};
+    struct servers servers;
+    int rc = start_servers(bench, &servers);
 
     load.n = bench->quick ? load.n / 20 : load.n;
-    load.port = pair.ports[0];
+    for (size_t i = 0; i < 3 && rc == 0; i++) {
+        load.port = servers.ports[i];
+        rc = redis_load(bench, &load, names[i], &sides[i]);
+    }
     if (rc == 0)
-        rc = redis_load(bench, &load, "holdfastd", &sides[0]);
-    load.port = pair.ports[1];
-    if (rc == 0)
-        rc = redis_load(bench, &load, "redis-server", &sides[1]);
-    if (rc == 0)
-        rc = bench_compare(bench, &c, sides, 2);
-    bench_close(sides, 2);
-    stop_pair(&pair);
+        rc = bench_compare(bench, &c, sides, 3);
+    bench_close(sides, 3);
+    stop_servers(&servers);
     return rc;
 }
 
@@ -84,9 +87,10 @@ static void nothing_to_close(void *state)
 int case_sidecar_idle(const struct bench *bench, const char *name)
 {
     struct comparison c = {.name = name, .unit = "MiB", .direction = LOWER_IS_BETTER};
-    struct pair pair;
-    int rc = start_pair(bench, &pair);
-    pid_t pids[2] = {pair.sidecar ? sidecar_pid(pair.sidecar) : 0, pair.redis ? redis_pid(pair.redis) : 0};
+    struct servers servers;
+    int rc = start_servers(bench, &servers);
+    pid_t pids[2] = {servers.sidecar ? sidecar_pid(servers.sidecar) : 0,
+                     servers.durable ? redis_pid(servers.durable) : 0};
     struct side sides[2] = {
         {.name = "holdfastd", .turn = resident_turn, .close = nothing_to_close, .state = &pids[0]},
         {.name = "redis-server", .turn = resident_turn, .close = nothing_to_close, .state = &pids[1]},
@@ -94,6 +98,6 @@ int case_sidecar_idle(const struct bench *bench, const char *name)
 
     if (rc == 0)
         rc = bench_compare(bench, &c, sides, 2);
-    stop_pair(&pair);
+    stop_servers(&servers);
     return rc;
 }

@@ -38,7 +38,7 @@ static int run_round(const struct bench *bench, const char *name, unsigned round
     if (rc == 0)
         rc = ours_sustain(side, seconds, &series);
     if (rc == 0)
-        rc = series_write(&series, bench, name, round);
+        rc = series_plot(&series, bench, name, round);
     if (rc == 0)
         score_round(&series, round, s);
     series_release(&series);

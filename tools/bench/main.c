@@ -1,9 +1,8 @@
 /* holdfast-bench: how fast Holdfast is beside what one would use instead. Prints one JSON line per comparison. */
-#include "bench.h"
+#include "plot.h"
 
 #include <holdfast.h>
 
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,8 +22,10 @@ static const struct bench_case {
     const char *help;
 } cases[] = {
     {"set-1-thread", case_set_1_thread, "durable sets by one thread / raw append, LMDB, SQLite, redis-server"},
-    {"set-16-threads", case_set_16_threads,
-     "durable sets by 16 threads / raw groups of 16, LMDB, SQLite, redis-server"},
+    {"set-2-threads", case_set_2_threads,
+     "durable sets by 2 threads / raw groups of 2, LMDB, SQLite, redis-server"},
+    {"set-4-threads", case_set_4_threads, "the same by 4"},
+    {"set-16-threads", case_set_16_threads, "the same by 16"},
     {"set-async-window-1024", case_set_async, "asynchronous durable sets / raw groups of 64"},
     {"set-interval-1-thread", case_set_interval,
      "sets synced once a second / redis-server with appendfsync everysec"},
@@ -69,7 +70,7 @@ static const struct bench_case {
 #define N_CASES (sizeof(cases) / sizeof(*cases))
 
 struct arguments {
-    const char *dir, *series_dir;
+    const char *dir, *plot_dir;
     const char *only[CASES_MAX];
     size_t n_only;
     long rounds;
@@ -86,22 +87,23 @@ static void print_cases(FILE *file)
 
 static void print_help(FILE *file)
 {
-    fputs("usage: holdfast-bench [--case NAME]... [--rounds N] [--dir DIR] [--series DIR] [--quick] [--list]\n"
-          "\n"
-          "Measures Holdfast beside what one would use instead, in turns on the same disk, and prints a JSON line\n"
-          "per comparison. A ratio above 1 always means that Holdfast is better, or has reached the goal.\n"
-          "\n"
-          "  --case NAME   only cases whose name begins with NAME\n"
-          "  --rounds N    how often each comparison is made; default 5, with --quick 3\n"
-          "  --dir DIR     where to make a directory and remove it again; default TMPDIR or /var/tmp, on a disk\n"
-          "  --series DIR  where long runs leave what they did in each tenth of a second, and their latencies, as "
-          "CSV\n"
-          "  --quick       small and short: shows that everything works, not how fast it is\n"
-          "  --list        only name the cases\n"
-          "  --help        this text\n"
-          "\n"
-          "Cases (ours / theirs):\n",
-          file);
+    fputs(
+        "usage: holdfast-bench [--case NAME]... [--rounds N] [--dir DIR] [--plot DIR] [--quick] [--list]\n"
+        "\n"
+        "Measures Holdfast beside what one would use instead, in turns on the same disk, and prints a JSON line\n"
+        "per comparison. A ratio above 1 always means that Holdfast is better, or has reached the goal.\n"
+        "\n"
+        "  --case NAME   only cases whose name begins with NAME\n"
+        "  --rounds N    how often each comparison is made; default 5, with --quick 3\n"
+        "  --dir DIR     where to make a directory and remove it again; default TMPDIR or /var/tmp, on a disk\n"
+        "  --plot DIR    draw there, as SVG beside CSV, the ratios, and of long runs what they did in each tenth\n"
+        "                of a second and their latencies; needs gnuplot\n"
+        "  --quick       small and short: shows that everything works, not how fast it is\n"
+        "  --list        only name the cases\n"
+        "  --help        this text\n"
+        "\n"
+        "Cases (ours / theirs):\n",
+        file);
     print_cases(file);
 }
 
@@ -134,20 +136,11 @@ static int take_rounds(struct arguments *a, const char *text)
     return 0;
 }
 
-/* It is written to after a minute at the earliest. */
-static int take_series(struct arguments *a, const char *dir)
-{
-    if (access(dir, W_OK | X_OK) != 0)
-        return bench_fail("--series '%s': %s", dir, strerror(errno));
-    a->series_dir = dir;
-    return 0;
-}
-
 static int parse(int argc, char **argv, struct arguments *ret_arguments)
 {
     static const struct option options[] = {
         {"case", required_argument, NULL, 'c'}, {"rounds", required_argument, NULL, 'r'},
-        {"dir", required_argument, NULL, 'd'},  {"series", required_argument, NULL, 's'},
+        {"dir", required_argument, NULL, 'd'},  {"plot", required_argument, NULL, 'p'},
         {"quick", no_argument, NULL, 'q'},      {"list", no_argument, NULL, 'l'},
         {"help", no_argument, NULL, 'h'},       {0},
     };
@@ -159,7 +152,7 @@ static int parse(int argc, char **argv, struct arguments *ret_arguments)
         case 'c': rc = take_case(&a, optarg); break;
         case 'r': rc = take_rounds(&a, optarg); break;
         case 'd': a.dir = optarg; break;
-        case 's': rc = take_series(&a, optarg); break;
+        case 'p': a.plot_dir = optarg; break;
         case 'q': a.quick = true; break;
         case 'l': a.list = true; break;
         case 'h': a.help = true; break;
@@ -194,7 +187,7 @@ static void watch_signals(void)
 static void set_sizes(struct bench *bench, const struct arguments *a)
 {
     bench->quick = a->quick;
-    bench->series_dir = a->series_dir;
+    bench->plot_dir = a->plot_dir;
     bench->rounds = a->rounds ? (unsigned)a->rounds : a->quick ? ROUNDS_QUICK : ROUNDS_DEFAULT;
     bench->turns = a->quick ? 1 : 4;
     bench->turn_s = a->quick ? 0.15 : 0.2;
@@ -241,9 +234,13 @@ static int run(const struct arguments *a)
     bench.dir = dir;
     fprintf(stderr, "holdfast-bench %s: %u rounds in '%s' (%s), %ld processors\n", hf_version(), bench.rounds, dir,
             bench.fs, sysconf(_SC_NPROCESSORS_ONLN));
-    rc = bench_make_payload(&bench);
+    rc = plot_begin(&bench);
+    if (rc == 0)
+        rc = bench_make_payload(&bench);
     if (rc == 0)
         rc = run_cases(&bench, a);
+    if (rc == 0)
+        rc = plot_ratios(&bench);
     bench_area_remove(dir);
     bench_free_payload(&bench);
     free(dir);

@@ -1,5 +1,5 @@
 /* Turns, medians and the JSON line. */
-#include "bench.h"
+#include "plot.h"
 
 #include <cjson/cJSON.h>
 #include <pthread.h>
@@ -228,6 +228,10 @@ int bench_report(const struct bench *bench, const struct comparison *c, const ch
     cJSON_AddStringToObject(line, "unit", c->unit);
     cJSON_AddNumberToObject(line, "rounds", n);
     add_spread(line, &ratio);
+    if (plot_ratio(bench, c->name, peer, ratio.median, ratio.min, ratio.max) != 0) {
+        cJSON_Delete(line);
+        return -1;
+    }
     if (ours[0].acknowledged > 0) {
         ratio = ratio_of(ours, theirs, n, true, c->direction, scratch);
         cJSON_AddNumberToObject(line, "ours_acknowledged", rounded(median_of(ours, n, true, scratch)));

@@ -138,7 +138,10 @@ const char *redis_socket(const struct redis *redis)
 
 static int set_names(struct redis *redis, const struct bench *bench)
 {
-    redis->dir = bench_path(bench, "redis");
+    char name[24];
+
+    snprintf(name, sizeof(name), "redis-%d", redis->port); /* a case may have two, on ports of their own */
+    redis->dir = bench_path(bench, name);
     if (!redis->dir)
         return -1;
     if (asprintf(&redis->socket, "%s/redis.sock", redis->dir) < 0)
@@ -222,7 +225,7 @@ int redis_start(const struct bench *bench, struct redis **ret_redis)
     return start(bench, NULL, 0, ret_redis);
 }
 
-int redis_start_durable(const struct bench *bench, const char *appendfsync, int port, struct redis **ret_redis)
+int redis_start_with(const struct bench *bench, const char *appendfsync, int port, struct redis **ret_redis)
 {
     return start(bench, appendfsync, port, ret_redis);
 }

@@ -10,8 +10,9 @@ struct redis;
 
 /* Start it on a unix socket, nothing kept on disk, and wait until it answers; redis_stop frees it, whatever this returns. */
 int redis_start(const struct bench *bench, struct redis **ret_redis);
-/* The same on a port of 127.0.0.1, too, unless that is 0, with an append-only file; `appendfsync` as its option has it. */
-int redis_start_durable(const struct bench *bench, const char *appendfsync, int port, struct redis **ret_redis);
+/* The same on a port of 127.0.0.1, too, unless that is 0, with an append-only file; `appendfsync` as its option has it, or
+ * NULL: no such file. */
+int redis_start_with(const struct bench *bench, const char *appendfsync, int port, struct redis **ret_redis);
 pid_t redis_pid(const struct redis *redis);
 /* Stop it and remove what it left. Accepts NULL and one that did not start. */
 void redis_stop(struct redis *redis);

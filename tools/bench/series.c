@@ -1,12 +1,12 @@
 /* What a long run leaves behind. */
 #include "series.h"
 
-#include <errno.h>
+#include "plot.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- latencies ---- */
 
@@ -87,57 +87,45 @@ double series_rate(const struct series *series, double from, double to)
 
 /* ---- files ---- */
 
-static FILE *open_csv(const struct bench *bench, const char *name, unsigned round, const char *suffix)
+static int write_intervals(const struct series *series, const struct bench *bench, const char *file_name)
 {
-    char *path = NULL;
-    FILE *file;
+    FILE *file = plot_open(bench, file_name, "w");
 
-    if (asprintf(&path, "%s/%s-%u%s.csv", bench->series_dir, name, round + 1, suffix) < 0)
-        return NULL;
-    file = fopen(path, "w");
-    free(path);
-    return file;
-}
-
-static int close_csv(const struct bench *bench, FILE *file)
-{
-    if (file && fclose(file) == 0)
-        return 0;
-    return bench_fail("cannot write a series to '%s': %s", bench->series_dir, strerror(errno));
-}
-
-static int write_intervals(const struct series *series, const struct bench *bench, const char *name, unsigned round)
-{
-    FILE *file = open_csv(bench, name, round, "");
-
-    if (file)
-        fputs("ms,operations,longest_us,checkpoint\n", file);
-    for (size_t i = 0; file && i < series->n_max; i++) {
+    if (!file)
+        return -1;
+    fputs("ms,operations,longest_us,checkpoint\n", file);
+    for (size_t i = 0; i < series->n_max; i++) {
         const struct interval *interval = &series->intervals[i];
         fprintf(file, "%zu,%" PRIu64 ",%.1f,%d\n", i * SERIES_INTERVAL_MS, interval->n, interval->longest_us,
                 interval->checkpoint);
     }
-    return close_csv(bench, file);
+    return plot_close(bench, file);
 }
 
-static int write_latencies(const struct series *series, const struct bench *bench, const char *name, unsigned round)
+static int write_latencies(const struct series *series, const struct bench *bench, const char *file_name)
 {
-    FILE *file = open_csv(bench, name, round, "-latencies");
+    FILE *file = plot_open(bench, file_name, "w");
 
-    if (file)
-        fputs("up_to_us,operations\n", file);
-    for (size_t i = 0; file && i < N_STEPS; i++) {
+    if (!file)
+        return -1;
+    fputs("up_to_us,operations\n", file);
+    for (size_t i = 0; i < N_STEPS; i++) {
         if (series->latencies.counts[i] > 0)
             fprintf(file, "%.3f,%" PRIu64 "\n", step_end_us(i), series->latencies.counts[i]);
     }
-    return close_csv(bench, file);
+    return plot_close(bench, file);
 }
 
-int series_write(const struct series *series, const struct bench *bench, const char *name, unsigned round)
+int series_plot(const struct series *series, const struct bench *bench, const char *name, unsigned round)
 {
-    if (!bench->series_dir)
+    char intervals[128], latencies[128], picture[128];
+
+    if (!bench->plot_dir)
         return 0;
-    if (write_intervals(series, bench, name, round) != 0)
+    snprintf(picture, sizeof(picture), "%s-%u", name, round + 1);
+    snprintf(intervals, sizeof(intervals), "%s-%u.csv", name, round + 1);
+    snprintf(latencies, sizeof(latencies), "%s-%u-latencies.csv", name, round + 1);
+    if (write_intervals(series, bench, intervals) != 0 || write_latencies(series, bench, latencies) != 0)
         return -1;
-    return write_latencies(series, bench, name, round);
+    return plot_series(bench, picture);
 }

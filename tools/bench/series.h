@@ -44,7 +44,7 @@ void series_add(struct series *series, double at_s, double us);
 void series_checkpoint(struct series *series, double at_s);
 /* The rate of the intervals in a part of the series, both given as fractions of it. */
 double series_rate(const struct series *series, double from, double to);
-/* NAME-ROUND.csv and NAME-ROUND-latencies.csv in bench->series_dir; nothing where that is NULL. */
-int series_write(const struct series *series, const struct bench *bench, const char *name, unsigned round);
+/* NAME-ROUND and NAME-ROUND-latencies, .csv and .svg, in bench->plot_dir; nothing where that is NULL. */
+int series_plot(const struct series *series, const struct bench *bench, const char *name, unsigned round);
 
 #endif
