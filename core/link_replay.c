@@ -175,10 +175,10 @@ static int grow_examination(struct hf_link *link)
     if (!seen)
         return HF_ENOMEM;
     link->seen = seen;
-    if (!link->log_pages) {
+    if (!link->log_pages)
         link->log_pages = calloc(n, sizeof(*link->log_pages));
+    if (!link->log_namespaces)
         link->log_namespaces = calloc(n, sizeof(struct hf_ns *));
-    }
     return link->log_pages && link->log_namespaces ? 0 : HF_ENOMEM;
 }
 
