@@ -512,12 +512,19 @@ static void on_connected(void *ctx, const struct hf_shared_hello *hello)
     hf__link_pump(link);
 }
 
+static bool knows_redis_clock(struct hf_link *link)
+{
+    int64_t offset_ms, uncertainty_ms;
+
+    return hf__timeline_shared(&link->store->time, &offset_ms, &uncertainty_ms);
+}
+
 static void on_clock(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answered_ms)
 {
     struct hf_link *link = ctx;
 
-    (void)hf__timeline_sample(&link->store->time, redis_ms, asked_ms, answered_ms);
-    link->asks_time = false;
+    if (hf__timeline_sample(&link->store->time, redis_ms, asked_ms, answered_ms) || knows_redis_clock(link))
+        link->asks_time = false;
     hf__link_pump(link);
 }
 

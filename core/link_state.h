@@ -243,7 +243,8 @@ struct hf_link {
     bool begun;            /* the first attempt to connect was made */
     bool taking_from_open; /* live writes have been taken since the store was opened, not since a connect */
     bool connected;
-    bool asks_time; /* the first answer on this connection was not believed: nothing is sent before the second */
+    /* The first answer on this connection was not believed: nothing is sent before the second; or, with nothing known, before one is. */
+    bool asks_time;
     _Atomic bool waits_for_sync; /* the head of a queue is not durable yet: wake when the journal moves on */
 
     struct hf_turn turn; /* begun with each event of the transport */

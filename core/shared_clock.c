@@ -63,9 +63,19 @@ bool hf__shared_clock_confirm(struct hf_shared_clock *clock, const struct hf_clo
     return confirmed;
 }
 
+/* With nothing known before, the own clock speaks for an answer that is near it. */
+static bool may_begin_with(struct hf_shared_clock *clock, const struct hf_clock_offset *sample)
+{
+    struct hf_clock_offset own = {.measured_ms = sample->measured_ms};
+
+    return hf__clock_agree(&own, sample) || hf__shared_clock_confirm(clock, sample);
+}
+
 bool hf__shared_clock_sample(struct hf_shared_clock *clock, const struct hf_clock_offset *sample)
 {
     if (!clock->known) {
+        if (!may_begin_with(clock, sample))
+            return false;
         believe(clock, sample);
     } else if (!hf__clock_agree(&clock->best, sample)) {
         if (!hf__shared_clock_confirm(clock, sample))

@@ -31,8 +31,8 @@ int64_t hf__clock_uncertainty_ms(const struct hf_clock_offset *offset, int64_t n
 /* The two may be the same clock: nearer than HF_CLOCK_JUMP_MS, or than both uncertainties. */
 bool hf__clock_agree(const struct hf_clock_offset *a, const struct hf_clock_offset *b);
 
-/* Take a sample in. A better one replaces what is believed, and so does one that shows it wrong by less than a jump.
- * Returns false while the sample is not believed: another one decides. */
+/* Take a sample in. The first is believed when it agrees with the timeline itself. A better one replaces what is believed, and
+ * so does one that shows it wrong by less than a jump. Returns false while the sample is not believed: another one decides. */
 bool hf__shared_clock_sample(struct hf_shared_clock *clock, const struct hf_clock_offset *sample);
 /* Whether the sample agrees with one that was not believed before; if not, it takes its place. */
 bool hf__shared_clock_confirm(struct hf_shared_clock *clock, const struct hf_clock_offset *sample);

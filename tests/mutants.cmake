@@ -48,6 +48,8 @@ hf_mutant(7_what_was_cut_may_return unit/test_recover.c *what_an_earlier_recover
           "group->first_lsn - (group->n_entries == 0) > limit" "false")
 hf_mutant(17_one_wild_answer_is_believed unit/test_clock.c *one_wild_sample* core/shared_clock.c
           "        if (!hf__shared_clock_confirm(clock, sample))\n            return false;" "        (void)hf__shared_clock_confirm(clock, sample);")
+hf_mutant(17_one_wild_first_answer_is_believed unit/test_clock.c *wild_first_answers* core/shared_clock.c
+          "        if (!may_begin_with(clock, sample))\n            return false;" "        (void)may_begin_with(clock, sample);")
 hf_mutant(17_one_past_time_answers_for_another unit/test_clock.c *whatever_was_asked_before* core/turn.c
           "memo->ms == 0 || memo->span != span" "memo->ms == 0")
 hf_mutant(17_the_wall_clock_decides_within_a_boot unit/test_clock.c *deadlines_are_exact_within_a_boot* core/timeline.c

@@ -126,6 +126,13 @@ static bool sample(struct life *life, int64_t redis_ms)
     return hf__timeline_sample(&life->time, redis_ms, boot, boot);
 }
 
+/* Redis's clock is this, and not only once. */
+static void learn(struct life *life, int64_t redis_ms)
+{
+    (void)sample(life, redis_ms);
+    assert_true(sample(life, redis_ms));
+}
+
 static int64_t offset(struct life *life)
 {
     int64_t offset_ms, uncertainty_ms;
@@ -305,7 +312,7 @@ static void test_timeline__two_answers_of_redis_end_the_unknown_time_and_one_doe
         struct life life;
 
         begin(&life);
-        assert_true(sample(&life, NOON + ahead));
+        learn(&life, NOON + ahead);
         stop(&life);
         reboot(&life.machine, 0);
         start(&life);
@@ -442,7 +449,7 @@ static void test_redis_clock__the_truth_is_inside_the_uncertainty(void **state)
     (void)state;
     for (int run = 0; run < 200; run++) {
         struct hf_shared_clock clock = {0};
-        int64_t ppm = (int64_t)(rand_r(&random) % 201) - 100, at = NOON, ahead = 12345;
+        int64_t ppm = (int64_t)(rand_r(&random) % 201) - 100, at = NOON, ahead = 345;
 
         for (int i = 0; i < 100; i++) {
             int64_t there = rand_r(&random) % 300, back = rand_r(&random) % 300, looked = at + there;
@@ -512,6 +519,27 @@ static void test_redis_clock__one_wild_sample_changes_nothing_and_two_that_agree
     }
 }
 
+static void test_redis_clock__a_first_sample_is_believed_by_the_own_clock_or_by_a_second_one(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_STEPS; i++) {
+        int64_t offset_ms, uncertainty_ms, other = steps[i] + 7 * DAY;
+        bool far = llabs(steps[i]) > 1000;
+        struct life life;
+
+        begin(&life);
+        assert_int_equal(sample(&life, NOON + steps[i]), !far);
+        assert_int_equal(hf__timeline_shared(&life.time, &offset_ms, &uncertainty_ms), !far);
+        if (far) {
+            assert_false(sample(&life, NOON + other)); /* one of the two is wild */
+            assert_true(sample(&life, NOON + other));
+            assert_int_equal(offset(&life), other);
+        }
+        assert_int_equal(hf__timeline_jumps(&life.time), 0); /* nothing was known that could have jumped */
+        stop(&life);
+    }
+}
+
 static void test_redis_clock__what_is_no_time_is_not_taken(void **state)
 {
     struct life life;
@@ -533,7 +561,7 @@ static void test_redis_clock__is_remembered_with_its_uncertainty(void **state)
 
     (void)state;
     begin(&life);
-    assert_true(sample(&life, NOON + HOUR));
+    learn(&life, NOON + HOUR);
     assert_int_equal(uncertainty(&life), 1);
     pass(&life.machine, DAY);
     stop(&life);
@@ -1015,6 +1043,38 @@ static void test_store__a_slower_clock_after_a_failover_extends_nothing(void **s
     close_store(f);
 }
 
+static void assert_nothing_sent(struct fixture *f)
+{
+    assert_ok(hf_checkpoint(f->store)); /* its end has the link look for work */
+    assert_int_equal(fake_redis_asked(FAKE_EPOCH) + fake_redis_asked(FAKE_GROUP), 0);
+    assert_false(status_of(f->store).clock_known);
+}
+
+/* A store that has never met Redis hears two wild answers first: what waits is not converted by them. */
+static void test_store__wild_first_answers_shorten_and_extend_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    fake_redis_set_away(true);
+    open_store(f);
+    put_for(f, "k", 10 * SECOND);
+    fake_redis_lie_once(HOUR);
+    fake_redis_freeze(FAKE_TIME);
+    fake_redis_set_away(false);
+    wait_told(1);
+    assert_nothing_sent(f);
+    fake_redis_lie_once(-HOUR);
+    fake_redis_thaw(FAKE_TIME);
+    wait_told(2);
+    assert_nothing_sent(f);
+    tell_time();
+    wait_online(f);
+    assert_int_equal(status_of(f->store).clock_offset_ms, 0);
+    assert_int_equal(status_of(f->store).clock_jumps, 0);
+    assert_int_equal(fake_redis_deadline_ms("k"), NOON + 10 * SECOND);
+    close_store(f);
+}
+
 static void test_store__redis_clock_is_known_offline_with_its_grown_uncertainty(void **state)
 {
     struct fixture *f = *state;
@@ -1120,6 +1180,7 @@ int main(void)
         cmocka_unit_test(test_redis_clock__a_better_sample_replaces_a_worse_one_and_not_the_other_way),
         cmocka_unit_test(test_redis_clock__is_followed_when_it_is_slewed),
         cmocka_unit_test(test_redis_clock__one_wild_sample_changes_nothing_and_two_that_agree_are_believed),
+        cmocka_unit_test(test_redis_clock__a_first_sample_is_believed_by_the_own_clock_or_by_a_second_one),
         cmocka_unit_test(test_redis_clock__what_is_no_time_is_not_taken),
         cmocka_unit_test(test_redis_clock__is_remembered_with_its_uncertainty),
         TEST(test_store__deadlines_are_exact_within_a_boot_whatever_the_wall_clock_says),
@@ -1129,6 +1190,7 @@ int main(void)
         TEST(test_store__a_reader_learns_the_time_from_the_owner),
         TEST(test_store__a_step_of_redis_clock_is_counted_and_extends_nothing),
         TEST(test_store__a_slower_clock_after_a_failover_extends_nothing),
+        TEST(test_store__wild_first_answers_shorten_and_extend_nothing),
         TEST(test_store__redis_clock_is_known_offline_with_its_grown_uncertainty),
         TEST(test_meta__what_is_damaged_is_named),
         TEST(test_meta__a_store_without_it_opens_by_the_wall_clock),
