@@ -872,6 +872,68 @@ static void test_outage__a_pulse_tells_what_the_status_tells(void **state)
     assert_int_equal(pulse.shared_ops, status_of(f).shared_ops);
 }
 
+/* ---- nobody asks for anything ---- */
+
+#define DYING 500
+
+struct room {
+    struct hf *store;
+    uint64_t bytes;
+};
+
+static bool is_given_back(void *ctx)
+{
+    const struct room *room = ctx;
+    struct hf_status status;
+
+    assert_ok(hf_status(room->store, &status));
+    return status.disk_used_bytes < room->bytes / 2;
+}
+
+/* They outlive the checkpoint, so that a later one has to remove them. */
+static void put_what_dies(struct fixture *f, struct room *ret_room)
+{
+    static const char value[4000];
+    struct hf_set_options set = {.ttl_ms = 1000};
+    char key[32];
+
+    for (int i = 0; i < DYING; i++) {
+        snprintf(key, sizeof(key), "local:%d", i);
+        assert_ok(hf_set(f->store, s_(key), (struct hf_slice){value, sizeof(value)}, &set, NULL));
+    }
+    assert_ok(hf_checkpoint(f->store));
+    *ret_room = (struct room){f->store, status_of(f).disk_used_bytes};
+    assert_true(ret_room->bytes > DYING * sizeof(value));
+}
+
+static void assert_given_back(struct room *room)
+{
+    assert_true(wait_until(is_given_back, room, BOUND_MS));
+}
+
+/* While connected the link's heartbeats look for them, where they come often enough. */
+static void test_outage__an_idle_store_removes_what_has_died(void **state)
+{
+    struct fixture *f = *state;
+    struct room room;
+
+    put_what_dies(f, &room);
+    assert_given_back(&room);
+    put_what_dies(f, &room);
+    stop_redis(f);
+    assert_given_back(&room);
+    put_what_dies(f, &room);
+    start_redis(f);
+    assert_true(wait_link(f->store, HF_LINK_ONLINE, BOUND_MS));
+    assert_given_back(&room);
+    close_store(f);
+    f->opts.redis_heartbeat_ms = 60000;
+    open_store(f);
+    assert_true(wait_link(f->store, HF_LINK_ONLINE, BOUND_MS));
+    put_what_dies(f, &room);
+    assert_given_back(&room);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_outage__##name, set_up, tear_down)
@@ -903,6 +965,7 @@ int main(void)
         T(every_change_of_the_link_is_told_however_short),
         T(old_changes_of_the_link_make_room_for_new_ones),
         T(a_pulse_tells_what_the_status_tells),
+        T(an_idle_store_removes_what_has_died),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
