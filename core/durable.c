@@ -12,18 +12,23 @@ bool hf_is_durable(struct hf *store, uint64_t lsn)
     return store->read_only || lsn <= hf__journal_safe_lsn(store->journal);
 }
 
-static int check_wait(const struct hf *store, uint64_t lsn, hf_done_fn *done)
+static int check_wait(const struct hf *store, uint64_t lsn)
 {
     int rc = hf__check_handle(store, true);
 
-    if (rc != 0)
-        return rc;
-    if (!done)
-        return hf__fail(HF_EINVAL, "a wait for durability needs a callback");
-    if (lsn > hf__journal_last_lsn(store->journal))
-        return hf__fail(HF_EINVAL, "a wait for entry %" PRIu64 "; the last one has the number %" PRIu64, lsn,
-                        hf__journal_last_lsn(store->journal));
-    return 0;
+    if (rc == 0 && lsn > hf__journal_last_lsn(store->journal))
+        rc = hf__fail(HF_EINVAL, "a wait for entry %" PRIu64 "; the last one has the number %" PRIu64, lsn,
+                      hf__journal_last_lsn(store->journal));
+    return rc;
+}
+
+int hf_wait_durable(struct hf *store, uint64_t lsn)
+{
+    int rc = check_wait(store, lsn);
+
+    if (rc == 0 && hf__journal_wait(store->journal, lsn) != 0)
+        rc = HF_ESTOPPED; /* its sentence is there */
+    return rc;
 }
 
 /* ---- the line of those who wait ---- */
@@ -93,7 +98,7 @@ static void stand_in_line(struct hf_durable_line *line, struct hf_durable_wait *
 /* A sync that ends before it stands in line has been noted by then, and is seen here. */
 int hf_when_durable(struct hf *store, uint64_t lsn, hf_done_fn *done, void *ctx)
 {
-    int rc = check_wait(store, lsn, done);
+    int rc = done ? check_wait(store, lsn) : hf__fail(HF_EINVAL, "a wait for durability needs a callback");
     struct hf_durable_wait *wait = rc == 0 ? malloc(sizeof(*wait)) : NULL;
 
     if (rc != 0)

@@ -506,6 +506,10 @@ HF_API bool hf_is_durable(struct hf *store, uint64_t lsn);
  * `done` is never called. */
 HF_API int hf_when_durable(struct hf *store, uint64_t lsn, hf_done_fn *done, void *ctx);
 
+/* Wait until hf_is_durable(lsn), and sync, on this thread, where no other does: as quick as the disk, for a caller who would only
+ * wait to be called back. HF_ESTOPPED: the sync failed. HF_EINVAL: no change has that number yet. */
+HF_API int hf_wait_durable(struct hf *store, uint64_t lsn);
+
 /* As hf_batch_commit, with `done`, errors and waits as for hf_submit. The batch is empty afterwards, also on failure. */
 HF_API int hf_batch_submit(struct hf_batch *batch, hf_done_fn *done, void *ctx);
 

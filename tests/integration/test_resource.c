@@ -808,6 +808,7 @@ static void test_directory__one_that_is_renamed_while_it_is_used_goes_on(void **
     X(hf_submit(f->store, &op, ignore_result, NULL))                                                               \
     X(hf_try_write(f->store, &op, &result))                                                                        \
     X(hf_when_durable(f->store, 1, ignore_result, NULL))                                                           \
+    X(hf_wait_durable(f->store, 1))                                                                                \
     X(hf_hear(f->store, 10))                                                                                       \
     X(hf_scan_open(f->store, key, key, &scan))                                                                     \
     X(hf_status(f->store, &status))                                                                                \

@@ -30,11 +30,25 @@ static struct {
     uint64_t durable_lsn;
     hf_done_fn *done;
     void *ctx;
-    unsigned asked; /* calls of hf_when_durable */
+    unsigned asked;   /* calls of hf_when_durable */
+    unsigned waited;  /* calls of hf_wait_durable */
+    int code;         /* of the latter ... */
+    uint64_t took_ns; /* and how long each took */
+    uint64_t late_ns; /* and all of them */
 } disk;
+
+#define VERY_SLOW 1000 /* syncs: the loop leaves them to others */
 
 bool __wrap_hf_is_durable(struct hf *store, uint64_t lsn);
 int __wrap_hf_when_durable(struct hf *store, uint64_t lsn, hf_done_fn *done, void *ctx);
+int __wrap_hf_wait_durable(struct hf *store, uint64_t lsn);
+uint64_t __real_uv_hrtime(void);
+uint64_t __wrap_uv_hrtime(void);
+
+uint64_t __wrap_uv_hrtime(void)
+{
+    return __real_uv_hrtime() + disk.late_ns;
+}
 
 bool __wrap_hf_is_durable(struct hf *store, uint64_t lsn)
 {
@@ -51,6 +65,16 @@ int __wrap_hf_when_durable(struct hf *store, uint64_t lsn, hf_done_fn *done, voi
     disk.ctx = ctx;
     disk.asked++;
     return 0;
+}
+
+int __wrap_hf_wait_durable(struct hf *store, uint64_t lsn)
+{
+    (void)store;
+    disk.waited++;
+    disk.late_ns += disk.took_ns;
+    if (disk.code == 0)
+        disk.durable_lsn = lsn;
+    return disk.code;
 }
 
 static void sync_ends(uint64_t lsn, int code)
@@ -179,6 +203,7 @@ static int set_up(void **state)
     f->settings->unixsocket = f->socket;
     assert_ok(server_init(&f->server, &f->loop, NULL, f->settings));
     assert_ok(server_start(&f->server));
+    f->server.n_slow = VERY_SLOW;
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         f->wires[i].fd = -1;
     *state = f;
@@ -321,6 +346,74 @@ static void test_call__a_sync_that_fails_makes_errors_of_what_is_held(void **sta
 
     say(f, 0, "HELD 1\r\nHELDWRITE 2\r\nNOW a\r\n");
     sync_ends(0, HF_ESTOPPED);
+    hear(f, 0,
+         "-STOPPED the sync of the journal failed, and the store has stopped\r\n"
+         "-INDOUBT the sync of the journal failed, and the store has stopped\r\n$1\r\na\r\n");
+}
+
+static void test_call__on_a_quick_disk_all_of_a_turn_share_one_sync_of_the_loop(void **state)
+{
+    struct fixture *f = *state;
+
+    f->server.n_slow = 0;
+    say(f, 0, "NOW a\r\n");
+    say(f, 1, "NOW a\r\n");
+    wire_say(&f->wires[0], "HELD 1\r\nHELD 2\r\nNOW b\r\n");
+    say(f, 1, "HELD 4\r\n");
+    assert_int_equal(disk.waited, 1);
+    assert_int_equal(disk.asked, 0);
+    hear(f, 0, "$1\r\na\r\n:1\r\n:2\r\n$1\r\nb\r\n");
+    hear(f, 1, "$1\r\na\r\n:4\r\n");
+}
+
+/* Readers do not wait for a writer's disk. */
+static void test_call__where_more_read_than_write_nobody_waits_on_the_loop(void **state)
+{
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < 3; i++)
+        say(f, i, "NOW a\r\n");
+    f->server.n_slow = 0;
+    wire_say(&f->wires[0], "HELD 1\r\n");
+    wire_say(&f->wires[1], "NOW b\r\n");
+    say(f, 2, "NOW c\r\n");
+    assert_int_equal(disk.waited, 0);
+    assert_int_equal(disk.asked, 1);
+    sync_ends(1, 0);
+    hear(f, 0, "$1\r\na\r\n:1\r\n");
+}
+
+static void test_call__a_slow_disk_is_not_waited_for_on_the_loop(void **state)
+{
+    struct fixture *f = *state;
+    unsigned n = 0;
+    char line[32];
+
+    f->server.n_slow = 0;
+    disk.took_ns = 5000000;
+    while (disk.asked == 0 && n < 100) {
+        snprintf(line, sizeof(line), "HELD %u\r\n", ++n);
+        say(f, 0, line);
+    }
+    assert_in_range(disk.waited, 2, 20); /* one slow sync among quick ones is none of a slow disk */
+    sync_ends(n, 0);
+    disk.took_ns = 0;
+    f->server.n_slow--; /* as each second: one is tried */
+    for (unsigned waited = disk.waited, i = 0; i < 10; i++) {
+        snprintf(line, sizeof(line), "HELD %u\r\n", ++n);
+        say(f, 0, line);
+        assert_int_equal(disk.waited, waited + i + 1);
+    }
+    assert_int_equal(f->server.n_slow, 0);
+}
+
+static void test_call__a_sync_of_the_loop_that_fails_makes_errors_of_what_is_held(void **state)
+{
+    struct fixture *f = *state;
+
+    f->server.n_slow = 0;
+    disk.code = HF_ESTOPPED;
+    say(f, 0, "HELD 1\r\nHELDWRITE 2\r\nNOW a\r\n");
     hear(f, 0,
          "-STOPPED the sync of the journal failed, and the store has stopped\r\n"
          "-INDOUBT the sync of the journal failed, and the store has stopped\r\n$1\r\na\r\n");
@@ -546,6 +639,10 @@ int main(void)
         TEST(what_is_durable_is_not_held),
         TEST(one_sync_is_asked_for_by_all_of_a_turn),
         TEST(a_sync_that_fails_makes_errors_of_what_is_held),
+        TEST(on_a_quick_disk_all_of_a_turn_share_one_sync_of_the_loop),
+        TEST(where_more_read_than_write_nobody_waits_on_the_loop),
+        TEST(a_slow_disk_is_not_waited_for_on_the_loop),
+        TEST(a_sync_of_the_loop_that_fails_makes_errors_of_what_is_held),
         TEST(answers_that_come_later_leave_in_order),
         TEST(an_answer_can_come_after_its_client_has_gone),
         TEST(a_message_comes_behind_the_replies_before_it),

@@ -310,6 +310,21 @@ static void test_no_wait__an_absence_has_its_sync_too(void **state)
     assert_true(hf_is_durable(f->store, r.lsn));
 }
 
+/* Nobody else syncs, and nobody is asked to. */
+static void test_no_wait__who_may_wait_syncs(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result r;
+
+    open_store(f, NULL);
+    assert_ok(try_set(f, "k", "v", &r));
+    assert_false(hf_is_durable(f->store, r.lsn));
+    assert_code(HF_EINVAL, hf_wait_durable(f->store, r.lsn + 1));
+    assert_ok(hf_wait_durable(f->store, r.lsn));
+    assert_true(hf_is_durable(f->store, r.lsn));
+    assert_ok(hf_wait_durable(f->store, 0));
+}
+
 static void test_no_wait__waits_for_durability_are_told_in_their_order(void **state)
 {
     struct fixture *f = *state;
@@ -379,6 +394,7 @@ static void test_no_wait__a_failed_sync_is_told_to_who_waits_for_it(void **state
     wait_heard(f, "w");
     assert_int_equal(f->heard.last.code, HF_ESTOPPED);
     assert_false(f->heard.last.durable);
+    assert_code(HF_ESTOPPED, hf_wait_durable(f->store, r.lsn));
     assert_try_code(f, HF_ESTOPPED, "k");
     assert_try(f, "old", "v");
 }
@@ -957,6 +973,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_value_is_shown_before_its_sync_and_told_when_it_is_durable),
         T(an_absence_has_its_sync_too),
+        T(who_may_wait_syncs),
         T(waits_for_durability_are_told_in_their_order),
         T(who_waits_for_the_disk_does_not_wait_for_redis),
         T(who_waits_for_durability_brings_the_sync_about),

@@ -55,6 +55,7 @@ static void enqueue(struct client_queue *queue, struct client *client, struct cl
         queue->first = client;
     queue->last = client;
     client_ref(client);
+    queue->n++;
 }
 
 void client_wake(struct client *client)

@@ -18,6 +18,8 @@
 
 #define BACKLOG 511
 #define TICK_MS 1000
+#define QUICK_NS 1000000u /* a sync on the loop that takes longer is slow */
+#define SLOW_MAX 8u       /* so many more of them than quick ones: then one a second is tried */
 
 /* ---- posts ---- */
 
@@ -69,6 +71,7 @@ static struct client *take_holding(struct server *server)
     struct client *client = server->holding;
 
     server->holding = NULL;
+    server->n_holding = 0;
     return client;
 }
 
@@ -107,14 +110,31 @@ static void on_durable(void *ctx, const struct hf_result *result)
     server_post(durable->server, &durable->post);
 }
 
+/* Most who have sent something wait for the disk now: the loop syncs, too, and nobody is woken for it, neither to sync nor to
+ * answer. Where more have read than written, or the disk is slow, the next turn's work is done meanwhile. */
+static bool may_sync(const struct server *server)
+{
+    return server->n_holding >= server->to_write.n && server->n_slow < SLOW_MAX;
+}
+
+static void sync_now(struct server *server)
+{
+    uint64_t began_ns = uv_hrtime();
+    int rc = hf_wait_durable(server->store, server->hold_lsn);
+
+    if (uv_hrtime() - began_ns > QUICK_NS)
+        server->n_slow++;
+    else if (server->n_slow > 0)
+        server->n_slow--;
+    settle_holding(server, rc);
+}
+
 /* One question for all that is held by now. */
 static void ask_durable(struct server *server)
 {
     struct durable *durable;
     int rc;
 
-    if (server->hold_lsn <= server->asked_lsn)
-        return;
     durable = calloc(1, sizeof(*durable));
     if (durable)
         *durable = (struct durable){.post.run = tell_durable, .server = server};
@@ -123,7 +143,17 @@ static void ask_durable(struct server *server)
         free(durable);
         settle_holding(server, rc == HF_ENOMEM ? HF_ENOMEM : HF_ESTOPPED);
     }
+}
+
+static void see_to_sync(struct server *server)
+{
+    if (server->hold_lsn <= server->asked_lsn)
+        return;
     server->asked_lsn = server->hold_lsn;
+    if (may_sync(server))
+        sync_now(server);
+    else
+        ask_durable(server);
 }
 
 void server_hold(struct server *server, struct client *client, uint64_t lsn)
@@ -135,6 +165,7 @@ void server_hold(struct server *server, struct client *client, uint64_t lsn)
     client->is_holding = true;
     client->next_holding = server->holding;
     server->holding = client;
+    server->n_holding++;
     client_ref(client);
 }
 
@@ -150,6 +181,7 @@ static void run_waiting(struct server *server)
         queue->last = queue->first ? queue->last : NULL;
         client->next_to_run = NULL;
         client->in_to_run = false;
+        queue->n--;
         client_run(client);
         client_unref(client);
     }
@@ -165,6 +197,7 @@ static void write_ready(struct server *server)
         queue->last = queue->first ? queue->last : NULL;
         client->next_to_write = NULL;
         client->in_to_write = false;
+        queue->n--;
         client_flush(client);
         client_unref(client);
     }
@@ -175,7 +208,7 @@ static void turn(struct server *server)
     run_posts(server);
     do {
         run_waiting(server);
-        ask_durable(server);
+        see_to_sync(server);
         write_ready(server);
     } while (server->to_run.first);
 }
@@ -195,6 +228,8 @@ static void on_second(uv_timer_t *timer)
     struct server *server = timer->data;
     struct client *next;
 
+    if (server->n_slow > 0)
+        server->n_slow--;
     for (struct client *client = server->clients; client; client = next) {
         next = client->next;
         client_tick(client, (int64_t)uv_now(server->loop));

@@ -76,8 +76,11 @@ struct server {
     struct client *clients; /* all, newest first */
     struct client_queue {
         struct client *first, *last;
+        unsigned n;
     } to_run, to_write;     /* clients that waited and may run on, and with something to write */
     struct client *holding; /* with held replies */
+    unsigned n_holding;     /* of them */
+    unsigned n_slow;        /* slow syncs of the loop's own, less its quick ones */
     uint64_t next_id;
     uint64_t hold_lsn;  /* the newest LSN that a reply waits for */
     uint64_t asked_lsn; /* the newest one that the store was asked to tell of */
