@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define IDLE_WAKE_MS 1000 /* an idle store looks for what there is to do this often */
+#define IDLE_WAKE_MS 1000 /* looks for expired keys this often */
 #define SWEEP_MAX 20000   /* expired keys removed in one checkpoint */
 #define RETRY_MS 500      /* after a failed checkpoint */
 
@@ -610,25 +610,19 @@ static bool wait_ms(struct hf_checkpointer *cp, int ms)
     return pthread_cond_timedwait(&cp->wake, &cp->mutex, &ts) == ETIMEDOUT;
 }
 
-void hf__checkpoint_look(struct hf *store)
-{
-    hf__link_check_operator(store);
-    if (has_expired(store) || atomic_load(&store->time.unsaved))
-        hf__checkpoint_request(store);
-}
-
-/* With the lock, which is given up meanwhile. */
-static void idle(struct hf *store)
+/* An idle store still has keys that die, and may learn the time. Called with the lock, which is given up meanwhile. */
+static bool idle_until_expiry(struct hf *store)
 {
     struct hf_checkpointer *cp = &store->checkpoint;
+    bool expired;
 
-    if (hf__link_looks(store)) {
-        pthread_cond_wait(&cp->wake, &cp->mutex);
-    } else if (wait_ms(cp, IDLE_WAKE_MS)) {
-        pthread_mutex_unlock(&cp->mutex);
-        hf__checkpoint_look(store);
-        pthread_mutex_lock(&cp->mutex);
-    }
+    if (!wait_ms(cp, IDLE_WAKE_MS))
+        return false;
+    pthread_mutex_unlock(&cp->mutex);
+    hf__link_check_operator(store);
+    expired = has_expired(store) || atomic_load(&store->time.unsaved);
+    pthread_mutex_lock(&cp->mutex);
+    return expired;
 }
 
 /* Wait until a checkpoint is due; false when closing. */
@@ -641,7 +635,7 @@ static bool wait_until_due(struct hf *store)
     while (!cp->closing && !cp->requested && !due) {
         int ms = due_in_ms(store);
         if (ms < 0)
-            idle(store);
+            due = idle_until_expiry(store);
         else if (ms > 0)
             (void)wait_ms(cp, ms);
         else
@@ -700,13 +694,6 @@ void hf__checkpoint_request(struct hf *store)
 {
     pthread_mutex_lock(&store->checkpoint.mutex);
     store->checkpoint.requested = true;
-    pthread_cond_signal(&store->checkpoint.wake);
-    pthread_mutex_unlock(&store->checkpoint.mutex);
-}
-
-void hf__checkpoint_wake(struct hf *store)
-{
-    pthread_mutex_lock(&store->checkpoint.mutex);
     pthread_cond_signal(&store->checkpoint.wake);
     pthread_mutex_unlock(&store->checkpoint.mutex);
 }

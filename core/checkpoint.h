@@ -10,11 +10,6 @@ int hf__checkpoint_stop(struct hf *store);
 
 /* A checkpoint soon; returns at once. */
 void hf__checkpoint_request(struct hf *store);
-/* What an idle store has to look for: keys that have died and a time that was learnt, which ask for a checkpoint, and what an
- * operator has said. Any thread. */
-void hf__checkpoint_look(struct hf *store);
-/* Who looks has changed (hf__link_looks). */
-void hf__checkpoint_wake(struct hf *store);
 /* A checkpoint that covers everything written so far; waits for it. Not on the link thread. */
 int hf__checkpoint_wait(struct hf *store);
 /* Count of the checkpoint that will cover everything written so far; see hf__checkpoint_ended. */

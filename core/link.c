@@ -83,30 +83,6 @@ void hf__link_out(struct hf_link *link, bool out)
     pthread_mutex_unlock(&link->mutex);
 }
 
-/* ---- what an idle store has to look for ---- */
-
-#define LOOK_MS 500                /* apart at least */
-#define LOOK_HEARTBEAT_MAX_MS 1000 /* with rarer ones the checkpoint thread looks by itself */
-
-bool hf__link_looks(const struct hf *store)
-{
-    return store->link && atomic_load(&store->link->looks);
-}
-
-static void set_looks(struct hf_link *link, bool looks)
-{
-    if (atomic_exchange(&link->looks, looks) != looks)
-        hf__checkpoint_wake(link->store);
-}
-
-static void look(struct hf_link *link)
-{
-    if (!atomic_load(&link->looks) || link->turn.now_ms - link->looked_ms < LOOK_MS)
-        return;
-    link->looked_ms = link->turn.now_ms;
-    hf__checkpoint_look(link->store);
-}
-
 /* ---- losing the connection, and coming back ---- */
 
 int hf__link_jittered(struct hf_link *link, int ms)
@@ -148,7 +124,6 @@ static void gone(struct hf_link *link, const struct hf_shared_error *error)
     if (link->connected)
         atomic_fetch_add(&link->store->link_losses, 1);
     link->connected = link->taking_from_open = false;
-    set_looks(link, false);
     link->paused = link->asks_time = false;
     hf__send_list_clear(&link->ahead);
     hf__sweep_release(link);
@@ -431,7 +406,6 @@ void hf__link_pump(struct hf_link *link)
     if (!link->connected)
         return;
     hf__turn_begin(link->store, &link->turn);
-    look(link);
     hf__fetch_send_all(link);
     hf__ask_send_all(link);
     if (waits_for_time(link) || hf__link_is_held_back(link))
@@ -521,7 +495,6 @@ static void on_connected(void *ctx, const struct hf_shared_hello *hello)
         return;
     }
     atomic_store(&link->store->owner_connected, true);
-    set_looks(link, link->store->opts.redis_heartbeat_ms <= LOOK_HEARTBEAT_MAX_MS);
     link->tracking = hello->tracking;
     link->track_later = false;
     link->asks_time =

@@ -245,8 +245,6 @@ struct hf_link {
     bool connected;
     /* The first answer on this connection was not believed: nothing is sent before the second; or, with nothing known, before one is. */
     bool asks_time;
-    _Atomic bool looks; /* connected, and woken often enough to look in the checkpoint thread's place */
-    int64_t looked_ms;
     _Atomic bool waits_for_sync; /* the head of a queue is not durable yet: wake when the journal moves on */
 
     struct hf_turn turn; /* begun with each event of the transport */

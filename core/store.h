@@ -143,7 +143,7 @@ struct hf {
     struct hf_link *link; /* NULL: no shared tier */
     struct hf_done_queue *done;
     struct hf_durable_line durable;
-    struct hf_operator_seen operator_seen; /* with the link's mutex */
+    struct hf_operator_seen operator_seen; /* the link thread's */
     struct hf_intents intents;             /* write_mutex */
     bool sharing; /* changes are owed to a shared tier, present or not: there is one, or there was */
     bool read_only;

@@ -911,7 +911,7 @@ static void assert_given_back(struct room *room)
     assert_true(wait_until(is_given_back, room, BOUND_MS));
 }
 
-/* While connected the link's heartbeats look for them, where they come often enough. */
+/* Connected, away, and with heartbeats that are far between. */
 static void test_outage__an_idle_store_removes_what_has_died(void **state)
 {
     struct fixture *f = *state;
