@@ -478,7 +478,7 @@ HF_API int hf_submit(struct hf *store, const struct hf_op *op, hf_done_fn *done,
 /* ---- for event loops ------------------------------------------------------------------------------------------- */
 
 /* As hf_get_into, but waits neither for Redis nor for a sync. What is found is shown also while its sync is under way, an absence
- * by a delete included: unless hf_is_durable(ret_result->lsn), who is told of it must be told after hf_when_durable (promise 1).
+ * by a delete included: unless hf_is_durable(ret_result->lsn), who is told of it must be told after hf_when_durable or hf_wait_durable (promise 1).
  * HF_NOT_DONE: nothing was read, because hf_ask_into might wait: Redis can be asked and is to be (the key is not held here, the copy
  * is not known to be what Redis holds, or the namespace reads from Redis), Redis is deciding about the key (or, now and then, about another one), the namespace refuses
  * what Redis does not answer, or the handle only reads. */
@@ -490,7 +490,7 @@ HF_API int hf_ask_into(struct hf *store, struct hf_slice key, void *buffer, size
                        struct hf_result *ret_result);
 
 /* As hf_submit, for a caller who needs no completion: the change is made, and its sync need not have begun. Who is told that it was
- * done must be told after hf_when_durable(ret_result->lsn), which begins one. What Redis makes of the change is told by hf_outcome
+ * done must be told after hf_when_durable(ret_result->lsn), which begins one, or hf_wait_durable. What Redis makes of the change is told by hf_outcome
  * and the `settled` callback. HF_NOT_DONE: nothing was changed, because what may be told depends on Redis, which can be asked
  * (write-through, and the link is online) or must be (the namespace refuses what Redis does not answer): use hf_submit. */
 HF_API int hf_try_write(struct hf *store, const struct hf_op *op, struct hf_result *ret_result);

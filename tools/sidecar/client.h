@@ -66,6 +66,7 @@ struct client {
     bool closes;                             /* after the replies that are there */
     bool closed;                             /* uv_close() was called */
     bool in_to_run, in_to_write, is_holding; /* each counts in `refs` */
+    uint64_t hold_lsn;                       /* server_hold's: the newest that a reply of it has waited for */
     unsigned refs;                           /* the open socket, a worker, a queue it is in */
     unsigned wrong_passwords;
     int64_t slow_since_ms; /* since when more than the soft limit is unread; 0: it is not */

@@ -18,8 +18,8 @@
 
 #define BACKLOG 511
 #define TICK_MS 1000
-#define QUICK_NS 1000000u /* a sync on the loop that takes longer is slow */
-#define SLOW_MAX 8u       /* so many more of them than quick ones: then one a second is tried */
+#define SLOW_MS 10u      /* a sync on the loop that takes as long is slow */
+#define SLOW_MAX_MS 100u /* the slow ones took so long, less one for each other: then one a second is tried */
 
 /* ---- posts ---- */
 
@@ -71,7 +71,6 @@ static struct client *take_holding(struct server *server)
     struct client *client = server->holding;
 
     server->holding = NULL;
-    server->n_holding = 0;
     return client;
 }
 
@@ -110,11 +109,19 @@ static void on_durable(void *ctx, const struct hf_result *result)
     server_post(durable->server, &durable->post);
 }
 
-/* Most who have sent something wait for the disk now: the loop syncs, too, and nobody is woken for it, neither to sync nor to
- * answer. Where more have read than written, or the disk is slow, the next turn's work is done meanwhile. */
+/* All who have sent something since the last turn wait for the disk now: the loop syncs, too, and nobody is woken for it, neither
+ * to sync nor to answer. Where somebody has only read, or the disk is slow, the next turn's work is done meanwhile. */
 static bool may_sync(const struct server *server)
 {
-    return server->n_holding >= server->to_write.n && server->n_slow < SLOW_MAX;
+    return server->n_unsynced >= server->n_heard && server->slow_ms < SLOW_MAX_MS;
+}
+
+static void note_sync(struct server *server, uint64_t took_ms)
+{
+    if (took_ms < SLOW_MS)
+        server->slow_ms -= server->slow_ms > 0;
+    else
+        server->slow_ms = server->slow_ms + took_ms < SLOW_MAX_MS ? server->slow_ms + took_ms : SLOW_MAX_MS;
 }
 
 static void sync_now(struct server *server)
@@ -122,20 +129,16 @@ static void sync_now(struct server *server)
     uint64_t began_ns = uv_hrtime();
     int rc = hf_wait_durable(server->store, server->hold_lsn);
 
-    if (uv_hrtime() - began_ns > QUICK_NS)
-        server->n_slow++;
-    else if (server->n_slow > 0)
-        server->n_slow--;
+    note_sync(server, (uv_hrtime() - began_ns) / 1000000);
     settle_holding(server, rc);
 }
 
-/* One question for all that is held by now. */
-static void ask_durable(struct server *server)
+/* One question for all that is held by now. False: it could not be asked, and what is held has failed. */
+static bool ask_durable(struct server *server)
 {
-    struct durable *durable;
+    struct durable *durable = calloc(1, sizeof(*durable));
     int rc;
 
-    durable = calloc(1, sizeof(*durable));
     if (durable)
         *durable = (struct durable){.post.run = tell_durable, .server = server};
     rc = durable ? hf_when_durable(server->store, server->hold_lsn, on_durable, durable) : HF_ENOMEM;
@@ -143,29 +146,39 @@ static void ask_durable(struct server *server)
         free(durable);
         settle_holding(server, rc == HF_ENOMEM ? HF_ENOMEM : HF_ESTOPPED);
     }
+    return rc == 0;
 }
 
 static void see_to_sync(struct server *server)
 {
-    if (server->hold_lsn <= server->asked_lsn)
+    uint64_t before_lsn = server->asked_lsn;
+    bool by_loop = may_sync(server);
+
+    if (server->hold_lsn <= before_lsn)
         return;
     server->asked_lsn = server->hold_lsn;
-    if (may_sync(server))
+    server->n_unsynced = 0;
+    if (by_loop)
         sync_now(server);
-    else
-        ask_durable(server);
+    else if (!ask_durable(server))
+        server->asked_lsn = before_lsn;
 }
 
 void server_hold(struct server *server, struct client *client, uint64_t lsn)
 {
     if (lsn > server->hold_lsn)
         server->hold_lsn = lsn;
-    if (client->is_holding || client->closed)
+    if (client->closed)
+        return;
+    if (lsn > server->asked_lsn && client->hold_lsn <= server->asked_lsn)
+        server->n_unsynced++;
+    if (lsn > client->hold_lsn)
+        client->hold_lsn = lsn;
+    if (client->is_holding)
         return;
     client->is_holding = true;
     client->next_holding = server->holding;
     server->holding = client;
-    server->n_holding++;
     client_ref(client);
 }
 
@@ -205,6 +218,7 @@ static void write_ready(struct server *server)
 
 static void turn(struct server *server)
 {
+    server->n_heard = server->to_write.n; /* what is posted makes others write, too */
     run_posts(server);
     do {
         run_waiting(server);
@@ -228,8 +242,7 @@ static void on_second(uv_timer_t *timer)
     struct server *server = timer->data;
     struct client *next;
 
-    if (server->n_slow > 0)
-        server->n_slow--;
+    server->slow_ms -= server->slow_ms > 0;
     for (struct client *client = server->clients; client; client = next) {
         next = client->next;
         client_tick(client, (int64_t)uv_now(server->loop));

@@ -79,11 +79,12 @@ struct server {
         unsigned n;
     } to_run, to_write;     /* clients that waited and may run on, and with something to write */
     struct client *holding; /* with held replies */
-    unsigned n_holding;     /* of them */
-    unsigned n_slow;        /* slow syncs of the loop's own, less its quick ones */
+    unsigned n_heard;       /* clients that had sent something when the turn began */
+    unsigned n_unsynced;    /* clients that hold replies for what nobody has been asked to sync */
+    uint64_t slow_ms;       /* lost to syncs on the loop, see server.c */
     uint64_t next_id;
     uint64_t hold_lsn;  /* the newest LSN that a reply waits for */
-    uint64_t asked_lsn; /* the newest one that the store was asked to tell of */
+    uint64_t asked_lsn; /* the newest one whose sync was seen to */
     struct listener listeners[SERVER_LISTENERS_MAX];
     size_t n_listeners;
     bool is_reachable;   /* one of them from beyond this machine */
