@@ -344,15 +344,18 @@ static void test_call__one_sync_is_asked_for_by_all_of_a_turn(void **state)
     hear(f, 1, "$1\r\na\r\n:4\r\n:5\r\n");
 }
 
+/* HELD, HELDWRITE and NOW a, when the sync of the first two has failed. */
+static const char all_failed[] =
+    "-STOPPED the sync of the journal failed, and the store has stopped\r\n"
+    "-INDOUBT the sync of the journal failed, and the store has stopped\r\n$1\r\na\r\n";
+
 static void test_call__a_sync_that_fails_makes_errors_of_what_is_held(void **state)
 {
     struct fixture *f = *state;
 
     say(f, 0, "HELD 1\r\nHELDWRITE 2\r\nNOW a\r\n");
     sync_ends(0, HF_ESTOPPED);
-    hear(f, 0,
-         "-STOPPED the sync of the journal failed, and the store has stopped\r\n"
-         "-INDOUBT the sync of the journal failed, and the store has stopped\r\n$1\r\na\r\n");
+    hear(f, 0, all_failed);
 }
 
 static void test_call__on_a_quick_disk_all_of_a_turn_share_one_sync_of_the_loop(void **state)
@@ -424,9 +427,7 @@ static void test_call__a_sync_of_the_loop_that_fails_makes_errors_of_what_is_hel
     f->server.slow_ms = 0;
     disk.code = HF_ESTOPPED;
     say(f, 0, "HELD 1\r\nHELDWRITE 2\r\nNOW a\r\n");
-    hear(f, 0,
-         "-STOPPED the sync of the journal failed, and the store has stopped\r\n"
-         "-INDOUBT the sync of the journal failed, and the store has stopped\r\n$1\r\na\r\n");
+    hear(f, 0, all_failed);
 }
 
 /* ---- later ---- */
