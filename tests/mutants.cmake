@@ -31,7 +31,11 @@ hf_mutant(23_short_keys_before_long_ones unit/test_lmdb_tier.c *exact_order* bac
 hf_mutant(places_outlive_their_commit unit/test_snapshots.c *every_look_finds* backends/lmdb/places.c
           "        if (place->commit == commit && " "        (void)commit;\n        if (")
 hf_mutant(a_table_that_is_refused_is_counted unit/test_snapshots.c *makes_room_for_another* backends/lmdb/places.c
-          "        atomic_fetch_sub(n_tables, 1);\n" "")
+          "    atomic_fetch_sub(&tier->n_place_buckets, n);\n" "")
+hf_mutant(a_table_of_places_stays_small unit/test_snapshots.c *a_table_grows* backends/lmdb/places.c
+          "    places->pressure += CROWDED;\n" "")
+hf_mutant(a_table_of_places_grows_without_need unit/test_snapshots.c *a_table_grows* backends/lmdb/places.c
+          "            snap->places->pressure -= snap->places->pressure > 0;\n" "")
 hf_mutant(resting_snapshots_keep_pages unit/test_snapshots.c *at_rest_keeps_no_pages* backends/lmdb/txn.c
           "    hf__lmdb_pool_reset_old(tier);\n" "")
 hf_mutant(a_resting_snapshot_is_always_current unit/test_snapshots.c *covers_is_that_of_the_last* backends/lmdb/snapshot.c

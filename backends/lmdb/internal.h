@@ -60,8 +60,8 @@ struct hf__lmdb_tier {
     struct hf__lmdb_env env;
     unsigned n_slots;
     struct hf__lmdb_slot pool[HF__LMDB_POOL_SLOTS];
-    _Atomic uint64_t n_commits; /* through this tier */
-    atomic_uint n_places;       /* snapshots that have a table of places */
+    _Atomic uint64_t n_commits;  /* through this tier */
+    atomic_uint n_place_buckets; /* of all tables of places */
 
     /* Owned by the checkpoint thread. */
     bool was_full;     /* the last transaction met the limit */

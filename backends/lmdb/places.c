@@ -1,19 +1,23 @@
-/* Places of keys: a hash table of a fixed size, in buckets of a cache line, where what is new takes the place of what is old. */
+/* Places of keys: a hash table in buckets of a cache line, where what is new takes the place of what is old. */
 #include "places.h"
 
 #include "bytes.h"
 
 #include <assert.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define BUCKETS (1u << 15)
 #define WAYS 4u
 #define LINE 64u       /* bytes of a cache line */
-#define WORTH_IT 1024u /* looks after which a snapshot gets a table: few are not worth two MiB */
-#define TABLES_MAX 4u /* of a tier: for the threads that have looked most, as nearly as the pool keeps them apart */
+#define WORTH_IT 1024u /* looks after which a snapshot gets a table: fewer are not worth it */
+#define CROWDED 8      /* a table grows where more than one look in so many displaces a place, and one more */
+
+/* Buckets. The first table takes 256 KiB, and one grows to 16 MiB. */
+#define BUCKETS_MIN (1u << 12)
+#define BUCKETS_MAX (1u << 18)
+#define BUCKETS_OF_TIER (BUCKETS_MAX + BUCKETS_MAX / 2)
 
 struct place {
     const uint8_t *stored;
@@ -24,31 +28,61 @@ struct place {
 static_assert(sizeof(struct place) * WAYS == LINE, "a bucket is a cache line");
 static_assert(HF__LMDB_SHORT_MAX < 1u << 9, "nine bits hold the length of a key");
 
+/* Mapped for the largest table at once: memory is taken by the buckets that are used. */
 struct hf__lmdb_places {
-    struct place at[BUCKETS][WAYS];
+    uint32_t n_buckets; /* a power of two */
+    uint32_t pressure;  /* looks that displaced a place, CROWDED times each, less those that found theirs */
+    _Alignas(LINE) struct place at[BUCKETS_MAX][WAYS];
 };
+
+/* False: the tables of the tier are large enough together. */
+static bool take_buckets(struct hf__lmdb_tier *tier, uint32_t n)
+{
+    if (atomic_fetch_add(&tier->n_place_buckets, n) + n <= BUCKETS_OF_TIER)
+        return true;
+    atomic_fetch_sub(&tier->n_place_buckets, n);
+    return false;
+}
 
 static struct hf__lmdb_places *make(struct hf_local_snap *snap)
 {
-    atomic_uint *n_tables = &snap->tier->n_places;
-    struct hf__lmdb_places *places = NULL;
+    struct hf__lmdb_places *places;
 
-    if (snap->writes || snap->tier->env.read_only || snap->n_looks++ != WORTH_IT)
+    if (snap->writes || snap->tier->env.read_only || snap->n_looks++ != WORTH_IT ||
+        !take_buckets(snap->tier, BUCKETS_MIN))
         return NULL;
-    if (atomic_fetch_add(n_tables, 1) < TABLES_MAX)
-        places = aligned_alloc(LINE, sizeof(*places));
-    if (!places) {
-        atomic_fetch_sub(n_tables, 1);
+    places =
+        mmap(NULL, sizeof(*places), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (places == MAP_FAILED) {
+        atomic_fetch_sub(&snap->tier->n_place_buckets, BUCKETS_MIN);
         return NULL;
     }
-    memset(places, 0, sizeof(*places));
+    places->n_buckets = BUCKETS_MIN;
     snap->places = places;
     return places;
 }
 
+void hf__lmdb_places_free(struct hf_local_snap *snap)
+{
+    if (!snap->places)
+        return;
+    atomic_fetch_sub(&snap->tier->n_place_buckets, snap->places->n_buckets);
+    munmap(snap->places, sizeof(*snap->places));
+}
+
+/* Half of the places lie in the right bucket of the larger table, too. The others are found no more, and displaced. */
+static void grow(struct hf_local_snap *snap)
+{
+    struct hf__lmdb_places *places = snap->places;
+
+    places->pressure = 0;
+    if (places->n_buckets < BUCKETS_MAX && take_buckets(snap->tier, places->n_buckets))
+        places->n_buckets *= 2;
+}
+
 static struct place *bucket_of(struct hf__lmdb_places *places, uint64_t hash)
 {
-    return places->at[hash % BUCKETS];
+    return places->at[hash & (places->n_buckets - 1)];
 }
 
 static uint16_t tag_of(uint64_t hash)
@@ -76,6 +110,7 @@ bool hf__lmdb_place_find(struct hf_local_snap *snap, struct hf_slice key, struct
         if (place->commit == commit && place->tag == tag_of(hash) && place->key_len == key.len &&
             memcmp(place->stored - key.len, key.data, key.len) == 0) {
             *ret_stored = hf__slice(place->stored, place->len);
+            snap->places->pressure -= snap->places->pressure > 0;
             return true;
         }
     }
@@ -91,7 +126,8 @@ static struct place *place_for(struct hf__lmdb_places *places, uint64_t hash, ui
         if (bucket[i].commit != commit)
             return &bucket[i];
     }
-    return &bucket[hash / BUCKETS % WAYS];
+    places->pressure += CROWDED;
+    return &bucket[hash >> 32 & (WAYS - 1)];
 }
 
 void hf__lmdb_place_note(struct hf_local_snap *snap, struct hf_slice key, struct hf_slice stored)
@@ -101,17 +137,12 @@ void hf__lmdb_place_note(struct hf_local_snap *snap, struct hf_slice key, struct
 
     if ((!snap->places && !make(snap)) || stored.len > UINT16_MAX || memcmp(at - key.len, key.data, key.len) != 0)
         return;
+    if (snap->places->pressure > snap->places->n_buckets * WAYS)
+        grow(snap);
     hash = XXH3_64bits(key.data, key.len);
     *place_for(snap->places, hash, commit_of(snap)) = (struct place){.stored = at,
                                                                      .len = (uint16_t)stored.len,
                                                                      .key_len = key.len,
                                                                      .tag = tag_of(hash),
                                                                      .commit = commit_of(snap)};
-}
-
-void hf__lmdb_places_free(struct hf_local_snap *snap)
-{
-    if (snap->places)
-        atomic_fetch_sub(&snap->tier->n_places, 1);
-    free(snap->places);
 }

@@ -10,9 +10,12 @@
 #define KEYS 3000u
 #define MANY_LOOKS 3 /* at each key: enough of them that places are remembered */
 #define LONGEST 6000u
-#define FEW_READERS 12u
-#define AT_ONCE 10u /* more than have tables, and than rest when they end */
-#define TABLES 4u   /* of places; no more at once */
+#define FEW_LOOKS 1100u     /* of one snapshot: just enough for a table of places */
+#define AT_ONCE 120u        /* more than have tables, and than rest when they end */
+#define TABLES 96u          /* of the smallest size; no more at once */
+#define FIRST_BUCKETS 4096u /* of a table, four places in each */
+#define FITTING_KEYS 8000u  /* half of its places */
+#define MANY_KEYS 30000u    /* twice as many */
 
 struct fixture {
     struct scratch scratch;
@@ -43,9 +46,9 @@ static int setup_small(void **state)
     return open_with(state, &(struct hf_lmdb_options){.map_bytes = 4ull << 20});
 }
 
-static int setup_few_readers(void **state)
+static int setup_at_once(void **state)
 {
-    return open_with(state, &(struct hf_lmdb_options){.map_bytes = 256ull << 20, .max_readers = FEW_READERS});
+    return open_with(state, &(struct hf_lmdb_options){.map_bytes = 256ull << 20, .max_readers = AT_ONCE + 1});
 }
 
 static int teardown(void **state)
@@ -152,7 +155,7 @@ static void expect_all(struct fixture *f)
     }
 }
 
-/* Snapshots that are open at once and look at every key; returns how many of them remember places. */
+/* Snapshots that are open at once; returns how many of them remember places. */
 static unsigned tables_of_many(struct fixture *f)
 {
     struct hf_local_snap *snaps[AT_ONCE];
@@ -160,13 +163,49 @@ static unsigned tables_of_many(struct fixture *f)
 
     for (unsigned s = 0; s < AT_ONCE; s++) {
         assert_ok(f->ops->snap_begin(f->tier, &snaps[s]));
-        for (unsigned i = 0; i < KEYS; i++)
+        for (unsigned i = 0; i < FEW_LOOKS; i++)
             expect_key(f, snaps[s], i, f->round_of[i]);
         n += snaps[s]->places != NULL;
     }
     for (unsigned s = 0; s < AT_ONCE; s++)
         f->ops->snap_end(snaps[s]);
     return n;
+}
+
+static unsigned table_buckets(struct fixture *f)
+{
+    return atomic_load(&((struct hf__lmdb_tier *)f->tier)->n_place_buckets);
+}
+
+static struct hf_slice short_value_of(unsigned i, struct text *ret)
+{
+    ret->len = (size_t)snprintf(ret->bytes, sizeof(ret->bytes), "value:%u", i);
+    return hf__slice(ret->bytes, ret->len);
+}
+
+static void write_many_short(struct fixture *f)
+{
+    struct hf_local_txn *txn = begin(f);
+    struct text key, value;
+
+    for (unsigned i = 0; i < MANY_KEYS; i++) {
+        struct hf_record record = {.value = short_value_of(i, &value), .made_ms = 1, .lsn = f->lsn};
+
+        assert_ok(f->ops->put(txn, key_of(i, &key), &record));
+    }
+    assert_ok(f->ops->txn_commit(txn));
+}
+
+static void expect_many_short(struct fixture *f, struct hf_local_snap *snap, unsigned n)
+{
+    struct hf_record record;
+    struct text key, value;
+
+    for (unsigned i = 0; i < n; i++) {
+        assert_ok(f->ops->get(snap, key_of(i, &key), &record));
+        if (!hf__slice_eq(record.value, short_value_of(i, &value)))
+            fail_msg("key %u has another value", i);
+    }
 }
 
 /* ---- tests ---- */
@@ -246,6 +285,27 @@ static void the_table_of_a_snapshot_that_is_gone_makes_room_for_another(void **s
         assert_int_equal(tables_of_many(f), TABLES);
 }
 
+static void a_table_grows_while_there_is_no_place_for_what_is_looked_for(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_local_snap *snap;
+    unsigned last;
+
+    write_many_short(f);
+    assert_ok(f->ops->snap_begin(f->tier, &snap));
+    for (unsigned round = 0; round < 15; round++)
+        expect_many_short(f, snap, FITTING_KEYS);
+    assert_int_equal(table_buckets(f), FIRST_BUCKETS);
+    for (unsigned round = 0; round < 6; round++)
+        expect_many_short(f, snap, MANY_KEYS);
+    last = table_buckets(f);
+    assert_true(last > 2 * FIRST_BUCKETS);
+    for (unsigned round = 0; round < 3; round++)
+        expect_many_short(f, snap, MANY_KEYS);
+    assert_int_equal(table_buckets(f), last);
+    f->ops->snap_end(snap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,8 +313,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_snapshot_goes_on_to_show_its_own_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(what_the_snapshot_covers_is_that_of_the_last_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_at_rest_keeps_no_pages, setup_small, teardown),
-        cmocka_unit_test_setup_teardown(the_table_of_a_snapshot_that_is_gone_makes_room_for_another,
-                                        setup_few_readers, teardown),
+        cmocka_unit_test_setup_teardown(the_table_of_a_snapshot_that_is_gone_makes_room_for_another, setup_at_once,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_table_grows_while_there_is_no_place_for_what_is_looked_for, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
