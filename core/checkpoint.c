@@ -24,9 +24,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define IDLE_WAKE_MS 1000 /* looks for expired keys this often */
-#define SWEEP_MAX 20000   /* expired keys removed in one checkpoint */
-#define RETRY_MS 500      /* after a failed checkpoint */
+#define IDLE_WAKE_MS 1000  /* an idle store looks for what there is to do no more often ... */
+#define IDLE_REST_MS 60000 /* ... and no less often, where the link looks at the operator's file */
+#define SWEEP_MAX 20000    /* expired keys removed in one checkpoint */
+#define RETRY_MS 500       /* after a failed checkpoint */
 
 /* The state of a checkpoint under way; only the thread that runs it looks at this. */
 struct run {
@@ -458,6 +459,7 @@ int hf__checkpoint_count(struct hf *store)
         atomic_store(&store->gaps, stats.gaps);
         atomic_store(&store->pending.stored_bytes, stats.pending_bytes);
         atomic_store(&store->pending.stored_oldest_ms, stats.oldest_pending_made_ms);
+        atomic_store(&store->first_deadline_ms, stats.first_deadline_ms);
         atomic_store(&store->room_bytes, room_for_overlay(&stats));
     }
     return rc;
@@ -576,18 +578,14 @@ static int64_t boot_now(const struct hf *store)
     return store->parts.clock->boot_ms(store->parts.clock);
 }
 
-static bool has_expired(struct hf *store)
+/* Milliseconds until a record of the local tier has died, 0: one has; negative: that cannot be foreseen. */
+static int64_t expiry_in_ms(struct hf *store)
 {
-    struct hf_local_snap *snap;
-    uint64_t n = 0;
+    int64_t first_ms = atomic_load(&store->first_deadline_ms), left_ms = first_ms - hf__now_ms(store);
 
-    if (hf__time_is_unknown(store))
-        return false;
-    if (store->local->ops->snap_begin(store->local, &snap) != 0)
-        return false;
-    (void)store->local->ops->count_expired(snap, hf__now_ms(store), &n); /* an error shows at the next checkpoint */
-    store->local->ops->snap_end(snap);
-    return n > 0;
+    if (first_ms == 0 || hf__time_is_unknown(store))
+        return -1;
+    return left_ms > 0 ? left_ms : 0;
 }
 
 /* Milliseconds until the next checkpoint is due by time; negative: nothing waits for one. */
@@ -610,17 +608,28 @@ static bool wait_ms(struct hf_checkpointer *cp, int ms)
     return pthread_cond_timedwait(&cp->wake, &cp->mutex, &ts) == ETIMEDOUT;
 }
 
+static int idle_ms(struct hf *store)
+{
+    int64_t left_ms = expiry_in_ms(store);
+
+    if (!hf__link_looks(store) || hf__time_is_unknown(store) || atomic_load(&store->time.unsaved))
+        return IDLE_WAKE_MS;
+    if (left_ms < 0 || left_ms > IDLE_REST_MS)
+        return IDLE_REST_MS;
+    return left_ms > IDLE_WAKE_MS ? (int)left_ms : IDLE_WAKE_MS;
+}
+
 /* An idle store still has keys that die, and may learn the time. Called with the lock, which is given up meanwhile. */
 static bool idle_until_expiry(struct hf *store)
 {
     struct hf_checkpointer *cp = &store->checkpoint;
     bool expired;
 
-    if (!wait_ms(cp, IDLE_WAKE_MS))
+    if (!wait_ms(cp, idle_ms(store)))
         return false;
     pthread_mutex_unlock(&cp->mutex);
     hf__link_check_operator(store);
-    expired = has_expired(store) || atomic_load(&store->time.unsaved);
+    expired = expiry_in_ms(store) == 0 || atomic_load(&store->time.unsaved);
     pthread_mutex_lock(&cp->mutex);
     return expired;
 }
@@ -694,6 +703,13 @@ void hf__checkpoint_request(struct hf *store)
 {
     pthread_mutex_lock(&store->checkpoint.mutex);
     store->checkpoint.requested = true;
+    pthread_cond_signal(&store->checkpoint.wake);
+    pthread_mutex_unlock(&store->checkpoint.mutex);
+}
+
+void hf__checkpoint_wake(struct hf *store)
+{
+    pthread_mutex_lock(&store->checkpoint.mutex);
     pthread_cond_signal(&store->checkpoint.wake);
     pthread_mutex_unlock(&store->checkpoint.mutex);
 }

@@ -10,6 +10,8 @@ int hf__checkpoint_stop(struct hf *store);
 
 /* A checkpoint soon; returns at once. */
 void hf__checkpoint_request(struct hf *store);
+/* The link looks at the operator's file no more (hf__link_looks). */
+void hf__checkpoint_wake(struct hf *store);
 /* A checkpoint that covers everything written so far; waits for it. Not on the link thread. */
 int hf__checkpoint_wait(struct hf *store);
 /* Count of the checkpoint that will cover everything written so far; see hf__checkpoint_ended. */

@@ -83,6 +83,30 @@ void hf__link_out(struct hf_link *link, bool out)
     pthread_mutex_unlock(&link->mutex);
 }
 
+/* ---- looking at the operator's file ---- */
+
+#define LOOK_MS 500                /* apart at least */
+#define LOOK_HEARTBEAT_MAX_MS 1000 /* with rarer ones the checkpoint thread looks by itself */
+
+bool hf__link_looks(const struct hf *store)
+{
+    return store->link && atomic_load(&store->link->looks);
+}
+
+static void stop_looking(struct hf_link *link)
+{
+    if (atomic_exchange(&link->looks, false))
+        hf__checkpoint_wake(link->store);
+}
+
+static void look(struct hf_link *link)
+{
+    if (!atomic_load(&link->looks) || link->turn.now_ms - link->looked_ms < LOOK_MS)
+        return;
+    hf__link_check_operator(link->store);
+    link->looked_ms = link->turn.now_ms;
+}
+
 /* ---- losing the connection, and coming back ---- */
 
 int hf__link_jittered(struct hf_link *link, int ms)
@@ -124,6 +148,7 @@ static void gone(struct hf_link *link, const struct hf_shared_error *error)
     if (link->connected)
         atomic_fetch_add(&link->store->link_losses, 1);
     link->connected = link->taking_from_open = false;
+    stop_looking(link);
     link->paused = link->asks_time = false;
     hf__send_list_clear(&link->ahead);
     hf__sweep_release(link);
@@ -406,6 +431,7 @@ void hf__link_pump(struct hf_link *link)
     if (!link->connected)
         return;
     hf__turn_begin(link->store, &link->turn);
+    look(link);
     hf__fetch_send_all(link);
     hf__ask_send_all(link);
     if (waits_for_time(link) || hf__link_is_held_back(link))
@@ -525,6 +551,8 @@ static void on_clock(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answ
 
     if (hf__timeline_sample(&link->store->time, redis_ms, asked_ms, answered_ms) || knows_redis_clock(link))
         link->asks_time = false;
+    /* Heartbeats come by here, where Redis allows TIME. */
+    atomic_store(&link->looks, link->connected && link->store->opts.redis_heartbeat_ms <= LOOK_HEARTBEAT_MAX_MS);
     hf__link_pump(link);
 }
 
@@ -592,6 +620,7 @@ int hf__link_start(struct hf *store, struct hf_shared_tier *tier)
     link->random =
         (uint64_t)hf__now_ms(store) ^ strtoull(store->node + 16, NULL, 16); /* nodes differ, also at one time */
     pthread_mutex_init(&link->mutex, NULL);
+    pthread_mutex_init(&link->operator_mutex, NULL);
     hf__cond_init(&link->changed);
     store->link = link;
     link->maybe_sent_lsn = link->sent_lsn = hf__journal_last_lsn(store->journal);
@@ -651,6 +680,7 @@ void hf__link_free(struct hf *store)
     free(link->published);
     free(link->saved);
     pthread_mutex_destroy(&link->mutex);
+    pthread_mutex_destroy(&link->operator_mutex);
     pthread_cond_destroy(&link->changed);
     free(link);
     store->link = NULL;

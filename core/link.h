@@ -26,8 +26,10 @@ void hf__link_stop_accepting(struct hf *store);
 void hf__link_stop(struct hf *store);
 void hf__link_free(struct hf *store);
 
-/* Look whether another process has changed the operator's settings; one thread. */
+/* Look whether another process has changed the operator's settings; any thread. */
 void hf__link_check_operator(struct hf *store);
+/* Whether the link's thread, which its heartbeats wake in any case, does so; any thread. */
+bool hf__link_looks(const struct hf *store);
 /* Have the link look for work; any thread. */
 void hf__link_wake(struct hf *store);
 /* A checkpoint has ended, well or not. */

@@ -64,10 +64,15 @@ void hf__link_operator(struct hf *store, const struct hf_operator *settings)
 /* A file that cannot be read says nothing new: what was set stays, and whoever looks at it next is told. */
 void hf__link_check_operator(struct hf *store)
 {
+    struct hf_link *link = store->link;
     struct hf_operator settings;
 
-    if (store->link && hf__operator_changed(store) && hf__operator_load(store, &settings) == 0)
+    if (!link)
+        return;
+    pthread_mutex_lock(&link->operator_mutex);
+    if (hf__operator_changed(store) && hf__operator_load(store, &settings) == 0)
         hf__link_operator(store, &settings);
+    pthread_mutex_unlock(&link->operator_mutex);
 }
 
 /* ---- the pace ---- */

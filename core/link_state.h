@@ -192,6 +192,7 @@ enum hf_catch_up {
 struct hf_link {
     struct hf *store;
     struct hf_shared_tier *tier;
+    pthread_mutex_t operator_mutex; /* one look at the operator's file at a time; never within `mutex` */
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* state, queues */
 
@@ -245,6 +246,8 @@ struct hf_link {
     bool connected;
     /* The first answer on this connection was not believed: nothing is sent before the second; or, with nothing known, before one is. */
     bool asks_time;
+    _Atomic bool looks;          /* heartbeats come by often enough to look in the checkpoint thread's place ... */
+    int64_t looked_ms;           /* ... and this was the last time; timeline */
     _Atomic bool waits_for_sync; /* the head of a queue is not durable yet: wake when the journal moves on */
 
     struct hf_turn turn; /* begun with each event of the transport */

@@ -143,7 +143,7 @@ struct hf {
     struct hf_link *link; /* NULL: no shared tier */
     struct hf_done_queue *done;
     struct hf_durable_line durable;
-    struct hf_operator_seen operator_seen; /* the link thread's */
+    struct hf_operator_seen operator_seen; /* with the link's operator_mutex, once its threads run */
     struct hf_intents intents;             /* write_mutex */
     bool sharing; /* changes are owed to a shared tier, present or not: there is one, or there was */
     bool read_only;
@@ -163,9 +163,10 @@ struct hf {
     _Atomic int64_t lane_open; /* unsettled lane entries in the overlay */
     _Atomic uint64_t
         unsaved; /* changes of the parked list and the conflict log that no checkpoint has stored yet */
-    _Atomic uint64_t trusted;    /* times that copies began to count as verified, for a moment or more */
-    _Atomic bool refreshing;     /* there are copies that Redis is known, or suspected, to have changed */
-    _Atomic uint64_t room_bytes; /* that the overlay may take before the local tier could be full */
+    _Atomic uint64_t trusted;          /* times that copies began to count as verified, for a moment or more */
+    _Atomic bool refreshing;           /* there are copies that Redis is known, or suspected, to have changed */
+    _Atomic int64_t first_deadline_ms; /* of the local tier's records; 0: none has one */
+    _Atomic uint64_t room_bytes;       /* that the overlay may take before the local tier could be full */
     /* The logs as of the last commit, and what was left for the next one. */
     _Atomic uint64_t conflicts, blind_conflicts, conflict_bytes, parked, gaps;
     _Atomic uint64_t conflicts_left, conflict_bytes_left, parked_left;

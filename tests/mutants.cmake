@@ -36,6 +36,12 @@ hf_mutant(a_table_of_places_stays_small unit/test_snapshots.c *a_table_grows* ba
           "    places->pressure += CROWDED;\n" "")
 hf_mutant(a_table_of_places_grows_without_need unit/test_snapshots.c *a_table_grows* backends/lmdb/places.c
           "            snap->places->pressure -= snap->places->pressure > 0;\n" "")
+hf_mutant(the_link_does_not_look_at_settings integration/test_cli_operator.c *idle_owner_is_paused* core/link.c
+          "    hf__link_check_operator(link->store);\n" "")
+hf_mutant(a_lost_link_wakes_nobody integration/test_cli_operator.c *idle_owner_is_paused* core/link.c
+          "        hf__checkpoint_wake(link->store);\n" "        (void)link;\n")
+hf_mutant(a_rest_outlasts_deadlines integration/test_outage.c *idle_store_removes* core/checkpoint.c
+          "    if (left_ms < 0 || left_ms > IDLE_REST_MS)" "    if (left_ms != 0)")
 hf_mutant(resting_snapshots_keep_pages unit/test_snapshots.c *at_rest_keeps_no_pages* backends/lmdb/txn.c
           "    hf__lmdb_pool_reset_old(tier);\n" "")
 hf_mutant(a_resting_snapshot_is_always_current unit/test_snapshots.c *covers_is_that_of_the_last* backends/lmdb/snapshot.c

@@ -93,6 +93,15 @@ static int next_entry(struct hf_local_snap *snap, struct hf_local_cursor *cursor
     return rc;
 }
 
+int hf__lmdb_first_deadline(struct hf_local_snap *snap, int64_t *ret_deadline_ms)
+{
+    struct hf_local_cursor cursor = {0};
+    int rc = next_entry(snap, &cursor);
+
+    *ret_deadline_ms = rc == 0 && cursor.len >= 8 ? (int64_t)hf__get64be(cursor.at) : 0;
+    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc; /* as of rows: damage has no time */
+}
+
 enum finding { DUE, STALE, UNREADABLE };
 
 /* What the entry's record says about it. */

@@ -21,6 +21,7 @@ int hf__lmdb_wrong_key(struct hf_slice key);
 
 /* ---- expiry.c ---- */
 int hf__lmdb_count_expired(struct hf_local_snap *snap, int64_t now_ms, uint64_t *ret_count);
+int hf__lmdb_first_deadline(struct hf_local_snap *snap, int64_t *ret_deadline_ms);
 int hf__lmdb_expired_next(struct hf_local_txn *txn, int64_t now_ms, struct hf_local_cursor *cursor, void *ret_key,
                           size_t *ret_key_len);
 

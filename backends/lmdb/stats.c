@@ -107,6 +107,8 @@ int hf__lmdb_stats(struct hf_local_snap *snap, struct hf_local_stats *ret_stats)
         rc = count(snap, &stats);
     if (rc == 0)
         rc = find_oldest(snap, &stats.oldest_pending_made_ms);
+    if (rc == 0)
+        rc = hf__lmdb_first_deadline(snap, &stats.first_deadline_ms);
     if (rc != 0)
         return rc;
     stats.pending_bytes = snap->state.pending_bytes;

@@ -187,6 +187,7 @@ struct hf_local_stats {
     uint64_t retained;              /* acknowledged entries that are kept in case Redis is rolled back */
     int64_t oldest_pending_made_ms; /* first_made_ms of the row with the lowest first_lsn, or of the first lane
                                        entry, whichever is older; 0: none */
+    int64_t first_deadline_ms;      /* the earliest deadline of a record; 0: none has one */
 };
 
 /* Where a walk stands, for the tier alone to read; zeroed, it is at the beginning. */

@@ -838,6 +838,38 @@ static void test_operator__an_owner_is_paused_and_resumed_from_beside(void **sta
     assert_ok(hf_close(store));
 }
 
+static void pause_and_resume(struct tool *f, struct hf *store)
+{
+    run(f, "pause", NULL);
+    assert_status(f, 0);
+    wait_paused(store, true);
+    run(f, "resume", NULL);
+    assert_status(f, 0);
+    wait_paused(store, false);
+}
+
+/* Who looks at the settings then is the link's thread, and while Redis is away the one for checkpoints. */
+static void test_operator__an_idle_owner_is_paused_with_redis_and_without(void **state)
+{
+    struct tool *f = *state;
+    struct hf_options options = {0};
+    struct hf *store = NULL;
+
+    start(f);
+    options.redis = f->server.address;
+    assert_ok(hf_open(f->scratch.store, &options, &store));
+    for (int i = 0; i < 2; i++) {
+        assert_true(wait_link(store, HF_LINK_ONLINE, LINK_MS));
+        pause_and_resume(f, store);
+        pause_and_resume(f, store);
+        redis_server_kill(&f->server);
+        assert_true(wait_link(store, HF_LINK_OFFLINE, LINK_MS));
+        pause_and_resume(f, store);
+        assert_int_equal(redis_server_restart(&f->server), 0);
+    }
+    assert_ok(hf_close(store));
+}
+
 static void test_operator__a_pause_is_kept_and_reconcile_says_so(void **state)
 {
     struct tool *f = *state;
@@ -1004,6 +1036,7 @@ int main(void)
         CASE(test_operator__verify_names_what_differs),
         CASE(test_operator__verify_has_nothing_against_what_is_pending),
         CASE(test_operator__an_owner_is_paused_and_resumed_from_beside),
+        CASE(test_operator__an_idle_owner_is_paused_with_redis_and_without),
         CASE(test_operator__a_pause_is_kept_and_reconcile_says_so),
         CASE(test_operator__bounds_are_set_one_by_one_and_kept),
         CASE(test_operator__what_was_lost_is_given_back),
