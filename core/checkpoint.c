@@ -493,6 +493,7 @@ static void count_as_stored(struct hf *store, uint64_t covered_lsn)
     if (hf__checkpoint_count(store) != 0) {
         atomic_store(&store->pending_rows, 1); /* not known: look */
         atomic_store(&store->lane_entries, 1);
+        atomic_store(&store->first_deadline_ms, 1); /* the next one counts again, soon */
     }
     retire_lanes(store);
     atomic_store(&store->covered_lsn, covered_lsn);
@@ -581,11 +582,12 @@ static int64_t boot_now(const struct hf *store)
 /* Milliseconds until a record of the local tier has died, 0: one has; negative: that cannot be foreseen. */
 static int64_t expiry_in_ms(struct hf *store)
 {
-    int64_t first_ms = atomic_load(&store->first_deadline_ms), left_ms = first_ms - hf__now_ms(store);
+    int64_t first_ms = atomic_load(&store->first_deadline_ms), now_ms;
 
-    if (first_ms == 0 || hf__time_is_unknown(store))
+    if (first_ms == 0 || hf__time_is_unknown(store)) /* asked before the time itself */
         return -1;
-    return left_ms > 0 ? left_ms : 0;
+    now_ms = hf__now_ms(store);
+    return first_ms > now_ms ? first_ms - now_ms : 0;
 }
 
 /* Milliseconds until the next checkpoint is due by time; negative: nothing waits for one. */

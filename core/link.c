@@ -551,7 +551,7 @@ static void on_clock(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answ
 
     if (hf__timeline_sample(&link->store->time, redis_ms, asked_ms, answered_ms) || knows_redis_clock(link))
         link->asks_time = false;
-    /* Heartbeats come by here, where Redis allows TIME. */
+    /* The answers to heartbeats come by here. */
     atomic_store(&link->looks, link->connected && link->store->opts.redis_heartbeat_ms <= LOOK_HEARTBEAT_MAX_MS);
     hf__link_pump(link);
 }

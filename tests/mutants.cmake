@@ -30,8 +30,8 @@ hf_mutant(23_short_keys_before_long_ones unit/test_lmdb_tier.c *exact_order* bac
           "    return hf__slice_cmp(a->key, b->key) < 0 ? a : b;" "    return a;")
 hf_mutant(places_outlive_their_commit unit/test_snapshots.c *every_look_finds* backends/lmdb/places.c
           "        if (place->commit == commit && " "        (void)commit;\n        if (")
-hf_mutant(a_table_that_is_refused_is_counted unit/test_snapshots.c *makes_room_for_another* backends/lmdb/places.c
-          "    atomic_fetch_sub(&tier->n_place_buckets, n);\n" "")
+hf_mutant(a_table_that_is_gone_is_counted unit/test_snapshots.c *makes_room_for_another* backends/lmdb/places.c
+          "    atomic_fetch_sub(&snap->tier->n_place_buckets, snap->places->n_buckets);\n" "")
 hf_mutant(a_table_of_places_stays_small unit/test_snapshots.c *a_table_grows* backends/lmdb/places.c
           "    places->pressure += CROWDED;\n" "")
 hf_mutant(a_table_of_places_grows_without_need unit/test_snapshots.c *a_table_grows* backends/lmdb/places.c

@@ -93,13 +93,18 @@ static int next_entry(struct hf_local_snap *snap, struct hf_local_cursor *cursor
     return rc;
 }
 
+/* Of a damaged entry 1, which has passed: the next walk reports it. */
 int hf__lmdb_first_deadline(struct hf_local_snap *snap, int64_t *ret_deadline_ms)
 {
-    struct hf_local_cursor cursor = {0};
-    int rc = next_entry(snap, &cursor);
+    struct hf_slice entry, empty;
+    int64_t deadline_ms = 0;
+    int rc = hf__lmdb_seek(snap, HF__LMDB_EXPIRY, hf__slice(NULL, 0), &entry, &empty);
 
-    *ret_deadline_ms = rc == 0 && cursor.len >= 8 ? (int64_t)hf__get64be(cursor.at) : 0;
-    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc; /* as of rows: damage has no time */
+    if (rc == 0 && entry.len >= 8)
+        deadline_ms = (int64_t)hf__get64be(entry.data);
+    if (rc == 0)
+        *ret_deadline_ms = deadline_ms > 0 ? deadline_ms : 1;
+    return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
 enum finding { DUE, STALE, UNREADABLE };

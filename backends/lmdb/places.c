@@ -18,6 +18,7 @@
 #define BUCKETS_MIN (1u << 12)
 #define BUCKETS_MAX (1u << 18)
 #define BUCKETS_OF_TIER (BUCKETS_MAX + BUCKETS_MAX / 2)
+#define BUCKETS_GROWN (BUCKETS_MAX + BUCKETS_MAX / 4) /* what is left is for the first tables of others */
 
 struct place {
     const uint8_t *stored;
@@ -35,12 +36,15 @@ struct hf__lmdb_places {
     _Alignas(LINE) struct place at[BUCKETS_MAX][WAYS];
 };
 
-/* False: the tables of the tier are large enough together. */
-static bool take_buckets(struct hf__lmdb_tier *tier, uint32_t n)
+/* False: with them the tier's tables would have more than `max` together. */
+static bool take_buckets(struct hf__lmdb_tier *tier, uint32_t n, uint32_t max)
 {
-    if (atomic_fetch_add(&tier->n_place_buckets, n) + n <= BUCKETS_OF_TIER)
-        return true;
-    atomic_fetch_sub(&tier->n_place_buckets, n);
+    uint32_t taken = atomic_load(&tier->n_place_buckets);
+
+    while (taken + n <= max) {
+        if (atomic_compare_exchange_weak(&tier->n_place_buckets, &taken, taken + n))
+            return true;
+    }
     return false;
 }
 
@@ -48,8 +52,8 @@ static struct hf__lmdb_places *make(struct hf_local_snap *snap)
 {
     struct hf__lmdb_places *places;
 
-    if (snap->writes || snap->tier->env.read_only || snap->n_looks++ != WORTH_IT ||
-        !take_buckets(snap->tier, BUCKETS_MIN))
+    if (snap->writes || snap->tier->env.read_only || ++snap->n_looks % WORTH_IT != 0 ||
+        !take_buckets(snap->tier, BUCKETS_MIN, BUCKETS_OF_TIER))
         return NULL;
     places =
         mmap(NULL, sizeof(*places), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -57,6 +61,7 @@ static struct hf__lmdb_places *make(struct hf_local_snap *snap)
         atomic_fetch_sub(&snap->tier->n_place_buckets, BUCKETS_MIN);
         return NULL;
     }
+    (void)madvise(places, sizeof(*places), MADV_NOHUGEPAGE); /* of which the first would take eight times as much */
     places->n_buckets = BUCKETS_MIN;
     snap->places = places;
     return places;
@@ -70,14 +75,16 @@ void hf__lmdb_places_free(struct hf_local_snap *snap)
     munmap(snap->places, sizeof(*snap->places));
 }
 
-/* Half of the places lie in the right bucket of the larger table, too. The others are found no more, and displaced. */
+/* It begins empty: half of the places would lie in the wrong bucket, and be in the way there. */
 static void grow(struct hf_local_snap *snap)
 {
     struct hf__lmdb_places *places = snap->places;
 
     places->pressure = 0;
-    if (places->n_buckets < BUCKETS_MAX && take_buckets(snap->tier, places->n_buckets))
-        places->n_buckets *= 2;
+    if (places->n_buckets == BUCKETS_MAX || !take_buckets(snap->tier, places->n_buckets, BUCKETS_GROWN))
+        return;
+    memset(places->at, 0, (size_t)places->n_buckets * LINE);
+    places->n_buckets *= 2;
 }
 
 static struct place *bucket_of(struct hf__lmdb_places *places, uint64_t hash)

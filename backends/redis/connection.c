@@ -384,7 +384,7 @@ static void on_resolved(uv_async_t *handle)
 static void ping_reply(struct hf__wave *wave, const redisReply *reply, size_t index)
 {
     struct hf__conn *conn = wave->ctx;
-    int64_t answered_ms = conn->clock->boot_ms(conn->clock), redis_ms;
+    int64_t answered_ms = conn->clock->boot_ms(conn->clock), redis_ms = -1;
     struct hf_shared_error error;
 
     (void)index;
@@ -393,13 +393,15 @@ static void ping_reply(struct hf__wave *wave, const redisReply *reply, size_t in
         UINT64_MAX; /* an idle connection sleeps until the next one is due, not until this one would have been late */
     hf__conn_arm(conn);
     if (!hf__reply_error(reply, &error)) {
-        if (hf__reply_time_ms(reply, &redis_ms))
-            conn->events->clock(conn->ctx, redis_ms, conn->time_asked_ms, answered_ms);
+        if (!hf__reply_time_ms(reply, &redis_ms))
+            redis_ms = -1;
     } else if (error.class == HF_SHARED_LINK) {
         hf__conn_fail(conn, &error);
+        return;
     } else if (error.class == HF_SHARED_AUTH) {
         conn->no_time = true;
     }
+    conn->events->clock(conn->ctx, redis_ms, conn->time_asked_ms, answered_ms);
 }
 
 static void ping_lost(struct hf__wave *wave, const struct hf_shared_error *error)

@@ -86,7 +86,7 @@ struct hf__conn_settings {
 
 struct hf__conn_events {
     void (*ready)(void *ctx, const struct hf_shared_hello *hello);
-    /* An answer to TIME, after the one in the hello. */
+    /* A heartbeat was answered, by a time, or without one: then redis_ms is negative. */
     void (*clock)(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answered_ms);
     /* All `lost`s have run. Not called after hf__conn_close, nor when a `lost` closed or opened the connection. */
     void (*down)(void *ctx, const struct hf_shared_error *error);

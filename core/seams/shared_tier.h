@@ -70,7 +70,8 @@ struct hf_shared_handler {
      * is tracked. */
     void (*invalidated)(void *ctx, const struct hf_slice *keys, size_t n);
     /* Redis was asked for its TIME again: soon after `connected`, when the link is idle, and each minute. Asked and
-     * answered at these times of the clock seam. Not called for a user who may not ask. May be NULL. */
+     * answered at these times of the clock seam. For a user who may not ask `redis_ms` is negative: the link was found alive. May
+     * be NULL. */
     void (*clock)(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answered_ms);
 };
 

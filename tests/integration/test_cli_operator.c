@@ -848,6 +848,13 @@ static void pause_and_resume(struct tool *f, struct hf *store)
     wait_paused(store, false);
 }
 
+static void forbid_time(struct tool *f)
+{
+    char text[64];
+
+    assert_string_equal(redis_server_text(&f->server, text, sizeof(text), "ACL SETUSER default -time"), "OK");
+}
+
 /* Who looks at the settings then is the link's thread, and while Redis is away the one for checkpoints. */
 static void test_operator__an_idle_owner_is_paused_with_redis_and_without(void **state)
 {
@@ -860,6 +867,9 @@ static void test_operator__an_idle_owner_is_paused_with_redis_and_without(void *
     assert_ok(hf_open(f->scratch.store, &options, &store));
     for (int i = 0; i < 2; i++) {
         assert_true(wait_link(store, HF_LINK_ONLINE, LINK_MS));
+        pause_and_resume(f, store);
+        pause_and_resume(f, store);
+        forbid_time(f); /* then heartbeats bring none */
         pause_and_resume(f, store);
         pause_and_resume(f, store);
         redis_server_kill(&f->server);
