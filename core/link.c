@@ -50,15 +50,22 @@ static void keep_change(struct hf_link *link, enum hf_link_state state, const ch
     snprintf(change->reason, sizeof(change->reason), "%s", reason);
 }
 
-void hf__link_set_state(struct hf_link *link, enum hf_link_state state, const char *reason)
+/* A loss is counted with the state that tells it: whoever sees the one sees the other. */
+static void move(struct hf_link *link, enum hf_link_state state, const char *reason, bool is_loss)
 {
     pthread_mutex_lock(&link->mutex);
     assert((link->state == state || (allowed[link->state] & TO(state))) && "a move that the drawing does not have");
     keep_change(link, state, reason);
     link->state = state;
+    atomic_fetch_add(&link->store->link_losses, is_loss);
     snprintf(link->reason, sizeof(link->reason), "%s", reason);
     tell_moved(link);
     pthread_mutex_unlock(&link->mutex);
+}
+
+void hf__link_set_state(struct hf_link *link, enum hf_link_state state, const char *reason)
+{
+    move(link, state, reason, false);
 }
 
 const char *hf_link_text(enum hf_link_state state)
@@ -143,10 +150,8 @@ void hf__link_stop_accepting(struct hf *store)
 
 static void gone(struct hf_link *link, const struct hf_shared_error *error)
 {
-    bool refused = error->class == HF_SHARED_AUTH;
+    bool refused = error->class == HF_SHARED_AUTH, is_loss = link->connected;
 
-    if (link->connected)
-        atomic_fetch_add(&link->store->link_losses, 1);
     link->connected = link->taking_from_open = false;
     stop_looking(link);
     link->paused = link->asks_time = false;
@@ -158,7 +163,7 @@ static void gone(struct hf_link *link, const struct hf_shared_error *error)
     hf__fetch_fail_all(link, error->reason);
     hf__ask_fail_all(link, error->reason);
     hf__decide_fail_all(link, error->reason);
-    hf__link_set_state(link, refused ? HF_LINK_HELD : HF_LINK_OFFLINE, error->reason);
+    move(link, refused ? HF_LINK_HELD : HF_LINK_OFFLINE, error->reason, is_loss);
     schedule_connect(link, refused);
 }
 

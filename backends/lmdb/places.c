@@ -12,7 +12,7 @@
 #define WAYS 4u
 #define LINE 64u       /* bytes of a cache line */
 #define WORTH_IT 1024u /* looks after which a snapshot gets a table: fewer are not worth it */
-#define CROWDED 8      /* a table grows where more than one look in so many displaces a place, and one more */
+#define CROWDED 32     /* a table grows where more than one look in so many, and one, displaces a place */
 
 /* Buckets. The first table takes 256 KiB, and one grows to 16 MiB. */
 #define BUCKETS_MIN (1u << 12)

@@ -796,12 +796,14 @@ static bool are_counted(void *ctx)
 }
 
 /* With every version settled or stored, bytes are those of the rows. Who waits for an acknowledgement may be woken before the count
- * is told. */
+ * is told. A checkpoint that the replay has asked for may store a write before its answer comes: the next one clears that. */
 static void check_counts(struct fixture *f, const struct model *m, bool stored)
 {
     struct counted counted = {f->store, m->n_keys + m->n_increments};
     struct hf_status status;
 
+    if (m->online && !are_counted(&counted))
+        assert_ok(hf_checkpoint(f->store));
     if (!wait_until(are_counted, &counted, SOON_MS))
         fail_msg("step %d: %lu are counted; %u keys and %u increments wait (HOLDFAST_SEED=%lu)", m->step,
                  (unsigned long)hf__pending_keys(f->store), m->n_keys, m->n_increments, (unsigned long)m->seed);

@@ -14,7 +14,7 @@
 #define AT_ONCE 120u        /* more than have tables, and than rest when they end */
 #define TABLES 96u          /* of the smallest size; no more at once */
 #define FIRST_BUCKETS 4096u /* of a table, four places in each */
-#define FITTING_KEYS 8000u  /* half of its places */
+#define FITTING_KEYS 5000u  /* a third of its places */
 #define MANY_KEYS 30000u    /* twice as many */
 
 struct fixture {
