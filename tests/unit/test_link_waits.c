@@ -19,8 +19,7 @@ struct fixture {
     struct scratch scratch;
     struct hf_namespace ns; /* of all keys */
     struct hf *store;
-    uint64_t losses; /* of the link, before this one */
-    bool held_up;    /* the link thread is between the loss and the end of all waits */
+    bool held_up; /* the link thread is between the loss and the end of all waits */
 };
 
 /* Set: the next timed wait of this thread for the link finds that its time is up, and the link is lost meanwhile. */
@@ -64,13 +63,14 @@ static bool is_lost(void *ctx)
 {
     struct fixture *f = ctx;
 
-    return atomic_load(&f->store->link_losses) > f->losses;
+    return !hf__link_looks(f->store);
 }
 
 /* The link thread has noticed the loss, asks nothing any more, and has not ended who waits: that comes behind the lock. */
 static void lose_link_so_far(struct fixture *f)
 {
     pthread_mutex_lock(&f->store->write_mutex);
+    atomic_store(&f->store->link->looks, true); /* the first thing that ends with the connection */
     fake_redis_set_away(true);
     f->held_up = wait_until(is_lost, f, SOON_MS);
     if (!f->held_up)
