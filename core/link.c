@@ -554,8 +554,9 @@ static void on_clock(void *ctx, int64_t redis_ms, int64_t asked_ms, int64_t answ
 {
     struct hf_link *link = ctx;
 
-    if (hf__timeline_sample(&link->store->time, redis_ms, asked_ms, answered_ms) || knows_redis_clock(link))
-        link->asks_time = false;
+    if (redis_ms >= 0 &&
+        (hf__timeline_sample(&link->store->time, redis_ms, asked_ms, answered_ms) || knows_redis_clock(link)))
+        link->asks_time = false; /* by an answer that tells a time */
     /* The answers to heartbeats come by here. */
     atomic_store(&link->looks, link->connected && link->store->opts.redis_heartbeat_ms <= LOOK_HEARTBEAT_MAX_MS);
     hf__link_pump(link);

@@ -114,8 +114,7 @@ static void get(struct stage *s, unsigned from, unsigned n)
         must(hf_get_into(s->store, key_at(s, i), to, sizeof(to), &len, NULL), "hf_get_into");
 }
 
-/* So that the local tier remembers their places. */
-/* Often enough that all are remembered in a table that has grown for them. */
+/* So that the local tier remembers their places: often enough for its table to grow. */
 static void get_all(struct stage *s)
 {
     for (int round = 0; round < 4; round++)

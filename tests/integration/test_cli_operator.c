@@ -811,27 +811,38 @@ static void wait_paused(struct hf *store, bool paused)
     assert_true(wait_until(is_paused, &look, LINK_MS));
 }
 
-static void test_operator__an_owner_is_paused_and_resumed_from_beside(void **state)
+/* With a server of its own. */
+static struct hf *start_owner(struct tool *f)
 {
-    struct tool *f = *state;
     struct hf_options options = {0};
     struct hf *store = NULL;
 
     start(f);
     options.redis = f->server.address;
     assert_ok(hf_open(f->scratch.store, &options, &store));
-    assert_true(wait_link(store, HF_LINK_ONLINE, LINK_MS));
-    run(f, "pause", NULL);
+    return store;
+}
+
+static void set_paused(struct tool *f, struct hf *store, bool paused)
+{
+    run(f, paused ? "pause" : "resume", NULL);
     assert_status(f, 0);
-    wait_paused(store, true);
+    wait_paused(store, paused);
+}
+
+static void test_operator__an_owner_is_paused_and_resumed_from_beside(void **state)
+{
+    struct tool *f = *state;
+    struct hf *store = start_owner(f);
+
+    assert_true(wait_link(store, HF_LINK_ONLINE, LINK_MS));
+    set_paused(f, store, true);
     put(store, "k", "v");
     assert_int_not_equal(hf_drain(store, 50), 0);
     assert_string_equal(in_redis(f, "k"), "(nil)");
     run(f, "status", NULL);
     assert_non_null(strstr(f->out, "sending to Redis is paused"));
-    run(f, "resume", NULL);
-    assert_status(f, 0);
-    wait_paused(store, false);
+    set_paused(f, store, false);
     assert_true(wait_link(store, HF_LINK_ONLINE, LINK_MS));
     assert_ok(hf_drain(store, LINK_MS));
     assert_string_equal(in_redis(f, "k"), "v");
@@ -840,12 +851,8 @@ static void test_operator__an_owner_is_paused_and_resumed_from_beside(void **sta
 
 static void pause_and_resume(struct tool *f, struct hf *store)
 {
-    run(f, "pause", NULL);
-    assert_status(f, 0);
-    wait_paused(store, true);
-    run(f, "resume", NULL);
-    assert_status(f, 0);
-    wait_paused(store, false);
+    set_paused(f, store, true);
+    set_paused(f, store, false);
 }
 
 static void forbid_time(struct tool *f)
@@ -859,12 +866,8 @@ static void forbid_time(struct tool *f)
 static void test_operator__an_idle_owner_is_paused_with_redis_and_without(void **state)
 {
     struct tool *f = *state;
-    struct hf_options options = {0};
-    struct hf *store = NULL;
+    struct hf *store = start_owner(f);
 
-    start(f);
-    options.redis = f->server.address;
-    assert_ok(hf_open(f->scratch.store, &options, &store));
     for (int i = 0; i < 2; i++) {
         assert_true(wait_link(store, HF_LINK_ONLINE, LINK_MS));
         pause_and_resume(f, store);
