@@ -354,6 +354,8 @@ hf_mutant(15_copies_are_trusted_without_pushes unit/test_link_histories.c *copie
           " && !trusts_pushes(link);" ";\n    (void)trusts_pushes;")
 hf_mutant(15_what_is_to_be_compared_stays_verified unit/test_link_histories.c *since_the_log_was_lost* core/link_copies.c
           "    atomic_store(&ns->verified, false);\n    ns->sweep = true;" "    ns->sweep = true;")
+hf_mutant(12_an_absence_drops_the_last_copy unit/test_link.c *a_flushed_redis_does_not_hold* core/link_copies.c
+          "    return !link->log_behind && (link->state" "    return true || (link->state")
 hf_mutant(15_copies_are_walked_over_once unit/test_link_histories.c *behind_the_walk* core/link_sweep.c
           "    if (through && next_ns(link)) {" "    if (through && next_ns(link) && false) {")
 hf_mutant(waits_a_fetch_ends_twice unit/test_link_waits.c *a_fetch_that* core/link_live.c
