@@ -118,6 +118,8 @@ static const char *exec(struct talk *talk, const char *commands)
 
 /* ---- where it runs ---- */
 
+#define TRIES 5
+
 struct where {
     const char *commands;
     bool here;
@@ -181,17 +183,27 @@ static void assert_same(struct fixture *f, const struct where *where)
         fail_msg("%s: the reply is %s, expected %s", where->commands, reply, expected);
 }
 
-static void assert_where(struct fixture *f, const struct where *where)
+static bool runs_here(struct fixture *f, const struct where *where)
 {
     bool here;
 
     talk_open(&f->talk, f->sidecar.socket);
     assert_same(f, where);
     here = connections(f) == f->n_connections;
-    if (here != where->here)
-        fail_msg("%s: it ran %s", where->commands, here ? "here" : "in Redis");
     talk_close(&f->talk);
     assert_true(wait_until(nobody_is_connected, f, BOUND_MS));
+    return here;
+}
+
+/* Redis runs what reads a copy that is still being fetched once more, after what another has told of it: then it is tried again. */
+static void assert_where(struct fixture *f, const struct where *where)
+{
+    bool here = runs_here(f, where);
+
+    for (int i = 0; i < TRIES && where->here && !here; i++)
+        here = runs_here(f, where);
+    if (here != where->here)
+        fail_msg("%s: it ran %s", where->commands, here ? "here" : "in Redis");
 }
 
 static void test_transactions__what_depends_on_no_answer_of_redis_runs_here_with_the_same_replies(void **state)
