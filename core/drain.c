@@ -78,11 +78,13 @@ static bool old_is_acknowledged(const struct drained *d)
 
 static uint8_t record_flags(const struct hf_version *v)
 {
+    uint8_t flags = v->flags & HF_ENTRY_LANE ? HF_RECORD_LANE : 0;
+
     if (is_unshared(v))
         return HF_RECORD_UNSHARED;
-    if (atomic_load(&v->state) != HF_VERSION_SETTLED)
-        return 0;
-    return v->op == HF_ENTRY_RESULT ? HF_RECORD_SHARED | HF_RECORD_ANSWER : HF_RECORD_SHARED;
+    if (atomic_load(&v->state) == HF_VERSION_SETTLED)
+        flags |= HF_RECORD_SHARED;
+    return v->op == HF_ENTRY_RESULT ? flags | HF_RECORD_ANSWER : flags;
 }
 
 static int write_record(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d)

@@ -292,7 +292,7 @@ static void begin_resend(struct hf_link *link)
 }
 
 /* From the log's beginning: which of our entries have survived? A mark that is gone is none by then. Where no entry is known
- * that was lost, the log's last one may be the older copy's. */
+ * that was lost, the log's last one may be the older copy's. What others have lost is named nowhere: copies are compared. */
 static void begin_rollback(struct hf_link *link)
 {
     struct hf_ns *ns = current_ns(link);
@@ -304,6 +304,7 @@ static void begin_rollback(struct hf_link *link)
     hf__ns_forget_acked(ns);
     ns->losing = true;
     atomic_fetch_add(&link->store->rollbacks, 1);
+    hf__link_distrust_namespace(ns);
     ns->log_id[0] = '\0';
     if (ns->with_log)
         link->catch_up = HF_CATCH_UP_LOG;

@@ -201,6 +201,13 @@ static int resend_retained(struct hf_link *link)
 
 /* ---- copies ---- */
 
+/* The mark found says that Redis still has it; or the lane brings it. */
+static bool is_of_lane(const struct hf_resend *r, struct hf_slice key, const struct hf_record *record)
+{
+    return (record->flags & HF_RECORD_ANSWER) || hf__notes_find(&r->in_lane, key) ||
+           ((record->flags & HF_RECORD_LANE) && record->lsn <= r->ns->mark);
+}
+
 static bool is_wanted(const struct hf_link *link, struct hf_slice key, const struct hf_record *record)
 {
     const struct hf_resend *r = &link->resend;
@@ -210,8 +217,8 @@ static bool is_wanted(const struct hf_link *link, struct hf_slice key, const str
         return false;
     if (r->why == HF_ENTRY_RESEED)
         return !hf__notes_find(&r->changed, key);
-    if (record->lsn == 0 || (record->flags & HF_RECORD_ANSWER) || hf__notes_find(&r->in_lane, key))
-        return false; /* another node's, or its lane brings it, if it was lost at all */
+    if (record->lsn == 0 || is_of_lane(r, key, record)) /* 0: another node's */
+        return false;
     return is_above(r, record->lsn, record->made_ms);
 }
 

@@ -273,6 +273,8 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     sweep->out = false;
     if (examine->error.class != HF_SHARED_OK || !sweep->active) {
         sweep->failed = true; /* not again before the next connection */
+        if (examine->error.class == HF_SHARED_STATE)
+            hf__link_fail(link, &examine->error); /* which comes when Redis does what it is asked again */
         return;
     }
     for (size_t i = 0; i < examine->n_keys; i++) {

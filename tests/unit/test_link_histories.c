@@ -888,6 +888,29 @@ static void add_to_both(struct fixture *f, const char *a)
     assert_ok(hf__write(f->store, ops, 2, NULL));
 }
 
+/* The log is lost, too, and cannot name the batch: the mark says that it has survived. */
+static void test_link__13_a_batch_up_to_the_mark_is_not_sent_again_without_the_log(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    add_to_both(f, "ours");
+    fake_redis_snapshot();
+    put(f->store, "k", "v");
+    incr(f->store, "lost");
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_lose_log();
+    fake_redis_foreign_set("a", "theirs", 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("a", "theirs");
+    assert_redis_holds("n", "1");
+    assert_redis_holds("k", "v");
+    assert_redis_holds("lost", "1");
+    close_store(f);
+}
+
 /* The answer to a batch is lost, and the log names its value before the mark is looked at; then Redis loses it all. */
 static void test_link__13_a_batch_that_the_log_has_named_comes_back_whole(void **state)
 {
@@ -1183,6 +1206,13 @@ static bool is_verified(void *ctx)
     return read_of(ctx, "k").origin == HF_ORIGIN_LOCAL_VERIFIED;
 }
 
+static bool k_is_gone(void *ctx)
+{
+    struct hf_buf value = {0};
+
+    return hf_get(ctx, s_("k"), &value, NULL) == HF_NOT_FOUND;
+}
+
 static bool a_is_verified(void *ctx)
 {
     return read_of(ctx, "a").origin == HF_ORIGIN_LOCAL_VERIFIED;
@@ -1209,6 +1239,48 @@ static void leave_very_many(struct fixture *f)
     assert_true(wait_until(lacks_memory, f->store, SOON_MS));
     fake_redis_freeze(FAKE_GROUP);
     assert_ok(hf_checkpoint(f->store));
+}
+
+/* Redis is busy for a moment, in which nobody writes. */
+static void test_link__15_copies_are_compared_when_redis_can_be_asked_again(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked = fake_redis_asked(FAKE_EXAMINE);
+
+    open_online(f);
+    put(f->store, "k", "v");
+    close_store(f);
+    fake_redis_freeze(FAKE_EXAMINE);
+    open_online(f);
+    wait_asked(FAKE_EXAMINE, asked + 1);
+    fake_redis_trouble(FAKE_TROUBLE_BUSY, true);
+    fake_redis_thaw(FAKE_EXAMINE);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    fake_redis_trouble(FAKE_TROUBLE_BUSY, false);
+    assert_true(wait_until(is_verified, f->store, SOON_MS));
+    close_store(f);
+}
+
+/* Nothing in the older log names what another node wrote since, and that node never comes back. */
+static void test_link__13_copies_of_others_are_compared_after_a_rollback(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    open_online(f);
+    incr(f->store, "n");
+    fake_redis_snapshot();
+    fake_redis_other_node("k", "theirs", wall_ms(), 0);
+    assert_value(f->store, "k", "theirs");
+    incr(f->store, "n");
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_true(wait_until(k_is_gone, f->store, SOON_MS));
+    assert_redis_holds("k", NULL);
+    assert_redis_holds("n", "2");
+    close_store(f);
 }
 
 /* The first namespace has been compared, the second is being so. */
@@ -2010,6 +2082,7 @@ int main(void)
         TEST(13_an_answer_to_an_increment_that_has_survived_is_not_sent_again),
         TEST(13_a_copy_that_was_fetched_again_stays_ours),
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
+        TEST(13_a_batch_up_to_the_mark_is_not_sent_again_without_the_log),
         TEST(13_a_batch_that_the_log_has_named_comes_back_whole),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
@@ -2021,6 +2094,8 @@ int main(void)
         TEST(15_what_a_plain_client_writes_before_a_decision_is_overturned_is_read),
         TEST(17_a_log_ahead_of_redis_clock_tells_no_time),
         TEST(15_what_is_to_be_compared_since_the_log_was_lost_is_not_verified),
+        TEST(15_copies_are_compared_when_redis_can_be_asked_again),
+        TEST(13_copies_of_others_are_compared_after_a_rollback),
         TEST(15_what_is_distrusted_behind_the_walk_is_compared_again),
         TEST(15_what_others_change_is_told_while_very_many_rows_go_and_copies_are_trusted),
         TEST(copies_are_compared_in_paced_batches_and_live_writes_go_on),
