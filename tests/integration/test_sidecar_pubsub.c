@@ -23,7 +23,7 @@ struct fixture {
 
 /* With patience, for a machine that is busy: what cannot be shared in time is published here alone. */
 static const char config[] =
-    "{\"redis\":{\"timeout\":\"10s\"},\"namespaces\":[{\"prefix\":\"behind:\",\"write_mode\":\"behind\"}]}";
+    "{\"redis\":{\"timeout\":\"3s\"},\"namespaces\":[{\"prefix\":\"behind:\",\"write_mode\":\"behind\"}]}";
 static const char config_with_user[] =
     "{\"sidecar\":{\"users\":[{\"name\":\"app\",\"password_env\":\"APP_PASSWORD\",\"prefixes\":[\"app:\"]}]}}";
 
