@@ -156,6 +156,16 @@ static bool is_told(const struct storm_book *book, const struct storm_record *w)
     return false;
 }
 
+/* By its number, or by its value. */
+static bool shows(const struct storm_book *book, const struct storm_applied *a, const struct storm_record *w)
+{
+    if (!names(w, a->key))
+        return false;
+    if (a->op == 'x')
+        return a->lsn == w->lsn && strcmp(a->node, book->nodes[w->writer]) == 0;
+    return a->op == 's' && w->text[0] && strcmp(a->text, w->text) == 0;
+}
+
 /* Redis did it. */
 static bool is_applied(const struct storm_book *book, const struct storm_record *w)
 {
@@ -164,13 +174,9 @@ static bool is_applied(const struct storm_book *book, const struct storm_record 
     for (size_t i = 0; i < book->n_applied; i++) {
         const struct storm_applied *a = &book->applied[i];
 
-        if (!names(w, a->key))
-            continue;
-        if (a->op == 'x' && a->lsn == w->lsn && strcmp(a->node, book->nodes[w->writer]) == 0)
+        if (shows(book, a, w))
             return true;
-        if (a->op == 's' && w->text[0] && strcmp(a->text, w->text) == 0)
-            return true;
-        if (a->op == 'd' && removes) /* for want of memory it goes alone, and is named later */
+        if (a->op == 'd' && removes && names(w, a->key)) /* for want of memory it goes alone, and is named later */
             return true;
     }
     return false;
@@ -497,6 +503,21 @@ static bool may_be_brought_back(const struct storm_sceptic *s, const char *key, 
     return false;
 }
 
+/* Redis came back without what this write had replaced, or without the write itself, and without the change log that would
+ * have told so: what it holds instead looks like another's change. */
+static bool is_untold(const struct storm_sceptic *s, const struct storm_record *w)
+{
+    const struct storm_book *book = &s->book;
+    bool lost = false;
+
+    for (size_t i = 0; s->log_lost && i < book->n_applied; i++) {
+        if (!book->applied[i].lost && shows(book, &book->applied[i], w))
+            return false;
+        lost |= book->applied[i].lost && names(w, book->applied[i].key);
+    }
+    return lost;
+}
+
 static void check_last_own(struct storm_sceptic *s, const struct storm_key *key)
 {
     struct storm_there there = look_there(s, key->name);
@@ -510,7 +531,7 @@ static void check_last_own(struct storm_sceptic *s, const struct storm_key *key)
         const struct storm_record *r = &s->book.records[i];
 
         if (r->writer == writer && changes(r, key->name) && (r->op == 's' || r->op == 'd') &&
-            is_after(r, life, id)) {
+            is_after(r, life, id) && !is_untold(s, r)) {
             storm_doubt(s, key->name, "%s is the older '%s' after the write %u.%u.%u (%c)", key->name, there.text,
                         r->writer, r->life, r->id, r->op);
             return;
@@ -581,7 +602,8 @@ static void check_newest(struct storm_sceptic *s, const struct storm_key *key)
         const struct storm_record *r = &s->book.records[i];
 
         if (r->writer != writer && changes(r, key->name) && r->op == 's' &&
-            time_of(&s->book, STORM_BEGIN, r->writer, r->life, r->id) > after_us && lives_for_ever(&s->book, r)) {
+            time_of(&s->book, STORM_BEGIN, r->writer, r->life, r->id) > after_us && lives_for_ever(&s->book, r) &&
+            !is_untold(s, r)) {
             storm_doubt(s, key->name, "%s is '%s' in the end, and '%s' was made later", key->name, there.text,
                         r->text);
             return;
@@ -624,14 +646,26 @@ static bool is_parked_anywhere(const struct storm_book *book, const char *key)
     return parked;
 }
 
+/* All that Redis had of the key, it has lost, and the change log with it. */
+static bool is_absence_untold(const struct storm_sceptic *s, const char *key)
+{
+    for (size_t i = 0; i < s->book.n_applied; i++) {
+        const struct storm_applied *a = &s->book.applied[i];
+
+        if (a->op == 's' && !a->lost && strcmp(a->key, key) == 0)
+            return false;
+    }
+    return s->log_lost;
+}
+
 /* A plain client deletes, and what it has written nobody may have had a copy of. What the operator is to decide may be
- * what was lost. */
+ * what was lost. Of increments and batches the marks tell. */
 static void check_presence(struct storm_sceptic *s)
 {
     for (unsigned i = 0; i < s->plan.n_keys; i++) {
         const struct storm_key *key = &s->plan.keys[i];
         bool stays = key->kind == STORM_BATCH || key->kind == STORM_COUNTER ||
-                     (key->kind == STORM_JSON && !s->options->plain_client);
+                     (key->kind == STORM_JSON && !s->options->plain_client && !is_absence_untold(s, key->name));
 
         if (stays && was_written(&s->book, key->name) && !look_there(s, key->name).present &&
             !is_parked_anywhere(&s->book, key->name))

@@ -185,6 +185,47 @@ bool sim_there_keep(struct sim_world *w)
     return true;
 }
 
+static void count_log(struct fake_key *key, void *ctx)
+{
+    *(unsigned *)ctx += fake_is_log(key);
+}
+
+static bool has_all_logs(const struct sim_world *w)
+{
+    unsigned n = 0;
+
+    pthread_mutex_lock(&fake_server.mutex);
+    fake_each_key(&fake_server.data, count_log, &n);
+    pthread_mutex_unlock(&fake_server.mutex);
+    return n >= w->keys.n_namespaces;
+}
+
+/* The connection, too, for a store may not have noticed yet that it has lost the last one. */
+static bool is_online(const struct sim_node *node)
+{
+    const struct fake_tier *tier;
+    struct hf_status status;
+    bool connected;
+
+    pthread_mutex_lock(&fake_server.mutex);
+    for (tier = fake_server.tiers; tier && tier->clock != &node->clock.base; tier = tier->next) {
+    }
+    connected = tier && tier->connected && !tier->cut;
+    pthread_mutex_unlock(&fake_server.mutex);
+    return connected && node->state == SIM_UP && hf_status(node->store, &status) == 0 &&
+           status.link == HF_LINK_ONLINE;
+}
+
+/* A store that is online has made good what Redis had lost before. */
+static bool are_all_online(const struct sim_world *w)
+{
+    bool online = true;
+
+    for (unsigned i = 0; i < w->plan->options.nodes && online; i++)
+        online = is_online(&w->nodes[i]);
+    return online;
+}
+
 /* The ways of losing some, and all. */
 void sim_there_lose(struct sim_world *w, bool all, uint64_t random)
 {
@@ -193,6 +234,13 @@ void sim_there_lose(struct sim_world *w, bool all, uint64_t random)
 
     storm_book_lose(&w->applied, all ? 0 : w->kept_applied);
     (all ? every : some)[random % 2]();
+    w->log_lost |= !has_all_logs(w);
+}
+
+void sim_there_lose_log(struct sim_world *w)
+{
+    w->log_lost |= w->lost && !are_all_online(w);
+    fake_redis_lose_log();
 }
 
 /* ---- evictions ---- */
