@@ -116,7 +116,10 @@ static int store_theirs(struct run *run, const struct hf_settled *s)
     if (!s->more->theirs_present)
         return run->ops->remove(run->txn, settled_key(s));
     record = s->more->theirs;
-    record.made_ms = hf__now_ms(run->store);
+    if (record.made_ms != 0) /* we have sent it */
+        record.lsn = s->lsn;
+    else
+        record.made_ms = hf__now_ms(run->store);
     return run->ops->put(run->txn, settled_key(s), &record);
 }
 

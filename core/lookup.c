@@ -77,6 +77,7 @@ static bool resolve_overlay(const struct hf_look *look, const struct hf_node *ac
     found->of_value = v;
     found->held = true;
     found->live = v->op != HF_ENTRY_DELETE;
+    found->is_answer = v->op == HF_ENTRY_RESULT;
     found->value = v->value;
     found->type = v->type;
     found->deadline_ms = v->deadline_ms;
@@ -103,6 +104,7 @@ static void take_record(const struct hf_record *record, struct hf_found *found)
     found->made_ms = found->top ? found->top->made_ms : record->made_ms;
     found->only_ttl = found->top != NULL;
     found->record_shared = !(record->flags & HF_RECORD_UNSHARED);
+    found->is_answer = record->flags & HF_RECORD_ANSWER;
     if (!found->top)
         found->lsn = record->lsn;
 }

@@ -28,6 +28,7 @@ struct hf_found {
     bool only_ttl;               /* the overlay changes only the deadline of what the local tier holds */
     bool time_unknown;           /* it is live as far as is known: it has a TTL, and the time is not known */
     bool record_shared;          /* the value comes from the local tier, and Redis had acknowledged it */
+    bool is_answer;              /* Redis's to an increment: what others have added is in the value, too */
 };
 
 int hf__look_begin(struct hf *store, struct hf_look *ret_look);

@@ -457,6 +457,7 @@ static int copy_verdict(struct hf_settled_more *more, struct hf_slice key, const
     more->theirs_present = verdict->theirs != NULL;
     more->theirs = (struct hf_record){.value = at(&more->bytes, theirs_at, theirs.len),
                                       .deadline_ms = verdict->theirs_deadline_ms,
+                                      .made_ms = verdict->ours_made_ms,
                                       .type = HF_TYPE_STRING,
                                       .flags = HF_RECORD_SHARED};
     return 0;

@@ -834,7 +834,7 @@ bool hf__write_install(struct hf *store, struct hf_entry *entry, bool journaled)
         return false;
     if (journaled && hf__journal_append(store->journal, entry, 1) != 0)
         return false;
-    hf__overlay_insert(&store->overlay, &staged, journaled ? entry->lsn : 0);
+    hf__overlay_insert(&store->overlay, &staged, entry->lsn);
     if (journaled)
         atomic_store_explicit(&store->visible_lsn, entry->lsn, memory_order_release);
     hf__checkpoint_note_write(store);
@@ -870,18 +870,29 @@ static bool is_as_seen(const struct hf *store, const struct hf_found *found, con
     return found->held || atomic_load(&store->covered_lsn) <= seen->last_lsn;
 }
 
-/* Redis holds what it had acknowledged of what is held here: the copy keeps the LSN and the time that it was made, by which it is
- * sent again should Redis be rolled back. */
-static bool is_the_same(struct hf *store, const struct hf_entry *fetched, const struct hf_found *found)
+static bool has_same_deadline(struct hf *store, const struct hf_entry *fetched, const struct hf_found *found)
 {
     struct hf_turn turn;
 
-    if (fetched->op != HF_ENTRY_SET || !found->live || !hf__look_is_acknowledged(found) ||
-        !hf__slice_eq(fetched->value, found->value))
-        return false;
     hf__turn_begin(store, &turn);
     return hf__judge_same_deadline(fetched->deadline_ms, found->deadline_ms,
                                    hf__turn_uncertainty_ms(&turn, turn.now_ms));
+}
+
+/* Redis holds what it had acknowledged of what is held here: the copy keeps the LSN and the time that it was made, by which it is
+ * sent again should Redis be rolled back, whoever has changed its life since. */
+static bool install_fetched(struct hf *store, struct hf_entry *fetched, const struct hf_found *found)
+{
+    bool same = fetched->op == HF_ENTRY_SET && found->live && hf__look_is_acknowledged(found) &&
+                hf__slice_eq(fetched->value, found->value);
+
+    if (same && has_same_deadline(store, fetched, found))
+        return true;
+    if (same && !found->is_answer) {
+        fetched->lsn = found->lsn;
+        fetched->made_ms = found->made_ms;
+    }
+    return hf__write_install(store, fetched, false);
 }
 
 bool hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_slice *value, int64_t deadline_ms,
@@ -902,8 +913,7 @@ bool hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
     if (hf__look_begin(store, &look) == 0) {
         if (hf__look_up(&look, key, &found) == 0 && hf__look_owed(&look, key, &found, &owed) == 0)
             settled = owed != HF_OWED_NOTHING ||
-                      (is_as_seen(store, &found, seen) &&
-                       (is_the_same(store, &entry, &found) || hf__write_install(store, &entry, false)));
+                      (is_as_seen(store, &found, seen) && install_fetched(store, &entry, &found));
         hf__look_end(&look);
     }
     pthread_mutex_unlock(&store->write_mutex);
@@ -977,7 +987,7 @@ bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, cons
                              .key = key,
                              .value = verdict->theirs ? *verdict->theirs : hf__slice(NULL, 0),
                              .deadline_ms = verdict->theirs ? verdict->theirs_deadline_ms : 0,
-                             .made_ms = hf__now_ms(store)};
+                             .made_ms = verdict->ours_made_ms ? verdict->ours_made_ms : hf__now_ms(store)};
     struct hf_staged staged;
     bool done;
 
@@ -985,7 +995,7 @@ bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, cons
     done = !verdict->take_theirs || hf__overlay_stage(&store->overlay, &entry, HF_VERSION_SETTLED, &staged) == 0;
     done = done && is_newest(store, key, lsn) && hf__settle_verdict(store, key, lsn, verdict);
     if (done && verdict->take_theirs)
-        hf__overlay_insert(&store->overlay, &staged, 0);
+        hf__overlay_insert(&store->overlay, &staged, verdict->ours_made_ms ? lsn : 0);
     pthread_mutex_unlock(&store->write_mutex);
     return done;
 }

@@ -41,7 +41,7 @@ struct hf_seen {
     uint64_t last_lsn; /* the journal's */
 };
 /* What was fetched from Redis (NULL: it has no such key) becomes our copy, if nothing about the key has changed since it
- * was seen; if it is what we hold, that stays, with its LSN and the time it was made. False: it has, and owes nothing, or
+ * was seen; if it is the value that we hold, that keeps its LSN and the time it was made. False: it has, and owes nothing, or
  * there was no memory: the copy may be an older one than what was fetched. */
 bool hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_slice *value, int64_t deadline_ms,
                        const struct hf_seen *seen);
@@ -59,8 +59,8 @@ bool hf__write_adopted(struct hf *store, struct hf_slice key, uint64_t lsn, stru
  * key has been written since, or without memory: nothing was done, and the key is still owed. */
 struct hf_verdict;
 bool hf__write_verdict(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_verdict *verdict);
-/* Put a settled version of a key in front, with the write lock. Not journaled, it is a mere copy and gets the LSN 0. False
- * without memory or room: the copy stays what it was. */
+/* Put a settled version of a key in front, with the write lock. Not journaled, it is a mere copy, with the LSN that the entry
+ * says: 0, or that of our change that it is still. False without memory or room: the copy stays what it was. */
 bool hf__write_install(struct hf *store, struct hf_entry *entry, bool journaled);
 
 /* A decimal integer as Redis takes it: no blanks, no plus sign, no leading zeros, within 64 bits. */

@@ -402,7 +402,13 @@ hf_mutant(13_a_mark_that_is_gone_with_the_log_says_nothing unit/test_link.c *gon
 hf_mutant(12_a_new_life_needs_no_value unit/test_link_histories.c *12_a_key_whose_life* core/trial.c
           "c->kind == HF_SHARED_STRING && stays_there(c->base)" "stays_there(c->base)")
 hf_mutant(13_what_is_fetched_again_is_anothers unit/test_link_histories.c *13_a_copy_that_was_fetched* core/write.c
-          "if (fetched->op != HF_ENTRY_SET ||" "if (true ||")
+          "    bool same = fetched->op == HF_ENTRY_SET &&" "    bool same = fetched->op == 0 &&")
+hf_mutant(13_a_value_whose_life_others_have_changed_is_theirs unit/test_link_histories.c *13_a_value_whose_life* core/write.c
+          "        fetched->lsn = found->lsn;\n" "")
+hf_mutant(13_a_changed_life_makes_an_answer_ours unit/test_link_histories.c *13_an_answer_whose_life* core/write.c
+          "    if (same && !found->is_answer) {" "    if (same) {")
+hf_mutant(13_what_is_merged_is_theirs unit/test_link_histories.c *13_a_merged_value* core/link_replay.c
+          "verdict->ours_made_ms = j->refresh ? 0 : trial->c.made_ms;" "verdict->ours_made_ms = 0;")
 hf_mutant(no_wait_a_write_is_told_before_redis_answers unit/test_no_wait.c *not_done_where_redis* core/write.c
           "(waits_for_share(&c) && hf__link_is_accepting(store))" "false")
 hf_mutant(no_wait_a_write_passes_a_decision unit/test_no_wait.c *a_write_does_not_wait* core/write.c

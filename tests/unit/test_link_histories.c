@@ -855,6 +855,83 @@ static void test_link__13_a_copy_that_was_fetched_again_stays_ours(void **state)
     close_store(f);
 }
 
+/* A plain client has changed the life of what is ours. */
+static void test_link__13_a_value_whose_life_others_have_changed_stays_ours(void **state)
+{
+    struct fixture *f = *state;
+    int64_t deadline_ms;
+
+    open_online(f);
+    put(f->store, "k", "older");
+    fake_redis_snapshot();
+    assert_ok(hf_set(f->store, s_("k"), s_("ours"), &(struct hf_set_options){.ttl_ms = HOUR_MS}, NULL));
+    deadline_ms = fake_redis_deadline_ms("k") + HOUR_MS;
+    fake_redis_foreign_expire("k", deadline_ms);
+    assert_true(wait_until(was_refreshed, f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    roll_back(f);
+    assert_in_range(fake_redis_deadline_ms("k"), deadline_ms - HOUR_MS / 2, deadline_ms + HOUR_MS / 2);
+    close_store(f);
+}
+
+/* The copy that is compared is an answer to our increment; both are there still, and others have added to it. */
+static void test_link__13_an_answer_whose_life_others_have_changed_is_not_sent_again(void **state)
+{
+    struct fixture *f = *state;
+
+    fake_redis_refuse_tracking(true); /* the answer alone brings what others have added */
+    open_online(f);
+    incr(f->store, "n");
+    fake_redis_foreign_set("n", "10", 0);
+    incr(f->store, "n");
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    fake_redis_foreign_expire("n", hf__now_ms(f->store) + HOUR_MS);
+    fake_redis_set_away(false);
+    assert_true(wait_until(was_refreshed, f->store, SOON_MS));
+    fake_redis_snapshot();
+    incr(f->store, "lost");
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_foreign_set("n", "100", 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "100");
+    assert_redis_holds("lost", "1");
+    close_store(f);
+}
+
+static void put_offline(struct fixture *f, const char *value)
+{
+    go_away(f);
+    put(f->store, "k", value);
+}
+
+/* What is merged was sent by us, and nobody else has it. */
+static void test_link__13_a_merged_value_comes_back_after_a_rollback(void **state)
+{
+    static const char merged[] = "{\"a\":1,\"ours\":2,\"theirs\":3}";
+    struct fixture *f = *state;
+
+    f->ns.conflict = HF_CONFLICT_MERGE_JSON;
+    open_online(f);
+    put(f->store, "k", "{\"a\":1}");
+    fake_redis_snapshot();
+    put_offline(f, "{\"a\":1,\"ours\":2}");
+    fake_redis_foreign_set("k", "{\"a\":1,\"theirs\":3}", 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", merged);
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", merged);
+    assert_value(f->store, "k", merged);
+    close_store(f);
+}
+
 /* What was given back as a value after a loss of all is not added to it after a rollback. */
 static void test_link__13_what_an_earlier_epoch_acknowledged_is_not_sent_again(void **state)
 {
@@ -2081,6 +2158,9 @@ int main(void)
         TEST(13_a_rollback_to_before_our_first_increment_is_found_by_the_log),
         TEST(13_an_answer_to_an_increment_that_has_survived_is_not_sent_again),
         TEST(13_a_copy_that_was_fetched_again_stays_ours),
+        TEST(13_a_value_whose_life_others_have_changed_stays_ours),
+        TEST(13_an_answer_whose_life_others_have_changed_is_not_sent_again),
+        TEST(13_a_merged_value_comes_back_after_a_rollback),
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
         TEST(13_a_batch_up_to_the_mark_is_not_sent_again_without_the_log),
         TEST(13_a_batch_that_the_log_has_named_comes_back_whole),
