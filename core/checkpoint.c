@@ -96,7 +96,7 @@ static int clear_row(struct run *run, const struct hf_settled *s)
 {
     int rc = run->ops->pending_remove(run->txn, settled_key(s), s->lsn);
 
-    if (rc == 0)
+    if (rc == 0 && !(s->what & HF_LEFT_LIFE))
         rc = hf__record_mark(run->ops, run->txn, settled_key(s), s->lsn, s->what & HF_LEFT_PARKED);
     return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
 }

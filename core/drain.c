@@ -17,6 +17,7 @@ struct drained {
     uint32_t n_plain;          /* unsettled plain versions that fold */
     bool has_lane;
     bool undecided;                 /* hf__intent_is_left */
+    bool old_parked;                /* so the record's change has ended, which the record does not say yet */
     bool only_ttl;                  /* the unsettled plain ones change only the deadline */
     const struct hf_version *value; /* the newest of them that does more; NULL: none */
 };
@@ -64,24 +65,38 @@ static int load_old(struct hf_local_txn *txn, const struct hf_local_ops *ops, st
     return rc;
 }
 
-/* Nobody owes it to Redis, and Redis does not hold it. */
-static bool is_unshared(const struct hf_version *v)
+static bool old_is_unshared(const struct drained *d)
 {
-    return (v->flags & HF_ENTRY_LOCAL) || atomic_load(&v->state) == HF_VERSION_PARKED;
+    return d->old_parked || (d->old.flags & HF_RECORD_UNSHARED);
 }
 
 /* Redis has acknowledged the record: it is asked only where no row, or a void one, stands for it. */
 static bool old_is_acknowledged(const struct drained *d)
 {
-    return d->has_old && !(d->old.flags & HF_RECORD_UNSHARED);
+    return d->has_old && !old_is_unshared(d);
 }
 
-static uint8_t record_flags(const struct hf_version *v)
+/* What came since changes only the life of a value that Redis does not hold, and tells of that alone. */
+static bool is_life_of_unshared(const struct drained *d)
 {
+    const struct hf_version *v = d->head;
+
+    while (v && is_ttl_op(v))
+        v = v->older;
+    if (v == d->head)
+        return false;
+    return v ? hf__version_is_unshared(v) : d->has_old && old_is_unshared(d);
+}
+
+static uint8_t record_flags(const struct drained *d)
+{
+    const struct hf_version *v = d->head;
     uint8_t flags = v->flags & HF_ENTRY_LANE ? HF_RECORD_LANE : 0;
 
-    if (is_unshared(v))
+    if (hf__version_is_unshared(v))
         return HF_RECORD_UNSHARED;
+    if (is_life_of_unshared(d))
+        return HF_RECORD_UNSHARED | HF_RECORD_SHARED;
     if (atomic_load(&v->state) == HF_VERSION_SETTLED)
         flags |= HF_RECORD_SHARED;
     return v->op == HF_ENTRY_RESULT ? flags | HF_RECORD_ANSWER : flags;
@@ -95,7 +110,7 @@ static int write_record(struct hf_local_txn *txn, const struct hf_local_ops *ops
         .made_ms = d->head->made_ms,
         .lsn = d->head->lsn,
         .type = d->state.type ? d->state.type : HF_TYPE_STRING,
-        .flags = record_flags(d->head),
+        .flags = record_flags(d),
     };
 
     if (!d->state.live)
@@ -120,7 +135,7 @@ static struct hf_version_id base_id(const struct drained *d)
         v = v->older;
         local |= is_local(v);
     }
-    if (local || (v && is_unshared(v)))
+    if (local || (v && hf__version_is_unshared(v)))
         return (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
     if (v)
         return v->op == HF_ENTRY_DELETE ? (struct hf_version_id){.kind = HF_VERSION_ABSENT}
@@ -421,6 +436,7 @@ int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_n
 
     if (rc != 0 || !d.head)
         return rc;
+    d.old_parked = d.has_old && hf__settle_is_parked(store, node->key, d.old.lsn);
     hf__look_resolve(&timeless, node, NULL, d.has_old ? &d.old : NULL, &d.state);
     classify(&d);
     if (d.has_lane)
@@ -441,13 +457,18 @@ int hf__record_mark(const struct hf_local_ops *ops, struct hf_local_txn *txn, st
 {
     struct hf_bytes value = {0};
     struct hf_record record;
+    uint8_t flags;
     int rc = ops->get(ops->txn_snap(txn), key, &record);
 
-    if (rc != 0 || record.lsn > lsn || !(record.flags & HF_RECORD_UNSHARED) == !unshared)
+    if (rc != 0 || record.lsn > lsn)
         return rc == HF_NOT_FOUND ? 0 : rc;
+    flags = (uint8_t)(unshared ? (record.flags & ~HF_RECORD_SHARED) | HF_RECORD_UNSHARED
+                               : record.flags & ~HF_RECORD_UNSHARED);
+    if (flags == record.flags)
+        return 0;
     rc = hf__bytes_append(&value, record.value.data, record.value.len); /* what is lent ends with the write */
     record.value = hf__slice(value.bytes, value.len);
-    record.flags = (uint8_t)((record.flags & ~HF_RECORD_UNSHARED) | (unshared ? HF_RECORD_UNSHARED : 0));
+    record.flags = flags;
     if (rc == 0)
         rc = ops->put(txn, key, &record);
     hf__bytes_release(&value);

@@ -102,9 +102,12 @@ static void applied(struct hf_link *link, struct hf_send *s)
         return;
     }
     atomic_fetch_add(&link->store->shared_ops, 1);
-    hf__settle_key(link->store, hf__send_key(s), s->lsn);
-    if (s->op == HF_SHARED_EXPIRE || s->op == HF_SHARED_PERSIST) /* another's value of the same turn is not told */
-        hf__link_doubt_copy(link, hf__send_key(s));
+    if (s->op == HF_SHARED_EXPIRE || s->op == HF_SHARED_PERSIST) {
+        hf__settle_life(link->store, hf__send_key(s), s->lsn);
+        hf__link_doubt_copy(link, hf__send_key(s)); /* another's value of the same turn is not told */
+    } else {
+        hf__settle_key(link->store, hf__send_key(s), s->lsn);
+    }
     hf__send_ended(link, s, HF_OUTCOME_APPLIED, "");
 }
 

@@ -104,6 +104,7 @@ static void take_record(const struct hf_record *record, struct hf_found *found)
     found->made_ms = found->top ? found->top->made_ms : record->made_ms;
     found->only_ttl = found->top != NULL;
     found->record_shared = !(record->flags & HF_RECORD_UNSHARED);
+    found->life_shared = !found->record_shared && (record->flags & HF_RECORD_SHARED);
     found->is_answer = record->flags & HF_RECORD_ANSWER;
     if (!found->top)
         found->lsn = record->lsn;
@@ -259,10 +260,20 @@ int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_f
     return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
+/* A change of its life alone says nothing of the value. */
+static bool is_life_of_unshared(const struct hf_found *found)
+{
+    if (found->only_ttl)
+        return !found->record_shared;
+    return found->of_value && found->of_value != found->top && hf__version_is_unshared(found->of_value);
+}
+
 bool hf__look_is_acknowledged(const struct hf_found *found)
 {
     if (!found->top)
         return found->record_shared;
+    if (is_life_of_unshared(found))
+        return false;
     return atomic_load(&found->top->state) == HF_VERSION_SETTLED && !(found->top->flags & HF_ENTRY_LOCAL);
 }
 

@@ -27,7 +27,8 @@ struct hf_found {
     struct hf_version *of_value; /* the one that holds the value, or is its delete; NULL: the local tier's */
     bool only_ttl;               /* the overlay changes only the deadline of what the local tier holds */
     bool time_unknown;           /* it is live as far as is known: it has a TTL, and the time is not known */
-    bool record_shared;          /* the value comes from the local tier, and Redis had acknowledged it */
+    bool record_shared;          /* the value comes from the local tier, and Redis had acknowledged it ... */
+    bool life_shared;            /* ... or not, but a change of its life alone since */
     bool is_answer;              /* Redis's to an increment: what others have added is in the value, too */
 };
 

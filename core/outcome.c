@@ -197,7 +197,8 @@ static bool was_applied_alone(const struct question *q)
 /* Redis has refused what is held, or was never told of it. */
 static bool is_unshared(const struct hf_found *found)
 {
-    return found->top ? atomic_load(&found->top->state) == HF_VERSION_PARKED : !found->record_shared;
+    return found->top ? atomic_load(&found->top->state) == HF_VERSION_PARKED
+                      : !found->record_shared && !found->life_shared;
 }
 
 /* What is held tells of the newest change alone. One that Redis has not, and that is on no list, was taken off it. */

@@ -43,6 +43,12 @@ static inline bool hf__version_is_settled(const struct hf_version *v)
     return state == HF_VERSION_SETTLED || state == HF_VERSION_PARKED;
 }
 
+/* Nobody owes it to Redis, and Redis does not hold it. */
+static inline bool hf__version_is_unshared(const struct hf_version *v)
+{
+    return (v->flags & HF_ENTRY_LOCAL) || atomic_load(&v->state) == HF_VERSION_PARKED;
+}
+
 struct hf_node {
     struct hf_slice key;
     _Atomic(struct hf_version *) head;

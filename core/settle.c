@@ -88,6 +88,7 @@ static unsigned each_version(struct hf *store, struct hf_generation *g, struct h
 struct hf_acked {
     uint64_t hash; /* 0: a free place */
     uint64_t lsn;
+    bool parked; /* so the last change of its value has ended */
 };
 
 static uint64_t hash_of(struct hf_slice key)
@@ -140,8 +141,11 @@ static void index_ended(struct hf_acked_table *table, const struct hf_settled *s
 
     table->n += at->hash == 0;
     at->hash = hash;
-    if (settled->lsn > at->lsn)
-        at->lsn = settled->lsn;
+    if (settled->lsn < at->lsn)
+        return;
+    at->lsn = settled->lsn;
+    if (!(settled->what & HF_LEFT_LIFE))
+        at->parked = settled->what & HF_LEFT_PARKED;
 }
 
 /* What the last commit cleared stays for one more: a look that began before it still sees the row. */
@@ -171,6 +175,23 @@ uint64_t hf__settle_acked_lsn(struct hf *store, struct hf_slice key)
     before = acked_lsn(&cp->acked_before, hash);
     pthread_mutex_unlock(&cp->mutex);
     return now > before ? now : before;
+}
+
+bool hf__settle_is_parked(struct hf *store, struct hf_slice key, uint64_t lsn)
+{
+    struct hf_checkpointer *cp = &store->checkpoint;
+    const struct hf_acked *at;
+    bool parked = false;
+
+    if (atomic_load(&store->parked_left) == 0)
+        return false;
+    pthread_mutex_lock(&cp->mutex);
+    if (cp->acked.n > 0) {
+        at = place_of(&cp->acked, hash_of(key));
+        parked = at->parked && at->lsn >= lsn;
+    }
+    pthread_mutex_unlock(&cp->mutex);
+    return parked;
 }
 
 /* Room in the list for `n` more, before anything is marked. With checkpoint.mutex. */
@@ -217,9 +238,9 @@ static bool rows_possible(struct hf *store, bool in_active)
 
 /* Without memory nothing is marked: the change stays pending and is sent again, which the row's own-version digests and
  * the lane's mark make harmless. */
-bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn)
+static bool settle_key(struct hf *store, struct hf_slice key, uint64_t lsn, unsigned what)
 {
-    struct hf_settled settled = {.lsn = lsn, .what = HF_LEFT_ROW};
+    struct hf_settled settled = {.lsn = lsn, .what = what};
     struct hf_view view;
     bool in_active = false, in_frozen = false, done;
 
@@ -237,6 +258,16 @@ bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn)
     pthread_mutex_unlock(&store->checkpoint.mutex);
     hf__view_unpin(&store->overlay, &view);
     return done;
+}
+
+bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn)
+{
+    return settle_key(store, key, lsn, HF_LEFT_ROW);
+}
+
+bool hf__settle_life(struct hf *store, struct hf_slice key, uint64_t lsn)
+{
+    return settle_key(store, key, lsn, HF_LEFT_ROW | HF_LEFT_LIFE);
 }
 
 /* Mark a key's versions and leave `settled` for the checkpoint; false without memory. */

@@ -11,6 +11,8 @@
 /* Redis holds the key's change `lsn`, or a newer one of ours: all changes of the key up to it are settled. False without
  * memory: nothing was marked, and they stay pending. */
 bool hf__settle_key(struct hf *store, struct hf_slice key, uint64_t lsn);
+/* The same of a change of its life, whatever value Redis holds. */
+bool hf__settle_life(struct hf *store, struct hf_slice key, uint64_t lsn);
 /* The lane's entry is applied, or found expired: it is settled, and kept for a while in case Redis is rolled back. */
 void hf__settle_lane(struct hf *store, const struct hf_lane_entry *entry);
 /* The lane's entry has lost a conflict, or had died when its key was changed: it is settled, and never sent again. */
@@ -59,6 +61,8 @@ bool hf__settle_is_unlisted(struct hf *store, unsigned what, uint64_t listed);
 bool hf__settle_keep_listed(struct hf *store, unsigned what, uint64_t listed, bool wait);
 /* Up to which LSN the key's row is void, because what was left for the next checkpoint clears it; 0: not at all. */
 uint64_t hf__settle_acked_lsn(struct hf *store, struct hf_slice key);
+/* Whether the key's change `lsn`, or a later one, was parked, and no commit holds that yet. */
+bool hf__settle_is_parked(struct hf *store, struct hf_slice key, uint64_t lsn);
 /* What was left has become shorter; with checkpoint.mutex. */
 void hf__settle_index_again(struct hf_checkpointer *cp);
 /* The key's versions up to `lsn` have been handed to the shared tier. */

@@ -55,6 +55,7 @@ enum {
         4096, /* Redis may hold the key's change of this LSN: more->sent is one of its row's own versions */
     HF_LEFT_WHOLE =
         8192, /* Redis may have lost the value whose life the key's row changes: the row is of the value, too */
+    HF_LEFT_LIFE = 16384, /* with HF_LEFT_ROW: Redis has acknowledged the key's life, and nothing of its value */
     HF_LEFT_LISTS = HF_LEFT_PARKED | HF_LEFT_CONFLICT | HF_LEFT_UNPARK | HF_LEFT_RESOLVE,
 };
 struct hf_settled_more {

@@ -83,7 +83,7 @@ hf_mutant(bounds_a_gap_is_compared_never unit/test_bounds.c *compared_at_the_nex
 hf_mutant(outage_local_without_a_gap unit/test_outage_policy.c *survive_a_kill* core/drain.c
           "    return store->local->ops->gap_put(txn, &gap);" "    return 0;")
 hf_mutant(outage_local_value_as_base unit/test_outage_policy.c *knows_no_base* core/drain.c
-          "    if (local || (v && is_unshared(v)))" "    if (false)")
+          "    if (local || (v && hf__version_is_unshared(v)))" "    if (false)")
 hf_mutant(outage_refuse_reads_the_copy unit/test_outage_policy.c *without_an_answer_to_a_read* core/read.c
           "        return r->live || !r->result.pending;"
           "        return false;")
@@ -242,6 +242,18 @@ hf_mutant(A4_an_intent_without_outcome_is_nothing integration/test_decide.c *by_
           "    intent_free(intent);\n    return 0;")
 hf_mutant(A5_what_was_refused_is_shared unit/test_link.c *what_was_refused* core/lookup.c
           "atomic_load(&found->top->state) == HF_VERSION_SETTLED" "true")
+hf_mutant(A5_the_life_of_what_was_refused_shares_it unit/test_link.c *a_life_of_what_was_refused* core/drain.c
+          "    if (is_life_of_unshared(d))" "    if (is_life_of_unshared(d) && false)")
+hf_mutant(A5_the_life_of_what_was_refused_is_read_as_shared unit/test_link.c *a_life_of_what_was_refused* core/lookup.c
+          "    if (is_life_of_unshared(found))\n        return false;" "    (void)is_life_of_unshared;")
+hf_mutant(A5_the_life_of_what_was_refused_has_ended_as_that unit/test_link.c *a_life_of_what_was_refused* core/outcome.c
+          "!found->record_shared && !found->life_shared" "!found->record_shared")
+hf_mutant(A5_a_life_acknowledges_the_value_of_its_row unit/test_link.c *a_life_that_was_a_row* core/checkpoint.c
+          "    if (rc == 0 && !(s->what & HF_LEFT_LIFE))" "    if (rc == 0)")
+hf_mutant(A5_a_row_that_was_just_refused_is_a_base unit/test_link.c *a_row_that_was_just_refused_is* core/drain.c
+          "    d.old_parked = d.has_old && " "    d.old_parked = d.has_old && false && ")
+hf_mutant(A5_a_life_hides_that_its_row_was_just_refused unit/test_link.c *a_life_of_a_row* core/settle.c
+          "    if (!(settled->what & HF_LEFT_LIFE))\n" "")
 hf_mutant(A5_a_scan_verifies_nothing unit/test_link.c *a_scan_says* core/scan.c
           "hf__look_describe(&m->look, key, found, &item->result);"
           "hf__look_describe(&m->look, key, found, &item->result);\n    if (item->result.origin == HF_ORIGIN_LOCAL_VERIFIED)\n        item->result.origin = HF_ORIGIN_LOCAL_UNVERIFIED;")

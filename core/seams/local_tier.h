@@ -18,7 +18,8 @@ enum {
     HF_RECORD_SHARED = 1, /* Redis acknowledged this very value, or it was fetched from there */
     HF_RECORD_UNSHARED =
         4, /* written for this node alone, or refused there: Redis does not hold it; any other record that
-                                 owes neither a row nor a lane entry is one that Redis has acknowledged */
+                                 owes neither a row nor a lane entry is one that Redis has acknowledged. With
+                                 HF_RECORD_SHARED: only its life has been changed since */
     HF_RECORD_ANSWER = 8, /* Redis's answer to an increment: its LSN is later than that of any change */
     HF_RECORD_LANE = 16   /* made by a change of the lane: the mark tells whether Redis holds it */
 };

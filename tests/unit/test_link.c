@@ -155,6 +155,11 @@ static bool checkpoint_is_asked_for(void *ctx)
     return requested;
 }
 
+static bool something_is_parked(void *ctx)
+{
+    return atomic_load(&((struct hf *)ctx)->parked_left) > 0;
+}
+
 struct lsn_wait {
     struct hf *store;
     uint64_t lsn;
@@ -221,6 +226,11 @@ static struct hf_result read_of(struct hf *store, const char *key)
 
     assert_ok(hf_exists(store, s_(key), &result));
     return result;
+}
+
+static bool nothing_is_pending(void *ctx)
+{
+    return !read_of(ctx, "k").pending;
 }
 
 static void assert_redis_holds(const char *key, const char *value)
@@ -1190,6 +1200,141 @@ static void test_link__what_was_refused_is_neither_shared_nor_pending(void **sta
     close_store(f);
 }
 
+/* Redis holds an older value than the refused one, and the key is written again before anybody has looked at it. */
+static void assert_written_again_without_a_conflict(struct fixture *f)
+{
+    put(f->store, "k", "newer");
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_thaw(FAKE_FETCH);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "newer");
+    assert_value(f->store, "k", "newer");
+    assert_int_equal(status_of(f->store).conflicts, 0);
+}
+
+static void change_a_life_over_what_was_refused(struct fixture *f, bool stored_before)
+{
+    enum hf_outcome outcome;
+    struct hf_result result;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "old");
+    fake_redis_script(FAKE_GROUP, FAKE_REFUSE, 1);
+    assert_code(HF_EREFUSED, hf_set(f->store, s_("k"), s_("refused"), NULL, NULL));
+    if (stored_before)
+        assert_ok(hf_checkpoint(f->store));
+    fake_redis_freeze(FAKE_FETCH); /* of the copy, which is asked for then */
+    assert_ok(hf_expire(f->store, s_("k"), 3600000, &result));
+    assert_true(result.shared);
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    assert_false(read_of(f->store, "k").shared);
+    assert_ok(hf_checkpoint(f->store));
+    assert_false(read_of(f->store, "k").shared);
+    assert_ok(hf_outcome(f->store, s_("k"), result.lsn, &outcome));
+    assert_int_equal(outcome, HF_OUTCOME_APPLIED);
+}
+
+static void test_link__a_life_of_what_was_refused_makes_no_base_of_it(void **state)
+{
+    struct fixture *f = *state;
+
+    change_a_life_over_what_was_refused(f, false);
+    assert_written_again_without_a_conflict(f);
+    close_store(f);
+}
+
+static void test_link__a_life_of_what_was_refused_and_stored_makes_no_base_of_it(void **state)
+{
+    struct fixture *f = *state;
+
+    change_a_life_over_what_was_refused(f, true);
+    assert_written_again_without_a_conflict(f);
+    close_store(f);
+}
+
+/* A checkpoint gives the change a row while its answer is awaited. */
+static void test_link__a_life_that_was_a_row_makes_no_base_of_what_was_refused(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "old");
+    fake_redis_script(FAKE_GROUP, FAKE_REFUSE, 1);
+    assert_code(HF_EREFUSED, hf_set(f->store, s_("k"), s_("refused"), NULL, NULL));
+    fake_redis_freeze(FAKE_FETCH);
+    fake_redis_freeze(FAKE_GROUP);
+    asked = fake_redis_asked(FAKE_GROUP);
+    submit(f->store, &(struct hf_op){.kind = HF_OP_PERSIST, .key = s_("k")});
+    wait_asked(FAKE_GROUP, asked + 1);
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_true(wait_until(nothing_is_pending, f->store, SOON_MS));
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    assert_ok(hf_checkpoint(f->store));
+    assert_written_again_without_a_conflict(f);
+    close_store(f);
+}
+
+/* The row is refused while a checkpoint is under way that does not know of it yet; the key is left as it is then. */
+static void refuse_a_row_that_no_commit_knows(struct fixture *f)
+{
+    unsigned asked;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "old");
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    put(f->store, "k", "refused");
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_freeze(FAKE_FETCH);
+    fake_redis_freeze(FAKE_GROUP);
+    asked = fake_redis_asked(FAKE_GROUP);
+    fake_redis_script(FAKE_GROUP, FAKE_REFUSE, 1);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_GROUP, asked + 1);
+    fake_local_hold_commits(true);
+    hf__checkpoint_request(f->store);
+    assert_true(wait_until(commit_is_held, NULL, SOON_MS));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_true(wait_until(something_is_parked, f->store, SOON_MS));
+}
+
+static void test_link__a_row_that_was_just_refused_is_no_base(void **state)
+{
+    struct fixture *f = *state;
+
+    refuse_a_row_that_no_commit_knows(f);
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    put(f->store, "k", "between");
+    fake_local_hold_commits(false);
+    assert_written_again_without_a_conflict(f);
+    close_store(f);
+}
+
+static void test_link__a_life_of_a_row_that_was_just_refused_makes_no_base_of_it(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_result result;
+
+    refuse_a_row_that_no_commit_knows(f);
+    assert_ok(hf_expire(f->store, s_("k"), 3600000, &result));
+    assert_true(result.shared);
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    fake_local_hold_commits(false);
+    assert_ok(hf_checkpoint(f->store));
+    assert_written_again_without_a_conflict(f);
+    close_store(f);
+}
+
 static void test_link__the_lane_goes_on_behind_a_request_that_was_refused_as_a_whole(void **state)
 {
     struct fixture *f = *state;
@@ -1381,6 +1526,11 @@ int main(void)
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
         TEST(test_link__a_reader_says_that_a_row_is_pending),
         TEST(test_link__what_was_refused_is_neither_shared_nor_pending),
+        TEST(test_link__a_life_of_what_was_refused_makes_no_base_of_it),
+        TEST(test_link__a_life_of_what_was_refused_and_stored_makes_no_base_of_it),
+        TEST(test_link__a_life_that_was_a_row_makes_no_base_of_what_was_refused),
+        TEST(test_link__a_row_that_was_just_refused_is_no_base),
+        TEST(test_link__a_life_of_a_row_that_was_just_refused_makes_no_base_of_it),
         TEST(test_link__the_lane_goes_on_behind_a_request_that_was_refused_as_a_whole),
         TEST(test_link__a_life_made_longer_while_away_keeps_the_value_where_nothing_is_compared),
         TEST(test_link__a_scan_says_of_each_key_what_a_read_says),
