@@ -64,13 +64,22 @@ static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const
     return hf__look_up(look, live->key, found) == 0 ? LIVE_AS_ROW : LIVE_WAIT;
 }
 
-/* A settled write is done; one that the lane carries on is pending with it. */
+static bool was_parked(struct hf *store, const struct hf_live *live)
+{
+    return atomic_load(&live->version->state) == HF_VERSION_PARKED ||
+           hf__settle_is_parked(store, live->key, live->version->lsn);
+}
+
+/* A settled write is done, or was refused with its row; one that the lane carries on is pending with it. */
 static void drop_live(struct hf_link *link, struct hf_live *live)
 {
     bool settled =
         hf__version_is_settled(live->version) || live->version->lsn <= atomic_load(&link->store->covered_lsn);
 
-    hf__live_finish(link, live, settled ? HF_SHARE_DONE : HF_SHARE_PENDING, "");
+    if (settled && was_parked(link->store, live))
+        hf__live_finish(link, live, HF_SHARE_REFUSED, "it was parked with what waited of the key");
+    else
+        hf__live_finish(link, live, settled ? HF_SHARE_DONE : HF_SHARE_PENDING, "");
 }
 
 static bool add_live(struct hf_link *link, struct hf_live *live, int64_t now_ms)

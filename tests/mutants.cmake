@@ -407,6 +407,8 @@ hf_mutant(13_a_batch_up_to_the_mark_is_sent_again unit/test_link_histories.c *13
           "           ((record->flags & HF_RECORD_LANE) && record->lsn <= r->ns->mark);" "           (record->flags & HF_RECORD_LANE & 1);")
 hf_mutant(13_copies_of_others_are_trusted_after_a_rollback unit/test_link_histories.c *13_copies_of_others* core/link_catchup.c
           "    hf__link_distrust_namespace(ns);\n    ns->log_id[0]" "    ns->log_id[0]")
+hf_mutant(what_is_parked_with_its_row_is_done unit/test_link.c *parked_with_its_row* core/link_group.c
+          "    if (settled && was_parked(link->store, live))" "    if (settled && was_parked(link->store, live) && false)")
 hf_mutant(15_nothing_is_compared_after_a_refusal unit/test_link_histories.c *15_copies_are_compared_when* core/link_sweep.c
           "        if (examine->error.class == HF_SHARED_STATE)" "        if (false)")
 hf_mutant(13_a_mark_that_is_gone_with_the_log_says_nothing unit/test_link.c *gone_with_the_log* core/link_catchup.c

@@ -1281,6 +1281,47 @@ static void test_link__a_life_that_was_a_row_makes_no_base_of_what_was_refused(v
     close_store(f);
 }
 
+static void note_code(void *ctx, const struct hf_result *result)
+{
+    atomic_store((atomic_int *)ctx, result->code);
+}
+
+static bool was_told(void *ctx)
+{
+    return atomic_load((atomic_int *)ctx) != 1;
+}
+
+/* Two writes wait behind a row of their key, which is sent as it is now: with both of them. */
+static void test_link__a_write_that_is_parked_with_its_row_is_told_so(void **state)
+{
+    static char large[(1 << 20) + 1];
+    const struct hf_op op = {.kind = HF_OP_SET, .key = s_("k"), .value = s_("newest")};
+    atomic_int code = 1;
+    struct fixture *f = *state;
+    unsigned asked;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    assert_ok(hf_set(f->store, s_("a"), hf__slice(large, sizeof(large)), NULL, NULL)); /* a group by itself */
+    put(f->store, "k", "row");
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_other_type("k", "list");
+    fake_redis_freeze(FAKE_GROUP);
+    asked = fake_redis_asked(FAKE_GROUP);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_GROUP, asked + 1);
+    submit_set(f->store, "k", s_("newer"));
+    assert_ok(hf_submit(f->store, &op, note_code, &code));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_true(wait_until(was_told, &code, SOON_MS));
+    assert_int_equal(atomic_load(&code), HF_EREFUSED);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_int_equal(status_of(f->store).parked, 1);
+    close_store(f);
+}
+
 /* The row is refused while a checkpoint is under way that does not know of it yet; the key is left as it is then. */
 static void refuse_a_row_that_no_commit_knows(struct fixture *f)
 {
@@ -1529,6 +1570,7 @@ int main(void)
         TEST(test_link__a_life_of_what_was_refused_makes_no_base_of_it),
         TEST(test_link__a_life_of_what_was_refused_and_stored_makes_no_base_of_it),
         TEST(test_link__a_life_that_was_a_row_makes_no_base_of_what_was_refused),
+        TEST(test_link__a_write_that_is_parked_with_its_row_is_told_so),
         TEST(test_link__a_row_that_was_just_refused_is_no_base),
         TEST(test_link__a_life_of_a_row_that_was_just_refused_makes_no_base_of_it),
         TEST(test_link__the_lane_goes_on_behind_a_request_that_was_refused_as_a_whole),
