@@ -88,18 +88,30 @@ static bool is_life_of_unshared(const struct drained *d)
     return v ? hf__version_is_unshared(v) : d->has_old && old_is_unshared(d);
 }
 
+/* Whether its lane stands for the value, whatever has changed its life since. */
+static uint8_t lane_flags(const struct drained *d)
+{
+    const struct hf_version *v = d->head;
+    uint8_t flags;
+
+    while (v && is_ttl_op(v) && !(v->flags & HF_ENTRY_LANE))
+        v = v->older;
+    if (v)
+        flags = v->op == HF_ENTRY_RESULT ? HF_RECORD_ANSWER : v->flags & HF_ENTRY_LANE ? HF_RECORD_LANE : 0;
+    else
+        flags = d->has_old ? d->old.flags & (HF_RECORD_ANSWER | HF_RECORD_LANE) : 0;
+    return flags && v != d->head ? flags | HF_RECORD_LIFE : flags;
+}
+
 static uint8_t record_flags(const struct drained *d)
 {
     const struct hf_version *v = d->head;
-    uint8_t flags = v->flags & HF_ENTRY_LANE ? HF_RECORD_LANE : 0;
 
     if (hf__version_is_unshared(v))
         return HF_RECORD_UNSHARED;
     if (is_life_of_unshared(d))
         return HF_RECORD_UNSHARED | HF_RECORD_SHARED;
-    if (atomic_load(&v->state) == HF_VERSION_SETTLED)
-        flags |= HF_RECORD_SHARED;
-    return v->op == HF_ENTRY_RESULT ? flags | HF_RECORD_ANSWER : flags;
+    return (atomic_load(&v->state) == HF_VERSION_SETTLED ? HF_RECORD_SHARED : 0) | lane_flags(d);
 }
 
 static int write_record(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d)

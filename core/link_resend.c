@@ -204,8 +204,11 @@ static int resend_retained(struct hf_link *link)
 /* The mark found says that Redis still has it; or the lane brings it. */
 static bool is_of_lane(const struct hf_resend *r, struct hf_slice key, const struct hf_record *record)
 {
-    return (record->flags & HF_RECORD_ANSWER) || hf__notes_find(&r->in_lane, key) ||
-           ((record->flags & HF_RECORD_LANE) && record->lsn <= r->ns->mark);
+    if (hf__notes_find(&r->in_lane, key))
+        return true;
+    if (record->flags & HF_RECORD_LIFE) /* which the lane does not bring */
+        return false;
+    return (record->flags & HF_RECORD_ANSWER) || ((record->flags & HF_RECORD_LANE) && record->lsn <= r->ns->mark);
 }
 
 static bool is_wanted(const struct hf_link *link, struct hf_slice key, const struct hf_record *record)
@@ -228,12 +231,13 @@ struct turn {
     size_t n;
 };
 
-/* A row that changes a life alone would leave the value as old as it is there now. */
-static int make_whole(struct hf_link *link, struct hf_local_snap *snap, struct hf_slice key)
+/* A row that changes a life alone would leave the value as old as it is there now, but for one that its lane brings. */
+static int make_whole(struct hf_link *link, struct hf_local_snap *snap, struct hf_slice key,
+                      const struct hf_record *record)
 {
     struct hf_pending_row row;
 
-    if (atomic_load(&link->store->pending_rows) == 0 ||
+    if (atomic_load(&link->store->pending_rows) == 0 || (record->flags & HF_RECORD_LIFE) ||
         link->store->local->ops->pending_get(snap, key, &row) != 0 || row.op != HF_PENDING_TTL)
         return 0;
     return hf__settle_whole(link->store, key) ? 0 : hf__fail(HF_ENOMEM, "out of memory: a row");
@@ -258,7 +262,7 @@ static int find_copies(struct hf_link *link, struct hf_local_snap *snap, struct 
         if (is_wanted(link, key, &record))
             rc = hf__buf_copy(key, &turn->keys[turn->n++]);
         if (rc == 0 && r->why == HF_ENTRY_RESEND)
-            rc = make_whole(link, snap, key);
+            rc = make_whole(link, snap, key, &record);
         hf_buf_release(&r->after);
         if (rc == 0)
             rc = hf__buf_copy(key, &r->after);

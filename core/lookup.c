@@ -106,6 +106,7 @@ static void take_record(const struct hf_record *record, struct hf_found *found)
     found->record_shared = !(record->flags & HF_RECORD_UNSHARED);
     found->life_shared = !found->record_shared && (record->flags & HF_RECORD_SHARED);
     found->is_answer = record->flags & HF_RECORD_ANSWER;
+    found->only_life_ours = !found->top && (record->flags & HF_RECORD_LIFE);
     if (!found->top)
         found->lsn = record->lsn;
 }

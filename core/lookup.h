@@ -29,6 +29,7 @@ struct hf_found {
     bool time_unknown;           /* it is live as far as is known: it has a TTL, and the time is not known */
     bool record_shared;          /* the value comes from the local tier, and Redis had acknowledged it ... */
     bool life_shared;            /* ... or not, but a change of its life alone since */
+    bool only_life_ours;         /* of what the local tier holds: its value is its lane's (HF_RECORD_LIFE) */
     bool is_answer;              /* Redis's to an increment: what others have added is in the value, too */
 };
 

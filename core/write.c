@@ -920,16 +920,26 @@ bool hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
     return settled;
 }
 
+static uint8_t op_again(const struct hf_found *found, uint32_t why)
+{
+    if (!found->live)
+        return HF_ENTRY_DELETE;
+    if (why != HF_ENTRY_RESEND || !found->only_life_ours)
+        return HF_ENTRY_SET;
+    return found->deadline_ms ? HF_ENTRY_EXPIRE : HF_ENTRY_PERSIST;
+}
+
 /* Unsettled, with the time it was made. With the write lock. */
 static int append_again(struct hf *store, struct hf_slice key, const struct hf_found *found, uint32_t why,
                         int64_t made_ms)
 {
+    uint8_t op = op_again(found, why);
     struct hf_staged staged;
-    struct hf_entry entry = {.op = found->live ? HF_ENTRY_SET : HF_ENTRY_DELETE,
+    struct hf_entry entry = {.op = op,
                              .type = HF_TYPE_STRING,
                              .flags = why,
                              .key = key,
-                             .value = found->live ? found->value : hf__slice(NULL, 0),
+                             .value = op == HF_ENTRY_SET ? found->value : hf__slice(NULL, 0),
                              .deadline_ms = found->live ? found->deadline_ms : 0,
                              .made_ms = made_ms};
     int rc = hf__overlay_stage(&store->overlay, &entry, HF_VERSION_UNSETTLED, &staged);

@@ -403,8 +403,12 @@ hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may
           "before->sent ? 2 : 1" "1")
 hf_mutant(13_an_answer_is_a_write_of_ours unit/test_link_histories.c *13_an_answer* core/link_resend.c
           "(record->flags & HF_RECORD_ANSWER) || " "")
+hf_mutant(13_a_life_that_is_sent_again_brings_the_value unit/test_link_histories.c *13_a_life_of_a_counter* core/write.c
+          "    if (why != HF_ENTRY_RESEND || !found->only_life_ours)" "    if (true)")
+hf_mutant(13_a_life_that_waits_brings_the_value unit/test_link_histories.c *13_a_life_of_a_counter* core/link_resend.c
+          " || (record->flags & HF_RECORD_LIFE) ||" " ||")
 hf_mutant(13_a_batch_up_to_the_mark_is_sent_again unit/test_link_histories.c *13_a_batch_up_to* core/link_resend.c
-          "           ((record->flags & HF_RECORD_LANE) && record->lsn <= r->ns->mark);" "           (record->flags & HF_RECORD_LANE & 1);")
+          "((record->flags & HF_RECORD_LANE) && record->lsn <= r->ns->mark)" "false")
 hf_mutant(13_copies_of_others_are_trusted_after_a_rollback unit/test_link_histories.c *13_copies_of_others* core/link_catchup.c
           "    hf__link_distrust_namespace(ns);\n    ns->log_id[0]" "    ns->log_id[0]")
 hf_mutant(what_is_parked_with_its_row_is_done unit/test_link.c *parked_with_its_row* core/link_group.c

@@ -965,6 +965,38 @@ static void add_to_both(struct fixture *f, const char *a)
     assert_ok(hf__write(f->store, ops, 2, NULL));
 }
 
+/* Redis loses the life that a counter was given, or has not been told of it, and others have counted on. */
+static void expire_over_a_rollback(struct fixture *f, bool away)
+{
+    open_online(f);
+    incr(f->store, "n");
+    fake_redis_snapshot();
+    put(f->store, "k", "lost");
+    if (away)
+        go_away(f);
+    assert_ok(hf_expire(f->store, s_("n"), HOUR_MS, NULL));
+    if (!away)
+        go_away(f);
+    fake_redis_restore();
+    fake_redis_foreign_set("n", "5", 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "5");
+    assert_redis_holds("k", "lost");
+    assert_true(fake_redis_deadline_ms("n") > wall_ms());
+    close_store(f);
+}
+
+static void test_link__13_a_life_of_a_counter_that_a_rollback_took_brings_no_value(void **state)
+{
+    expire_over_a_rollback(*state, false);
+}
+
+static void test_link__13_a_life_of_a_counter_that_waits_over_a_rollback_brings_no_value(void **state)
+{
+    expire_over_a_rollback(*state, true);
+}
+
 /* The log is lost, too, and cannot name the batch: the mark says that it has survived. */
 static void test_link__13_a_batch_up_to_the_mark_is_not_sent_again_without_the_log(void **state)
 {
@@ -2162,6 +2194,8 @@ int main(void)
         TEST(13_an_answer_whose_life_others_have_changed_is_not_sent_again),
         TEST(13_a_merged_value_comes_back_after_a_rollback),
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
+        TEST(13_a_life_of_a_counter_that_a_rollback_took_brings_no_value),
+        TEST(13_a_life_of_a_counter_that_waits_over_a_rollback_brings_no_value),
         TEST(13_a_batch_up_to_the_mark_is_not_sent_again_without_the_log),
         TEST(13_a_batch_that_the_log_has_named_comes_back_whole),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
