@@ -97,9 +97,9 @@ static uint8_t lane_flags(const struct drained *d)
     while (v && is_ttl_op(v) && !(v->flags & HF_ENTRY_LANE))
         v = v->older;
     if (v)
-        flags = v->op == HF_ENTRY_RESULT ? HF_RECORD_ANSWER : v->flags & HF_ENTRY_LANE ? HF_RECORD_LANE : 0;
+        flags = hf__version_is_counted(v) ? HF_RECORD_COUNTED : v->flags & HF_ENTRY_LANE ? HF_RECORD_LANE : 0;
     else
-        flags = d->has_old ? d->old.flags & (HF_RECORD_ANSWER | HF_RECORD_LANE) : 0;
+        flags = d->has_old ? d->old.flags & (HF_RECORD_COUNTED | HF_RECORD_LANE) : 0;
     return flags && v != d->head ? flags | HF_RECORD_LIFE : flags;
 }
 

@@ -208,7 +208,7 @@ static bool is_of_lane(const struct hf_resend *r, struct hf_slice key, const str
         return true;
     if (record->flags & HF_RECORD_LIFE) /* which the lane does not bring */
         return false;
-    return (record->flags & HF_RECORD_ANSWER) || ((record->flags & HF_RECORD_LANE) && record->lsn <= r->ns->mark);
+    return (record->flags & HF_RECORD_COUNTED) || ((record->flags & HF_RECORD_LANE) && record->lsn <= r->ns->mark);
 }
 
 static bool is_wanted(const struct hf_link *link, struct hf_slice key, const struct hf_record *record)

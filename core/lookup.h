@@ -30,7 +30,7 @@ struct hf_found {
     bool record_shared;          /* the value comes from the local tier, and Redis had acknowledged it ... */
     bool life_shared;            /* ... or not, but a change of its life alone since */
     bool only_life_ours;         /* of what the local tier holds: its value is its lane's (HF_RECORD_LIFE) */
-    bool is_answer;              /* Redis's to an increment: what others have added is in the value, too */
+    bool is_counted;             /* by increments: what others have added is in the value, too, or is to be added */
 };
 
 int hf__look_begin(struct hf *store, struct hf_look *ret_look);

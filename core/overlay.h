@@ -43,6 +43,12 @@ static inline bool hf__version_is_settled(const struct hf_version *v)
     return state == HF_VERSION_SETTLED || state == HF_VERSION_PARKED;
 }
 
+/* An increment, or Redis's answer to one. */
+static inline bool hf__version_is_counted(const struct hf_version *v)
+{
+    return v->op == HF_ENTRY_INCR || v->op == HF_ENTRY_RESULT;
+}
+
 /* Nobody owes it to Redis, and Redis does not hold it. */
 static inline bool hf__version_is_unshared(const struct hf_version *v)
 {

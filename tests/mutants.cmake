@@ -402,7 +402,7 @@ hf_mutant(12_what_was_not_there_before_is_not_looked_for unit/test_link_historie
 hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may_count* core/link_before.c
           "before->sent ? 2 : 1" "1")
 hf_mutant(13_an_answer_is_a_write_of_ours unit/test_link_histories.c *13_an_answer* core/link_resend.c
-          "(record->flags & HF_RECORD_ANSWER) || " "")
+          "(record->flags & HF_RECORD_COUNTED) || " "")
 hf_mutant(13_a_life_that_is_sent_again_brings_the_value unit/test_link_histories.c *13_a_life_of_a_counter* core/write.c
           "    if (why != HF_ENTRY_RESEND || !found->only_life_ours)" "    if (true)")
 hf_mutant(13_a_life_that_waits_brings_the_value unit/test_link_histories.c *13_a_life_of_a_counter* core/link_resend.c
@@ -424,7 +424,7 @@ hf_mutant(13_what_is_fetched_again_is_anothers unit/test_link_histories.c *13_a_
 hf_mutant(13_a_value_whose_life_others_have_changed_is_theirs unit/test_link_histories.c *13_a_value_whose_life* core/write.c
           "        fetched->lsn = found->lsn;\n" "")
 hf_mutant(13_a_changed_life_makes_an_answer_ours unit/test_link_histories.c *13_an_answer_whose_life* core/write.c
-          "    if (same && !found->is_answer) {" "    if (same) {")
+          "    if (same && !found->is_counted) {" "    if (same) {")
 hf_mutant(13_what_is_merged_is_theirs unit/test_link_histories.c *13_a_merged_value* core/link_replay.c
           "verdict->ours_made_ms = j->refresh ? 0 : trial->c.made_ms;" "verdict->ours_made_ms = 0;")
 hf_mutant(no_wait_a_write_is_told_before_redis_answers unit/test_no_wait.c *not_done_where_redis* core/write.c

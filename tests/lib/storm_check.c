@@ -296,6 +296,9 @@ static void add_to_sum(const struct storm_book *book, const struct storm_record 
 
     if (r->what == STORM_BEGIN && !has_ended(book, r))
         add_maybe(sum, r->number);
+    if (r->what == STORM_ACK && r->rc == HF_EREFUSED &&
+        counts(book, r) > 0) /* an opening since has sent it again */
+        add_maybe(sum, r->number);
     if (r->what != STORM_ACK || r->rc < 0)
         return;
     counted = r->writer == STORM_CLIENT ? 1 : counts(book, r);
@@ -601,7 +604,7 @@ static void check_newest(struct storm_sceptic *s, const struct storm_key *key)
     for (size_t i = 0; i < s->book.n_records; i++) {
         const struct storm_record *r = &s->book.records[i];
 
-        if (r->writer != writer && changes(r, key->name) && r->op == 's' &&
+        if (r->writer != writer && changes(r, key->name) && r->op == 's' && r->at_us > s->names_lost_us &&
             time_of(&s->book, STORM_BEGIN, r->writer, r->life, r->id) > after_us && lives_for_ever(&s->book, r) &&
             !is_untold(s, r)) {
             storm_doubt(s, key->name, "%s is '%s' in the end, and '%s' was made later", key->name, there.text,

@@ -136,6 +136,7 @@ static void judge(struct sim_world *w, const char *log_path, bool tell_all, stru
         .clock_error_ms = w->clock_error_ms,
         .late_ms = WAY_MAX_MS / 2,
         .early_ms = WAY_MAX_MS,
+        .names_lost_us = w->names_lost_us,
         .log_lost = w->log_lost && w->plan->options.losses == STORM_LOSS_ROLLBACK,
         .book = w->applied,
     };

@@ -153,6 +153,7 @@ struct sim_world {
     unsigned group;
     bool kept, lost;                 /* a copy of Redis's data; it */
     bool log_lost;                   /* with it, or later, before all stores were back, its change log */
+    int64_t names_lost_us;           /* when the log was last lost or trimmed while a store was away */
     size_t kept_applied;             /* how much of that its last snapshot holds */
     int64_t ends_us[SIM_STEP_KINDS]; /* when the effect of the last such step ends; 0: it is over */
     int delay_min_ms, delay_max_ms;  /* of Redis's usual line */
@@ -206,6 +207,7 @@ void sim_there_forget(struct sim_node *node, bool comes_late);
 bool sim_there_keep(struct sim_world *w);
 void sim_there_lose(struct sim_world *w, bool all, uint64_t random);
 void sim_there_lose_log(struct sim_world *w);
+void sim_there_trim_log(struct sim_world *w, size_t n_left);
 /* Redis takes this key away, and tells nobody why. */
 void sim_there_evict(struct sim_world *w, const struct storm_key *key);
 /* A plain client changes this key. */

@@ -362,7 +362,7 @@ static void hand_or_do(struct sim_world *w, const struct sim_step *step)
     case STEP_EXPIRE: fake_redis_expire(); break;
     case STEP_EVICT: evict(w, sim_key_of(&w->keys, step)); break;
     case STEP_RESTART: fake_redis_restart(); break;
-    case STEP_TRIM: fake_redis_trim_log(1 + step->random % 5); break;
+    case STEP_TRIM: sim_there_trim_log(w, 1 + step->random % 5); break;
     case STEP_LOSE_LOG: sim_there_lose_log(w); break;
     case STEP_LOSE_DATA: lose_data(w, step->random); break;
     case STEP_DISK: spoil_disk(node, step->random); break;

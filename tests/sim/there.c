@@ -237,10 +237,28 @@ void sim_there_lose(struct sim_world *w, bool all, uint64_t random)
     w->log_lost |= !has_all_logs(w);
 }
 
+/* What was named until now, somebody may not have read. */
+static void lose_names(struct sim_world *w)
+{
+    struct timespec now; /* as records have it */
+
+    if (are_all_online(w))
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    w->names_lost_us = now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
 void sim_there_lose_log(struct sim_world *w)
 {
     w->log_lost |= w->lost && !are_all_online(w);
+    lose_names(w);
     fake_redis_lose_log();
+}
+
+void sim_there_trim_log(struct sim_world *w, size_t n_left)
+{
+    lose_names(w);
+    fake_redis_trim_log(n_left);
 }
 
 /* ---- evictions ---- */
