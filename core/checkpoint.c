@@ -116,7 +116,7 @@ static int store_theirs(struct run *run, const struct hf_settled *s)
     if (!s->more->theirs_present)
         return run->ops->remove(run->txn, settled_key(s));
     record = s->more->theirs;
-    if (record.made_ms != 0) /* we have sent it */
+    if (record.made_ms != 0) /* it is ours */
         record.lsn = s->lsn;
     else
         record.made_ms = hf__now_ms(run->store);

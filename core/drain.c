@@ -88,19 +88,29 @@ static bool is_life_of_unshared(const struct drained *d)
     return v ? hf__version_is_unshared(v) : d->has_old && old_is_unshared(d);
 }
 
-/* Whether its lane stands for the value, whatever has changed its life since. */
-static uint8_t lane_flags(const struct drained *d)
+/* Of the record below: whether a plain change of ours made its value. */
+static uint8_t old_value_flags(const struct drained *d)
+{
+    uint8_t flags = d->old.flags & (HF_RECORD_COUNTED | HF_RECORD_LANE | HF_RECORD_LIFE);
+
+    return d->has_old && (flags || d->old.lsn == 0) ? flags | HF_RECORD_LIFE : 0;
+}
+
+/* Who stands for the value, whatever has changed its life since. */
+static uint8_t value_flags(const struct drained *d)
 {
     const struct hf_version *v = d->head;
-    uint8_t flags;
+    uint8_t flags = 0;
 
     while (v && is_ttl_op(v) && !(v->flags & HF_ENTRY_LANE))
         v = v->older;
-    if (v)
-        flags = hf__version_is_counted(v) ? HF_RECORD_COUNTED : v->flags & HF_ENTRY_LANE ? HF_RECORD_LANE : 0;
-    else
-        flags = d->has_old ? d->old.flags & (HF_RECORD_COUNTED | HF_RECORD_LANE) : 0;
-    return flags && v != d->head ? flags | HF_RECORD_LIFE : flags;
+    if (!v)
+        return old_value_flags(d);
+    if (hf__version_is_counted(v))
+        flags = HF_RECORD_COUNTED;
+    else if (v->flags & HF_ENTRY_LANE)
+        flags = HF_RECORD_LANE;
+    return v != d->head && (flags || v->lsn == 0) ? flags | HF_RECORD_LIFE : flags;
 }
 
 static uint8_t record_flags(const struct drained *d)
@@ -111,7 +121,7 @@ static uint8_t record_flags(const struct drained *d)
         return HF_RECORD_UNSHARED;
     if (is_life_of_unshared(d))
         return HF_RECORD_UNSHARED | HF_RECORD_SHARED;
-    return (atomic_load(&v->state) == HF_VERSION_SETTLED ? HF_RECORD_SHARED : 0) | lane_flags(d);
+    return (atomic_load(&v->state) == HF_VERSION_SETTLED ? HF_RECORD_SHARED : 0) | value_flags(d);
 }
 
 static int write_record(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d)

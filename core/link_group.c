@@ -64,10 +64,13 @@ static enum live_verdict judge(struct hf_link *link, struct hf_look *look, const
     return hf__look_up(look, live->key, found) == 0 ? LIVE_AS_ROW : LIVE_WAIT;
 }
 
+/* With the row that it was part of. */
 static bool was_parked(struct hf *store, const struct hf_live *live)
 {
-    return atomic_load(&live->version->state) == HF_VERSION_PARKED ||
-           hf__settle_is_parked(store, live->key, live->version->lsn);
+    uint8_t state = atomic_load(&live->version->state);
+
+    return state == HF_VERSION_PARKED ||
+           (state != HF_VERSION_SETTLED && hf__settle_is_parked(store, live->key, live->version->lsn));
 }
 
 /* A settled write is done, or was refused with its row; one that the lane carries on is pending with it. */

@@ -536,7 +536,7 @@ static void fill_copy(const struct hf_send *s, struct hf_slice *value, struct hf
         verdict->take_theirs = true;
         verdict->theirs = value;
         verdict->theirs_deadline_ms = j->deadline_ms;
-        verdict->ours_made_ms = j->refresh ? 0 : trial->c.made_ms;
+        verdict->ours_made_ms = !j->refresh && trial->own_value ? trial->c.made_ms : 0;
     }
 }
 

@@ -43,6 +43,7 @@ struct hf_trial {
     struct hf_pending_row row; /* its slices point to `base_value` and to the key of the send */
     struct hf_case c;
     struct hf_judgement verdict;
+    bool own_value;  /* as hf_found says */
     bool uncompared; /* with what Redis holds: only another type is not replaced */
     bool guarded;    /* at first by the script that changes it, if the key holds what one of the guards says */
     struct hf_shared_guard guards[HF_PENDING_OWN_MAX + 2];

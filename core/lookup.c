@@ -77,7 +77,7 @@ static bool resolve_overlay(const struct hf_look *look, const struct hf_node *ac
     found->of_value = v;
     found->held = true;
     found->live = v->op != HF_ENTRY_DELETE;
-    found->is_counted = hf__version_is_counted(v);
+    found->own_value = v->lsn != 0 && !hf__version_is_counted(v) && !(v->flags & HF_ENTRY_LANE);
     found->value = v->value;
     found->type = v->type;
     found->deadline_ms = v->deadline_ms;
@@ -105,7 +105,7 @@ static void take_record(const struct hf_record *record, struct hf_found *found)
     found->only_ttl = found->top != NULL;
     found->record_shared = !(record->flags & HF_RECORD_UNSHARED);
     found->life_shared = !found->record_shared && (record->flags & HF_RECORD_SHARED);
-    found->is_counted = record->flags & HF_RECORD_COUNTED;
+    found->own_value = record->lsn != 0 && !(record->flags & (HF_RECORD_COUNTED | HF_RECORD_LANE | HF_RECORD_LIFE));
     found->only_life_ours = !found->top && (record->flags & HF_RECORD_LIFE);
     if (!found->top)
         found->lsn = record->lsn;

@@ -29,8 +29,8 @@ struct hf_found {
     bool time_unknown;           /* it is live as far as is known: it has a TTL, and the time is not known */
     bool record_shared;          /* the value comes from the local tier, and Redis had acknowledged it ... */
     bool life_shared;            /* ... or not, but a change of its life alone since */
-    bool only_life_ours;         /* of what the local tier holds: its value is its lane's (HF_RECORD_LIFE) */
-    bool is_counted;             /* by increments: what others have added is in the value, too, or is to be added */
+    bool only_life_ours;         /* of what the local tier holds (HF_RECORD_LIFE) */
+    bool own_value;              /* a plain change of ours made it: neither a lane, nor another who writes */
 };
 
 int hf__look_begin(struct hf *store, struct hf_look *ret_look);

@@ -40,7 +40,7 @@ struct hf_verdict {
     bool take_theirs;                       /* the copy here becomes `theirs` (NULL: absent), a clean one */
     const struct hf_slice *theirs;
     int64_t theirs_deadline_ms; /* timeline */
-    int64_t ours_made_ms;       /* not 0: we have sent what it becomes, which keeps this time and our LSN */
+    int64_t ours_made_ms;       /* not 0: what it becomes is ours, and keeps this time and our LSN */
 };
 /* The record and the conflict are stored in the commit that clears the row. False without memory: nothing was marked, and
  * it stays pending. */

@@ -123,6 +123,7 @@ void hf__trial_begin(struct hf_turn *turn, const struct hf_notes *notes, struct 
     bool only_ttl = trial->row.op == HF_PENDING_TTL && (!found->top || found->only_ttl);
     bool deleted = found->top ? found->top->op == HF_ENTRY_DELETE : trial->row.op == HF_PENDING_DELETE;
 
+    trial->own_value = found->own_value;
     trial->c = (struct hf_case){
         .op = only_ttl  ? HF_PENDING_TTL
               : deleted ? HF_PENDING_DELETE

@@ -888,7 +888,7 @@ static bool install_fetched(struct hf *store, struct hf_entry *fetched, const st
 
     if (same && has_same_deadline(store, fetched, found))
         return true;
-    if (same && !found->is_counted) {
+    if (same && found->own_value) {
         fetched->lsn = found->lsn;
         fetched->made_ms = found->made_ms;
     }

@@ -407,6 +407,12 @@ hf_mutant(13_a_life_that_is_sent_again_brings_the_value unit/test_link_histories
           "    if (why != HF_ENTRY_RESEND || !found->only_life_ours)" "    if (true)")
 hf_mutant(13_a_life_that_waits_brings_the_value unit/test_link_histories.c *13_a_life_of_a_counter* core/link_resend.c
           " || (record->flags & HF_RECORD_LIFE) ||" " ||")
+hf_mutant(13_a_row_makes_a_counter_ours unit/test_link_histories.c *13_a_life_of_a_counter_that_was* core/link_replay.c
+          "!j->refresh && trial->own_value ?" "!j->refresh ?")
+hf_mutant(13_a_life_makes_a_fetched_value_ours unit/test_link_histories.c *13_a_life_of_a_fetched* core/drain.c
+          "(flags || v->lsn == 0)" "flags")
+hf_mutant(13_a_batch_that_is_fetched_again_is_ours unit/test_link_histories.c *13_a_batch_whose_life* core/lookup.c
+          "!hf__version_is_counted(v) && !(v->flags & HF_ENTRY_LANE)" "!hf__version_is_counted(v)")
 hf_mutant(13_a_batch_up_to_the_mark_is_sent_again unit/test_link_histories.c *13_a_batch_up_to* core/link_resend.c
           "((record->flags & HF_RECORD_LANE) && record->lsn <= r->ns->mark)" "false")
 hf_mutant(13_copies_of_others_are_trusted_after_a_rollback unit/test_link_histories.c *13_copies_of_others* core/link_catchup.c
@@ -424,9 +430,9 @@ hf_mutant(13_what_is_fetched_again_is_anothers unit/test_link_histories.c *13_a_
 hf_mutant(13_a_value_whose_life_others_have_changed_is_theirs unit/test_link_histories.c *13_a_value_whose_life* core/write.c
           "        fetched->lsn = found->lsn;\n" "")
 hf_mutant(13_a_changed_life_makes_an_answer_ours unit/test_link_histories.c *13_an_answer_whose_life* core/write.c
-          "    if (same && !found->is_counted) {" "    if (same) {")
+          "    if (same && found->own_value) {" "    if (same) {")
 hf_mutant(13_what_is_merged_is_theirs unit/test_link_histories.c *13_a_merged_value* core/link_replay.c
-          "verdict->ours_made_ms = j->refresh ? 0 : trial->c.made_ms;" "verdict->ours_made_ms = 0;")
+          "verdict->ours_made_ms = !j->refresh && trial->own_value ? trial->c.made_ms : 0;" "verdict->ours_made_ms = 0;")
 hf_mutant(no_wait_a_write_is_told_before_redis_answers unit/test_no_wait.c *not_done_where_redis* core/write.c
           "(waits_for_share(&c) && hf__link_is_accepting(store))" "false")
 hf_mutant(no_wait_a_write_passes_a_decision unit/test_no_wait.c *a_write_does_not_wait* core/write.c

@@ -23,7 +23,7 @@ enum {
     HF_RECORD_COUNTED =
         8, /* an increment's value, or Redis's answer to one, whose LSN is later than that of any change */
     HF_RECORD_LANE = 16, /* made by a change of the lane: the mark tells whether Redis holds it */
-    HF_RECORD_LIFE = 32  /* with one of those two: the LSN is of a plain change of its life since */
+    HF_RECORD_LIFE = 32  /* its lane's, or fetched, and the LSN is of a plain change of its life since */
 };
 
 /* One key's value. Slices that a reader gets are borrowed until its snapshot ends (and, from an iterator, until

@@ -997,6 +997,80 @@ static void test_link__13_a_life_of_a_counter_that_waits_over_a_rollback_brings_
     expire_over_a_rollback(*state, true);
 }
 
+static void roll_back_under_others(struct fixture *f, const char *key, const char *theirs)
+{
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_foreign_set(key, theirs, 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "lost");
+    assert_redis_holds(key, theirs);
+    close_store(f);
+}
+
+/* While the link is away, with others' life of the key after ours: its row ends with another deadline than was written. */
+static void test_link__13_a_life_of_a_counter_that_was_a_row_brings_no_value(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    incr(f->store, "n");
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_snapshot();
+    put(f->store, "k", "lost");
+    go_away(f);
+    assert_ok(hf_expire(f->store, s_("n"), HOUR_MS, NULL));
+    fake_redis_foreign_expire("n", wall_ms() + 2 * HOUR_MS);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    roll_back_under_others(f, "n", "5");
+}
+
+/* The value is another's, and the life that a rollback took alone ours. */
+static void test_link__13_a_life_of_a_fetched_value_brings_no_value(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    fake_redis_foreign_set("n", "1", 0);
+    assert_value(f->store, "n", "1");
+    fake_redis_snapshot();
+    put(f->store, "k", "lost");
+    assert_ok(hf_expire(f->store, s_("n"), HOUR_MS, NULL));
+    roll_back_under_others(f, "n", "5");
+}
+
+static bool a_has_a_life(void *ctx)
+{
+    return read_of(ctx, "a").deadline_ms != 0;
+}
+
+/* What a batch has written is fetched again with the life that others gave it, and is still its lane's. */
+static void test_link__13_a_batch_whose_life_others_changed_is_not_sent_again(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    add_to_both(f, "ours");
+    fake_redis_foreign_expire("a", wall_ms() + 2 * HOUR_MS);
+    assert_true(wait_until(a_has_a_life, f->store, SOON_MS));
+    fake_redis_snapshot();
+    put(f->store, "k", "lost");
+    incr(f->store, "m");
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_lose_log();
+    fake_redis_foreign_set("a", "theirs", 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "lost");
+    assert_redis_holds("a", "theirs");
+    close_store(f);
+}
+
 /* The log is lost, too, and cannot name the batch: the mark says that it has survived. */
 static void test_link__13_a_batch_up_to_the_mark_is_not_sent_again_without_the_log(void **state)
 {
@@ -2196,6 +2270,9 @@ int main(void)
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
         TEST(13_a_life_of_a_counter_that_a_rollback_took_brings_no_value),
         TEST(13_a_life_of_a_counter_that_waits_over_a_rollback_brings_no_value),
+        TEST(13_a_life_of_a_counter_that_was_a_row_brings_no_value),
+        TEST(13_a_life_of_a_fetched_value_brings_no_value),
+        TEST(13_a_batch_whose_life_others_changed_is_not_sent_again),
         TEST(13_a_batch_up_to_the_mark_is_not_sent_again_without_the_log),
         TEST(13_a_batch_that_the_log_has_named_comes_back_whole),
         TEST(15_a_fetch_is_not_installed_over_what_came_since),
