@@ -652,13 +652,18 @@ static bool is_parked_anywhere(const struct storm_book *book, const char *key)
 /* All that Redis had of the key, it has lost, and the change log with it. */
 static bool is_absence_untold(const struct storm_sceptic *s, const char *key)
 {
+    bool lost = false;
+
     for (size_t i = 0; i < s->book.n_applied; i++) {
         const struct storm_applied *a = &s->book.applied[i];
 
-        if (a->op == 's' && !a->lost && strcmp(a->key, key) == 0)
+        if (a->op != 's' || strcmp(a->key, key) != 0)
+            continue;
+        if (!a->lost)
             return false;
+        lost = true;
     }
-    return s->log_lost;
+    return s->log_lost && lost;
 }
 
 /* A plain client deletes, and what it has written nobody may have had a copy of. What the operator is to decide may be

@@ -1392,8 +1392,10 @@ static bool is_verified(void *ctx)
 static bool k_is_gone(void *ctx)
 {
     struct hf_buf value = {0};
+    bool gone = hf_get(ctx, s_("k"), &value, NULL) == HF_NOT_FOUND;
 
-    return hf_get(ctx, s_("k"), &value, NULL) == HF_NOT_FOUND;
+    hf_buf_release(&value);
+    return gone;
 }
 
 static bool a_is_verified(void *ctx)
