@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define CALM_MS 120000 /* for all stores to answer a call, at the most */
+#define EARLY_MS 200   /* an answer's way back on a busy machine: a fetched copy dies so much earlier */
 #define GONE_MS 20000  /* for what lives shortly to be gone from Redis */
 
 struct station {
@@ -560,8 +561,12 @@ static void judge(struct storm *s)
 {
     static struct storm_sceptic sceptic;
 
-    sceptic = (struct storm_sceptic){
-        .options = s->options, .look = look, .redis = &s->redis, .sums = s->sums, .failures = s->failures};
+    sceptic = (struct storm_sceptic){.early_ms = EARLY_MS,
+                                     .options = s->options,
+                                     .look = look,
+                                     .redis = &s->redis,
+                                     .sums = s->sums,
+                                     .failures = s->failures};
     storm_plan_make(s->options, STORM_CLIENT, &sceptic.plan);
     (void)storm_book_read_log(&sceptic.book, s->log_path);
     for (unsigned i = 0; i < s->options->nodes; i++)
