@@ -65,6 +65,14 @@ static int load_old(struct hf_local_txn *txn, const struct hf_local_ops *ops, st
     return rc;
 }
 
+/* The version that these change the life of; NULL: the record's. */
+static const struct hf_version *below_ttl_ops(const struct hf_version *v)
+{
+    while (v && is_ttl_op(v))
+        v = v->older;
+    return v;
+}
+
 static bool old_is_unshared(const struct drained *d)
 {
     return d->old_parked || (d->old.flags & HF_RECORD_UNSHARED);
@@ -79,10 +87,8 @@ static bool old_is_acknowledged(const struct drained *d)
 /* What came since changes only the life of a value that Redis does not hold, and tells of that alone. */
 static bool is_life_of_unshared(const struct drained *d)
 {
-    const struct hf_version *v = d->head;
+    const struct hf_version *v = below_ttl_ops(d->head);
 
-    while (v && is_ttl_op(v))
-        v = v->older;
     if (v == d->head)
         return false;
     return v ? hf__version_is_unshared(v) : d->has_old && old_is_unshared(d);
@@ -202,10 +208,8 @@ uint8_t hf__pending_why(const struct hf_version *value, const struct hf_version_
 /* The value that the base's digest is of, where it is at hand. */
 static bool base_value(const struct drained *d, struct hf_slice *ret_value)
 {
-    const struct hf_version *v = d->base;
+    const struct hf_version *v = below_ttl_ops(d->base);
 
-    while (v && is_ttl_op(v))
-        v = v->older;
     if (v && v->op == HF_ENTRY_DELETE)
         return false;
     if (!v && !old_is_acknowledged(d))

@@ -25,7 +25,7 @@ enum hf_version_state {
 /* One write of one key. Everything but `state` and `sent` is fixed once it is reachable. */
 struct hf_version {
     struct hf_version *older; /* in the same generation */
-    uint64_t lsn;             /* 0: a fetched copy */
+    uint64_t lsn;             /* 0: a copy of what others have written */
     uint8_t op;               /* enum hf_entry_op; a fetched copy is a set */
     uint8_t type;
     uint32_t flags; /* enum of format.h: HF_ENTRY_LANE, ... */

@@ -135,6 +135,7 @@ struct storm_record {
     unsigned flags;
 };
 
+int64_t storm_now_us(void); /* as records have it */
 /* Append it to the log `fd` in one write: what was written survives the process. Fills in at_us. */
 void storm_record_put(int fd, struct storm_record *record);
 

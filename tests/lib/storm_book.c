@@ -15,14 +15,20 @@ static const char *or_dash(const char *text)
     return text[0] ? text : "-";
 }
 
+int64_t storm_now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
 void storm_record_put(int fd, struct storm_record *r)
 {
     char line[STORM_TEXT_MAX + STORM_KEY_MAX + 256];
-    struct timespec now;
     int n;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    r->at_us = now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+    r->at_us = storm_now_us();
     n = snprintf(line, sizeof(line), "%lld %u %u %c %u %c %s %s %lld %llu %llu %d %u .\n", (long long)r->at_us,
                  r->writer, r->life, (char)r->what, r->id, r->op ? r->op : '-', or_dash(r->key), or_dash(r->text),
                  (long long)r->number, (unsigned long long)r->lsn, (unsigned long long)r->lsn2, r->rc, r->flags);

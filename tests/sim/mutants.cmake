@@ -29,5 +29,5 @@ hf_simulated_mutant(12_a_gap_in_the_log_is_nothing core/link_catchup.c 2000
                     "    if (page->gap) {" "    if (false) {" --often trim --often power-cut --seed 200)
 hf_simulated_mutant(12_another_epoch_is_ours core/evidence.c 400
                     "strcmp(known->epoch, found->epoch) != 0" "false" --often lose-data)
-hf_simulated_mutant(15_what_others_change_is_not_heard core/link_copies.c 400
+hf_simulated_mutant(15_what_others_change_is_not_heard core/link_copies.c 2000
                     "            hf__link_doubt_copy(link, keys[i]);" "            (void)keys;")

@@ -240,12 +240,8 @@ void sim_there_lose(struct sim_world *w, bool all, uint64_t random)
 /* What was named until now, somebody may not have read. */
 static void lose_names(struct sim_world *w)
 {
-    struct timespec now; /* as records have it */
-
-    if (are_all_online(w))
-        return;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    w->names_lost_us = now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+    if (!are_all_online(w))
+        w->names_lost_us = storm_now_us();
 }
 
 void sim_there_lose_log(struct sim_world *w)

@@ -174,6 +174,36 @@ static void go_away(struct fixture *f)
     wait_state(f->store, HF_LINK_OFFLINE);
 }
 
+/* Redis loses what came after its snapshot, and the store finds out. */
+static void go_back_to_snapshot(struct fixture *f)
+{
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+}
+
+/* The same, and others have written since. */
+static void go_back_under(struct fixture *f, const char *key, const char *theirs)
+{
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_foreign_set(key, theirs, 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+}
+
+/* The same, and the change log is lost, too. */
+static void go_back_without_log(struct fixture *f)
+{
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_lose_log();
+    fake_redis_foreign_set("a", "theirs", 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+}
+
 /* Rows that fill a group each: live traffic has every other turn, so it has one before what is written behind them. */
 static void put_two_big(struct hf *store)
 {
@@ -681,10 +711,7 @@ static void test_link__13_what_is_no_longer_kept_is_told_and_the_rest_comes_back
     atomic_fetch_add(&passed_ms, 2 * HOUR_MS);
     assert_ok(hf_checkpoint(f->store));
     incr(f->store, "n");
-    go_away(f);
-    fake_redis_restore();
-    fake_redis_set_away(false);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    go_back_to_snapshot(f);
     assert_ok(hf_checkpoint(f->store));
     assert_redis_holds("n", "3");
     assert_int_equal(status_of(f->store).in_doubt, 1);
@@ -810,11 +837,7 @@ static void test_link__13_an_answer_to_an_increment_that_has_survived_is_not_sen
     assert_value(f->store, "n", "11");
     fake_redis_snapshot();
     incr(f->store, "lost");
-    go_away(f);
-    fake_redis_restore();
-    fake_redis_foreign_set("n", "100", 0);
-    fake_redis_set_away(false);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    go_back_under(f, "n", "100");
     assert_redis_holds("n", "100");
     assert_redis_holds("lost", "1");
     close_store(f);
@@ -829,10 +852,7 @@ static bool was_refreshed(void *ctx)
 
 static void roll_back(struct fixture *f)
 {
-    go_away(f);
-    fake_redis_restore();
-    fake_redis_set_away(false);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    go_back_to_snapshot(f);
     assert_redis_holds("k", "ours");
     assert_value(f->store, "k", "ours");
 }
@@ -891,11 +911,7 @@ static void test_link__13_an_answer_whose_life_others_have_changed_is_not_sent_a
     assert_true(wait_until(was_refreshed, f->store, SOON_MS));
     fake_redis_snapshot();
     incr(f->store, "lost");
-    go_away(f);
-    fake_redis_restore();
-    fake_redis_foreign_set("n", "100", 0);
-    fake_redis_set_away(false);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    go_back_under(f, "n", "100");
     assert_redis_holds("n", "100");
     assert_redis_holds("lost", "1");
     close_store(f);
@@ -923,10 +939,7 @@ static void test_link__13_a_merged_value_comes_back_after_a_rollback(void **stat
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("k", merged);
     assert_ok(hf_checkpoint(f->store));
-    go_away(f);
-    fake_redis_restore();
-    fake_redis_set_away(false);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    go_back_to_snapshot(f);
     assert_redis_holds("k", merged);
     assert_value(f->store, "k", merged);
     close_store(f);
@@ -949,10 +962,7 @@ static void test_link__13_what_an_earlier_epoch_acknowledged_is_not_sent_again(v
     close_store(f);
     open_online(f);
     incr(f->store, "n");
-    go_away(f);
-    fake_redis_restore();
-    fake_redis_set_away(false);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    go_back_to_snapshot(f);
     assert_redis_holds("n", "4");
     close_store(f);
 }
@@ -1000,11 +1010,7 @@ static void test_link__13_a_life_of_a_counter_that_waits_over_a_rollback_brings_
 static void roll_back_under_others(struct fixture *f, const char *key, const char *theirs)
 {
     assert_ok(hf_checkpoint(f->store));
-    go_away(f);
-    fake_redis_restore();
-    fake_redis_foreign_set(key, theirs, 0);
-    fake_redis_set_away(false);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    go_back_under(f, key, theirs);
     assert_redis_holds("k", "lost");
     assert_redis_holds(key, theirs);
     close_store(f);
@@ -1060,12 +1066,7 @@ static void test_link__13_a_batch_whose_life_others_changed_is_not_sent_again(vo
     put(f->store, "k", "lost");
     incr(f->store, "m");
     assert_ok(hf_checkpoint(f->store));
-    go_away(f);
-    fake_redis_restore();
-    fake_redis_lose_log();
-    fake_redis_foreign_set("a", "theirs", 0);
-    fake_redis_set_away(false);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    go_back_without_log(f);
     assert_redis_holds("k", "lost");
     assert_redis_holds("a", "theirs");
     close_store(f);
@@ -1081,12 +1082,7 @@ static void test_link__13_a_batch_up_to_the_mark_is_not_sent_again_without_the_l
     fake_redis_snapshot();
     put(f->store, "k", "v");
     incr(f->store, "lost");
-    go_away(f);
-    fake_redis_restore();
-    fake_redis_lose_log();
-    fake_redis_foreign_set("a", "theirs", 0);
-    fake_redis_set_away(false);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    go_back_without_log(f);
     assert_redis_holds("a", "theirs");
     assert_redis_holds("n", "1");
     assert_redis_holds("k", "v");
@@ -1109,10 +1105,7 @@ static void test_link__13_a_batch_that_the_log_has_named_comes_back_whole(void *
     assert_ok(hf_drain(f->store, SOON_MS));
     add_to_both(f, "2");
     assert_int_equal(fake_redis_applied("a"), 2);
-    go_away(f);
-    fake_redis_restore();
-    fake_redis_set_away(false);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    go_back_to_snapshot(f);
     assert_redis_holds("n", "2");
     assert_redis_holds("a", "2");
     assert_int_equal(fake_redis_applied("a"), 2); /* each time with its increment */
@@ -1458,10 +1451,7 @@ static void test_link__13_copies_of_others_are_compared_after_a_rollback(void **
     fake_redis_other_node("k", "theirs", wall_ms(), 0);
     assert_value(f->store, "k", "theirs");
     incr(f->store, "n");
-    go_away(f);
-    fake_redis_restore();
-    fake_redis_set_away(false);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    go_back_to_snapshot(f);
     assert_true(wait_until(k_is_gone, f->store, SOON_MS));
     assert_redis_holds("k", NULL);
     assert_redis_holds("n", "2");
