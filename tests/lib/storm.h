@@ -262,8 +262,9 @@ struct storm_sceptic {
     struct storm_there (*look)(const void *redis, const char *key);
     const void *redis;      /* of `look` */
     int64_t clock_error_ms; /* a store was begun in another boot with its wall clock wrong by up to so much */
-    int64_t late_ms;        /* its clock was measured so badly while the line was slow */
-    int64_t early_ms; /* a copy that was fetched may die so much earlier: as long as the answer was on its way */
+    unsigned restarts; /* the most of a store's machine: each makes the times of what it had written less certain */
+    int64_t late_ms;   /* its clock was measured so badly while the line was slow */
+    int64_t early_ms;  /* a copy that was fetched may die so much earlier: as long as the answer was on its way */
     int64_t names_lost_us; /* what the log named until then, not all stores have read */
     bool log_lost; /* Redis went back to older data, and its change log was gone before all stores had read it */
     struct storm_sums sums;

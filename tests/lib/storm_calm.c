@@ -32,6 +32,13 @@ static int64_t by_redis(struct storm_node *n, int64_t deadline_ms)
     return deadline_ms + status.clock_offset_ms;
 }
 
+#define ASKED_MAX 20 /* times, while nothing is held and Redis does not answer in time */
+
+static bool is_unanswered(const struct storm_record *r, const struct hf_result *result)
+{
+    return r->rc == HF_NOT_FOUND && result->origin == HF_ORIGIN_NONE;
+}
+
 void storm_record_key(struct storm_node *n, enum storm_what what, const struct storm_key *key)
 {
     struct storm_record r = storm_record_of(n, what);
@@ -39,7 +46,8 @@ void storm_record_key(struct storm_node *n, enum storm_what what, const struct s
     struct hf_buf value = {0};
 
     snprintf(r.key, sizeof(r.key), "%s", key->name);
-    r.rc = hf_get(n->store, s_(key->name), &value, &result);
+    for (unsigned i = 0; i < (what == STORM_FINAL ? ASKED_MAX : 1) && (i == 0 || is_unanswered(&r, &result)); i++)
+        r.rc = hf_get(n->store, s_(key->name), &value, &result);
     if (r.rc == 0)
         storm_value_text(value.data, value.len, r.text);
     if (!storm_is_expected(r.rc))

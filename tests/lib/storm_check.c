@@ -521,6 +521,42 @@ static bool is_untold(const struct storm_sceptic *s, const struct storm_record *
     return lost;
 }
 
+/* Redis came back with an older value than the one that it was based on, and by the rule that stays. */
+static bool lost_to_older(const struct storm_sceptic *s, const struct storm_record *w)
+{
+    bool lost = false;
+
+    for (size_t i = 0; i < s->book.n_applied; i++)
+        lost |= s->book.applied[i].lost && names(w, s->book.applied[i].key);
+    for (size_t i = 0; lost && s->options->losses == STORM_LOSS_ROLLBACK && i < s->book.n_records; i++) {
+        const struct storm_record *r = &s->book.records[i];
+
+        if (r->what == STORM_CONFLICT && r->writer == w->writer && r->lsn == w->lsn && names(w, r->key) &&
+            r->rc == HF_WINNER_THEIRS)
+            return true;
+    }
+    return false;
+}
+
+/* Redis came back without it, and without another store's write that had replaced it; that one's last is parked. */
+static bool is_behind_parked(const struct storm_book *book, const struct storm_record *w)
+{
+    unsigned writer;
+    bool lost = false;
+
+    for (size_t i = 0; i < book->n_applied; i++) {
+        const struct storm_applied *a = &book->applied[i];
+
+        if (!a->lost || !names(w, a->key))
+            continue;
+        if (lost && a->op == 's' && sscanf(a->text, "v%u.", &writer) == 1 && writer < STORM_NODES_MAX &&
+            writer != w->writer && is_parked(book, writer, a->key))
+            return true;
+        lost |= shows(book, a, w);
+    }
+    return false;
+}
+
 static void check_last_own(struct storm_sceptic *s, const struct storm_key *key)
 {
     struct storm_there there = look_there(s, key->name);
@@ -534,7 +570,7 @@ static void check_last_own(struct storm_sceptic *s, const struct storm_key *key)
         const struct storm_record *r = &s->book.records[i];
 
         if (r->writer == writer && changes(r, key->name) && (r->op == 's' || r->op == 'd') &&
-            is_after(r, life, id) && !is_untold(s, r)) {
+            is_after(r, life, id) && !is_untold(s, r) && !is_behind_parked(&s->book, r) && !lost_to_older(s, r)) {
             storm_doubt(s, key->name, "%s is the older '%s' after the write %u.%u.%u (%c)", key->name, there.text,
                         r->writer, r->life, r->id, r->op);
             return;
@@ -588,6 +624,12 @@ static bool was_evicted(const struct storm_book *book, const char *key)
 }
 
 #define NEWER_BY_US 1500000 /* more than what clocks differ by, but for those that were wrong */
+#define RESTART_US 1000000  /* the clock that runs while a machine is off counts seconds */
+
+static int64_t later_by_us(const struct storm_sceptic *s)
+{
+    return NEWER_BY_US + 2000 * s->clock_error_ms + 2ll * s->restarts * RESTART_US; /* of both that have written */
+}
 
 static void check_newest(struct storm_sceptic *s, const struct storm_key *key)
 {
@@ -600,7 +642,7 @@ static void check_newest(struct storm_sceptic *s, const struct storm_key *key)
         return;
     if (time_of(&s->book, STORM_ACK, writer, life, id) == 0 || was_evicted(&s->book, key->name))
         return;
-    after_us = made_us(&s->book, key->name, writer) + NEWER_BY_US + 2000 * s->clock_error_ms;
+    after_us = made_us(&s->book, key->name, writer) + later_by_us(s);
     for (size_t i = 0; i < s->book.n_records; i++) {
         const struct storm_record *r = &s->book.records[i];
 

@@ -134,6 +134,7 @@ static void judge(struct sim_world *w, const char *log_path, bool tell_all, stru
         .look = sim_there_look,
         .redis = w,
         .clock_error_ms = w->clock_error_ms,
+        .restarts = w->restarts,
         .late_ms = WAY_MAX_MS / 2,
         .early_ms = WAY_MAX_MS,
         .names_lost_us = w->names_lost_us,

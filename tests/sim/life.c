@@ -80,7 +80,8 @@ static void note_clock_error(struct sim_node *node)
     struct sim_clock *clock = &node->clock;
     int64_t error_ms = llabs(clock->wall_ahead_ms);
     bool same_boot = strcmp(clock->opened_in, clock->boot_id) == 0;
-    bool is_stored = same_boot && turns_now_us() - clock->opened_us >= CLOCK_STORED_US;
+    bool is_stored = same_boot && turns_now_us() - clock->opened_us >= CLOCK_STORED_US &&
+                     node->world->commits_failed_us < clock->opened_us;
 
     memcpy(clock->opened_in, clock->boot_id, sizeof(clock->opened_in));
     clock->opened_us = turns_now_us();
@@ -258,6 +259,9 @@ void sim_life_kill(struct sim_node *node, bool power_cut, uint64_t random)
     if (power_cut) {
         sim_disk_power_cut(node->disk, random);
         boot(node);
+        node->restarts++;
+        if (node->restarts > node->world->restarts)
+            node->world->restarts = node->restarts;
     } else {
         sim_disk_kill(node->disk);
     }

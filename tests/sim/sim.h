@@ -140,6 +140,7 @@ struct sim_node {
     bool stopped;      /* it must be opened again */
     int64_t down_us;   /* how long it is away before it opens */
     uint64_t last_lsn; /* of all lives */
+    unsigned restarts; /* of the machine */
     struct hf *store;
     struct sim_worker *workers; /* of this life */
 };
@@ -156,8 +157,10 @@ struct sim_world {
     int64_t names_lost_us;           /* when the log was last lost or trimmed while a store was away */
     size_t kept_applied;             /* how much of that its last snapshot holds */
     int64_t ends_us[SIM_STEP_KINDS]; /* when the effect of the last such step ends; 0: it is over */
+    int64_t commits_failed_us;       /* when a commit of the local tiers could fail last */
     int delay_min_ms, delay_max_ms;  /* of Redis's usual line */
     int64_t clock_error_ms;          /* the most that a wall clock was wrong by when a node booted */
+    unsigned restarts;               /* the most of a node's */
     unsigned client_id;
     bool calm;
     const char *dir;

@@ -286,8 +286,8 @@ static void end_disk(struct sim_world *w)
 
 static void end_commit(struct sim_world *w)
 {
-    (void)w;
     fake_local_fail_commits(0);
+    w->commits_failed_us = turns_now_us();
 }
 
 static const struct {
