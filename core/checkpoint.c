@@ -286,6 +286,17 @@ static void finish_settled(struct run *run)
     pthread_mutex_unlock(&cp->mutex);
 }
 
+/* A counter that comes back after a rollback is to die again. */
+static int remove_dead(struct run *run, struct hf_slice key)
+{
+    struct hf_record record;
+    int rc = run->ops->get(run->ops->txn_snap(run->txn), key, &record);
+
+    if (rc == 0 && (record.flags & HF_RECORD_LIFE) && (record.flags & (HF_RECORD_COUNTED | HF_RECORD_LANE)))
+        rc = hf__record_retain(run->ops, run->txn, key, &record);
+    return rc == 0 || rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? run->ops->remove(run->txn, key) : rc;
+}
+
 /* Remove keys that are dead and that no newer write in the overlay speaks of. A pending row stays: it still has to
  * remove the older shared value. */
 static int sweep(struct run *run)
@@ -304,7 +315,7 @@ static int sweep(struct run *run)
         if (rc != 0)
             break;
         if (!hf__generation_find(view.active, hf__slice(key, len)))
-            rc = run->ops->remove(run->txn, hf__slice(key, len));
+            rc = remove_dead(run, hf__slice(key, len));
         if (rc != 0)
             break;
     }
@@ -351,7 +362,7 @@ static int store_floor(struct run *run, const struct floor *floor)
                               hf__slice(floor->bytes, floor->len));
 }
 
-/* A plain delete raises no floor: without it the comparison of copies is left. */
+/* A plain change raises no floor: without it the comparison of copies is left, or the lane's comes back alone. */
 static int raise_floor(struct run *run, const struct hf_lane_entry *entry, struct floor *floor)
 {
     struct floor before = {.ns = NULL};
@@ -368,6 +379,12 @@ static int raise_floor(struct run *run, const struct hf_lane_entry *entry, struc
     return store_floor(run, &before);
 }
 
+/* As long as Redis is away nobody knows what it will have lost. */
+static bool may_go(struct hf *store, const struct hf_lane_entry *entry)
+{
+    return entry->made_ms <= hf__now_ms(store) - RETAINED_MS && hf__link_is_online(store);
+}
+
 /* Acknowledged entries are kept for a while. The meta table says up to where they are gone. */
 static int trim_retained(struct run *run)
 {
@@ -379,7 +396,7 @@ static int trim_retained(struct run *run)
 
     for (int i = 0; i < TRIM_MAX && rc == 0; i++, stats.retained--) {
         rc = run->ops->retained_next(snap, 0, &entry);
-        if (rc != 0 || (stats.retained <= RETAINED_MAX && entry.made_ms > hf__now_ms(run->store) - RETAINED_MS))
+        if (rc != 0 || (stats.retained <= RETAINED_MAX && !may_go(run->store, &entry)))
             break;
         rc = raise_floor(run, &entry, &floor);
         if (rc == 0)

@@ -352,7 +352,7 @@ struct hf_lane_entry hf__lane_entry(struct hf_slice key, const struct hf_version
     return (struct hf_lane_entry){
         .lsn = v->lsn,
         .op = lane_op(v),
-        .flags = v->flags & HF_ENTRY_MORE ? HF_LANE_MORE : 0,
+        .flags = (v->flags & HF_ENTRY_MORE ? HF_LANE_MORE : 0) | (v->flags & HF_ENTRY_RESEND ? HF_LANE_PLAIN : 0),
         .delta = v->delta,
         .made_ms = v->made_ms,
         .deadline_ms = v->deadline_ms,
@@ -429,6 +429,53 @@ static int write_lane(struct hf_local_txn *txn, const struct hf_local_ops *ops, 
     return rc;
 }
 
+static int retain_plain(struct hf_local_txn *txn, const struct hf_local_ops *ops, struct hf_lane_entry entry)
+{
+    int rc;
+
+    entry.flags = HF_LANE_PLAIN;
+    rc = ops->retained_put(txn, &entry);
+    return rc == HF_EFULL ? 0 : rc; /* what is owed needs the room more */
+}
+
+int hf__record_retain(const struct hf_local_ops *ops, struct hf_local_txn *txn, struct hf_slice key,
+                      const struct hf_record *record)
+{
+    bool plain = record->lsn != 0 && !(record->flags & (HF_RECORD_COUNTED | HF_RECORD_LANE));
+    bool life = record->flags & HF_RECORD_LIFE; /* its value alone is not plain */
+    uint8_t life_op = record->deadline_ms ? HF_LANE_EXPIRE : HF_LANE_PERSIST;
+
+    if (!(record->flags & HF_RECORD_SHARED) || (record->flags & HF_RECORD_UNSHARED) || !(plain || life))
+        return 0;
+    return retain_plain(txn, ops,
+                        (struct hf_lane_entry){.lsn = record->lsn,
+                                               .op = life ? life_op : HF_LANE_SET,
+                                               .made_ms = record->made_ms,
+                                               .deadline_ms = record->deadline_ms,
+                                               .key = key,
+                                               .value = life ? hf__slice(NULL, 0) : record->value});
+}
+
+/* What plain changes have made, and a lane's change came upon, is in no record any more: a rollback may take both. Deletes are
+ * retained in any case. */
+static int retain_below_lane(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d)
+{
+    bool below = false;
+    int rc = 0;
+
+    for (const struct hf_version *v = d->head; v && rc == 0; v = v->older) {
+        if (v->flags & HF_ENTRY_LANE)
+            below = true;
+        else if (below && (atomic_load(&v->state) != HF_VERSION_SETTLED || is_local(v) || v->lsn == 0))
+            return 0;
+        else if (below && !hf__version_is_counted(v) && v->op != HF_ENTRY_DELETE)
+            rc = retain_plain(txn, ops, hf__lane_entry(d->key, v));
+        if (v->op == HF_ENTRY_SET || v->op == HF_ENTRY_DELETE)
+            return rc;
+    }
+    return rc == 0 && below && d->has_old && !d->old_parked ? hf__record_retain(ops, txn, d->key, &d->old) : rc;
+}
+
 /* Written for this node alone, and not since for all: the key is to be compared with the shared tier. */
 static const struct hf_version *written_alone(const struct drained *d)
 {
@@ -473,6 +520,8 @@ int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_n
         rc = write_row(store, txn, ops, &d);
     if (rc == 0 && store->sharing)
         rc = write_gap(store, txn, &d);
+    if (rc == 0 && store->sharing)
+        rc = retain_below_lane(txn, ops, &d);
     if (rc == 0 && d.has_lane)
         rc = write_lane(txn, ops, &d, &base);
     return rc;

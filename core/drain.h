@@ -11,6 +11,11 @@ struct hf_lane_entry hf__lane_entry(struct hf_slice key, const struct hf_version
 int hf__record_mark(const struct hf_local_ops *ops, struct hf_local_txn *txn, struct hf_slice key, uint64_t lsn,
                     bool unshared);
 
+/* Retain the plain change that Redis has acknowledged and this record tells of alone: of its life, or of its value. `key` and
+ * the record may be borrowed. */
+int hf__record_retain(const struct hf_local_ops *ops, struct hf_local_txn *txn, struct hf_slice key,
+                      const struct hf_record *record);
+
 /* Why a key owes this version (enum hf_pending_why), on top of that base. */
 uint8_t hf__pending_why(const struct hf_version *value, const struct hf_version_id *base);
 

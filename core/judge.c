@@ -336,14 +336,23 @@ static void judge_tentative(const struct hf_case *c, struct hf_judgement *ret)
         judge_removal(c, ret);
 }
 
+/* Where nothing is, it may have been written since, and have died or been deleted. */
+static bool theirs_has_ended(const struct hf_case *c)
+{
+    return c->kind == HF_SHARED_ABSENT && c->foreign.op != 0 && !is_of_life_only(&c->foreign) &&
+           compare_times(c) > 0;
+}
+
 /* Given back to a Redis that lost it: where nothing is, or an older copy of another node, which came back first. */
 static void judge_reseed(const struct hf_case *c, struct hf_judgement *ret)
 {
+    bool older = c->kind == HF_SHARED_ABSENT || (theirs_time_is_known(c) && compare_times(c) < 0);
+
     *ret =
         (struct hf_judgement){.send = HF_SHARED_SET, .deadline_ms = c->deadline_ms, .outcome = HF_OUTCOME_APPLIED};
     if (!c->live)
         *ret = (struct hf_judgement){.outcome = HF_OUTCOME_EXPIRED};
-    else if (c->kind != HF_SHARED_ABSENT && !(theirs_time_is_known(c) && compare_times(c) < 0))
+    else if (!older || theirs_has_ended(c))
         *ret =
             (struct hf_judgement){.want = wants_theirs(c), .outcome = HF_OUTCOME_SUPERSEDED, .take_theirs = true};
 }

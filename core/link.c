@@ -726,6 +726,19 @@ void hf__link_note_durable(struct hf *store)
         hf__link_wake(store);
 }
 
+bool hf__link_is_online(struct hf *store)
+{
+    struct hf_link *link = store->link;
+    bool online;
+
+    if (!link)
+        return false;
+    pthread_mutex_lock(&link->mutex);
+    online = link->state == HF_LINK_ONLINE;
+    pthread_mutex_unlock(&link->mutex);
+    return online;
+}
+
 void hf__link_status(struct hf *store, struct hf_link_status *ret_status)
 {
     struct hf_link *link = store->link;

@@ -91,6 +91,8 @@ bool hf__link_is_accepting(struct hf *store);
 
 /* ---- state ---- */
 
+bool hf__link_is_online(struct hf *store); /* false without a link */
+
 struct hf_link_status {
     enum hf_link_state state;
     char reason[HF_SHARED_REASON_MAX];

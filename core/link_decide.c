@@ -93,6 +93,8 @@ static void take_answer(struct hf_link *link, struct hf_decide_wait *wait)
 /* Before the copy says so: see take_acks in link_send.c. */
 static void take_ack(struct hf_link *link, struct hf_ns *ns, const struct hf_shared_decide *request)
 {
+    if (request->log.missing)
+        hf__link_distrust_namespace(ns);
     if (request->error.class != HF_SHARED_OK || !request->log.last_id[0])
         return;
     hf__ns_note_acked(ns, request->lsn, request->log.last_id);

@@ -513,6 +513,14 @@ static int add_stored(struct hf_link *link, const struct hf_lane_entry *entry)
     return hf__unit_begin(link, s);
 }
 
+/* What a key holds is looked at before its first entry of a request: a plain change that may be judged begins one. */
+static bool begins_request(const struct hf_link *link, const struct hf_lane_entry *entry)
+{
+    const struct hf_lane_list *list = &link->lane_sends;
+
+    return (entry->flags & HF_LANE_PLAIN) && list->n > 0 && !(list->sends[list->n - 1].entry.flags & HF_LANE_MORE);
+}
+
 /* Entries of one namespace behind the cursor. Those that the mark covers were applied before. */
 static int collect_stored(struct hf_link *link, struct hf_local_snap *snap)
 {
@@ -530,7 +538,7 @@ static int collect_stored(struct hf_link *link, struct hf_local_snap *snap)
         if (rc != 0)
             return rc;
         ns = hf__ns_of(&link->store->namespaces, entry.key);
-        if (first && ns != first)
+        if ((first && ns != first) || begins_request(link, &entry))
             return 0;
         link->lane_cursor = entry.lsn + 1;
         if (entry.lsn <= ns->mark) {

@@ -132,16 +132,22 @@ void hf__link_doubt_copy(struct hf_link *link, struct hf_slice key)
     link->log_behind |= !done; /* without memory: catch up once more */
 }
 
+/* After a rollback, while the log is read: what is not owed now may be sent again. */
+static bool may_be_owed_again(const struct hf_link *link)
+{
+    return link->state == HF_LINK_CATCHING_UP && link->evidence == HF_EVIDENCE_ROLLED_BACK;
+}
+
 void hf__link_foreign_change(struct hf_link *link, const struct hf_shared_change *change)
 {
     struct hf_foreign foreign = {
         .op = (uint8_t)change->op, .made_ms = change->made_ms, .uncertainty_ms = change->uncertainty_ms};
-    bool done = true;
+    bool done = !may_be_owed_again(link) || hf__notes_foreign(&link->notes, change->key, &foreign);
 
     switch (what_is_concerned(link, change->key)) {
     case CONCERN_NONE: break;
-    case CONCERN_COPY: done = hf__refresh_add(link, change->key, true) == 0; break;
-    case CONCERN_OWED: done = note(link, change->key, &foreign); break;
+    case CONCERN_COPY: done &= hf__refresh_add(link, change->key, true) == 0; break;
+    case CONCERN_OWED: done &= note(link, change->key, &foreign); break;
     }
     link->refresh_failed |= !done; /* without memory the page is read again after a new connection */
 }

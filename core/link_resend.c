@@ -20,7 +20,6 @@
 void hf__resend_release(struct hf_link *link)
 {
     hf_buf_release(&link->resend.after);
-    hf__notes_release(&link->resend.in_lane);
     hf__notes_release(&link->resend.changed);
     hf__before_free(link->resend.before);
     link->resend = (struct hf_resend){0};
@@ -81,29 +80,76 @@ static int park_retained(struct hf_link *link, const struct hf_lane_entry *entry
     return hf__settle_park(link->store, entry, 1, &how) ? 0 : hf__fail(HF_ENOMEM, "out of memory: a parked entry");
 }
 
-/* A lane entry goes back to its lane, under its own LSN: the mark says that Redis does not have it. A delete of a key that
- * is not there now is made again. */
-static int take_retained(struct hf_link *link, const struct hf_lane_entry *entry)
+/* With what others have changed since the rollback, for its row. */
+static int write_again(struct hf_link *link, struct hf_slice key, const struct hf_lane_entry *deleted)
 {
-    struct hf_resend *r = &link->resend;
-    struct hf_lane_entry again = *entry;
-    bool plain = entry->flags & HF_LANE_PLAIN;
+    const struct hf_note *note = hf__notes_find(&link->notes, key);
+    int rc = hf__write_again(link->store, key, link->resend.why, deleted);
 
-    if (hf__ns_of(&link->store->namespaces, entry->key) != r->ns)
-        return 0;
-    if (!plain && entry->lsn <= r->mark)
-        return 0;
-    if (r->in_doubt)
-        return plain ? 0 : park_retained(link, entry);
-    if (plain)
-        return is_above(r, entry->lsn, entry->made_ms)
-                   ? hf__write_again(link->store, entry->key, HF_ENTRY_RESEND, entry->made_ms)
-                   : 0;
+    if (rc == 0 && note && note->foreign.op != 0 && !hf__settle_note_foreign(link->store, key, &note->foreign))
+        rc = hf__fail(HF_ENOMEM, "out of memory: a note on another node's change");
+    return rc;
+}
+
+/* A lane's change has made the key anew. */
+static int is_below_lane(struct hf_link *link, const struct hf_lane_entry *deleted, bool *ret_is)
+{
+    const struct hf_local_ops *ops = link->store->local->ops;
+    struct hf_local_snap *snap;
+    struct hf_record record;
+    int rc = ops->snap_begin(link->store->local, &snap);
+
+    if (rc != 0)
+        return rc;
+    rc = ops->get(snap, deleted->key, &record);
+    *ret_is = rc == 0 && record.lsn > deleted->lsn && (record.flags & (HF_RECORD_COUNTED | HF_RECORD_LANE));
+    ops->snap_end(snap);
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
+/* Back to the lane, under its own LSN. */
+static int relane(struct hf_link *link, const struct hf_lane_entry *entry)
+{
+    struct hf_lane_entry again = *entry;
+
     again.base = (struct hf_version_id){.kind = HF_VERSION_UNKNOWN}; /* what is there now is older than that */
-    if (!hf__notes_of(&r->in_lane, entry->key) || !hf__settle_relane(link->store, &again))
+    if (!hf__settle_relane(link->store, &again))
         return HF_ENOMEM;
+    link->resend.relaned = true;
     atomic_fetch_add(&link->store->resent, 1);
     return 0;
+}
+
+/* Of the lane's the mark says that Redis does not have it. What was plain goes there if a lane's change came upon it. */
+static int take_for_lane(struct hf_link *link, const struct hf_lane_entry *entry)
+{
+    const struct hf_resend *r = &link->resend;
+    bool plain = entry->flags & HF_LANE_PLAIN, below = true;
+    int rc = 0;
+
+    if (entry->lsn <= r->mark || (plain && (r->in_doubt || !is_above(r, entry->lsn, entry->made_ms))))
+        return 0;
+    if (r->in_doubt)
+        return park_retained(link, entry);
+    if (plain && entry->op == HF_LANE_DELETE)
+        rc = is_below_lane(link, entry, &below);
+    return rc == 0 && below ? relane(link, entry) : rc;
+}
+
+/* A delete of a key that is not there now is made again. */
+static int take_delete(struct hf_link *link, const struct hf_lane_entry *entry)
+{
+    if (!(entry->flags & HF_LANE_PLAIN) || entry->op != HF_LANE_DELETE ||
+        !is_above(&link->resend, entry->lsn, entry->made_ms))
+        return 0;
+    return write_again(link, entry->key, entry);
+}
+
+static int take_retained(struct hf_link *link, const struct hf_lane_entry *entry)
+{
+    if (hf__ns_of(&link->store->namespaces, entry->key) != link->resend.ns)
+        return 0;
+    return link->resend.lanes_done ? take_delete(link, entry) : take_for_lane(link, entry);
 }
 
 /* The last lane entry of the namespace that is no longer retained; HF_NOT_FOUND when all are. */
@@ -180,11 +226,27 @@ static int next_retained(struct hf_link *link, struct hf_lane_entry *entry, stru
     return 0;
 }
 
+/* The lane's first, and when a commit has them, deletes: one that came behind a lane's change of its key joins it. */
+static void end_retained(struct hf_link *link)
+{
+    struct hf_resend *r = &link->resend;
+
+    r->retained_done = r->lanes_done || r->in_doubt;
+    r->copies_done = r->in_doubt; /* they are compared */
+    if (r->retained_done)
+        return;
+    r->lanes_done = true;
+    r->retained_from = 0;
+    if (r->relaned)
+        r->ticket = hf__checkpoint_ticket(link->store);
+}
+
 static int resend_retained(struct hf_link *link)
 {
+    struct hf_resend *r = &link->resend;
     struct hf_bytes bytes = {0};
     struct hf_lane_entry entry;
-    int rc = link->resend.retained_from == 0 && !link->resend.in_doubt ? park_forgotten(link) : 0;
+    int rc = r->retained_from == 0 && !r->lanes_done && !r->in_doubt ? park_forgotten(link) : 0;
 
     for (unsigned i = 0; i < KEYS_A_TURN && rc == 0; i++) {
         rc = next_retained(link, &entry, &bytes);
@@ -194,18 +256,15 @@ static int resend_retained(struct hf_link *link)
     hf__bytes_release(&bytes);
     if (rc != HF_NOT_FOUND)
         return rc;
-    link->resend.retained_done = true;
-    link->resend.copies_done = link->resend.in_doubt; /* they are compared */
+    end_retained(link);
     return 0;
 }
 
 /* ---- copies ---- */
 
-/* The mark found says that Redis still has it; or the lane brings it. */
-static bool is_of_lane(const struct hf_resend *r, struct hf_slice key, const struct hf_record *record)
+/* The lane brings it, or the mark found says that Redis still has it. */
+static bool is_of_lane(const struct hf_resend *r, const struct hf_record *record)
 {
-    if (hf__notes_find(&r->in_lane, key))
-        return true;
     if (record->flags & HF_RECORD_LIFE) /* which the lane does not bring */
         return false;
     return (record->flags & HF_RECORD_COUNTED) || ((record->flags & HF_RECORD_LANE) && record->lsn <= r->ns->mark);
@@ -220,7 +279,7 @@ static bool is_wanted(const struct hf_link *link, struct hf_slice key, const str
         return false;
     if (r->why == HF_ENTRY_RESEED)
         return !hf__notes_find(&r->changed, key);
-    if (record->lsn == 0 || is_of_lane(r, key, record)) /* 0: another node's */
+    if (record->lsn == 0 || is_of_lane(r, record)) /* 0: another node's */
         return false;
     return is_above(r, record->lsn, record->made_ms);
 }
@@ -299,7 +358,7 @@ static int resend_copies(struct hf_link *link)
     for (size_t i = 0; i < turn.n; i++) {
         struct hf_slice key = hf__slice(turn.keys[i].data, turn.keys[i].len);
         if (rc == 0)
-            rc = hf__write_again(link->store, key, link->resend.why, 0);
+            rc = write_again(link, key, NULL);
         if (rc == 0)
             atomic_fetch_add(&link->store->resent, 1);
         hf_buf_release(&turn.keys[i]);

@@ -265,6 +265,8 @@ static void take_acks(struct hf_link *link, const struct hf_shared_group *group)
         struct hf_ns *ns = ns_of_log(group, log);
         if (log->last_id[0])
             hf__ns_note_acked(ns, last_acked(group, log), log->last_id);
+        if (log->missing)
+            hf__link_distrust_namespace(ns); /* what no log names, none can tell to be lost */
         hf__link_publish_cursor(link, ns);
     }
 }

@@ -152,7 +152,7 @@ struct hf_resend {
     uint64_t retained_from; /* cursor */
     struct hf_buf after;    /* cursor: the last key looked at */
     bool retained_done, lanes_done, copies_done;
-    struct hf_notes in_lane; /* keys that the lane brings back */
+    bool relaned; /* lane entries are going back to their lane with the next commit */
     struct hf_notes
         changed; /* keys whose copies others had changed before the loss, and that were not fetched since */
     struct hf_before *before; /* link_before.c */

@@ -42,6 +42,7 @@ static void note_acknowledged_in_lane(struct hf *store, struct hf_ns *ns, struct
 {
     struct hf_lane_entry entry = hf__lane_entry(key, v);
 
+    entry.flags &= (uint8_t)~HF_LANE_PLAIN; /* its mark tells of it */
     if (v->lsn > ns->recovered_mark)
         ns->recovered_mark = v->lsn;
     hf__settle_retain(store, &entry);

@@ -399,8 +399,10 @@ static void settle_lane(struct hf *store, const struct hf_lane_entry *entry, boo
 {
     struct hf_settled settled = {.lsn = entry->lsn, .what = HF_LEFT_LANE};
 
-    if (retain && copy_retained(&settled, entry))
+    if (retain && copy_retained(&settled, entry)) {
         settled.what |= HF_LEFT_RETAIN;
+        settled.more->retained.flags &= (uint8_t)~HF_LANE_PLAIN; /* its mark tells of it from now on */
+    }
     if (hf__buf_copy(entry->key, &settled.key) != 0 ||
         !settle_and_leave(store, entry->key, &settled, mark_settled_exactly))
         hf__settled_release(&settled);

@@ -12,6 +12,8 @@ static bool is_examined(const struct hf_notes *notes, const struct hf_ns *ns, co
 {
     const struct hf_note *note = hf__notes_find(notes, entry->key);
 
+    if (entry->flags & HF_LANE_PLAIN) /* a rollback took it */
+        return note && note->foreign.op != 0 && (entry->op == HF_LANE_SET || entry->op == HF_LANE_DELETE);
     if (entry->base.kind == HF_VERSION_UNKNOWN)
         return false;
     return ns->writers == HF_WRITERS_ANY || (ns->writers == HF_WRITERS_HOLDFAST && note && note->foreign.op != 0);

@@ -920,24 +920,24 @@ bool hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
     return settled;
 }
 
-static uint8_t op_again(const struct hf_found *found, uint32_t why)
+static uint8_t op_again(const struct hf_found *found, uint32_t flags)
 {
     if (!found->live)
         return HF_ENTRY_DELETE;
-    if (why != HF_ENTRY_RESEND || !found->only_life_ours)
+    if (!(flags & HF_ENTRY_RESEND) || !found->only_life_ours)
         return HF_ENTRY_SET;
     return found->deadline_ms ? HF_ENTRY_EXPIRE : HF_ENTRY_PERSIST;
 }
 
 /* Unsettled, with the time it was made. With the write lock. */
-static int append_again(struct hf *store, struct hf_slice key, const struct hf_found *found, uint32_t why,
+static int append_again(struct hf *store, struct hf_slice key, const struct hf_found *found, uint32_t flags,
                         int64_t made_ms)
 {
-    uint8_t op = op_again(found, why);
+    uint8_t op = op_again(found, flags);
     struct hf_staged staged;
     struct hf_entry entry = {.op = op,
                              .type = HF_TYPE_STRING,
-                             .flags = why,
+                             .flags = flags,
                              .key = key,
                              .value = op == HF_ENTRY_SET ? found->value : hf__slice(NULL, 0),
                              .deadline_ms = found->live ? found->deadline_ms : 0,
@@ -948,16 +948,55 @@ static int append_again(struct hf *store, struct hf_slice key, const struct hf_f
         rc = hf__journal_append(store->journal, &entry, 1);
     if (rc != 0)
         return rc;
+    if (flags & HF_ENTRY_LANE)
+        atomic_fetch_add(&store->lane_open, 1);
     hf__overlay_insert(&store->overlay, &staged, entry.lsn);
-    hf__pending_inserted(store, &staged, false); /* it was owed nothing */
+    hf__pending_inserted(store, &staged, false); /* it was owed nothing, or its lane */
     atomic_store_explicit(&store->visible_lsn, entry.lsn, memory_order_release);
     hf__checkpoint_note_write(store);
     return 0;
 }
 
-int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, int64_t deleted_ms)
+/* It came behind what its key's lane brings back. What has joined has the LSN of its lane. */
+static int joins_lane(struct hf_look *look, struct hf_slice key, const struct hf_found *found,
+                      const struct hf_lane_entry *deleted, bool *ret_joins)
+{
+    struct hf_local_snap *snap = NULL;
+    uint64_t last_lsn = 0;
+    int rc = 0;
+
+    *ret_joins = false;
+    if (found->top)
+        return 0;
+    rc = hf__look_snap(look, &snap);
+    if (rc == 0)
+        rc = look->store->local->ops->lane_last(snap, key, &last_lsn);
+    *ret_joins = rc == 0 && (deleted ? deleted->lsn : found->lsn) > last_lsn;
+    return rc;
+}
+
+/* HF_NOT_FOUND: there is nothing to do. With the write lock. */
+static int check_again(struct hf_look *look, struct hf_slice key, const struct hf_lane_entry *deleted,
+                       uint32_t *flags, struct hf_found *ret_found)
 {
     enum hf_owed owed = HF_OWED_NOTHING;
+    bool joins = false;
+    int rc = hf__look_up(look, key, ret_found);
+
+    if (rc == 0)
+        rc = hf__look_owed(look, key, ret_found, &owed);
+    if (rc == 0 && owed == HF_OWED_LANE && (*flags & HF_ENTRY_RESEND))
+        rc = joins_lane(look, key, ret_found, deleted, &joins);
+    if (rc == 0 && ((owed != HF_OWED_NOTHING && !joins) || ret_found->live == (deleted != NULL)))
+        rc = HF_NOT_FOUND;
+    if (joins)
+        *flags |= HF_ENTRY_LANE;
+    return rc;
+}
+
+int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, const struct hf_lane_entry *deleted)
+{
+    uint32_t flags = why;
     struct hf_found found;
     struct hf_look look;
     int rc;
@@ -965,14 +1004,12 @@ int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, int64_t
     pthread_mutex_lock(&store->write_mutex);
     rc = hf__look_begin(store, &look);
     if (rc == 0)
-        rc = hf__look_up(&look, key, &found);
+        rc = check_again(&look, key, deleted, &flags, &found);
     if (rc == 0)
-        rc = hf__look_owed(&look, key, &found, &owed);
-    if (rc == 0 && owed == HF_OWED_NOTHING && found.live == (deleted_ms == 0))
-        rc = append_again(store, key, &found, why, found.live ? found.made_ms : deleted_ms);
+        rc = append_again(store, key, &found, flags, deleted ? deleted->made_ms : found.made_ms);
     hf__look_end(&look);
     pthread_mutex_unlock(&store->write_mutex);
-    return rc;
+    return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
 /* Nothing newer of ours stands over the key. With the write lock. */

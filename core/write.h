@@ -47,9 +47,9 @@ bool hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
                        const struct hf_seen *seen);
 
 /* A copy that Redis has lost enters the journal once more, as a change that waits (`why`: HF_ENTRY_RESEED or
- * HF_ENTRY_RESEND), unless the key is owed in any case. `deleted_ms`: when the key was deleted, if its delete is meant; it must
- * not be held then. 0: what is held is meant. */
-int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, int64_t deleted_ms);
+ * HF_ENTRY_RESEND), unless the key is owed in any case; a plain change that came behind what its lane brings back joins the lane.
+ * `deleted`: the retained delete that is meant; the key must not be held then. NULL: what is held is meant. */
+int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, const struct hf_lane_entry *deleted);
 
 /* A copy that Redis has lost is given up here, too, if it is still the one with `lsn` and owes nothing; the row, whose ours
  * is filled in here, goes to the conflict log. False without memory or room: the copy stays. */

@@ -140,7 +140,11 @@ hf_mutant(12_what_is_given_up_is_made_good_at_once unit/test_link_histories.c *t
 hf_mutant(12_another_epoch_is_ours integration/test_reconcile_histories.c *12_a_flush* core/evidence.c
           "strcmp(known->epoch, found->epoch) != 0" "false")
 hf_mutant(12_reseed_over_what_is_there integration/test_reconcile_histories.c *12_an_empty_restart* core/judge.c
-          "    else if (c->kind != HF_SHARED_ABSENT && !(theirs_time" "    else if (false && !(theirs_time")
+          "    else if (!older || theirs_has_ended(c))" "    else if (false)")
+hf_mutant(12_what_has_ended_since_a_loss_comes_back unit/test_link_histories.c *12_what_was_written_since* core/judge.c
+          "    else if (!older || theirs_has_ended(c))" "    else if (!older)")
+hf_mutant(15_what_no_log_has_named_is_trusted unit/test_link_histories.c *15_what_no_log* core/link_send.c
+          "        if (log->missing)\n            hf__link_distrust_namespace(ns);" "")
 hf_mutant(12_a_gap_in_the_log_is_nothing integration/test_reconcile_histories.c *12_a_trimmed_log* core/link_catchup.c
           "    if (page->gap) {" "    if (false) {")
 hf_mutant(12_counters_begin_again unit/test_link_histories.c *12_increments_that_wait* core/link_resend.c
@@ -153,6 +157,12 @@ hf_mutant(13_no_delete_is_retained_that_the_log_settles unit/test_link_histories
           "if (named && change->op == HF_SHARED_DELETE) /*" "if (false) /*")
 hf_mutant(13_no_delete_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/link_send.c
           "if (s->op == HF_SHARED_DELETE && outcome != HF_OUTCOME_PARKED)" "if (false)")
+hf_mutant(13_what_was_acknowledged_is_forgotten_in_an_outage unit/test_link_histories.c *13_what_redis_had_acknowledged* core/checkpoint.c
+          " && hf__link_is_online(store);" ";")
+hf_mutant(13_what_others_wrote_since_a_rollback_is_not_noted unit/test_link_histories.c *13_what_was_plain* core/link_notes.c
+          "!may_be_owed_again(link) || " "true || ")
+hf_mutant(13_what_was_plain_is_not_judged_in_the_lane unit/test_link_histories.c *13_what_was_plain* core/unit.c
+          "        return note && note->foreign.op != 0 && (entry->op" "        return false && (entry->op")
 hf_mutant(13_what_is_no_longer_retained_is_not_told unit/test_link_histories.c *13_what_is_no_longer* core/link_resend.c
           "if (rc == 0 && entry.lsn > link->resend.mark) {" "if (false) {")
 hf_mutant(13_a_loss_is_forgotten_with_the_connection unit/test_link_histories.c *13_a_rollback_is_found_again* core/link_catchup.c
@@ -404,7 +414,7 @@ hf_mutant(12_our_own_attempt_is_anothers unit/test_link_histories.c *12_what_may
 hf_mutant(13_an_answer_is_a_write_of_ours unit/test_link_histories.c *13_an_answer* core/link_resend.c
           "(record->flags & HF_RECORD_COUNTED) || " "")
 hf_mutant(13_a_life_that_is_sent_again_brings_the_value unit/test_link_histories.c *13_a_life_of_a_counter* core/write.c
-          "    if (why != HF_ENTRY_RESEND || !found->only_life_ours)" "    if (true)")
+          "    if (!(flags & HF_ENTRY_RESEND) || !found->only_life_ours)" "    if (true)")
 hf_mutant(13_a_life_that_waits_brings_the_value unit/test_link_histories.c *13_a_life_of_a_counter* core/link_resend.c
           " || (record->flags & HF_RECORD_LIFE) ||" " ||")
 hf_mutant(13_a_row_makes_a_counter_ours unit/test_link_histories.c *13_a_life_of_a_counter_that_was* core/link_replay.c
@@ -415,6 +425,28 @@ hf_mutant(13_a_batch_that_is_fetched_again_is_ours unit/test_link_histories.c *1
           "!hf__version_is_counted(v) && !(v->flags & HF_ENTRY_LANE)" "!hf__version_is_counted(v)")
 hf_mutant(13_a_batch_up_to_the_mark_is_sent_again unit/test_link_histories.c *13_a_batch_up_to* core/link_resend.c
           "((record->flags & HF_RECORD_LANE) && record->lsn <= r->ns->mark)" "false")
+hf_mutant(13_what_followed_a_batch_is_left unit/test_link_histories.c *13_what_followed_a_batch* core/write.c
+          "owed == HF_OWED_LANE && (*flags & HF_ENTRY_RESEND))" "false)")
+hf_mutant(13_a_batch_follows_itself unit/test_link_histories.c *13_a_batch_does_not_follow* core/write.c
+          "(deleted ? deleted->lsn : found->lsn) > last_lsn;" "(deleted ? deleted->lsn : found->lsn) >= last_lsn;")
+hf_mutant(13_a_delete_that_followed_a_batch_is_left unit/test_link_histories.c *13_a_delete_that_followed* core/write.c
+          "    *ret_joins = rc == 0 && (" "    *ret_joins = rc == 0 && !deleted && (")
+hf_mutant(13_what_a_lane_stands_on_is_not_retained unit/test_link_histories.c *13_what_an_increment_stands_on_comes* core/drain.c
+          "            rc = retain_plain(txn, ops, hf__lane_entry(d->key, v));" "            continue;")
+hf_mutant(13_the_record_that_a_lane_stands_on_is_not_retained unit/test_link_histories.c *13_what_an_increment_stands_on_comes* core/drain.c
+          "    return rc == 0 && below && d->has_old && !d->old_parked ?" "    return false ?")
+hf_mutant(13_a_dead_counter_lives_again unit/test_link_histories.c *13_a_counter_that_has_died* core/checkpoint.c
+          "        rc = hf__record_retain(run->ops, run->txn, key, &record);" "        rc = 0;")
+hf_mutant(13_what_is_judged_comes_behind_its_lane unit/test_link_histories.c *13_what_was_plain_behind* core/link_lane.c
+          " || begins_request(link, &entry))" ")")
+hf_mutant(13_a_life_below_an_increment_is_not_retained unit/test_link_histories.c *13_the_life_of_a_counter_comes* core/drain.c
+          "!hf__version_is_counted(v) && v->op != HF_ENTRY_DELETE)" "v->op == HF_ENTRY_SET)")
+hf_mutant(13_a_delete_below_an_increment_is_left unit/test_link_histories.c *13_what_an_increment_stands_on_comes* core/link_resend.c
+          "    *ret_is = rc == 0 &&" "    *ret_is = false &&")
+hf_mutant(13_what_an_increment_stands_on_is_sent_where_it_has_survived unit/test_link_histories.c *13_what_an_increment_stands_on_stays* core/link_resend.c
+          "(plain && (r->in_doubt || !is_above(r, entry->lsn, entry->made_ms)))" "(plain && r->in_doubt)")
+hf_mutant(13_a_lane_is_not_awaited unit/test_link_histories.c *13_what_followed_a_batch* core/link_resend.c
+          "    if (r->relaned)" "    if (false)")
 hf_mutant(13_copies_of_others_are_trusted_after_a_rollback unit/test_link_histories.c *13_copies_of_others* core/link_catchup.c
           "    hf__link_distrust_namespace(ns);\n    ns->log_id[0]" "    ns->log_id[0]")
 hf_mutant(what_is_parked_with_its_row_is_done unit/test_link.c *parked_with_its_row* core/link_group.c

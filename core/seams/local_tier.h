@@ -98,7 +98,7 @@ enum hf_lane_op { HF_LANE_SET = 1, HF_LANE_DELETE, HF_LANE_EXPIRE, HF_LANE_PERSI
 enum {
     HF_LANE_MORE = 1, /* the next entry in LSN order belongs to the same atomic batch */
     HF_LANE_SENT = 2, /* it was handed to the shared tier and not answered */
-    HF_LANE_PLAIN = 4 /* retained: it was a plain change, in no lane */
+    HF_LANE_PLAIN = 4 /* it was a plain change, in no lane, and is retained, or is in one since a rollback */
 };
 struct hf_lane_entry {
     uint64_t lsn;
@@ -284,7 +284,8 @@ struct hf_local_ops {
     /* Insert, or replace the gap of this key. */
     int (*gap_put)(struct hf_local_txn *txn, const struct hf_gap *gap);
     int (*gap_remove)(struct hf_local_txn *txn, struct hf_slice key); /* 0 also when absent */
-    /* Entries that Redis has acknowledged, kept for a while: increments and batches, and single deletes. */
+    /* Entries that Redis has acknowledged, kept for a while: increments and batches, single deletes, and what plain
+     * changes had left below a lane's. */
     int (*retained_put)(struct hf_local_txn *txn, const struct hf_lane_entry *entry);
     int (*retained_remove)(struct hf_local_txn *txn, uint64_t lsn);                         /* 0 also when absent */
     int (*meta_put)(struct hf_local_txn *txn, struct hf_slice name, struct hf_slice value); /* empty: remove */

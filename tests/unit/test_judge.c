@@ -241,11 +241,17 @@ static struct expected only_the_deadline(const struct cell *x, bool ttl_change)
     return e;
 }
 
+/* And has ended, where nothing is. */
+static bool written_later(const struct cell *x)
+{
+    return x->when == LATER && x->foreign != 0 && x->foreign != HF_SHARED_EXPIRE;
+}
+
 static struct expected give_back(const struct cell *x)
 {
     if (x->ours == OURS_RESEED_DEAD)
         return (struct expected){.outcome = HF_OUTCOME_EXPIRED};
-    if (x->found == FOUND_ABSENT || (time_is_known(x) && x->when == EARLIER))
+    if (x->found == FOUND_ABSENT ? !written_later(x) : time_is_known(x) && x->when == EARLIER)
         return ours_stands(x, HF_OUTCOME_APPLIED);
     return (struct expected){.outcome = HF_OUTCOME_SUPERSEDED, .take_theirs = true};
 }

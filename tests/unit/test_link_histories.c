@@ -20,6 +20,8 @@
 #define NEVER_MS 60000 /* a time that a test must not reach */
 #define MIB (1u << 20)
 #define HOUR_MS 3600000
+/* More than the clocks may be off, and less than would be a clock that was set back. */
+#define LATER_MS 500
 
 /* ---- fixture: a fake Redis, a directory, at most one open store ---- */
 
@@ -638,6 +640,33 @@ static void test_link__12_a_key_whose_life_was_changed_is_given_back(void **stat
     }
 }
 
+/* Another node has written the key since the loss, and has deleted it: the older copy here does not come back. */
+static void test_link__12_what_was_written_since_a_loss_and_has_ended_is_not_given_back(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    f->ns.on_loss = HF_LOSS_RESEED;
+    open_online(f);
+    put(f->store, "k", "older");
+    put(f->store, "other", "v");
+    go_away(f);
+    fake_redis_wipe();
+    fake_redis_script(FAKE_GROUP, FAKE_LOSE, 1);
+    asked = fake_redis_asked(FAKE_GROUP);
+    lose_none();
+    wait_asked(FAKE_GROUP, asked + 1);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    fake_redis_other_node("k", "newer", wall_ms() + LATER_MS, 0);
+    fake_redis_foreign_delete("k"); /* as if it had died */
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("other", "v");
+    assert_redis_holds("k", NULL);
+    assert_int_equal(hf_exists(f->store, s_("k"), NULL), HF_NOT_FOUND);
+    close_store(f);
+}
+
 static void test_link__12_a_decision_is_for_one_loss(void **state)
 {
     struct fixture *f = *state;
@@ -693,6 +722,25 @@ static int note_doubt(void *ctx, const struct hf_parked *entry)
     assert_non_null(strstr(entry->reason, text));
     ++*(unsigned *)ctx;
     return 0;
+}
+
+static void test_link__13_what_redis_had_acknowledged_is_kept_while_it_is_away(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online_ahead(f);
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    go_away(f);
+    atomic_fetch_add(&passed_ms, 2 * HOUR_MS);
+    assert_ok(hf_checkpoint(f->store));
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "1");
+    assert_int_equal(status_of(f->store).in_doubt, 0);
+    close_store(f);
 }
 
 /* Of six acknowledged increments Redis keeps two; three of the others are forgotten here, too. */
@@ -1005,6 +1053,210 @@ static void test_link__13_a_life_of_a_counter_that_a_rollback_took_brings_no_val
 static void test_link__13_a_life_of_a_counter_that_waits_over_a_rollback_brings_no_value(void **state)
 {
     expire_over_a_rollback(*state, true);
+}
+
+static void lose_all_since_the_snapshot(struct fixture *f)
+{
+    assert_ok(hf_checkpoint(f->store));
+    go_back_to_snapshot(f);
+}
+
+/* What a lane has made, what is changed behind it, and a rollback that takes both. */
+static void test_link__13_what_followed_a_batch_comes_back_behind_it(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    fake_redis_snapshot();
+    add_to_both(f, "ours");
+    put(f->store, "a", "newer");
+    incr(f->store, "m");
+    put(f->store, "m", "100");
+    lose_all_since_the_snapshot(f);
+    assert_redis_holds("a", "newer");
+    assert_value(f->store, "a", "newer");
+    assert_redis_holds("n", "1");
+    assert_redis_holds("m", "100");
+    close_store(f);
+}
+
+static void test_link__13_a_delete_that_followed_a_batch_comes_back_behind_it(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    fake_redis_snapshot();
+    add_to_both(f, "ours");
+    assert_ok(hf_delete(f->store, s_("a"), NULL));
+    lose_all_since_the_snapshot(f);
+    assert_redis_holds("a", NULL);
+    assert_redis_holds("n", "1");
+    close_store(f);
+}
+
+static void test_link__13_a_life_that_followed_an_increment_or_a_batch_comes_back_behind_it(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    fake_redis_snapshot();
+    add_to_both(f, "ours");
+    assert_ok(hf_expire(f->store, s_("a"), HOUR_MS, NULL));
+    assert_ok(hf_expire(f->store, s_("n"), HOUR_MS, NULL));
+    lose_all_since_the_snapshot(f);
+    assert_redis_holds("a", "ours");
+    assert_redis_holds("n", "1");
+    assert_true(fake_redis_deadline_ms("a") > wall_ms());
+    assert_true(fake_redis_deadline_ms("n") > wall_ms());
+    close_store(f);
+}
+
+static void test_link__13_a_batch_does_not_follow_itself(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    fake_redis_snapshot();
+    add_to_both(f, "ours");
+    lose_all_since_the_snapshot(f);
+    assert_redis_holds("a", "ours");
+    assert_redis_holds("n", "1");
+    assert_int_equal(fake_redis_applied("a"), 1);
+    close_store(f);
+}
+
+/* What was plain, and a lane's change came upon it: a value, a life, a delete. */
+static void test_link__13_what_an_increment_stands_on_comes_back_before_it(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "d", "7");
+    fake_redis_snapshot();
+    put(f->store, "n", "100");
+    assert_ok(hf_checkpoint(f->store));
+    incr(f->store, "n");
+    put(f->store, "m", "200");
+    incr(f->store, "m");
+    assert_ok(hf_delete(f->store, s_("d"), NULL));
+    incr(f->store, "d");
+    lose_all_since_the_snapshot(f);
+    assert_redis_holds("n", "101");
+    assert_redis_holds("m", "201");
+    assert_redis_holds("d", "1");
+    close_store(f);
+}
+
+static void test_link__13_the_life_of_a_counter_comes_back_between_its_increments(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    assert_ok(hf_expire(f->store, s_("n"), HOUR_MS, NULL));
+    assert_ok(hf_checkpoint(f->store));
+    incr(f->store, "n");
+    incr(f->store, "m");
+    assert_ok(hf_expire(f->store, s_("m"), HOUR_MS, NULL));
+    incr(f->store, "m");
+    incr(f->store, "m");
+    lose_all_since_the_snapshot(f);
+    assert_redis_holds("n", "2");
+    assert_redis_holds("m", "3");
+    assert_true(fake_redis_deadline_ms("n") > wall_ms());
+    assert_true(fake_redis_deadline_ms("m") > wall_ms());
+    close_store(f);
+}
+
+/* The value has survived, and others have counted on it. */
+static void test_link__13_what_an_increment_stands_on_stays_as_it_has_survived(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "n", "100");
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    assert_ok(hf_checkpoint(f->store));
+    go_back_under(f, "n", "150");
+    assert_redis_holds("n", "151");
+    close_store(f);
+}
+
+/* Others have written since, as the log says: what is theirs wins, as it does of a key without a lane, and is counted on. */
+static void test_link__13_what_was_plain_is_judged_in_the_lane_too(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    fake_redis_snapshot();
+    put(f->store, "r", "100");
+    put(f->store, "below", "100");
+    incr(f->store, "below");
+    incr(f->store, "behind");
+    put(f->store, "behind", "100");
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_other_node("r", "150", wall_ms() + LATER_MS, 0);
+    fake_redis_other_node("below", "150", wall_ms() + LATER_MS, 0);
+    fake_redis_other_node("behind", "150", wall_ms() + LATER_MS, 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("r", "150");
+    assert_redis_holds("below", "151");
+    assert_redis_holds("behind", "151");
+    assert_int_equal(status_of(f->store).conflicts, 3);
+    assert_value(f->store, "below", "151");
+    assert_value(f->store, "behind", "151");
+    close_store(f);
+}
+
+/* The request that brings the increment back is not the one that looks. */
+static void test_link__13_what_was_plain_behind_an_increment_is_judged_by_what_that_found(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    put(f->store, "n", "100");
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_other_node("n", "150", wall_ms() + LATER_MS, 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "151");
+    assert_int_equal(status_of(f->store).conflicts, 1);
+    close_store(f);
+}
+
+static bool n_is_swept(void *ctx)
+{
+    return status_of(ctx).keys == 0;
+}
+
+/* Its life has ended here, and its record is gone. */
+static void test_link__13_a_counter_that_has_died_does_not_come_back_for_ever(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online_ahead(f);
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    assert_ok(hf_expire(f->store, s_("n"), 60000, NULL));
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    atomic_fetch_add(&passed_ms, 61000);
+    assert_ok(hf_checkpoint(f->store));
+    assert_true(wait_until(n_is_swept, f->store, SOON_MS));
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", NULL);
+    close_store(f);
 }
 
 static void roll_back_under_others(struct fixture *f, const char *key, const char *theirs)
@@ -1487,6 +1739,29 @@ static void test_link__15_what_is_distrusted_behind_the_walk_is_compared_again(v
     close_store(f);
 }
 
+/* Redis is back with an older copy of its data, and of its log, before the link knows that the log was gone. */
+static void test_link__15_what_no_log_has_named_is_compared(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.writers = HF_WRITERS_HOLDFAST; /* so that the log tells of all */
+    open_online(f);
+    put(f->store, "a", "v");
+    fake_redis_snapshot();
+    fake_redis_hold_turn(true); /* or its end is told */
+    fake_redis_lose_log();
+    fake_redis_script(FAKE_EPOCH, FAKE_LOSE, 1);
+    put(f->store, "k", "unnamed");
+    wait_state(f->store, HF_LINK_OFFLINE);
+    fake_redis_hold_turn(false);
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_true(wait_until(k_is_gone, f->store, SOON_MS));
+    assert_redis_holds("k", NULL);
+    close_store(f);
+}
+
 /* ---- the pace of comparing copies ---- */
 
 #define A_BATCH 512 /* of copies that are compared at once */
@@ -1768,9 +2043,6 @@ static void come_back_before(struct fixture *f, int64_t made_ms, enum moment mom
     fake_redis_thaw(FAKE_GROUP);
     fake_redis_thaw(FAKE_EXAMINE);
 }
-
-/* More than the clocks may be off, and less than would be a clock that was set back. */
-#define LATER_MS 500
 
 struct late_delete {
     enum hf_conflict_policy policy;
@@ -2246,8 +2518,10 @@ int main(void)
         TEST(13_a_first_increment_that_a_rollback_took_is_sent_again),
         TEST(12_what_is_given_up_is_told_by_the_next_opening_too),
         TEST(12_a_key_whose_life_was_changed_is_given_back),
+        TEST(12_what_was_written_since_a_loss_and_has_ended_is_not_given_back),
         TEST(12_a_decision_is_for_one_loss),
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),
+        TEST(13_what_redis_had_acknowledged_is_kept_while_it_is_away),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
         TEST(13_a_delete_that_the_log_has_settled_comes_back_after_a_rollback),
         TEST(13_a_rollback_under_a_change_of_a_life_brings_the_value_back),
@@ -2262,6 +2536,17 @@ int main(void)
         TEST(13_what_an_earlier_epoch_acknowledged_is_not_sent_again),
         TEST(13_a_life_of_a_counter_that_a_rollback_took_brings_no_value),
         TEST(13_a_life_of_a_counter_that_waits_over_a_rollback_brings_no_value),
+        TEST(13_what_followed_a_batch_comes_back_behind_it),
+        TEST(13_a_delete_that_followed_a_batch_comes_back_behind_it),
+        TEST(13_a_life_that_followed_an_increment_or_a_batch_comes_back_behind_it),
+        TEST(13_a_batch_does_not_follow_itself),
+        TEST(13_what_was_plain_behind_an_increment_is_judged_by_what_that_found),
+        TEST(13_a_counter_that_has_died_does_not_come_back_for_ever),
+        TEST(15_what_no_log_has_named_is_compared),
+        TEST(13_what_an_increment_stands_on_comes_back_before_it),
+        TEST(13_the_life_of_a_counter_comes_back_between_its_increments),
+        TEST(13_what_an_increment_stands_on_stays_as_it_has_survived),
+        TEST(13_what_was_plain_is_judged_in_the_lane_too),
         TEST(13_a_life_of_a_counter_that_was_a_row_brings_no_value),
         TEST(13_a_life_of_a_fetched_value_brings_no_value),
         TEST(13_a_batch_whose_life_others_changed_is_not_sent_again),
