@@ -229,7 +229,7 @@ static void compare(struct hf_link *link, struct hf_copy *copy, const struct hf_
         atomic_load(&hf__ns_of(&link->store->namespaces, key)->adopt))
         done = adopt(link, copy, seen);
     if (!same && copy->held)
-        done = hf__refresh_add(link, key, true) == 0 && done;
+        done = hf__refresh_add(link, key, seen->kind != HF_SHARED_ABSENT) == 0 && done; /* or it was lost */
     link->refresh_failed |= !done;
     if (copy->is_gap && done)
         copy->compared = true;

@@ -667,6 +667,38 @@ static void test_link__12_what_was_written_since_a_loss_and_has_ended_is_not_giv
     close_store(f);
 }
 
+static bool is_compared(void *ctx)
+{
+    return status_of(ctx).revalidated > 0;
+}
+
+/* That nothing is there says no more than that it was lost, until it is known whether Redis has lost all. */
+static void test_link__12_a_copy_that_is_compared_with_an_emptied_redis_is_given_back(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked = fake_redis_asked(FAKE_EXAMINE);
+
+    f->ns.on_loss = HF_LOSS_RESEED;
+    open_online(f);
+    put(f->store, "k", "v");
+    close_store(f);
+    fake_redis_freeze(FAKE_EXAMINE);
+    fake_redis_freeze(FAKE_FETCH);
+    open_online(f);
+    wait_asked(FAKE_EXAMINE, asked + 1);
+    fake_redis_hold_turn(true);
+    fake_redis_wipe();
+    fake_redis_thaw(FAKE_EXAMINE);
+    assert_true(wait_until(is_compared, f->store, SOON_MS));
+    fake_redis_hold_turn(false);
+    go_away(f);
+    fake_redis_thaw(FAKE_FETCH);
+    lose_none();
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "v");
+    close_store(f);
+}
+
 static void test_link__12_a_decision_is_for_one_loss(void **state)
 {
     struct fixture *f = *state;
@@ -2519,6 +2551,7 @@ int main(void)
         TEST(12_what_is_given_up_is_told_by_the_next_opening_too),
         TEST(12_a_key_whose_life_was_changed_is_given_back),
         TEST(12_what_was_written_since_a_loss_and_has_ended_is_not_given_back),
+        TEST(12_a_copy_that_is_compared_with_an_emptied_redis_is_given_back),
         TEST(12_a_decision_is_for_one_loss),
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),
         TEST(13_what_redis_had_acknowledged_is_kept_while_it_is_away),
