@@ -553,10 +553,8 @@ static void judge_epoch(struct hf_link *link, const struct hf_shared_epoch *epoc
     } else if (link->evidence == HF_EVIDENCE_AS_KNOWN && mark_is_gone) {
         look_for_mark(link);
     } else {
-        if (link->evidence == HF_EVIDENCE_LOG_LOST) {
-            ns->log_id[0] = '\0';
-            hf__ns_forget_acked(ns);
-        }
+        if (link->evidence == HF_EVIDENCE_LOG_LOST)
+            hf__ns_forget_log(ns);
         if (ns->with_log && !ns->fresh && !ns->log_id[0]) /* what was trimmed since is not named */
             hf__link_distrust_namespace(ns);
         if (mark_is_gone) /* and the log with it */

@@ -94,7 +94,7 @@ static void take_answer(struct hf_link *link, struct hf_decide_wait *wait)
 static void take_ack(struct hf_link *link, struct hf_ns *ns, const struct hf_shared_decide *request)
 {
     if (request->log.missing)
-        hf__link_distrust_namespace(ns);
+        hf__ns_forget_log(ns);
     if (request->error.class != HF_SHARED_OK || !request->log.last_id[0])
         return;
     hf__ns_note_acked(ns, request->lsn, request->log.last_id);

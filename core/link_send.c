@@ -266,7 +266,7 @@ static void take_acks(struct hf_link *link, const struct hf_shared_group *group)
         if (log->last_id[0])
             hf__ns_note_acked(ns, last_acked(group, log), log->last_id);
         if (log->missing)
-            hf__link_distrust_namespace(ns); /* what no log names, none can tell to be lost */
+            hf__ns_forget_log(ns); /* what none names, none can tell to be lost */
         hf__link_publish_cursor(link, ns);
     }
 }

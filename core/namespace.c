@@ -186,6 +186,12 @@ void hf__ns_forget_acked(struct hf_ns *ns)
     ns->acked_id[0] = '\0';
 }
 
+void hf__ns_forget_log(struct hf_ns *ns)
+{
+    ns->log_id[0] = '\0';
+    hf__ns_forget_acked(ns);
+}
+
 int hf__ns_set_epoch(struct hf_ns *ns, const char *epoch)
 {
     if (strcmp(ns->epoch, epoch) == 0)

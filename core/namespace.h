@@ -54,6 +54,9 @@ void hf__ns_note_acked(struct hf_ns *ns, uint64_t lsn, const char *id);
 /* The log of before is gone, or what it no longer names is made good. */
 void hf__ns_forget_acked(struct hf_ns *ns);
 
+/* It was gone: the copies are to be compared, on this connection or the next, of this opening or the next. */
+void hf__ns_forget_log(struct hf_ns *ns);
+
 /* The last LSN of our lane that Redis has acknowledged, as far as is known. */
 static inline uint64_t hf__ns_known_mark(const struct hf_ns *ns)
 {

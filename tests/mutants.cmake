@@ -146,7 +146,7 @@ hf_mutant(12_what_is_absent_was_changed_by_others unit/test_link_histories.c *12
 hf_mutant(12_what_has_ended_since_a_loss_comes_back unit/test_link_histories.c *12_what_was_written_since* core/judge.c
           "    else if (!older || theirs_has_ended(c))" "    else if (!older)")
 hf_mutant(15_what_no_log_has_named_is_trusted unit/test_link_histories.c *15_what_no_log* core/link_send.c
-          "        if (log->missing)\n            hf__link_distrust_namespace(ns);" "")
+          "        if (log->missing)\n            hf__ns_forget_log(ns);" "")
 hf_mutant(12_a_gap_in_the_log_is_nothing integration/test_reconcile_histories.c *12_a_trimmed_log* core/link_catchup.c
           "    if (page->gap) {" "    if (false) {")
 hf_mutant(12_counters_begin_again unit/test_link_histories.c *12_increments_that_wait* core/link_resend.c
