@@ -106,6 +106,7 @@ static int clear_row(struct run *run, const struct hf_settled *s)
 static int store_theirs(struct run *run, const struct hf_settled *s)
 {
     struct hf_record record;
+    uint8_t outlived;
     int rc;
 
     if (s->more->theirs_frozen < run->store->checkpoint.frozen)
@@ -115,7 +116,9 @@ static int store_theirs(struct run *run, const struct hf_settled *s)
         return rc;
     if (!s->more->theirs_present)
         return run->ops->remove(run->txn, settled_key(s));
+    outlived = rc == 0 ? record.flags & HF_RECORD_OUTLIVED : 0;
     record = s->more->theirs;
+    record.flags |= outlived;
     if (record.made_ms != 0) /* it is ours */
         record.lsn = s->lsn;
     else
@@ -172,14 +175,15 @@ static int note_sent(struct run *run, const struct hf_settled *s)
 }
 
 /* What the change was based on may be gone, and the older value there is no change by others. */
-static int make_whole(struct run *run, const struct hf_settled *s)
+static int lose_base(struct run *run, const struct hf_settled *s)
 {
     struct hf_pending_row row;
     int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
 
-    if (rc != 0 || row.op != HF_PENDING_TTL)
+    if (rc != 0 || row.why != HF_PENDING_WRITE)
         return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
-    row.op = HF_PENDING_SET;
+    if (row.op == HF_PENDING_TTL)
+        row.op = HF_PENDING_SET;
     row.why = HF_PENDING_RESEND;
     row.base = (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
     row.has_base_value = false;
@@ -222,8 +226,8 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
         rc = note_sent(run, s);
     if (rc == 0 && (s->what & HF_LEFT_FOREIGN))
         rc = note_foreign(run, s);
-    if (rc == 0 && (s->what & HF_LEFT_WHOLE))
-        rc = make_whole(run, s);
+    if (rc == 0 && (s->what & HF_LEFT_BASE_LOST))
+        rc = lose_base(run, s);
     return rc;
 }
 
@@ -286,14 +290,14 @@ static void finish_settled(struct run *run)
     pthread_mutex_unlock(&cp->mutex);
 }
 
-/* A counter that comes back after a rollback is to die again. */
+/* After a rollback it is to be dead again. */
 static int remove_dead(struct run *run, struct hf_slice key)
 {
     struct hf_record record;
     int rc = run->ops->get(run->ops->txn_snap(run->txn), key, &record);
 
-    if (rc == 0 && (record.flags & HF_RECORD_LIFE) && (record.flags & (HF_RECORD_COUNTED | HF_RECORD_LANE)))
-        rc = hf__record_retain(run->ops, run->txn, key, &record);
+    if (rc == 0)
+        rc = hf__record_retain_end(run->ops, run->txn, key, &record);
     return rc == 0 || rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? run->ops->remove(run->txn, key) : rc;
 }
 
@@ -379,10 +383,13 @@ static int raise_floor(struct run *run, const struct hf_lane_entry *entry, struc
     return store_floor(run, &before);
 }
 
-/* As long as Redis is away nobody knows what it will have lost. */
+/* A while after Redis had it: what was made offline was acknowledged before the link was online, and as long as it is not, nobody
+ * knows what Redis will have lost. */
 static bool may_go(struct hf *store, const struct hf_lane_entry *entry)
 {
-    return entry->made_ms <= hf__now_ms(store) - RETAINED_MS && hf__link_is_online(store);
+    int64_t before_ms = hf__now_ms(store) - RETAINED_MS;
+
+    return entry->made_ms <= before_ms && hf__link_online_since_ms(store) <= before_ms;
 }
 
 /* Acknowledged entries are kept for a while. The meta table says up to where they are gone. */

@@ -49,6 +49,7 @@ int hf__checkpoint_run(struct hf *store);
 #define HF_META_INHERITED                                                                                          \
     "inherited_lsn"               /* what was written up to here was written under another node's id: renew.c */
 #define HF_META_SERVER "server"   /* the run id of the server that the cursors speak of */
+#define HF_META_REPLAYS "replays" /* past ones: link_past.c */
 #define HF_META_INTENTS "intents" /* each: u64 LSN, u16 length, key */
 #define HF_META_CURSOR "cursor:"  /* and the prefix: epoch, log id, mark */
 

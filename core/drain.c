@@ -5,6 +5,8 @@
 #include "lookup.h"
 #include "settle.h"
 
+#define AT_ONCE_MS 1000
+
 /* What is to be written for one key. */
 struct drained {
     struct hf_slice key;
@@ -119,6 +121,52 @@ static uint8_t value_flags(const struct drained *d)
     return v != d->head && (flags || v->lsn == 0) ? flags | HF_RECORD_LIFE : flags;
 }
 
+static bool ends_before(int64_t deadline_ms, int64_t other_ms)
+{
+    return other_ms == 0 || other_ms > deadline_ms;
+}
+
+/* An acknowledged delete is retained by itself. */
+static bool is_retained_delete(const struct hf_version *v)
+{
+    return v->op == HF_ENTRY_DELETE && hf__version_is_settled(v) && v->lsn != 0 && !(v->flags & HF_ENTRY_LOCAL);
+}
+
+/* The record below, or what it was before a change that waits. */
+static bool old_outlives(const struct hf *store, struct hf_local_txn *txn, const struct hf_local_ops *ops,
+                         const struct drained *d)
+{
+    struct hf_pending_row row;
+
+    if (d->has_old)
+        return (d->old.flags & HF_RECORD_OUTLIVED) || ends_before(d->state.deadline_ms, d->old.deadline_ms);
+    return atomic_load(&store->pending_rows) > 0 &&
+           ops->pending_get(ops->txn_snap(txn), d->key, &row) != HF_NOT_FOUND;
+}
+
+/* A rollback could bring back what lives longer than the key is to. A value and a life that it was given at once count as one:
+ * between the two no copy of Redis is likely to have been made. */
+static bool is_outlived(const struct hf *store, struct hf_local_txn *txn, const struct hf_local_ops *ops,
+                        const struct drained *d)
+{
+    const struct hf_version *v = d->head;
+    bool is_own = true; /* of the value whose life this is */
+
+    if (d->state.deadline_ms == 0)
+        return false;
+    for (; v && !is_retained_delete(v); v = v->older) {
+        is_own = is_own && d->head->made_ms - v->made_ms <= AT_ONCE_MS;
+        if (v->op != HF_ENTRY_DELETE && !is_own && ends_before(d->state.deadline_ms, v->deadline_ms))
+            return true;
+        is_own = is_own && is_ttl_op(v);
+    }
+    if (v)
+        return false;
+    if (is_own && d->has_old && d->head->made_ms - d->old.made_ms <= AT_ONCE_MS)
+        return d->old.flags & HF_RECORD_OUTLIVED;
+    return old_outlives(store, txn, ops, d);
+}
+
 static uint8_t record_flags(const struct drained *d)
 {
     const struct hf_version *v = d->head;
@@ -130,7 +178,8 @@ static uint8_t record_flags(const struct drained *d)
     return (atomic_load(&v->state) == HF_VERSION_SETTLED ? HF_RECORD_SHARED : 0) | value_flags(d);
 }
 
-static int write_record(struct hf_local_txn *txn, const struct hf_local_ops *ops, const struct drained *d)
+static int write_record(const struct hf *store, struct hf_local_txn *txn, const struct hf_local_ops *ops,
+                        const struct drained *d)
 {
     struct hf_record record = {
         .value = d->state.value,
@@ -143,6 +192,8 @@ static int write_record(struct hf_local_txn *txn, const struct hf_local_ops *ops
 
     if (!d->state.live)
         return ops->remove(txn, d->key);
+    if (is_outlived(store, txn, ops, d))
+        record.flags |= HF_RECORD_OUTLIVED;
     return ops->put(txn, d->key, &record);
 }
 
@@ -225,11 +276,26 @@ static bool keeps_base_value(const struct hf *store, struct hf_slice key)
     return policy == HF_CONFLICT_MERGE_JSON || policy == HF_CONFLICT_CALLBACK;
 }
 
+/* A rollback may have taken it. What a lane had made is brought back by the lane, and what others had, by them. */
+static void note_base_made(const struct drained *d, struct hf_pending_row *row)
+{
+    const uint8_t not_ours = HF_RECORD_COUNTED | HF_RECORD_LANE | HF_RECORD_LIFE;
+    const struct hf_version *value = below_ttl_ops(d->base);
+    bool plain = value ? value->lsn != 0 && !(value->flags & HF_ENTRY_LANE) && !hf__version_is_counted(value)
+                       : old_is_acknowledged(d) && d->old.lsn != 0 && !(d->old.flags & not_ours);
+
+    if (plain) {
+        row->base_lsn = d->base ? d->base->lsn : d->old.lsn;
+        row->base_made_ms = d->base ? d->base->made_ms : d->old.made_ms;
+    }
+}
+
 static void begin_row(const struct hf *store, const struct drained *d, struct hf_pending_row *row)
 {
     *row = (struct hf_pending_row){
         .first_lsn = d->oldest->lsn, .first_made_ms = d->oldest->made_ms, .op = HF_PENDING_TTL};
     row->base = first_base(d);
+    note_base_made(d, row);
     if (row->base.kind == HF_VERSION_DIGEST && keeps_base_value(store, d->key))
         row->has_base_value = base_value(d, &row->base_value);
 }
@@ -300,6 +366,7 @@ static void fill_row(const struct hf *store, const struct drained *d, bool is_ne
 static void begin_anew(struct hf_pending_row *row)
 {
     row->base = (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
+    row->base_lsn = 0;
     row->has_base_value = false;
     row->why = row->why == HF_PENDING_TENTATIVE ? HF_PENDING_WRITE : row->why;
 }
@@ -358,6 +425,7 @@ struct hf_lane_entry hf__lane_entry(struct hf_slice key, const struct hf_version
         .deadline_ms = v->deadline_ms,
         .key = key,
         .value = v->op == HF_ENTRY_SET ? v->value : hf__slice(NULL, 0),
+        .base.kind = v->flags & HF_ENTRY_RESEED ? HF_VERSION_ABSENT : HF_VERSION_UNKNOWN,
     };
 }
 
@@ -421,7 +489,7 @@ static int write_lane(struct hf_local_txn *txn, const struct hf_local_ops *ops, 
 
         if (atomic_load(&v->sent))
             entry.flags |= HF_LANE_SENT;
-        if (takes_base(v, first))
+        if (takes_base(v, first) && base->kind != HF_VERSION_UNKNOWN)
             entry.base = *base;
         if ((v->flags & HF_ENTRY_LANE) && !hf__version_is_settled(v))
             rc = ops->lane_put(txn, &entry);
@@ -445,7 +513,7 @@ int hf__record_retain(const struct hf_local_ops *ops, struct hf_local_txn *txn, 
     bool life = record->flags & HF_RECORD_LIFE; /* its value alone is not plain */
     uint8_t life_op = record->deadline_ms ? HF_LANE_EXPIRE : HF_LANE_PERSIST;
 
-    if (!(record->flags & HF_RECORD_SHARED) || (record->flags & HF_RECORD_UNSHARED) || !(plain || life))
+    if ((record->flags & HF_RECORD_UNSHARED) || !(plain || life))
         return 0;
     return retain_plain(txn, ops,
                         (struct hf_lane_entry){.lsn = record->lsn,
@@ -454,6 +522,24 @@ int hf__record_retain(const struct hf_local_ops *ops, struct hf_local_txn *txn, 
                                                .deadline_ms = record->deadline_ms,
                                                .key = key,
                                                .value = life ? hf__slice(NULL, 0) : record->value});
+}
+
+/* A counter that its lane brings back is to die again. What a plain change made does not come back, but what it replaced. */
+int hf__record_retain_end(const struct hf_local_ops *ops, struct hf_local_txn *txn, struct hf_slice key,
+                          const struct hf_record *record)
+{
+    bool of_lane = record->flags & (HF_RECORD_COUNTED | HF_RECORD_LANE);
+    struct hf_pending_row row;
+
+    if (of_lane)
+        return record->flags & HF_RECORD_LIFE ? hf__record_retain(ops, txn, key, record) : 0;
+    if (!(record->flags & HF_RECORD_OUTLIVED) || (record->flags & HF_RECORD_UNSHARED) || record->lsn == 0)
+        return 0;
+    if (ops->pending_get(ops->txn_snap(txn), key, &row) != HF_NOT_FOUND)
+        return 0; /* which removes it */
+    return retain_plain(
+        txn, ops,
+        (struct hf_lane_entry){.lsn = record->lsn, .op = HF_LANE_DELETE, .made_ms = record->made_ms, .key = key});
 }
 
 /* What plain changes have made, and a lane's change came upon, is in no record any more: a rollback may take both. Deletes are
@@ -515,7 +601,7 @@ int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_n
     if (d.has_lane)
         rc = lane_base(store, txn, &d, &base); /* before the row goes */
     if (rc == 0)
-        rc = write_record(txn, ops, &d);
+        rc = write_record(store, txn, ops, &d);
     if (rc == 0 && store->sharing)
         rc = write_row(store, txn, ops, &d);
     if (rc == 0 && store->sharing)

@@ -16,6 +16,10 @@ int hf__record_mark(const struct hf_local_ops *ops, struct hf_local_txn *txn, st
 int hf__record_retain(const struct hf_local_ops *ops, struct hf_local_txn *txn, struct hf_slice key,
                       const struct hf_record *record);
 
+/* Retain the end of this record, whose deadline has passed, if a rollback could bring back what lives longer. */
+int hf__record_retain_end(const struct hf_local_ops *ops, struct hf_local_txn *txn, struct hf_slice key,
+                          const struct hf_record *record);
+
 /* Why a key owes this version (enum hf_pending_why), on top of that base. */
 uint8_t hf__pending_why(const struct hf_version *value, const struct hf_version_id *base);
 

@@ -277,6 +277,7 @@ static void end_pass(struct hf_link *link)
             if (!link->sweep.active)
                 hf__sweep_begin(link);
             link->backoff_ms = BACKOFF_FIRST_MS;
+            hf__past_end(link);
             hf__link_set_state(link, HF_LINK_ONLINE, "");
         } else if (again) {
             link->paused = true;
@@ -675,6 +676,7 @@ void hf__link_free(struct hf *store)
     free(link->log_namespaces);
     hf__notes_release(&link->notes);
     hf__resend_release(link);
+    hf__notes_release(&link->survived);
     hf__sweep_release(link);
     hf__send_list_clear(&link->sends);
     hf__send_list_clear(&link->ahead);
@@ -726,17 +728,18 @@ void hf__link_note_durable(struct hf *store)
         hf__link_wake(store);
 }
 
-bool hf__link_is_online(struct hf *store)
+int64_t hf__link_online_since_ms(struct hf *store)
 {
     struct hf_link *link = store->link;
-    bool online;
+    int64_t since_ms = INT64_MAX;
 
     if (!link)
-        return false;
+        return since_ms;
     pthread_mutex_lock(&link->mutex);
-    online = link->state == HF_LINK_ONLINE;
+    if (link->state == HF_LINK_ONLINE) /* its last change */
+        since_ms = link->changes_kept[link->n_changes % HF_LINK_CHANGES_KEPT].at_ms;
     pthread_mutex_unlock(&link->mutex);
-    return online;
+    return since_ms;
 }
 
 void hf__link_status(struct hf *store, struct hf_link_status *ret_status)

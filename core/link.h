@@ -91,7 +91,7 @@ bool hf__link_is_accepting(struct hf *store);
 
 /* ---- state ---- */
 
-bool hf__link_is_online(struct hf *store); /* false without a link */
+int64_t hf__link_online_since_ms(struct hf *store); /* INT64_MAX: it is not, or there is no link */
 
 struct hf_link_status {
     enum hf_link_state state;

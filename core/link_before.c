@@ -27,6 +27,7 @@
 /* A key that owes lane entries. */
 struct before {
     struct hf_buf key;
+    uint64_t seen_lsn;  /* of the key when it was looked at */
     uint64_t first_lsn; /* of its entries; at first their deadline, if it is an increment, is that of the key */
     int64_t made_ms;
     int64_t deadline_ms;
@@ -42,6 +43,7 @@ struct hf_before {
     size_t n, capacity, next;
     struct hf_notes places; /* per key, from 1 */
     bool any_theirs;
+    bool anew; /* a key that goes by its value has another one by now */
     struct hf_shared_item items[KEYS_A_GROUP];
     struct hf_buf values[KEYS_A_GROUP];
     struct hf_shared_log log;
@@ -222,6 +224,7 @@ static void work_out(struct hf_link *link, struct hf_look *look, struct before *
         before->needless = true;
         return;
     }
+    before->seen_lsn = found.lsn;
     if (!before->by_increment)
         before->deadline_ms = found.deadline_ms;
     before->needless = hf__is_expired(before->deadline_ms, link->turn.now_ms);
@@ -249,7 +252,8 @@ static int look_at_lane(struct hf_link *link)
 
 /* ---- the groups ---- */
 
-/* A key that only gets another life keeps its value, which is looked up when it is sent: it may be long. */
+/* A key that only gets another life keeps its value, which is looked up when it is sent: it may be long. HF_NOT_DONE: it has been
+ * changed since, perhaps by an increment. */
 static int copy_value(struct hf_look *look, const struct before *before, struct hf_buf *ret_value)
 {
     struct hf_found found;
@@ -262,6 +266,8 @@ static int copy_value(struct hf_look *look, const struct before *before, struct 
     rc = hf__look_up(look, key_of(before), &found);
     if (rc == 0 && !found.live)
         return HF_NOT_FOUND;
+    if (rc == 0 && found.lsn != before->seen_lsn)
+        return HF_NOT_DONE;
     return rc == 0 ? hf__buf_copy(found.value, ret_value) : rc;
 }
 
@@ -281,8 +287,9 @@ static int add_item(struct hf_link *link, struct hf_look *look, struct before *b
     size_t i = b->group.n_items;
     int rc = copy_value(look, before, &b->values[i]);
 
+    b->anew |= rc == HF_NOT_DONE;
     if (rc != 0)
-        return rc == HF_NOT_FOUND ? 0 : rc;
+        return rc == HF_NOT_FOUND || rc == HF_NOT_DONE ? 0 : rc;
     make_guards(before, hf__slice(b->values[i].data, b->values[i].len));
     b->items[i] = (struct hf_shared_item){
         .op = HF_SHARED_SET,
@@ -449,6 +456,11 @@ int hf__before_step(struct hf_link *link, bool *ret_done)
         rc = fill_group(link);
     if (rc == 0 && b->group.n_items > 0)
         return send_group(link);
+    if (rc == 0 && b->anew) {
+        hf__before_free(b);
+        link->resend.before = NULL;
+        return 0;
+    }
     if (rc == 0 && b->any_theirs)
         rc = park_what_may_count_twice(link);
     *ret_done = rc == 0;

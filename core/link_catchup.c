@@ -230,8 +230,20 @@ static void note_lost(struct hf_link *link, const struct hf_shared_change *chang
         hf__settle_note_sent(store, change->key, UINT64_MAX, &unknown);
 }
 
+/* Redis has it still. */
+static void note_survived(struct hf_link *link, const struct hf_shared_change *change)
+{
+    struct hf_note *note = hf__notes_of(&link->survived, change->key);
+
+    if (note && change->lsn > note->number)
+        note->number = change->lsn;
+    link->refresh_failed |= !note; /* without memory the page is read again after a new connection */
+}
+
 static void own_change(struct hf_link *link, const struct hf_shared_change *change)
 {
+    if (link->evidence == HF_EVIDENCE_ROLLED_BACK)
+        note_survived(link, change);
     if (change->lsn > link->surviving_lsn)
         link->surviving_lsn = change->lsn;
     if (is_lost_here(link, change))
@@ -251,19 +263,20 @@ static int64_t surviving_ms(const struct hf_link *link, const char *id)
 }
 
 /* The older copy cannot name what came after the newest entry that it has lost: that is of others who wrote since. */
-static void note_surviving(struct hf_link *link, const char *id)
+static void note_surviving(struct hf_link *link, const struct hf_shared_change *change, bool own)
 {
-    if (link->lost_id[0] && hf__stream_id_compare(id, link->lost_id) < 0)
-        link->surviving_ms = surviving_ms(link, id);
+    if (own || (link->lost_id[0] && hf__stream_id_compare(change->id, link->lost_id) < 0))
+        link->surviving_ms = surviving_ms(link, change->id);
 }
 
 static void on_change(void *ctx, const struct hf_shared_change *change)
 {
     struct hf_link *link = ctx;
+    bool own = strcmp(change->node, link->store->node) == 0;
 
     if (link->evidence == HF_EVIDENCE_ROLLED_BACK)
-        note_surviving(link, change->id);
-    if (strcmp(change->node, link->store->node) != 0) {
+        note_surviving(link, change, own);
+    if (!own) {
         hf__link_foreign_change(link, change);
         return;
     }
@@ -276,16 +289,21 @@ static void take_mark(struct hf_ns *ns, const struct hf_shared_epoch *epoch)
     snprintf(ns->mark_id, sizeof(ns->mark_id), "%s", epoch->mark != 0 && ns->with_log ? epoch->log_last_id : "");
 }
 
-/* What came after what has survived. */
+/* What came after what has survived. Where that is of a replay, older changes may have come behind it. */
 static void begin_resend(struct hf_link *link)
 {
     struct hf_ns *ns = current_ns(link);
+    uint64_t replayed_lsn = hf__past_first_lsn(link, link->surviving_ms);
     struct hf_resend what = {.ns = ns,
                              .why = HF_ENTRY_RESEND,
-                             .above_lsn = link->surviving_lsn,
-                             .above_made_ms = link->surviving_lsn ? 0 : link->surviving_ms,
-                             .mark = ns->mark > ns->ended_mark ? ns->mark : ns->ended_mark};
+                             .above_lsn = link->surviving_lsn ? link->surviving_lsn : UINT64_MAX,
+                             .above_made_ms = link->surviving_ms,
+                             .mark = ns->mark > ns->ended_mark ? ns->mark : ns->ended_mark,
+                             .survived = link->survived};
 
+    link->survived = (struct hf_notes){0};
+    if (replayed_lsn <= what.above_lsn)
+        what.above_lsn = replayed_lsn > 0 ? replayed_lsn - 1 : 0;
     link->catch_up = HF_CATCH_UP_RESEND;
     if (hf__resend_begin(link, &what) != 0)
         no_memory(link);
@@ -300,6 +318,7 @@ static void begin_rollback(struct hf_link *link)
     link->evidence = HF_EVIDENCE_ROLLED_BACK;
     link->surviving_ms = link->lost_id[0] ? 1 : surviving_ms(link, link->epoch.log_last_id);
     link->surviving_lsn = link->must_name_lsn = 0;
+    hf__notes_release(&link->survived);
     take_mark(ns, &link->epoch);
     hf__ns_forget_acked(ns);
     ns->losing = true;
@@ -635,6 +654,7 @@ static void await_rows(struct hf_link *link)
 {
     if (link->checkpoint_ticket == 0) {
         note_server(link);
+        hf__past_begin(link);
         link->checkpoint_ticket = hf__checkpoint_ticket(link->store);
     }
     if (!hf__checkpoint_ended(link->store, link->checkpoint_ticket))

@@ -77,9 +77,14 @@ static void all_invalidated(struct hf_link *link)
     link->log_behind = link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE;
 }
 
+bool hf__link_history_is_known(const struct hf_link *link)
+{
+    return link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE;
+}
+
 bool hf__link_absence_counts(const struct hf_link *link)
 {
-    return !link->log_behind && (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE);
+    return !link->log_behind && hf__link_history_is_known(link);
 }
 
 void hf__link_invalidated(void *ctx, const struct hf_slice *keys, size_t n)

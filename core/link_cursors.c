@@ -44,6 +44,7 @@ void hf__link_save_cursors(struct hf *store)
     pthread_mutex_lock(&store->link->mutex);
     memcpy(store->link->saved, store->link->published, store->namespaces.n * sizeof(struct hf_cursor));
     memcpy(store->link->saved_run_id, store->link->run_id, sizeof(store->link->run_id));
+    store->link->saved_past = store->link->past;
     pthread_mutex_unlock(&store->link->mutex);
 }
 
@@ -68,6 +69,8 @@ int hf__link_store_cursors(struct hf *store, struct hf_local_txn *txn)
     if (store->link->saved_run_id[0])
         rc = store->local->ops->meta_put(txn, hf__slice_str(HF_META_SERVER),
                                          hf__slice_str(store->link->saved_run_id));
+    if (rc == 0)
+        rc = hf__past_store(store, txn, &store->link->saved_past);
     for (size_t i = 0; i < store->namespaces.n && rc == 0; i++) {
         const struct hf_cursor *cursor = &store->link->saved[i];
         uint8_t bytes[CURSOR_BYTES], name[HF_META_NAME_MAX];
@@ -185,6 +188,8 @@ int hf__link_load_cursors(struct hf *store)
     rc = load_server(store, snap);
     if (rc == 0)
         rc = load_inherited(store, snap, &inherited_lsn);
+    if (rc == 0)
+        rc = hf__past_load(store, snap);
     for (size_t i = 0; i < store->namespaces.n && rc == 0; i++) {
         rc = load_cursor(store, snap, &store->namespaces.all[i]);
         begin_lane_behind(&store->namespaces.all[i], inherited_lsn);

@@ -1,8 +1,11 @@
 /* Giving back what Redis has lost: copies become changes again, which wait and are judged like any other
  * (docs/reconcile.md, "Evidence of loss").
  *
- *   checkpoint ──► retained entries (a rollback) ──► copies, some hundred a turn ──► live writes begin anew
- *            └───► what keys held before their lane (a loss of all) ──┘
+ *   a rollback     lanes ──► deletes ──► copies ──► what lanes stand on ──► what rows stand on
+ *   a loss of all                        copies ──► what lanes stand on
+ *
+ * A checkpoint before each stage stores what came until then, since clients go on writing: an increment of a key whose copy has
+ * had no turn yet is met again as a lane's change. Then live writes begin anew.
  *
  * Each copy enters the journal once more with the time it was made and the reason why, so a crash in between loses
  * nothing: the cursors still say what was lost, and what was noted twice is sent once. */
@@ -21,6 +24,7 @@ void hf__resend_release(struct hf_link *link)
 {
     hf_buf_release(&link->resend.after);
     hf__notes_release(&link->resend.changed);
+    hf__notes_release(&link->resend.survived);
     hf__before_free(link->resend.before);
     link->resend = (struct hf_resend){0};
 }
@@ -43,7 +47,10 @@ int hf__resend_begin(struct hf_link *link, const struct hf_resend *what)
 {
     hf__resend_release(link);
     link->resend = *what;
+    hf__past_begin(link); /* what is given back before the replay is part of it */
     link->resend.ticket = hf__checkpoint_ticket(link->store); /* then the local tier knows every copy */
+    if (what->why == HF_ENTRY_RESEED)
+        link->resend.stage = what->adopt ? HF_RESEND_BELOW : HF_RESEND_COPIES; /* adopted: they are compared */
     return what->why == HF_ENTRY_RESEED && !what->adopt ? note_changed(link) : 0;
 }
 
@@ -58,10 +65,13 @@ static bool overlay_is_full(struct hf_link *link)
     return bytes >= link->store->opts.checkpoint_bytes;
 }
 
-/* It came after what has survived. */
-static bool is_above(const struct hf_resend *r, uint64_t lsn, int64_t made_ms)
+/* It came after what has survived, and is not named among that. */
+static bool is_above(const struct hf_link *link, struct hf_slice key, uint64_t lsn, int64_t made_ms)
 {
-    return r->above_made_ms != 0 ? made_ms >= r->above_made_ms : lsn > r->above_lsn;
+    const struct hf_resend *r = &link->resend;
+    const struct hf_note *survived = hf__notes_find(&r->survived, key);
+
+    return (!survived || survived->number < lsn) && (lsn > r->above_lsn || made_ms >= r->above_made_ms);
 }
 
 /* ---- retained entries ---- */
@@ -115,7 +125,6 @@ static int relane(struct hf_link *link, const struct hf_lane_entry *entry)
     again.base = (struct hf_version_id){.kind = HF_VERSION_UNKNOWN}; /* what is there now is older than that */
     if (!hf__settle_relane(link->store, &again))
         return HF_ENOMEM;
-    link->resend.relaned = true;
     atomic_fetch_add(&link->store->resent, 1);
     return 0;
 }
@@ -127,7 +136,8 @@ static int take_for_lane(struct hf_link *link, const struct hf_lane_entry *entry
     bool plain = entry->flags & HF_LANE_PLAIN, below = true;
     int rc = 0;
 
-    if (entry->lsn <= r->mark || (plain && (r->in_doubt || !is_above(r, entry->lsn, entry->made_ms))))
+    if (entry->lsn <= r->mark ||
+        (plain && (r->in_doubt || !is_above(link, entry->key, entry->lsn, entry->made_ms))))
         return 0;
     if (r->in_doubt)
         return park_retained(link, entry);
@@ -140,16 +150,24 @@ static int take_for_lane(struct hf_link *link, const struct hf_lane_entry *entry
 static int take_delete(struct hf_link *link, const struct hf_lane_entry *entry)
 {
     if (!(entry->flags & HF_LANE_PLAIN) || entry->op != HF_LANE_DELETE ||
-        !is_above(&link->resend, entry->lsn, entry->made_ms))
+        !is_above(link, entry->key, entry->lsn, entry->made_ms))
         return 0;
     return write_again(link, entry->key, entry);
 }
 
+/* The last of these stages meets ends of values that have come meanwhile, too. */
 static int take_retained(struct hf_link *link, const struct hf_lane_entry *entry)
 {
+    enum hf_resend_stage stage = link->resend.stage;
+    int rc = 0;
+
     if (hf__ns_of(&link->store->namespaces, entry->key) != link->resend.ns)
         return 0;
-    return link->resend.lanes_done ? take_delete(link, entry) : take_for_lane(link, entry);
+    if (stage != HF_RESEND_DELETES)
+        rc = take_for_lane(link, entry);
+    if (rc == 0 && stage != HF_RESEND_LANES)
+        rc = take_delete(link, entry);
+    return rc;
 }
 
 /* The last lane entry of the namespace that is no longer retained; HF_NOT_FOUND when all are. */
@@ -226,27 +244,12 @@ static int next_retained(struct hf_link *link, struct hf_lane_entry *entry, stru
     return 0;
 }
 
-/* The lane's first, and when a commit has them, deletes: one that came behind a lane's change of its key joins it. */
-static void end_retained(struct hf_link *link)
-{
-    struct hf_resend *r = &link->resend;
-
-    r->retained_done = r->lanes_done || r->in_doubt;
-    r->copies_done = r->in_doubt; /* they are compared */
-    if (r->retained_done)
-        return;
-    r->lanes_done = true;
-    r->retained_from = 0;
-    if (r->relaned)
-        r->ticket = hf__checkpoint_ticket(link->store);
-}
-
 static int resend_retained(struct hf_link *link)
 {
-    struct hf_resend *r = &link->resend;
+    const struct hf_resend *r = &link->resend;
     struct hf_bytes bytes = {0};
     struct hf_lane_entry entry;
-    int rc = r->retained_from == 0 && !r->lanes_done && !r->in_doubt ? park_forgotten(link) : 0;
+    int rc = r->retained_from == 0 && r->stage == HF_RESEND_LANES && !r->in_doubt ? park_forgotten(link) : 0;
 
     for (unsigned i = 0; i < KEYS_A_TURN && rc == 0; i++) {
         rc = next_retained(link, &entry, &bytes);
@@ -254,10 +257,7 @@ static int resend_retained(struct hf_link *link)
             rc = take_retained(link, &entry);
     }
     hf__bytes_release(&bytes);
-    if (rc != HF_NOT_FOUND)
-        return rc;
-    end_retained(link);
-    return 0;
+    return rc;
 }
 
 /* ---- copies ---- */
@@ -270,40 +270,35 @@ static bool is_of_lane(const struct hf_resend *r, const struct hf_record *record
     return (record->flags & HF_RECORD_COUNTED) || ((record->flags & HF_RECORD_LANE) && record->lsn <= r->ns->mark);
 }
 
+/* Dead, and not swept yet: what it has replaced must not come back. */
+static bool is_end(const struct hf_resend *r, const struct hf_record *record)
+{
+    return r->why == HF_ENTRY_RESEND && (record->flags & HF_RECORD_OUTLIVED);
+}
+
 static bool is_wanted(const struct hf_link *link, struct hf_slice key, const struct hf_record *record)
 {
     const struct hf_resend *r = &link->resend;
 
     if (hf__ns_of(&link->store->namespaces, key) != r->ns || (record->flags & HF_RECORD_UNSHARED) ||
-        hf__is_expired(record->deadline_ms, hf__now_ms(link->store)))
+        (hf__is_expired(record->deadline_ms, hf__now_ms(link->store)) && !is_end(r, record)))
         return false;
     if (r->why == HF_ENTRY_RESEED)
         return !hf__notes_find(&r->changed, key);
     if (record->lsn == 0 || is_of_lane(r, record)) /* 0: another node's */
         return false;
-    return is_above(r, record->lsn, record->made_ms);
+    return is_above(link, key, record->lsn, record->made_ms);
 }
 
 /* The keys of one turn: found first, written after the snapshot has ended. */
 struct turn {
     struct hf_buf keys[KEYS_A_TURN];
+    bool is_end[KEYS_A_TURN];
+    struct hf_lane_entry ends[KEYS_A_TURN]; /* their LSNs and times */
     size_t n;
 };
 
-/* A row that changes a life alone would leave the value as old as it is there now, but for one that its lane brings. */
-static int make_whole(struct hf_link *link, struct hf_local_snap *snap, struct hf_slice key,
-                      const struct hf_record *record)
-{
-    struct hf_pending_row row;
-
-    if (atomic_load(&link->store->pending_rows) == 0 || (record->flags & HF_RECORD_LIFE) ||
-        link->store->local->ops->pending_get(snap, key, &row) != 0 || row.op != HF_PENDING_TTL)
-        return 0;
-    return hf__settle_whole(link->store, key) ? 0 : hf__fail(HF_ENOMEM, "out of memory: a row");
-}
-
-static int find_copies(struct hf_link *link, struct hf_local_snap *snap, struct hf_local_iter *iter,
-                       struct turn *turn)
+static int find_copies(struct hf_link *link, struct hf_local_iter *iter, struct turn *turn)
 {
     struct hf_resend *r = &link->resend;
     struct hf_slice key, prefix = hf__slice(r->ns->prefix.data, r->ns->prefix.len);
@@ -318,10 +313,11 @@ static int find_copies(struct hf_link *link, struct hf_local_snap *snap, struct 
             return HF_NOT_FOUND;
         if (hf__slice_eq(key, hf__slice(r->after.data, r->after.len)))
             continue;
-        if (is_wanted(link, key, &record))
+        if (is_wanted(link, key, &record)) {
+            turn->ends[turn->n] = (struct hf_lane_entry){.lsn = record.lsn, .made_ms = record.made_ms};
+            turn->is_end[turn->n] = hf__is_expired(record.deadline_ms, hf__now_ms(link->store));
             rc = hf__buf_copy(key, &turn->keys[turn->n++]);
-        if (rc == 0 && r->why == HF_ENTRY_RESEND)
-            rc = make_whole(link, snap, key, &record);
+        }
         hf_buf_release(&r->after);
         if (rc == 0)
             rc = hf__buf_copy(key, &r->after);
@@ -343,7 +339,7 @@ static int find_turn(struct hf_link *link, struct turn *turn)
         return rc;
     rc = ops->iter_open(snap, from, &iter);
     if (rc == 0)
-        rc = find_copies(link, snap, iter, turn);
+        rc = find_copies(link, iter, turn);
     ops->iter_close(iter);
     ops->snap_end(snap);
     return rc;
@@ -352,49 +348,132 @@ static int find_turn(struct hf_link *link, struct turn *turn)
 static int resend_copies(struct hf_link *link)
 {
     struct turn turn = {.n = 0};
-    int found = find_turn(link, &turn);
-    int rc = found == HF_NOT_FOUND ? 0 : found;
+    int found = find_turn(link, &turn), rc = found == HF_NOT_FOUND ? 0 : found;
 
     for (size_t i = 0; i < turn.n; i++) {
         struct hf_slice key = hf__slice(turn.keys[i].data, turn.keys[i].len);
         if (rc == 0)
-            rc = write_again(link, key, NULL);
+            rc = write_again(link, key, turn.is_end[i] ? &turn.ends[i] : NULL);
         if (rc == 0)
             atomic_fetch_add(&link->store->resent, 1);
         hf_buf_release(&turn.keys[i]);
     }
-    if (rc == 0 && found == HF_NOT_FOUND)
-        link->resend.copies_done = true;
+    return rc == 0 ? found : rc;
+}
+
+/* ---- rows ---- */
+
+/* What waits knows what it has replaced. Where that is lost, what is there is older, and no change by others. */
+static int look_at_base(struct hf_link *link, const struct hf_pending_row *row)
+{
+    if (row->why != HF_PENDING_WRITE || row->base_lsn == 0 ||
+        hf__ns_of(&link->store->namespaces, row->key) != link->resend.ns ||
+        !is_above(link, row->key, row->base_lsn, row->base_made_ms))
+        return 0;
+    return hf__settle_base_lost(link->store, row->key) ? 0 : hf__fail(HF_ENOMEM, "out of memory: a row");
+}
+
+/* An increment of the key is back in the lane, where the delete behind it, or what has died since, must be, too. A value that lives
+ * has joined it as a copy. */
+static bool is_behind_lane(struct hf_link *link, struct hf_local_snap *snap, const struct hf_pending_row *row)
+{
+    uint64_t lsn;
+
+    return hf__ns_of(&link->store->namespaces, row->key) == link->resend.ns &&
+           link->store->local->ops->lane_last(snap, row->key, &lsn) == 0 && lsn < row->last_lsn;
+}
+
+/* Up to a row that is to join its lane: that is written when the snapshot has ended. */
+static int walk_rows(struct hf_link *link, struct hf_local_snap *snap, struct hf_lane_entry *ret_end,
+                     struct hf_buf *ret_key)
+{
+    struct hf_pending_row row;
+    int rc = 0;
+
+    for (unsigned i = 0; i < 16 * KEYS_A_TURN && rc == 0; i++) {
+        rc = link->store->local->ops->pending_walk(snap, &link->resend.row, &row);
+        if (rc == 0 && is_behind_lane(link, snap, &row)) {
+            *ret_end = (struct hf_lane_entry){.lsn = row.last_lsn, .made_ms = row.made_ms};
+            return hf__buf_copy(row.key, ret_key);
+        }
+        if (rc == 0)
+            rc = look_at_base(link, &row);
+        if (rc == HF_ECORRUPT) /* what it owes cannot be told */
+            rc = 0;
+    }
+    return rc;
+}
+
+static int resend_rows(struct hf_link *link)
+{
+    const struct hf_local_ops *ops = link->store->local->ops;
+    struct hf_buf key = {0};
+    struct hf_lane_entry end;
+    struct hf_local_snap *snap;
+    int rc = ops->snap_begin(link->store->local, &snap);
+
+    if (rc != 0)
+        return rc;
+    rc = walk_rows(link, snap, &end, &key);
+    ops->snap_end(snap);
+    if (rc == 0 && key.data)
+        rc = write_again(link, hf__slice(key.data, key.len), &end);
+    hf_buf_release(&key);
     return rc;
 }
 
 /* ---- turns ---- */
 
+/* One turn; HF_NOT_FOUND when the stage is through. */
+static int take_turn(struct hf_link *link)
+{
+    struct hf_resend *r = &link->resend;
+    bool done = false;
+    int rc;
+
+    if (r->stage == HF_RESEND_COPIES)
+        return resend_copies(link);
+    if (r->stage == HF_RESEND_ROWS)
+        return resend_rows(link);
+    if (r->why == HF_ENTRY_RESEND)
+        return resend_retained(link);
+    rc = hf__before_step(link, &done);
+    return rc == 0 && done ? HF_NOT_FOUND : rc;
+}
+
+static void end_stage(struct hf_link *link)
+{
+    struct hf_resend *r = &link->resend;
+    bool last = r->in_doubt || (r->why == HF_ENTRY_RESEED && r->stage == HF_RESEND_BELOW);
+
+    r->stage = last ? HF_RESEND_DONE : r->stage + 1;
+    r->retained_from = 0;
+    r->ticket = hf__checkpoint_ticket(link->store);
+}
+
 bool hf__resend_step(struct hf_link *link)
 {
     struct hf_resend *r = &link->resend;
     struct hf_shared_error error = {.class = HF_SHARED_STATE};
-    int rc = 0;
+    int rc;
 
     if (!hf__checkpoint_ended(link->store, r->ticket))
         return false; /* its end wakes the link */
-    if (overlay_is_full(link)) {
+    if ((r->stage == HF_RESEND_DELETES || r->stage == HF_RESEND_COPIES) && overlay_is_full(link)) {
         r->ticket = hf__checkpoint_ticket(link->store);
         return false;
     }
-    if (r->why == HF_ENTRY_RESEED && !r->lanes_done) {
-        rc = hf__before_step(link, &r->lanes_done);
-        r->copies_done = r->adopt && r->lanes_done; /* they are compared */
-    } else if (r->why == HF_ENTRY_RESEND && !r->retained_done)
-        rc = resend_retained(link);
-    else if (!r->copies_done)
-        rc = resend_copies(link);
+    rc = take_turn(link);
+    if (rc == HF_NOT_FOUND) {
+        end_stage(link);
+        rc = 0;
+    }
     if (rc != 0) {
         snprintf(error.reason, sizeof(error.reason), "what Redis lost cannot be given back: %.100s", hf_errmsg());
         hf__link_fail(link, &error);
         return false;
     }
-    if (r->copies_done) {
+    if (r->stage == HF_RESEND_DONE) {
         hf__resend_release(link);
         return true;
     }

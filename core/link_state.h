@@ -94,7 +94,8 @@ struct hf_note {
     struct hf_foreign foreign;
     bool doubted; /* its copy was told to be old while it was owed */
     unsigned failures;
-    uint64_t number; /* a preview's: the LSN of our own change that the log names; where a lane's key is kept */
+    uint64_t
+        number; /* the LSN of our own change that the log names (a preview's, a rollback's); where a lane's key is kept */
 };
 struct hf_notes {
     struct hf_note *places; /* open addressing */
@@ -139,20 +140,41 @@ struct hf_refresh {
     struct hf_shared_fetch request;
 };
 
+/* Replays that a rollback may have gone back to. */
+#define HF_PAST_REPLAYS 16u
+struct hf_past {
+    uint64_t acked_below_lsn; /* when the link was last online, Redis had all from before this */
+    size_t n;
+    struct hf_past_replay {
+        int64_t from_ms, to_ms; /* timeline; INT64_MAX: it goes on */
+        uint64_t first_lsn;     /* nothing older was sent */
+    } replays[HF_PAST_REPLAYS]; /* oldest first */
+};
+
 /* What Redis has lost, on its way back. */
+enum hf_resend_stage {
+    HF_RESEND_LANES, /* a rollback: what is retained of lanes goes back to them */
+    HF_RESEND_DELETES, /* then what is retained of deletes: one that came behind a lane's change of its key joins it */
+    HF_RESEND_COPIES, /* what is held, but for what owes a change of its lane by then */
+    HF_RESEND_BELOW,  /* what that came upon */
+    HF_RESEND_ROWS,   /* a rollback: what waits, and stands on what is lost */
+    HF_RESEND_DONE,
+};
+
 struct hf_resend {
     struct hf_ns *ns;
     uint32_t why;          /* HF_ENTRY_RESEED or HF_ENTRY_RESEND */
     uint64_t above_lsn;    /* a rollback: what we wrote after this ... */
-    int64_t above_made_ms; /* ... or, when no entry of ours has survived, made since then; 0: by LSN */
+    int64_t above_made_ms; /* ... or made since then, but for what the log names */
     uint64_t mark;         /* the lane's, as it was found; at least the last of an epoch before */
     bool adopt;      /* what is there counts: only increments that may be counted in it already are looked after */
     bool in_doubt;   /* nobody can know what came after the mark: it is parked, and nothing is sent again */
     uint64_t ticket; /* of the checkpoint that is awaited */
-    uint64_t retained_from; /* cursor */
-    struct hf_buf after;    /* cursor: the last key looked at */
-    bool retained_done, lanes_done, copies_done;
-    bool relaned; /* lane entries are going back to their lane with the next commit */
+    enum hf_resend_stage stage;
+    uint64_t retained_from;     /* cursor */
+    struct hf_buf after;        /* cursor: the last key looked at */
+    struct hf_local_cursor row; /* cursor */
+    struct hf_notes survived;   /* a rollback: the highest LSN of ours that the log names of a key */
     struct hf_notes
         changed; /* keys whose copies others had changed before the loss, and that were not fetched since */
     struct hf_before *before; /* link_before.c */
@@ -260,8 +282,11 @@ struct hf_link {
     enum hf_evidence evidence; /* of the namespace that is caught up with */
     uint64_t sought_lsn;       /* of the mark that is gone: does the log name it? */
     bool sought_found;
-    uint64_t surviving_lsn;         /* after a rollback: the last LSN of ours in the log; 0: none ... */
-    int64_t surviving_ms;           /* ... then, what was made since this time is sent again; timeline */
+    uint64_t surviving_lsn;   /* the highest LSN of ours that the log has named; 0: none */
+    int64_t surviving_ms;     /* after a rollback: of the newest entry that has survived, a second less; timeline */
+    struct hf_notes survived; /* for resend.survived, while the log is read after a rollback */
+    struct hf_past past;      /* mutex, but for this thread's own reading */
+    struct hf_past saved_past;      /* for the checkpoint under way */
     uint64_t must_name_lsn;         /* acknowledged: the log, read to its end, names it or a newer one; 0: none */
     char lost_id[HF_STREAM_ID_MAX]; /* the newest entry of the log that was known at the connect; "": none */
     struct hf_resend resend;
@@ -354,6 +379,14 @@ bool hf__resend_step(
     struct hf_link *link); /* true when all is noted; otherwise the link is woken for the next step */
 void hf__resend_release(struct hf_link *link);
 
+/* link_past.c */
+void hf__past_begin(struct hf_link *link); /* before the checkpoint that is awaited before it sends anything */
+void hf__past_end(struct hf_link *link);   /* the link is online */
+/* The oldest LSN that a replay of about that time may have sent behind younger ones; UINT64_MAX: none. */
+uint64_t hf__past_first_lsn(const struct hf_link *link, int64_t at_ms);
+int hf__past_store(struct hf *store, struct hf_local_txn *txn, const struct hf_past *past);
+int hf__past_load(struct hf *store, struct hf_local_snap *snap);
+
 /* link_before.c: what keys held before their lane, on its way back to a Redis that has lost it. A request goes out, or all is
  * done. */
 int hf__before_step(struct hf_link *link, bool *ret_done);
@@ -373,6 +406,8 @@ void hf__link_trust_copies(struct hf_link *link, struct hf_ns *ns, bool trusted)
 /* Whether a key that Redis does not hold is gone: not while it may have been flushed, or come back without its data, and nobody has
  * looked at its history yet. Then the copy may be the last one. */
 bool hf__link_absence_counts(const struct hf_link *link);
+/* Whether what Redis holds may take a copy's place: before, it may have come back with older data. */
+bool hf__link_history_is_known(const struct hf_link *link);
 void hf__link_swept(struct hf_link *link);                                   /* all copies are compared */
 void hf__link_invalidated(void *ctx, const struct hf_slice *keys, size_t n); /* of the transport's handler */
 bool hf__link_read_log(struct hf_link *link); /* while online, if it is time: true when a request went out */

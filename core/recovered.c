@@ -76,8 +76,11 @@ void hf__recovered_settle(struct hf *store, const struct hf_recovery *recovery)
     struct hf_node *node = hf__generation_seek(store->overlay.view.active, hf__slice(NULL, 0));
 
     for (; node; node = hf__node_next(node)) {
+        bool answered = false; /* increments below an answer of Redis's */
+
         for (struct hf_version *v = atomic_load(&node->head); v; v = v->older) {
-            if (hf__recovery_is_shared(recovery, v->lsn))
+            answered |= v->op == HF_ENTRY_RESULT;
+            if (hf__recovery_is_shared(recovery, v->lsn) || (answered && (v->flags & HF_ENTRY_LANE)))
                 settle_shared(store, node, v);
             else if (atomic_load(&v->state) == HF_VERSION_UNSETTLED && (v->flags & HF_ENTRY_LANE))
                 atomic_fetch_add(&store->lane_open, 1);

@@ -550,9 +550,9 @@ void hf__settle_note_sent(struct hf *store, struct hf_slice key, uint64_t lsn, c
         hf__settled_release(&settled);
 }
 
-bool hf__settle_whole(struct hf *store, struct hf_slice key)
+bool hf__settle_base_lost(struct hf *store, struct hf_slice key)
 {
-    struct hf_settled settled = {.what = HF_LEFT_WHOLE};
+    struct hf_settled settled = {.what = HF_LEFT_BASE_LOST};
     bool done = hf__buf_copy(key, &settled.key) == 0 && leave_only(store, &settled);
 
     if (!done)

@@ -70,8 +70,9 @@ void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn);
 /* The same of the change `lsn` that a row stood for, which may be in no generation any more: its row will say so. Without memory
  * it does not, and what Redis holds of ours may be taken for another's. A `version` that is not known makes the row's base unknown. */
 void hf__settle_note_sent(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_version_id *version);
-/* Redis was rolled back: where the key's row changes a life alone, it is to send the value as well. False without memory. */
-bool hf__settle_whole(struct hf *store, struct hf_slice key);
+/* Redis was rolled back, and what the key's row is based on is lost: nothing that Redis holds is that, and a row that changes a life
+ * alone sends the value as well. False without memory. */
+bool hf__settle_base_lost(struct hf *store, struct hf_slice key);
 
 /* Free the contents. */
 void hf__settled_release(struct hf_settled *settled);

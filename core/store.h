@@ -53,8 +53,8 @@ enum {
     HF_LEFT_RESOLVE = 2048, /* take the conflict `listed` off the log */
     HF_LEFT_SENT =
         4096, /* Redis may hold the key's change of this LSN: more->sent is one of its row's own versions */
-    HF_LEFT_WHOLE =
-        8192, /* Redis may have lost the value whose life the key's row changes: the row is of the value, too */
+    HF_LEFT_BASE_LOST =
+        8192, /* Redis has lost what the key's row is based on: it is of the value, too, if it was of the life alone */
     HF_LEFT_LIFE = 16384, /* with HF_LEFT_ROW: Redis has acknowledged the key's life, and nothing of its value */
     HF_LEFT_LISTS = HF_LEFT_PARKED | HF_LEFT_CONFLICT | HF_LEFT_UNPARK | HF_LEFT_RESOLVE,
 };

@@ -392,6 +392,27 @@ static bool is_promoted(const struct change *c, struct hf_slice key)
     return false;
 }
 
+/* What the key owes was lost by Redis: in the lane, too, it gives way to what others have put there since. */
+static int flags_given_back(struct change *c, struct hf_slice key, const struct hf_found *found,
+                            uint32_t *ret_flags)
+{
+    struct hf_pending_row row;
+    struct hf_local_snap *snap;
+    int rc;
+
+    *ret_flags = found->of_value ? found->of_value->flags & (HF_ENTRY_RESEED | HF_ENTRY_RESEND) : 0;
+    if (found->of_value)
+        return 0;
+    rc = hf__look_snap(&c->look, &snap);
+    if (rc == 0)
+        rc = c->store->local->ops->pending_get(snap, key, &row);
+    if (rc == 0 && row.why == HF_PENDING_RESEED)
+        *ret_flags = HF_ENTRY_RESEED;
+    if (rc == 0 && row.why == HF_PENDING_RESEND)
+        *ret_flags = HF_ENTRY_RESEND;
+    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
+}
+
 /* A key whose plain changes are still owed joins the lane with the state they left: all of a key's unshared changes
  * are either in its row or in the lane, so the two never overtake each other. */
 static int promote(struct change *c, struct hf_slice key)
@@ -399,6 +420,7 @@ static int promote(struct change *c, struct hf_slice key)
     struct hf_entry entry;
     struct hf_found found;
     enum hf_owed owed = HF_OWED_NOTHING;
+    uint32_t given_back = 0;
     int rc = 0;
 
     if (is_promoted(c, key))
@@ -408,12 +430,16 @@ static int promote(struct change *c, struct hf_slice key)
         rc = hf__look_owed(&c->look, key, &found, &owed);
     if (rc != 0 || owed != HF_OWED_ROW)
         return rc;
+    rc = flags_given_back(c, key, &found, &given_back);
+    if (rc != 0)
+        return rc;
     entry = new_entry(c, found.live ? HF_ENTRY_SET : HF_ENTRY_DELETE, key);
     if (found.live) {
         entry.value = found.value;
         entry.deadline_ms = found.deadline_ms;
     }
     entry.made_ms = found.made_ms;
+    entry.flags |= given_back;
     memmove(&c->entries[c->n_promoted + 1], &c->entries[c->n_promoted],
             (c->n - c->n_promoted) * sizeof(*c->entries));
     c->entries[c->n_promoted++] = entry;
@@ -870,6 +896,12 @@ static bool is_as_seen(const struct hf *store, const struct hf_found *found, con
     return found->held || atomic_load(&store->covered_lsn) <= seen->last_lsn;
 }
 
+/* The sweep of dead keys removes it, and remembers what a rollback could bring back. */
+static bool has_died(const struct hf_found *found)
+{
+    return found->held && !found->live && found->deadline_ms != 0;
+}
+
 static bool has_same_deadline(struct hf *store, const struct hf_entry *fetched, const struct hf_found *found)
 {
     struct hf_turn turn;
@@ -912,7 +944,7 @@ bool hf__write_fetched(struct hf *store, struct hf_slice key, const struct hf_sl
     pthread_mutex_lock(&store->write_mutex);
     if (hf__look_begin(store, &look) == 0) {
         if (hf__look_up(&look, key, &found) == 0 && hf__look_owed(&look, key, &found, &owed) == 0)
-            settled = owed != HF_OWED_NOTHING ||
+            settled = owed != HF_OWED_NOTHING || (!value && has_died(&found)) ||
                       (is_as_seen(store, &found, seen) && install_fetched(store, &entry, &found));
         hf__look_end(&look);
     }

@@ -1,6 +1,6 @@
 # The defences of the histories, one mutant each: name, test file, test, source, text, replacement.
 hf_mutant(8_no_own_log_entries integration/test_histories.c *8_our_own* core/link_catchup.c
-          "    if (strcmp(change->node, link->store->node) != 0)" "    if (true)")
+          "    if (!own) {" "    if (true) {")
 hf_mutant(8_no_shared_lsn_in_headers integration/test_histories.c *8_group_headers* journal/recover.c
           "    if (lsn > recovery->shared_lsn)" "    if (true)")
 hf_mutant(18_what_the_owner_dropped_is_missed integration/test_histories.c *18_what_was_dropped*
@@ -150,7 +150,10 @@ hf_mutant(15_what_no_log_has_named_is_trusted unit/test_link_histories.c *15_wha
 hf_mutant(12_a_gap_in_the_log_is_nothing integration/test_reconcile_histories.c *12_a_trimmed_log* core/link_catchup.c
           "    if (page->gap) {" "    if (false) {")
 hf_mutant(12_counters_begin_again unit/test_link_histories.c *12_increments_that_wait* core/link_resend.c
-          "if (r->why == HF_ENTRY_RESEED && !r->lanes_done)" "if (false)")
+          "    rc = hf__before_step(link, &done);" "    rc = HF_NOT_FOUND;")
+hf_mutant(12_lanes_are_looked_at_before_copies unit/test_link_histories.c *12_an_increment_while_copies* core/link_resend.c
+          "    if (r->stage == HF_RESEND_COPIES)\n"
+          "    if (r->stage == HF_RESEND_COPIES && r->why == HF_ENTRY_RESEED && !r->before)\n        return hf__before_step(link, &done);\n    if (r->stage == HF_RESEND_COPIES)\n")
 hf_mutant(13_no_increment_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/settle.c
           "        settled.what |= HF_LEFT_RETAIN;" "        settled.what |= 0;")
 hf_mutant(13_no_increment_is_retained_for_a_failover integration/test_reconcile_histories.c *13_a_lagging* core/settle.c
@@ -160,7 +163,9 @@ hf_mutant(13_no_delete_is_retained_that_the_log_settles unit/test_link_histories
 hf_mutant(13_no_delete_is_retained integration/test_reconcile_histories.c *13_acknowledged* core/link_send.c
           "if (s->op == HF_SHARED_DELETE && outcome != HF_OUTCOME_PARKED)" "if (false)")
 hf_mutant(13_what_was_acknowledged_is_forgotten_in_an_outage unit/test_link_histories.c *13_what_redis_had_acknowledged* core/checkpoint.c
-          " && hf__link_is_online(store);" ";")
+          " && hf__link_online_since_ms(store) <= before_ms;" ";")
+hf_mutant(13_what_was_made_in_an_outage_is_forgotten_at_once unit/test_link_histories.c *13_what_was_made_long_before* core/checkpoint.c
+          " && hf__link_online_since_ms(store) <= before_ms;" " && hf__link_online_since_ms(store) != INT64_MAX;")
 hf_mutant(13_what_others_wrote_since_a_rollback_is_not_noted unit/test_link_histories.c *13_what_was_plain* core/link_notes.c
           "!may_be_owed_again(link) || " "true || ")
 hf_mutant(13_what_was_plain_is_not_judged_in_the_lane unit/test_link_histories.c *13_what_was_plain* core/unit.c
@@ -171,6 +176,8 @@ hf_mutant(13_a_loss_is_forgotten_with_the_connection unit/test_link_histories.c 
           "    if (!ns->losing)\n        return 0;" "    if (true)\n        return 0;")
 hf_mutant(13_what_the_journal_says_was_acknowledged_is_forgotten unit/test_link.c *increment_in_the_journal* core/recovered.c
           "if (v->lsn > ns->recovered_mark)" "if (false)")
+hf_mutant(13_an_answer_in_the_journal_is_no_acknowledgement unit/test_link.c *whose_answer_the_journal* core/recovered.c
+          "(answered && (v->flags & HF_ENTRY_LANE))" "false")
 hf_mutant(13_a_copy_to_be_fetched_keeps_the_mark unit/test_link.c *a_rollback_is_found_after* core/link_cursors.c
           "if (strcmp(cursor->epoch, ns->epoch) == 0) { /*" "if (refreshed) { /*"
           "        rc = raise_mark_by_retained(store, snap);" "        (void)raise_mark_by_retained;")
@@ -379,7 +386,7 @@ hf_mutant(15_copies_are_trusted_without_pushes unit/test_link_histories.c *copie
 hf_mutant(15_what_is_to_be_compared_stays_verified unit/test_link_histories.c *since_the_log_was_lost* core/link_copies.c
           "    atomic_store(&ns->verified, false);\n    ns->sweep = true;" "    ns->sweep = true;")
 hf_mutant(12_an_absence_drops_the_last_copy unit/test_link.c *a_flushed_redis_does_not_hold* core/link_copies.c
-          "    return !link->log_behind && (link->state" "    return true || (link->state")
+          "    return !link->log_behind && hf__link_history" "    return true || hf__link_history")
 hf_mutant(15_copies_are_walked_over_once unit/test_link_histories.c *behind_the_walk* core/link_sweep.c
           "    if (through && next_ns(link)) {" "    if (through && next_ns(link) && false) {")
 hf_mutant(waits_a_fetch_ends_twice unit/test_link_waits.c *a_fetch_that* core/link_live.c
@@ -417,8 +424,8 @@ hf_mutant(13_an_answer_is_a_write_of_ours unit/test_link_histories.c *13_an_answ
           "(record->flags & HF_RECORD_COUNTED) || " "")
 hf_mutant(13_a_life_that_is_sent_again_brings_the_value unit/test_link_histories.c *13_a_life_of_a_counter* core/write.c
           "    if (!(flags & HF_ENTRY_RESEND) || !found->only_life_ours)" "    if (true)")
-hf_mutant(13_a_life_that_waits_brings_the_value unit/test_link_histories.c *13_a_life_of_a_counter* core/link_resend.c
-          " || (record->flags & HF_RECORD_LIFE) ||" " ||")
+hf_mutant(13_a_life_that_waits_brings_the_value unit/test_link_histories.c *13_a_life_of_a_counter* core/drain.c
+          "d->old.lsn != 0 && !(d->old.flags & not_ours);" "d->old.lsn != not_ours;")
 hf_mutant(13_a_row_makes_a_counter_ours unit/test_link_histories.c *13_a_life_of_a_counter_that_was* core/link_replay.c
           "!j->refresh && trial->own_value ?" "!j->refresh ?")
 hf_mutant(13_a_life_makes_a_fetched_value_ours unit/test_link_histories.c *13_a_life_of_a_fetched* core/drain.c
@@ -437,8 +444,28 @@ hf_mutant(13_what_a_lane_stands_on_is_not_retained unit/test_link_histories.c *1
           "            rc = retain_plain(txn, ops, hf__lane_entry(d->key, v));" "            continue;")
 hf_mutant(13_the_record_that_a_lane_stands_on_is_not_retained unit/test_link_histories.c *13_what_an_increment_stands_on_comes* core/drain.c
           "    return rc == 0 && below && d->has_old && !d->old_parked ?" "    return false ?")
-hf_mutant(13_a_dead_counter_lives_again unit/test_link_histories.c *13_a_counter_that_has_died* core/checkpoint.c
-          "        rc = hf__record_retain(run->ops, run->txn, key, &record);" "        rc = 0;")
+hf_mutant(13_a_dead_counter_lives_again unit/test_link_histories.c *13_a_counter_that_has_died* core/drain.c
+          "        return record->flags & HF_RECORD_LIFE ?" "        return false ?")
+hf_mutant(13_what_a_dead_value_had_replaced_lives_again unit/test_link_histories.c *13_what_a_dead_value* core/drain.c
+          "ops->pending_get(ops->txn_snap(txn), key, &row) != HF_NOT_FOUND)" "true)")
+hf_mutant(13_what_was_outlived_is_renewed unit/test_link_histories.c *13_what_a_dead_value* core/drain.c
+          "(d->old.flags & HF_RECORD_OUTLIVED) || " "")
+hf_mutant(13_a_version_below_outlives_nothing unit/test_link_histories.c *13_what_a_dead_value* core/drain.c
+          "!is_own && ends_before(d->state.deadline_ms, v->deadline_ms)" "false")
+hf_mutant(13_a_delete_that_waits_ends_what_it_replaced unit/test_link_histories.c *13_what_a_folded_delete* core/drain.c
+          "v->op == HF_ENTRY_DELETE && hf__version_is_settled(v) && " "v->op == HF_ENTRY_DELETE && ")
+hf_mutant(13_a_row_replaces_nothing unit/test_link_histories.c *13_what_a_folded_delete* core/drain.c
+          "    return atomic_load(&store->pending_rows) > 0 &&" "    return false &&")
+hf_mutant(13_a_life_given_at_once_is_retained unit/test_link_histories.c *13_what_had_replaced_nothing* core/drain.c
+          "#define AT_ONCE_MS 1000" "#define AT_ONCE_MS -1")
+hf_mutant(13_what_redis_tells_to_be_dead_is_forgotten unit/test_link_histories.c *13_what_redis_tells* core/write.c
+          "(!value && has_died(&found))" "false")
+hf_mutant(13_what_dies_between_the_stages_is_forgotten unit/test_link_histories.c *13_what_dies_while* core/link_resend.c
+          "    if (rc == 0 && stage != HF_RESEND_LANES)" "    if (rc == 0 && stage == HF_RESEND_DELETES)")
+hf_mutant(13_each_end_is_retained unit/test_link_histories.c *13_what_had_replaced_nothing* core/drain.c
+          "!(record->flags & HF_RECORD_OUTLIVED) || (record->flags" "(record->flags")
+hf_mutant(13_what_was_replayed_is_not_retained unit/test_link_histories.c *13_what_an_increment_stands_on_comes_back_where* core/drain.c
+          "    if ((record->flags & HF_RECORD_UNSHARED) || !(plain || life))" "    if (!(record->flags & HF_RECORD_SHARED) || !(plain || life))")
 hf_mutant(13_what_is_judged_comes_behind_its_lane unit/test_link_histories.c *13_what_was_plain_behind* core/link_lane.c
           " || begins_request(link, &entry))" ")")
 hf_mutant(13_a_life_below_an_increment_is_not_retained unit/test_link_histories.c *13_the_life_of_a_counter_comes* core/drain.c
@@ -446,9 +473,31 @@ hf_mutant(13_a_life_below_an_increment_is_not_retained unit/test_link_histories.
 hf_mutant(13_a_delete_below_an_increment_is_left unit/test_link_histories.c *13_what_an_increment_stands_on_comes* core/link_resend.c
           "    *ret_is = rc == 0 &&" "    *ret_is = false &&")
 hf_mutant(13_what_an_increment_stands_on_is_sent_where_it_has_survived unit/test_link_histories.c *13_what_an_increment_stands_on_stays* core/link_resend.c
-          "(plain && (r->in_doubt || !is_above(r, entry->lsn, entry->made_ms)))" "(plain && r->in_doubt)")
+          "(plain && (r->in_doubt || !is_above(link, entry->key, entry->lsn, entry->made_ms)))" "(plain && r->in_doubt)")
+hf_mutant(13_a_replay_is_in_order unit/test_link_histories.c *13_what_was_replayed_behind* core/link_catchup.c
+          "    if (replayed_lsn <= what.above_lsn)" "    if (false)")
+hf_mutant(13_what_the_log_names_is_sent_again unit/test_link_histories.c *13_what_the_log_names_of_a_replay* core/link_resend.c
+          "(!survived || survived->number < lsn)" "(!survived || lsn > 0)")
+hf_mutant(13_a_replay_is_forgotten_by_a_crash unit/test_link_histories.c *13_what_was_replayed_comes_back* core/link_cursors.c
+          "        rc = hf__past_load(store, snap);" "        rc = 0;")
+hf_mutant(13_a_replay_never_ends unit/test_link_histories.c *13_a_rollback_behind_a_replay* core/link_past.c
+          "        past->replays[past->n - 1].to_ms = link->turn.now_ms;" "        past->replays[past->n - 1].to_ms = STILL_MS;")
 hf_mutant(13_a_lane_is_not_awaited unit/test_link_histories.c *13_what_followed_a_batch* core/link_resend.c
-          "    if (r->relaned)" "    if (false)")
+          "    r->retained_from = 0;\n    r->ticket = hf__checkpoint_ticket(link->store);" "    r->retained_from = 0;")
+hf_mutant(13_what_an_increment_stands_on_is_looked_for_once unit/test_link_histories.c *13_an_increment_upon_what* core/link_resend.c
+          "        return resend_retained(link);" "        return r->stage == HF_RESEND_BELOW ? HF_NOT_FOUND : resend_retained(link);")
+hf_mutant(13_a_new_life_gets_no_value unit/test_link_histories.c *13_a_life_upon_what* core/link_resend.c
+          "    if (row->why != HF_PENDING_WRITE || row->base_lsn == 0 ||" "    if (row->why != HF_PENDING_WRITE || row->base_lsn != 0 ||")
+hf_mutant(13_what_is_read_replaces_what_is_lost unit/test_link_histories.c *13_what_is_read_before* core/link_live.c
+          "!wait->seen->held || hf__link_history_is_known(link)" "true")
+hf_mutant(13_a_delete_goes_before_its_lane unit/test_link_histories.c *13_a_delete_that_waits_behind* core/link_resend.c
+          " == 0 && lsn < row->last_lsn;" " == 0 && false;")
+hf_mutant(12_what_is_given_back_goes_blind_into_a_lane unit/test_link_histories.c *counts_on_others* core/write.c
+          "    entry.flags |= given_back;" "    (void)given_back;")
+hf_mutant(13_what_a_rollback_brings_back_wins unit/test_link_histories.c *13_a_change_that_waits_over* core/drain.c
+          "    note_base_made(d, row);" "    (void)0;")
+hf_mutant(13_what_waits_is_blind_after_a_rollback unit/test_link_histories.c *13_a_change_that_waits_is_judged* core/link_resend.c
+          "        !is_above(link, row->key, row->base_lsn, row->base_made_ms))" "        false)")
 hf_mutant(13_copies_of_others_are_trusted_after_a_rollback unit/test_link_histories.c *13_copies_of_others* core/link_catchup.c
           "    hf__link_distrust_namespace(ns);\n    ns->log_id[0]" "    ns->log_id[0]")
 hf_mutant(what_is_parked_with_its_row_is_done unit/test_link.c *parked_with_its_row* core/link_group.c
@@ -638,6 +687,6 @@ hf_mutant(13_what_was_acknowledged_is_forgotten_by_the_second_crash unit/test_li
 hf_mutant(13_only_the_journal_tells_of_acknowledgements unit/test_link.c *rollback_of_a_change_is_found* core/link_send.c
           "hf__ns_note_acked(ns, last_acked(group, log), log->last_id);" "(void)last_acked(group, log);")
 hf_mutant(13_others_entries_tell_the_age_of_an_older_copy unit/test_link_histories.c *makes_it_no_younger* core/link_catchup.c
-          "if (link->lost_id[0] && hf__stream_id_compare(id, link->lost_id) < 0)" "if (link->lost_id[0])")
+          "own || (link->lost_id[0] && hf__stream_id_compare(change->id, link->lost_id) < 0)" "own || link->lost_id[0]")
 hf_mutant(13_a_life_alone_is_sent_after_a_rollback unit/test_link_histories.c *under_a_change_of_a_life* core/checkpoint.c
-          "    if (rc == 0 && (s->what & HF_LEFT_WHOLE))\n        rc = make_whole(run, s);" "    (void)make_whole;")
+          "    if (rc == 0 && (s->what & HF_LEFT_BASE_LOST))\n        rc = lose_base(run, s);" "    (void)lose_base;")

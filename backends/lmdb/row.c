@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-#define FORMAT 2
+#define FORMAT 3
 
 enum {
     AT_FORMAT = 8,
@@ -27,7 +27,9 @@ enum {
     AT_BASE_VALUE_LEN = 68,
     AT_FOREIGN_MADE = 72,
     AT_FOREIGN_UNCERTAINTY = 80,
-    AT_VERSIONS = 88
+    AT_BASE_LSN = 88,
+    AT_BASE_MADE = 96,
+    AT_VERSIONS = 104
 };
 static_assert(AT_VERSIONS == HF__LMDB_ROW_HEAD, "the versions follow the header");
 
@@ -65,6 +67,8 @@ static void head_encode(const struct hf_pending_row *row, uint8_t *to)
     hf__put32(to + AT_BASE_VALUE_LEN, (uint32_t)base_value_len(row));
     hf__put64(to + AT_FOREIGN_MADE, (uint64_t)row->foreign.made_ms);
     hf__put64(to + AT_FOREIGN_UNCERTAINTY, (uint64_t)row->foreign.uncertainty_ms);
+    hf__put64(to + AT_BASE_LSN, row->base_lsn);
+    hf__put64(to + AT_BASE_MADE, (uint64_t)row->base_made_ms);
 }
 
 void hf__lmdb_row_encode(const struct hf_pending_row *row, uint8_t *to)
@@ -114,6 +118,8 @@ static void head_decode(const uint8_t *from, struct hf_pending_row *ret_row)
                 .made_ms = (int64_t)hf__get64(from + AT_FOREIGN_MADE),
                 .uncertainty_ms = (int64_t)hf__get64(from + AT_FOREIGN_UNCERTAINTY),
             },
+        .base_lsn = hf__get64(from + AT_BASE_LSN),
+        .base_made_ms = (int64_t)hf__get64(from + AT_BASE_MADE),
         .has_base_value = from[AT_HAS_BASE_VALUE] != 0,
     };
 }

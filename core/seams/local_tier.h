@@ -22,8 +22,9 @@ enum {
                                  HF_RECORD_SHARED: only its life has been changed since */
     HF_RECORD_COUNTED =
         8, /* an increment's value, or Redis's answer to one, whose LSN is later than that of any change */
-    HF_RECORD_LANE = 16, /* made by a change of the lane: the mark tells whether Redis holds it */
-    HF_RECORD_LIFE = 32  /* its lane's, or fetched, and the LSN is of a plain change of its life since */
+    HF_RECORD_LANE = 16,    /* made by a change of the lane: the mark tells whether Redis holds it */
+    HF_RECORD_LIFE = 32,    /* its lane's, or fetched, and the LSN is of a plain change of its life since */
+    HF_RECORD_OUTLIVED = 64 /* what the key held before would live longer */
 };
 
 /* One key's value. Slices that a reader gets are borrowed until its snapshot ends (and, from an iterator, until
@@ -82,10 +83,12 @@ struct hf_pending_row {
     uint64_t first_lsn;
     uint64_t last_lsn;
     int64_t first_made_ms;
-    int64_t made_ms;                              /* of the last write */
-    int64_t deadline_ms;                          /* of the last write */
-    uint64_t value_len;                           /* of the last write */
-    struct hf_version_id base;                    /* what the shared tier held when the key became pending */
+    int64_t made_ms;           /* of the last write */
+    int64_t deadline_ms;       /* of the last write */
+    uint64_t value_len;        /* of the last write */
+    struct hf_version_id base; /* what the shared tier held when the key became pending */
+    uint64_t base_lsn; /* of the plain change of ours that had made the base; 0: another's, a lane's, not known */
+    int64_t base_made_ms;                         /* when that was made */
     struct hf_version_id own[HF_PENDING_OWN_MAX]; /* own versions that may be there by now */
     struct hf_foreign foreign;                    /* since the key became pending */
     /* The base's value, for policies that merge; kept only where a namespace asks for it. Borrowed. */

@@ -13,7 +13,7 @@ static struct {
     struct hf_local_ops wrapped;
     int failing; /* commits that still fail; negative: all */
     bool hold;
-    unsigned held;
+    unsigned held, passes; /* commits that wait; of these, those let go one by one */
 } local = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static bool commit_fails(void)
@@ -22,9 +22,11 @@ static bool commit_fails(void)
 
     pthread_mutex_lock(&local.mutex);
     local.held++;
-    while (local.hold)
+    while (local.hold && local.passes == 0)
         pthread_cond_wait(&local.changed, &local.mutex);
+    local.passes -= local.passes > 0;
     local.held--;
+    pthread_cond_broadcast(&local.changed);
     fails = local.failing != 0;
     if (local.failing > 0)
         local.failing--;
@@ -69,7 +71,18 @@ void fake_local_hold_commits(bool hold)
 {
     pthread_mutex_lock(&local.mutex);
     local.hold = hold;
+    local.passes = 0;
     pthread_cond_broadcast(&local.changed);
+    pthread_mutex_unlock(&local.mutex);
+}
+
+void fake_local_pass_commit(void)
+{
+    pthread_mutex_lock(&local.mutex);
+    local.passes++;
+    pthread_cond_broadcast(&local.changed);
+    while (local.passes > 0)
+        pthread_cond_wait(&local.changed, &local.mutex);
     pthread_mutex_unlock(&local.mutex);
 }
 

@@ -184,6 +184,8 @@ int fake_local_open(const char *dir, const struct hf_options *opts, struct hf_lo
 void fake_local_fail_commits(int n);
 /* Commits wait until they are let go. */
 void fake_local_hold_commits(bool hold);
+/* The next one goes on, which is awaited; the one behind it waits again. */
+void fake_local_pass_commit(void);
 /* Commits that wait. */
 unsigned fake_local_held_commits(void);
 

@@ -761,6 +761,31 @@ static void test_link__an_increment_in_the_journal_that_redis_has_lost_is_sent_a
     close_store(f);
 }
 
+/* The answer to it is all that the journal says of its end. */
+static void test_link__an_increment_whose_answer_the_journal_has_is_sent_again(void **state)
+{
+    struct fixture *f = *state;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    incr(f->store, "n");
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_freeze(FAKE_FETCH);
+    fake_redis_foreign_set("n", "10", 0);
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    assert_value(f->store, "n", "11");
+    assert_ok(hf_wait_durable(f->store, read_of(f->store, "n").lsn));
+    crash(f);
+
+    fake_redis_thaw(FAKE_FETCH);
+    fake_redis_restore();
+    come_back_as_it_was(f);
+    assert_redis_holds("n", "11");
+    assert_int_equal(status_of(f->store).in_doubt, 0);
+    close_store(f);
+}
+
 /* What was acknowledged since the last checkpoint, and is known from the journal alone: `k`, and that `gone` is. */
 static void acknowledge_and_crash(struct fixture *f)
 {
@@ -1553,6 +1578,7 @@ int main(void)
         TEST(test_link__a_rollback_of_a_change_is_found_after_a_crash_while_a_copy_was_fetched),
         TEST(test_link__a_rollback_is_found_after_a_crash_while_a_copy_was_fetched),
         TEST(test_link__an_increment_in_the_journal_that_redis_has_lost_is_sent_again),
+        TEST(test_link__an_increment_whose_answer_the_journal_has_is_sent_again),
         TEST(test_link__a_rollback_to_before_our_first_increment_is_found_after_a_crash),
         TEST(test_link__a_mark_that_is_gone_alone_is_no_rollback),
         TEST(test_link__what_a_mark_covered_that_is_gone_is_in_doubt_where_the_log_was_trimmed),

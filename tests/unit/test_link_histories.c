@@ -775,6 +775,27 @@ static void test_link__13_what_redis_had_acknowledged_is_kept_while_it_is_away(v
     close_store(f);
 }
 
+/* It is retained from when Redis has it. */
+static void test_link__13_what_was_made_long_before_it_was_acknowledged_is_kept(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online_ahead(f);
+    fake_redis_snapshot();
+    go_away(f);
+    incr(f->store, "n");
+    atomic_fetch_add(&passed_ms, 2 * HOUR_MS);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    assert_ok(hf_checkpoint(f->store));
+    assert_redis_holds("n", "1");
+    go_back_to_snapshot(f);
+    assert_redis_holds("n", "1");
+    assert_int_equal(status_of(f->store).in_doubt, 0);
+    close_store(f);
+}
+
 /* Of six acknowledged increments Redis keeps two; three of the others are forgotten here, too. */
 static void test_link__13_what_is_no_longer_kept_is_told_and_the_rest_comes_back(void **state)
 {
@@ -1265,9 +1286,29 @@ static void test_link__13_what_was_plain_behind_an_increment_is_judged_by_what_t
     close_store(f);
 }
 
-static bool n_is_swept(void *ctx)
+static bool nothing_is_held(void *ctx)
 {
     return status_of(ctx).keys == 0;
+}
+
+static struct hf_seen seen_of(struct hf *store, const char *key)
+{
+    struct hf_result r = read_of(store, key);
+
+    return (struct hf_seen){.held = r.existed, .lsn = r.lsn, .last_lsn = status_of(store).last_lsn};
+}
+
+/* Shared, and dead by the clock, while Redis is away. */
+static void die_over_a_rollback(struct fixture *f)
+{
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    atomic_fetch_add(&passed_ms, 61000);
+    assert_ok(hf_checkpoint(f->store));
+    assert_true(wait_until(nothing_is_held, f->store, SOON_MS));
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
 }
 
 /* Its life has ended here, and its record is gone. */
@@ -1279,15 +1320,120 @@ static void test_link__13_a_counter_that_has_died_does_not_come_back_for_ever(vo
     fake_redis_snapshot();
     incr(f->store, "n");
     assert_ok(hf_expire(f->store, s_("n"), 60000, NULL));
+    die_over_a_rollback(f);
+    assert_redis_holds("n", NULL);
+    close_store(f);
+}
+
+/* What it had replaced does not come back to live on. */
+static void test_link__13_what_a_dead_value_had_replaced_stays_away(void **state)
+{
+    struct hf_set_options minute = {.ttl_ms = 60000};
+    struct fixture *f = *state;
+
+    open_online_ahead(f);
+    put(f->store, "r", "older");
+    put(f->store, "k", "older");
     assert_ok(hf_checkpoint(f->store));
+    put(f->store, "l", "older");
+    fake_redis_snapshot();
+    atomic_fetch_add(&passed_ms, 2000);
+    assert_ok(hf_set(f->store, s_("l"), s_("ours"), &minute, NULL));
+    assert_ok(hf_expire(f->store, s_("k"), 60000, NULL));
+    assert_ok(hf_set(f->store, s_("r"), s_("ours"), &minute, NULL));
+    assert_ok(hf_checkpoint(f->store));
+    assert_ok(hf_set(f->store, s_("r"), s_("again"), &minute, NULL));
+    die_over_a_rollback(f);
+    assert_redis_holds("r", NULL);
+    assert_redis_holds("k", NULL);
+    assert_redis_holds("l", NULL);
+    close_store(f);
+}
+
+/* One row stands for a delete and what came behind it; in the second the delete is stored by itself before. */
+static void test_link__13_what_a_folded_delete_had_replaced_stays_away(void **state)
+{
+    struct hf_set_options minute = {.ttl_ms = 60000};
+    struct fixture *f = *state;
+
+    open_online_ahead(f);
+    put(f->store, "k", "older");
+    put(f->store, "r", "older");
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_snapshot();
     go_away(f);
-    atomic_fetch_add(&passed_ms, 61000);
+    assert_ok(hf_delete(f->store, s_("r"), NULL));
     assert_ok(hf_checkpoint(f->store));
-    assert_true(wait_until(n_is_swept, f->store, SOON_MS));
-    fake_redis_restore();
+    assert_ok(hf_delete(f->store, s_("k"), NULL));
+    assert_ok(hf_set(f->store, s_("k"), s_("ours"), &minute, NULL));
+    assert_ok(hf_set(f->store, s_("r"), s_("ours"), &minute, NULL));
     fake_redis_set_away(false);
     assert_ok(hf_drain(f->store, SOON_MS));
-    assert_redis_holds("n", NULL);
+    die_over_a_rollback(f);
+    assert_redis_holds("k", NULL);
+    assert_redis_holds("r", NULL);
+    close_store(f);
+}
+
+/* Redis is there when its life ends, and says so before it is swept here. */
+static void test_link__13_what_redis_tells_to_be_dead_stays_away(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_seen seen;
+
+    open_online_ahead(f);
+    put(f->store, "k", "older");
+    fake_redis_snapshot();
+    atomic_fetch_add(&passed_ms, 2000);
+    assert_ok(hf_expire(f->store, s_("k"), 60000, NULL));
+    assert_ok(hf_checkpoint(f->store));
+    seen = seen_of(f->store, "k");
+    atomic_fetch_add(&passed_ms, 61000);
+    hf__write_fetched(f->store, s_("k"), NULL, 0, &seen);
+    die_over_a_rollback(f);
+    assert_redis_holds("k", NULL);
+    close_store(f);
+}
+
+/* Nothing is retained of what has replaced nothing that would live longer: caches and sessions. */
+static void test_link__13_what_had_replaced_nothing_dies_without_a_trace(void **state)
+{
+    struct hf_set_options minute = {.ttl_ms = 60000};
+    struct hf_local_snap *snap;
+    struct hf_local_stats stats;
+    struct fixture *f = *state;
+
+    open_online_ahead(f);
+    assert_ok(hf_set(f->store, s_("k"), s_("ours"), &minute, NULL));
+    assert_ok(hf_checkpoint(f->store));
+    atomic_fetch_add(&passed_ms, 1000);
+    assert_ok(hf_set(f->store, s_("k"), s_("renewed"), &minute, NULL));
+    put(f->store, "session", "ours");
+    assert_ok(hf_expire(f->store, s_("session"), 60000, NULL));
+    fake_redis_snapshot();
+    die_over_a_rollback(f);
+    assert_ok(f->store->local->ops->snap_begin(f->store->local, &snap));
+    assert_ok(f->store->local->ops->stats(snap, &stats));
+    f->store->local->ops->snap_end(snap);
+    assert_int_equal(stats.retained, 0);
+    close_store(f);
+}
+
+static void test_link__13_what_an_increment_stands_on_comes_back_where_it_was_replayed(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    fake_redis_snapshot();
+    go_away(f);
+    put(f->store, "n", "100");
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    incr(f->store, "n");
+    lose_all_since_the_snapshot(f);
+    assert_redis_holds("n", "101");
     close_store(f);
 }
 
@@ -1396,14 +1542,358 @@ static void test_link__13_a_batch_that_the_log_has_named_comes_back_whole(void *
     close_store(f);
 }
 
-/* ---- 15: what was asked before does not replace what came since ---- */
-
-static struct hf_seen seen_of(struct hf *store, const char *key)
+/* Rows go in the order of their keys: a younger change is named by the log before an older one. Redis keeps the first rows. */
+static void replay_around_a_snapshot(struct fixture *f)
 {
-    struct hf_result r = read_of(store, key);
+    unsigned asked;
 
-    return (struct hf_seen){.held = r.existed, .lsn = r.lsn, .last_lsn = status_of(store).last_lsn};
+    open_online_ahead(f);
+    go_away(f);
+    for (char key[] = "z"; key[0] >= 'a'; key[0]--)
+        put(f->store, key, "ours");
+    atomic_fetch_add(&passed_ms, 60000);
+    fake_redis_freeze(FAKE_GROUP);
+    asked = fake_redis_asked(FAKE_GROUP);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_GROUP, asked + 1);
+    fake_redis_let(FAKE_GROUP, 1);
+    wait_asked(FAKE_GROUP, asked + 2);
+    assert_redis_holds("a", "ours");
+    assert_redis_holds("z", NULL);
+    fake_redis_snapshot();
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("z", "ours");
+    assert_ok(hf_checkpoint(f->store));
 }
+
+static void test_link__13_what_was_replayed_behind_younger_changes_comes_back(void **state)
+{
+    struct fixture *f = *state;
+
+    replay_around_a_snapshot(f);
+    go_back_to_snapshot(f);
+    assert_redis_holds("a", "ours");
+    assert_redis_holds("z", "ours");
+    assert_value(f->store, "z", "ours");
+    close_store(f);
+}
+
+/* What the log names has survived, and others have changed it since without a log. */
+static void test_link__13_what_the_log_names_of_a_replay_is_not_sent_again(void **state)
+{
+    struct fixture *f = *state;
+
+    replay_around_a_snapshot(f);
+    go_back_under(f, "a", "theirs");
+    assert_redis_holds("a", "theirs");
+    assert_redis_holds("z", "ours");
+    close_store(f);
+}
+
+/* The next opening knows of the replay. */
+static void test_link__13_what_was_replayed_comes_back_after_a_crash(void **state)
+{
+    struct fixture *f = *state;
+
+    replay_around_a_snapshot(f);
+    close_store(f);
+    fake_redis_restore();
+    open_online_ahead(f);
+    assert_redis_holds("z", "ours");
+    close_store(f);
+}
+
+/* Replays that have ended before are none that a rollback has gone back to. */
+static void test_link__13_a_rollback_behind_a_replay_sends_only_what_came_later(void **state)
+{
+    struct fixture *f = *state;
+
+    replay_around_a_snapshot(f);
+    atomic_fetch_add(&passed_ms, 60000);
+    put(f->store, "later", "ours");
+    fake_redis_trim_log(1);
+    fake_redis_snapshot();
+    put(f->store, "lost", "ours");
+    assert_ok(hf_checkpoint(f->store));
+    go_back_to_snapshot(f);
+    assert_redis_holds("lost", "ours");
+    assert_int_equal(status_of(f->store).resent, 1);
+    close_store(f);
+}
+
+/* ---- 13: what is written while a loss is made good ---- */
+
+/* What it replaces has survived: another's change of that is a conflict, as after any outage. */
+static void test_link__13_a_change_that_waits_is_judged_where_its_base_has_survived(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "base");
+    fake_redis_snapshot();
+    put(f->store, "other", "lost");
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    put(f->store, "k", "ours");
+    fake_redis_restore();
+    fake_redis_foreign_set("k", "theirs", 0);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("other", "lost");
+    assert_int_equal(status_of(f->store).conflicts, 1);
+    close_store(f);
+}
+
+/* What is there is older than the value that it replaces. */
+static void test_link__13_a_change_that_waits_over_a_rollback_is_the_newest(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "older");
+    put(f->store, "gone", "older");
+    fake_redis_snapshot();
+    put(f->store, "k", "lost");
+    put(f->store, "gone", "lost");
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    put(f->store, "k", "ours");
+    assert_ok(hf_delete(f->store, s_("gone"), NULL));
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "ours");
+    assert_redis_holds("gone", NULL);
+    assert_value(f->store, "k", "ours");
+    assert_int_equal(status_of(f->store).conflicts, 0);
+    close_store(f);
+}
+
+static bool a_commit_waits(void *ctx)
+{
+    (void)ctx;
+    return fake_local_held_commits() > 0;
+}
+
+static bool some_is_noted(void *ctx)
+{
+    return status_of(ctx).resent > 0 && fake_local_held_commits() > 0;
+}
+
+static void come_back_and_stop(void)
+{
+    fake_local_hold_commits(true);
+    fake_redis_set_away(false);
+    assert_true(wait_until(a_commit_waits, NULL, SOON_MS));
+}
+
+static void go_on_until_some_is_noted(struct fixture *f)
+{
+    while (!some_is_noted(f->store)) {
+        fake_local_pass_commit();
+        assert_true(wait_until(a_commit_waits, NULL, SOON_MS));
+    }
+}
+
+/* The lost increment of "m" goes back to its lane, and no copy has had its turn. */
+static void stop_before_the_copies(struct fixture *f)
+{
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    fake_redis_restore();
+    come_back_and_stop();
+    go_on_until_some_is_noted(f);
+}
+
+static void go_on(struct fixture *f)
+{
+    fake_local_hold_commits(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+}
+
+static void test_link__13_an_increment_upon_what_is_not_yet_sent_again_counts_on_it(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "n", "5");
+    put(f->store, "gone", "5");
+    fake_redis_snapshot();
+    put(f->store, "n", "100");
+    assert_ok(hf_delete(f->store, s_("gone"), NULL));
+    incr(f->store, "m");
+    stop_before_the_copies(f);
+    incr(f->store, "n");
+    incr(f->store, "gone");
+    go_on(f);
+    assert_redis_holds("n", "101");
+    assert_redis_holds("gone", "1");
+    assert_redis_holds("m", "1");
+    close_store(f);
+}
+
+static void test_link__13_a_life_upon_what_is_not_yet_sent_again_brings_the_value(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "older");
+    fake_redis_snapshot();
+    put(f->store, "k", "ours");
+    incr(f->store, "m");
+    stop_before_the_copies(f);
+    assert_ok(hf_expire(f->store, s_("k"), HOUR_MS, NULL));
+    go_on(f);
+    assert_redis_holds("k", "ours");
+    assert_true(fake_redis_deadline_ms("k") > wall_ms());
+    close_store(f);
+}
+
+/* What waits behind a lost increment goes behind it. */
+static void test_link__13_a_delete_that_waits_behind_a_lost_increment_stays_behind_it(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    incr(f->store, "m");
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    assert_ok(hf_delete(f->store, s_("n"), NULL));
+    put(f->store, "m", "100");
+    fake_redis_restore();
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", NULL);
+    assert_redis_holds("m", "100");
+    close_store(f);
+}
+
+/* What another node has written since is counted on, as it would be without the increment here. */
+static void count_on_what_others_gave_back(struct fixture *f)
+{
+    come_back_and_stop();
+    go_on_until_some_is_noted(f);
+    incr(f->store, "n");
+    go_on(f);
+    assert_redis_holds("n", "106");
+    assert_value(f->store, "n", "106");
+    close_store(f);
+}
+
+static void test_link__12_an_increment_upon_a_copy_that_is_given_back_counts_on_others(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "n", "100");
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    fake_redis_restart_empty();
+    fake_redis_other_node("n", "105", wall_ms() + LATER_MS, 0);
+    count_on_what_others_gave_back(f);
+}
+
+static void test_link__13_an_increment_upon_a_copy_that_is_sent_again_counts_on_others(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    fake_redis_snapshot();
+    put(f->store, "n", "100");
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    fake_redis_restore();
+    fake_redis_other_node("n", "105", wall_ms() + LATER_MS, 0);
+    count_on_what_others_gave_back(f);
+}
+
+/* Somebody asks Redis, which holds the older value. */
+static void test_link__13_what_is_read_before_it_is_sent_again_stays(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.read_mode = HF_READ_SHARED;
+    open_online(f);
+    put(f->store, "k", "older");
+    fake_redis_snapshot();
+    put(f->store, "k", "ours");
+    incr(f->store, "m");
+    stop_before_the_copies(f);
+    assert_value(f->store, "k", "older");
+    go_on(f);
+    assert_redis_holds("k", "ours");
+    close_store(f);
+}
+
+/* Alive when deletes are looked for, and swept before its turn. */
+static void test_link__13_what_dies_while_copies_are_sent_again_stays_dead(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online_ahead(f);
+    put(f->store, "k", "older");
+    fake_redis_snapshot();
+    assert_ok(hf_set(f->store, s_("k"), s_("ours"), &(struct hf_set_options){.ttl_ms = 60000}, NULL));
+    incr(f->store, "m");
+    stop_before_the_copies(f);
+    atomic_fetch_add(&passed_ms, 61000);
+    go_on(f);
+    assert_redis_holds("m", "1");
+    assert_redis_holds("k", NULL);
+    close_store(f);
+}
+
+/* Redis has lost all. */
+static void test_link__12_increments_between_the_stages_count_on_what_is_given_back(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "n", "100");
+    put(f->store, "o", "200");
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    fake_redis_restart_empty();
+    come_back_and_stop();
+    incr(f->store, "n");
+    go_on_until_some_is_noted(f); /* the copy of "o", which no commit has */
+    incr(f->store, "o");
+    go_on(f);
+    assert_redis_holds("n", "101");
+    assert_redis_holds("o", "201");
+    assert_int_equal(status_of(f->store).conflicts, 0);
+    close_store(f);
+}
+
+/* The same, while a group of what lanes stand on is on its way. */
+static void test_link__12_an_increment_while_copies_are_given_back_counts_on_them(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    open_online(f);
+    put(f->store, "m", "10");
+    put(f->store, "n", "100");
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    incr(f->store, "m");
+    fake_redis_restart_empty();
+    fake_redis_freeze(FAKE_GROUP);
+    asked = fake_redis_asked(FAKE_GROUP);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_GROUP, asked + 1);
+    incr(f->store, "n");
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("m", "11");
+    assert_redis_holds("n", "101");
+    close_store(f);
+}
+
+/* ---- 15: what was asked before does not replace what came since ---- */
 
 static void test_link__15_a_fetch_is_not_installed_over_what_came_since(void **state)
 {
@@ -2556,6 +3046,7 @@ int main(void)
         TEST(12_a_decision_is_for_one_loss),
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),
         TEST(13_what_redis_had_acknowledged_is_kept_while_it_is_away),
+        TEST(13_what_was_made_long_before_it_was_acknowledged_is_kept),
         TEST(13_what_is_no_longer_kept_is_told_and_the_rest_comes_back),
         TEST(13_a_delete_that_the_log_has_settled_comes_back_after_a_rollback),
         TEST(13_a_rollback_under_a_change_of_a_life_brings_the_value_back),
@@ -2576,6 +3067,26 @@ int main(void)
         TEST(13_a_batch_does_not_follow_itself),
         TEST(13_what_was_plain_behind_an_increment_is_judged_by_what_that_found),
         TEST(13_a_counter_that_has_died_does_not_come_back_for_ever),
+        TEST(13_what_a_dead_value_had_replaced_stays_away),
+        TEST(13_what_a_folded_delete_had_replaced_stays_away),
+        TEST(13_what_redis_tells_to_be_dead_stays_away),
+        TEST(13_what_had_replaced_nothing_dies_without_a_trace),
+        TEST(13_what_dies_while_copies_are_sent_again_stays_dead),
+        TEST(13_what_is_read_before_it_is_sent_again_stays),
+        TEST(13_a_delete_that_waits_behind_a_lost_increment_stays_behind_it),
+        TEST(12_an_increment_upon_a_copy_that_is_given_back_counts_on_others),
+        TEST(13_an_increment_upon_a_copy_that_is_sent_again_counts_on_others),
+        TEST(13_what_an_increment_stands_on_comes_back_where_it_was_replayed),
+        TEST(13_what_was_replayed_behind_younger_changes_comes_back),
+        TEST(13_what_the_log_names_of_a_replay_is_not_sent_again),
+        TEST(13_what_was_replayed_comes_back_after_a_crash),
+        TEST(13_a_rollback_behind_a_replay_sends_only_what_came_later),
+        TEST(13_a_change_that_waits_over_a_rollback_is_the_newest),
+        TEST(13_a_change_that_waits_is_judged_where_its_base_has_survived),
+        TEST(13_an_increment_upon_what_is_not_yet_sent_again_counts_on_it),
+        TEST(13_a_life_upon_what_is_not_yet_sent_again_brings_the_value),
+        TEST(12_increments_between_the_stages_count_on_what_is_given_back),
+        TEST(12_an_increment_while_copies_are_given_back_counts_on_them),
         TEST(13_what_an_increment_stands_on_comes_back_before_it),
         TEST(13_the_life_of_a_counter_comes_back_between_its_increments),
         TEST(13_what_an_increment_stands_on_stays_as_it_has_survived),

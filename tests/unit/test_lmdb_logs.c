@@ -310,6 +310,8 @@ static struct hf_pending_row row_of(struct hf_slice key, uint64_t lsn)
         .deadline_ms = 12,
         .value_len = 5,
         .base = version_of(HF_VERSION_DIGEST),
+        .base_lsn = 15,
+        .base_made_ms = -16,
         .own = {version_of(HF_VERSION_ABSENT), version_of(HF_VERSION_DIGEST)},
         .foreign = {.op = 2, .made_ms = -13, .uncertainty_ms = 14},
     };
@@ -347,6 +349,8 @@ static void assert_row(struct fixture *f, const struct hf_pending_row *expected)
     assert_int_equal(row.deadline_ms, expected->deadline_ms);
     assert_int_equal(row.value_len, expected->value_len);
     assert_version(&row.base, &expected->base);
+    assert_int_equal(row.base_lsn, expected->base_lsn);
+    assert_int_equal(row.base_made_ms, expected->base_made_ms);
     for (int i = 0; i < expected->n_own; i++)
         assert_version(&row.own[i], &expected->own[i]);
     assert_int_equal(row.foreign.op, expected->foreign.op);
@@ -734,7 +738,7 @@ struct kind {
     const char *wrong_one; /* what the sentence says of format + 1 */
 };
 static const struct kind kinds[] = {
-    {"pending", read_pending, 2, "pending table has format 3, this version reads 2"},
+    {"pending", read_pending, 3, "pending table has format 4, this version reads 3"},
     {"lane", read_lane, 2, "entry of LSN 4 has format 3, this version reads 2"},
     {"parked", read_parked, 2, "entry of LSN 5 has format 3, this version reads 2"},
     {"retained", read_retained, 2, "entry of LSN 6 has format 3, this version reads 2"},
@@ -920,7 +924,7 @@ static void test_lmdb_logs__a_store_of_the_format_before_is_refused(void **state
     close_tier(f);
     raw_put(f, "meta", &pair, pair.value, pair.len);
     assert_int_equal(try_open(f), HF_EVERSION);
-    assert_sentence("holds format 1, this version reads 2");
+    assert_sentence("holds format 1, this version reads 3");
 }
 
 /* ---- a full map ---- */
