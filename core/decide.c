@@ -5,6 +5,7 @@
 #include "fail.h"
 #include "link.h"
 #include "lookup.h"
+#include "settle.h"
 #include "write.h"
 
 /* ---- by Redis ---- */
@@ -50,6 +51,8 @@ static void take_outcome(struct hf *store, struct hf_decision *d, const struct h
     }
     if (hf__write_install(store, &entry, true)) {
         d->result.lsn = entry.lsn;
+        if (deletes && !d->lock) /* the log names the intent */
+            hf__settle_retain_delete(store, d->key, d->intent->lsn, entry.made_ms);
         hf__intent_end(store, d->intent);
     } else {
         d->intent->left = true;

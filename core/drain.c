@@ -129,7 +129,8 @@ static bool ends_before(int64_t deadline_ms, int64_t other_ms)
 /* An acknowledged delete is retained by itself. */
 static bool is_retained_delete(const struct hf_version *v)
 {
-    return v->op == HF_ENTRY_DELETE && hf__version_is_settled(v) && v->lsn != 0 && !(v->flags & HF_ENTRY_LOCAL);
+    return v->op == HF_ENTRY_DELETE && atomic_load(&v->state) == HF_VERSION_SETTLED && v->lsn != 0 &&
+           !(v->flags & HF_ENTRY_LOCAL);
 }
 
 /* The record below, or what it was before a change that waits. */
@@ -281,7 +282,8 @@ static void note_base_made(const struct drained *d, struct hf_pending_row *row)
 {
     const uint8_t not_ours = HF_RECORD_COUNTED | HF_RECORD_LANE | HF_RECORD_LIFE;
     const struct hf_version *value = below_ttl_ops(d->base);
-    bool plain = value ? value->lsn != 0 && !(value->flags & HF_ENTRY_LANE) && !hf__version_is_counted(value)
+    bool plain = value ? value->lsn != 0 && !(value->flags & HF_ENTRY_LANE) && !hf__version_is_counted(value) &&
+                             !hf__version_is_unshared(value) && !hf__version_is_unshared(d->base)
                        : old_is_acknowledged(d) && d->old.lsn != 0 && !(d->old.flags & not_ours);
 
     if (plain) {
@@ -531,12 +533,12 @@ int hf__record_retain_end(const struct hf_local_ops *ops, struct hf_local_txn *t
     bool of_lane = record->flags & (HF_RECORD_COUNTED | HF_RECORD_LANE);
     struct hf_pending_row row;
 
-    if (of_lane)
-        return record->flags & HF_RECORD_LIFE ? hf__record_retain(ops, txn, key, record) : 0;
-    if (!(record->flags & HF_RECORD_OUTLIVED) || (record->flags & HF_RECORD_UNSHARED) || record->lsn == 0)
+    if (!(record->flags & (of_lane ? HF_RECORD_LIFE : HF_RECORD_OUTLIVED)) ||
+        (record->flags & HF_RECORD_UNSHARED) || record->lsn == 0 ||
+        ops->pending_get(ops->txn_snap(txn), key, &row) != HF_NOT_FOUND) /* which removes it */
         return 0;
-    if (ops->pending_get(ops->txn_snap(txn), key, &row) != HF_NOT_FOUND)
-        return 0; /* which removes it */
+    if (of_lane)
+        return hf__record_retain(ops, txn, key, record);
     return retain_plain(
         txn, ops,
         (struct hf_lane_entry){.lsn = record->lsn, .op = HF_LANE_DELETE, .made_ms = record->made_ms, .key = key});

@@ -27,7 +27,7 @@
 /* A key that owes lane entries. */
 struct before {
     struct hf_buf key;
-    uint64_t seen_lsn;  /* of the key when it was looked at */
+    struct hf_version_id seen; /* without counting: the value when it was looked at */
     uint64_t first_lsn; /* of its entries; at first their deadline, if it is an increment, is that of the key */
     int64_t made_ms;
     int64_t deadline_ms;
@@ -224,7 +224,8 @@ static void work_out(struct hf_link *link, struct hf_look *look, struct before *
         before->needless = true;
         return;
     }
-    before->seen_lsn = found.lsn;
+    if (!before->counts)
+        before->seen = hf__version_id(found.value, 0);
     if (!before->by_increment)
         before->deadline_ms = found.deadline_ms;
     before->needless = hf__is_expired(before->deadline_ms, link->turn.now_ms);
@@ -256,6 +257,7 @@ static int look_at_lane(struct hf_link *link)
  * changed since, perhaps by an increment. */
 static int copy_value(struct hf_look *look, const struct before *before, struct hf_buf *ret_value)
 {
+    struct hf_version_id now;
     struct hf_found found;
     char text[24];
     int rc;
@@ -266,8 +268,11 @@ static int copy_value(struct hf_look *look, const struct before *before, struct 
     rc = hf__look_up(look, key_of(before), &found);
     if (rc == 0 && !found.live)
         return HF_NOT_FOUND;
-    if (rc == 0 && found.lsn != before->seen_lsn)
-        return HF_NOT_DONE;
+    if (rc == 0) {
+        now = hf__version_id(found.value, 0);
+        if (now.len != before->seen.len || memcmp(now.digest, before->seen.digest, sizeof(now.digest)) != 0)
+            return HF_NOT_DONE;
+    }
     return rc == 0 ? hf__buf_copy(found.value, ret_value) : rc;
 }
 

@@ -125,7 +125,14 @@ static void collect_live(struct hf_link *link, struct hf_look *look, bool *is_ro
     struct hf_live *live;
 
     while (!hf__send_list_full(link, &link->sends, LIVE_MAX) && (live = hf__live_pop(link, &link->plain))) {
-        enum live_verdict verdict = judge(link, look, live, &row, &found);
+        enum live_verdict verdict;
+
+        if (live->version->lsn > look->visible_lsn) { /* it came behind this look, which knows nothing of it */
+            hf__live_push_front(link, &link->plain, live);
+            hf__link_wake(link->store);
+            return;
+        }
+        verdict = judge(link, look, live, &row, &found);
         if (verdict == LIVE_DROP) {
             drop_live(link, live);
         } else if (verdict == LIVE_WAIT || (verdict == LIVE_AS_ROW && link->sends.n > 0)) {

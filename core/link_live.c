@@ -293,8 +293,8 @@ static void fetch_done(void *ctx, struct hf_shared_fetch *fetch)
     int64_t deadline_ms = fetch->ttl_ms < 0 ? 0 : wait->asked_ms + fetch->ttl_ms;
     int rc = fetch_code(&fetch->error);
     bool found = rc == 0 && fetch->found;
-    bool counts = found ? !wait->seen->held || hf__link_history_is_known(link)
-                        : rc == 0 && wait->seen->held && hf__link_absence_counts(link);
+    bool counts =
+        found ? hf__link_history_is_known(link) : rc == 0 && wait->seen->held && hf__link_absence_counts(link);
 
     if (counts) /* what is gone there goes here, too */
         (void)hf__write_fetched(wait->store, wait->key, found ? &fetch->value : NULL, deadline_ms, wait->seen);

@@ -1,4 +1,4 @@
-/* Past replays, for a rollback to one of them. A replay sends what waits in the order of keys, so that Redis has younger changes
+/* Past replays, for a rollback to before the end of one. A replay sends what waits in the order of keys, so that Redis has younger changes
  * before older ones, and what has survived of it does not tell by its LSNs what has not (docs/reconcile.md, "Evidence of loss").
  *
  * Kept in the local tier: a replay sends nothing before a checkpoint has stored that it has begun. */
@@ -9,13 +9,12 @@
 
 #define STILL_MS INT64_MAX
 #define HEAD_BYTES 8
-#define REPLAY_BYTES 24
+#define REPLAY_BYTES 16
 #define AROUND_MS 1000 /* between Redis's clock and ours */
 
 /* Of the two oldest: a rollback to so long ago is sent more again than it needs. */
 static void join_oldest(struct hf_past *past)
 {
-    past->replays[1].from_ms = past->replays[0].from_ms;
     past->replays[1].first_lsn = past->replays[0].first_lsn;
     memmove(past->replays, past->replays + 1, --past->n * sizeof(past->replays[0]));
 }
@@ -29,8 +28,7 @@ void hf__past_begin(struct hf_link *link)
     if (past->n == 0 || past->replays[past->n - 1].to_ms != STILL_MS) {
         if (past->n == HF_PAST_REPLAYS)
             join_oldest(past);
-        past->replays[past->n++] = (struct hf_past_replay){
-            .from_ms = link->turn.now_ms, .to_ms = STILL_MS, .first_lsn = past->acked_below_lsn};
+        past->replays[past->n++] = (struct hf_past_replay){.to_ms = STILL_MS, .first_lsn = past->acked_below_lsn};
     }
     pthread_mutex_unlock(&link->mutex);
 }
@@ -53,8 +51,7 @@ uint64_t hf__past_first_lsn(const struct hf_link *link, int64_t at_ms)
 
     for (size_t i = 0; i < past->n; i++) {
         const struct hf_past_replay *replay = &past->replays[i];
-        if (replay->from_ms <= at_ms + AROUND_MS && at_ms - AROUND_MS <= replay->to_ms &&
-            replay->first_lsn < first_lsn)
+        if (at_ms - AROUND_MS <= replay->to_ms && replay->first_lsn < first_lsn)
             first_lsn = replay->first_lsn;
     }
     return first_lsn;
@@ -67,9 +64,8 @@ int hf__past_store(struct hf *store, struct hf_local_txn *txn, const struct hf_p
 
     hf__put64(bytes, past->acked_below_lsn);
     for (size_t i = 0; i < past->n; i++, at += REPLAY_BYTES) {
-        hf__put64(at, (uint64_t)past->replays[i].from_ms);
-        hf__put64(at + 8, (uint64_t)past->replays[i].to_ms);
-        hf__put64(at + 16, past->replays[i].first_lsn);
+        hf__put64(at, (uint64_t)past->replays[i].to_ms);
+        hf__put64(at + 8, past->replays[i].first_lsn);
     }
     return store->local->ops->meta_put(txn, hf__slice_str(HF_META_REPLAYS), hf__slice(bytes, (size_t)(at - bytes)));
 }
@@ -93,8 +89,6 @@ int hf__past_load(struct hf *store, struct hf_local_snap *snap)
     past->n = (value.len - HEAD_BYTES) / REPLAY_BYTES;
     at += HEAD_BYTES;
     for (size_t i = 0; i < past->n; i++, at += REPLAY_BYTES)
-        past->replays[i] = (struct hf_past_replay){.from_ms = (int64_t)hf__get64(at),
-                                                   .to_ms = (int64_t)hf__get64(at + 8),
-                                                   .first_lsn = hf__get64(at + 16)};
+        past->replays[i] = (struct hf_past_replay){.to_ms = (int64_t)hf__get64(at), .first_lsn = hf__get64(at + 8)};
     return 0;
 }

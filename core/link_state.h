@@ -140,13 +140,13 @@ struct hf_refresh {
     struct hf_shared_fetch request;
 };
 
-/* Replays that a rollback may have gone back to. */
+/* Replays that a rollback may have taken, or a part of them. */
 #define HF_PAST_REPLAYS 16u
 struct hf_past {
     uint64_t acked_below_lsn; /* when the link was last online, Redis had all from before this */
     size_t n;
     struct hf_past_replay {
-        int64_t from_ms, to_ms; /* timeline; INT64_MAX: it goes on */
+        int64_t to_ms;          /* its end, on the timeline; INT64_MAX: it goes on */
         uint64_t first_lsn;     /* nothing older was sent */
     } replays[HF_PAST_REPLAYS]; /* oldest first */
 };
@@ -382,7 +382,7 @@ void hf__resend_release(struct hf_link *link);
 /* link_past.c */
 void hf__past_begin(struct hf_link *link); /* before the checkpoint that is awaited before it sends anything */
 void hf__past_end(struct hf_link *link);   /* the link is online */
-/* The oldest LSN that a replay of about that time may have sent behind younger ones; UINT64_MAX: none. */
+/* The oldest LSN that a replay which ended since about that time may have sent, in any order; UINT64_MAX: none. */
 uint64_t hf__past_first_lsn(const struct hf_link *link, int64_t at_ms);
 int hf__past_store(struct hf *store, struct hf_local_txn *txn, const struct hf_past *past);
 int hf__past_load(struct hf *store, struct hf_local_snap *snap);

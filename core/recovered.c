@@ -9,6 +9,8 @@
 static void decided(struct hf *store, const struct hf_entry *entry)
 {
     hf__ns_note_acked(hf__ns_of(&store->namespaces, entry->key), (uint64_t)entry->delta, "");
+    if (entry->op == HF_ENTRY_DELETE && !store->read_only)
+        hf__settle_retain_delete(store, entry->key, (uint64_t)entry->delta, entry->made_ms);
     hf__intent_recovered_outcome(store, (uint64_t)entry->delta);
 }
 

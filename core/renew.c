@@ -40,6 +40,10 @@ int hf__renew_store(struct hf *store, struct hf_local_txn *txn)
     rc = store->local->ops->meta_put(txn, hf__slice_str(HF_META_NODE), hf__slice_str(renewal->node));
     if (rc == 0)
         rc = store->local->ops->meta_put(txn, hf__slice_str(HF_META_INHERITED), hf__slice(lsn, sizeof(lsn)));
+    if (rc == 0) { /* what was sent until now is the other's to send again */
+        hf__put64(lsn, renewal->inherited_lsn + 1);
+        rc = store->local->ops->meta_put(txn, hf__slice_str(HF_META_REPLAYS), hf__slice(lsn, sizeof(lsn)));
+    }
     return rc;
 }
 

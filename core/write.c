@@ -400,16 +400,38 @@ static int flags_given_back(struct change *c, struct hf_slice key, const struct 
     struct hf_local_snap *snap;
     int rc;
 
-    *ret_flags = found->of_value ? found->of_value->flags & (HF_ENTRY_RESEED | HF_ENTRY_RESEND) : 0;
+    *ret_flags = found->of_value && !hf__version_is_settled(found->of_value)
+                     ? found->of_value->flags & (HF_ENTRY_RESEED | HF_ENTRY_RESEND)
+                     : 0;
     if (found->of_value)
         return 0;
     rc = hf__look_snap(&c->look, &snap);
     if (rc == 0)
         rc = c->store->local->ops->pending_get(snap, key, &row);
-    if (rc == 0 && row.why == HF_PENDING_RESEED)
-        *ret_flags = HF_ENTRY_RESEED;
-    if (rc == 0 && row.why == HF_PENDING_RESEND)
-        *ret_flags = HF_ENTRY_RESEND;
+    if (rc == 0 && hf__settle_acked_lsn(c->store, key) < row.last_lsn)
+        *ret_flags = row.why == HF_PENDING_RESEED   ? HF_ENTRY_RESEED
+                     : row.why == HF_PENDING_RESEND ? HF_ENTRY_RESEND
+                                                    : 0;
+    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
+}
+
+/* A delete waits beside a lane that a rollback has brought back, or what has died since does: it has not joined it yet. */
+static int waits_beside_lane(struct change *c, struct hf_slice key, const struct hf_found *found, bool *ret_waits)
+{
+    struct hf_pending_row row;
+    struct hf_local_snap *snap;
+    uint64_t lsn = 0;
+    int rc;
+
+    *ret_waits = false;
+    if (found->top)
+        return 0;
+    rc = hf__look_snap(&c->look, &snap);
+    if (rc == 0)
+        rc = c->store->local->ops->lane_last(snap, key, &lsn);
+    if (rc == 0)
+        rc = c->store->local->ops->pending_get(snap, key, &row);
+    *ret_waits = rc == 0 && row.last_lsn > lsn && hf__settle_acked_lsn(c->store, key) < row.last_lsn;
     return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
 }
 
@@ -421,6 +443,7 @@ static int promote(struct change *c, struct hf_slice key)
     struct hf_found found;
     enum hf_owed owed = HF_OWED_NOTHING;
     uint32_t given_back = 0;
+    bool beside = false;
     int rc = 0;
 
     if (is_promoted(c, key))
@@ -428,7 +451,9 @@ static int promote(struct change *c, struct hf_slice key)
     rc = hf__look_up(&c->look, key, &found);
     if (rc == 0)
         rc = hf__look_owed(&c->look, key, &found, &owed);
-    if (rc != 0 || owed != HF_OWED_ROW)
+    if (rc == 0 && owed == HF_OWED_LANE)
+        rc = waits_beside_lane(c, key, &found, &beside);
+    if (rc != 0 || (owed != HF_OWED_ROW && !beside))
         return rc;
     rc = flags_given_back(c, key, &found, &given_back);
     if (rc != 0)

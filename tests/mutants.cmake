@@ -445,15 +445,15 @@ hf_mutant(13_what_a_lane_stands_on_is_not_retained unit/test_link_histories.c *1
 hf_mutant(13_the_record_that_a_lane_stands_on_is_not_retained unit/test_link_histories.c *13_what_an_increment_stands_on_comes* core/drain.c
           "    return rc == 0 && below && d->has_old && !d->old_parked ?" "    return false ?")
 hf_mutant(13_a_dead_counter_lives_again unit/test_link_histories.c *13_a_counter_that_has_died* core/drain.c
-          "        return record->flags & HF_RECORD_LIFE ?" "        return false ?")
+          "        return hf__record_retain(ops, txn, key, record);" "        return 0;")
 hf_mutant(13_what_a_dead_value_had_replaced_lives_again unit/test_link_histories.c *13_what_a_dead_value* core/drain.c
-          "ops->pending_get(ops->txn_snap(txn), key, &row) != HF_NOT_FOUND)" "true)")
+          "record->lsn == 0 ||\n" "!of_lane ||\n")
 hf_mutant(13_what_was_outlived_is_renewed unit/test_link_histories.c *13_what_a_dead_value* core/drain.c
           "(d->old.flags & HF_RECORD_OUTLIVED) || " "")
 hf_mutant(13_a_version_below_outlives_nothing unit/test_link_histories.c *13_what_a_dead_value* core/drain.c
           "!is_own && ends_before(d->state.deadline_ms, v->deadline_ms)" "false")
 hf_mutant(13_a_delete_that_waits_ends_what_it_replaced unit/test_link_histories.c *13_what_a_folded_delete* core/drain.c
-          "v->op == HF_ENTRY_DELETE && hf__version_is_settled(v) && " "v->op == HF_ENTRY_DELETE && ")
+          "v->op == HF_ENTRY_DELETE && atomic_load(&v->state) == HF_VERSION_SETTLED && " "v->op == HF_ENTRY_DELETE && ")
 hf_mutant(13_a_row_replaces_nothing unit/test_link_histories.c *13_what_a_folded_delete* core/drain.c
           "    return atomic_load(&store->pending_rows) > 0 &&" "    return false &&")
 hf_mutant(13_a_life_given_at_once_is_retained unit/test_link_histories.c *13_what_had_replaced_nothing* core/drain.c
@@ -463,7 +463,7 @@ hf_mutant(13_what_redis_tells_to_be_dead_is_forgotten unit/test_link_histories.c
 hf_mutant(13_what_dies_between_the_stages_is_forgotten unit/test_link_histories.c *13_what_dies_while* core/link_resend.c
           "    if (rc == 0 && stage != HF_RESEND_LANES)" "    if (rc == 0 && stage == HF_RESEND_DELETES)")
 hf_mutant(13_each_end_is_retained unit/test_link_histories.c *13_what_had_replaced_nothing* core/drain.c
-          "!(record->flags & HF_RECORD_OUTLIVED) || (record->flags" "(record->flags")
+          "(of_lane ? HF_RECORD_LIFE : HF_RECORD_OUTLIVED)" "(of_lane ? HF_RECORD_LIFE : 0xff)")
 hf_mutant(13_what_was_replayed_is_not_retained unit/test_link_histories.c *13_what_an_increment_stands_on_comes_back_where* core/drain.c
           "    if ((record->flags & HF_RECORD_UNSHARED) || !(plain || life))" "    if (!(record->flags & HF_RECORD_SHARED) || !(plain || life))")
 hf_mutant(13_what_is_judged_comes_behind_its_lane unit/test_link_histories.c *13_what_was_plain_behind* core/link_lane.c
@@ -489,7 +489,9 @@ hf_mutant(13_what_an_increment_stands_on_is_looked_for_once unit/test_link_histo
 hf_mutant(13_a_new_life_gets_no_value unit/test_link_histories.c *13_a_life_upon_what* core/link_resend.c
           "    if (row->why != HF_PENDING_WRITE || row->base_lsn == 0 ||" "    if (row->why != HF_PENDING_WRITE || row->base_lsn != 0 ||")
 hf_mutant(13_what_is_read_replaces_what_is_lost unit/test_link_histories.c *13_what_is_read_before* core/link_live.c
-          "!wait->seen->held || hf__link_history_is_known(link)" "true")
+          "found ? hf__link_history_is_known(link)" "found ? true")
+hf_mutant(13_a_delete_beside_a_lane_is_dropped unit/test_link_histories.c *13_an_increment_beside* core/write.c
+          "    if (rc == 0 && owed == HF_OWED_LANE)\n        rc = waits_beside_lane" "    if (false)\n        rc = waits_beside_lane")
 hf_mutant(13_a_delete_goes_before_its_lane unit/test_link_histories.c *13_a_delete_that_waits_behind* core/link_resend.c
           " == 0 && lsn < row->last_lsn;" " == 0 && false;")
 hf_mutant(12_what_is_given_back_goes_blind_into_a_lane unit/test_link_histories.c *counts_on_others* core/write.c

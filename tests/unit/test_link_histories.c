@@ -341,7 +341,8 @@ static void write_over_what_was_sent(struct fixture *f)
 {
     put(f->store, "k", "newer");
     assert_ok(hf_checkpoint(f->store));
-    fake_redis_trim_log(0);
+    fake_redis_other_node("other", "theirs", wall_ms(), 0);
+    fake_redis_trim_log(1); /* which an older copy of Redis would not have */
     fake_redis_set_away(false);
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("k", "newer");
@@ -1771,6 +1772,30 @@ static void test_link__13_a_delete_that_waits_behind_a_lost_increment_stays_behi
     close_store(f);
 }
 
+/* The delete has not joined the lane yet, and an increment comes. */
+static void test_link__13_an_increment_beside_a_delete_that_waits_counts_from_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "n", "5");
+    fake_redis_snapshot();
+    incr(f->store, "n");
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    assert_ok(hf_delete(f->store, s_("n"), NULL));
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_restore();
+    come_back_and_stop();
+    go_on_until_some_is_noted(f);
+    fake_local_pass_commit();
+    assert_true(wait_until(a_commit_waits, NULL, SOON_MS));
+    incr(f->store, "n");
+    go_on(f);
+    assert_redis_holds("n", "1");
+    close_store(f);
+}
+
 /* What another node has written since is counted on, as it would be without the increment here. */
 static void count_on_what_others_gave_back(struct fixture *f)
 {
@@ -1818,13 +1843,17 @@ static void test_link__13_what_is_read_before_it_is_sent_again_stays(void **stat
     f->ns.read_mode = HF_READ_SHARED;
     open_online(f);
     put(f->store, "k", "older");
+    put(f->store, "gone", "older");
     fake_redis_snapshot();
     put(f->store, "k", "ours");
+    assert_ok(hf_delete(f->store, s_("gone"), NULL));
     incr(f->store, "m");
     stop_before_the_copies(f);
     assert_value(f->store, "k", "older");
+    assert_value(f->store, "gone", "older");
     go_on(f);
     assert_redis_holds("k", "ours");
+    assert_redis_holds("gone", NULL);
     close_store(f);
 }
 
@@ -3074,6 +3103,7 @@ int main(void)
         TEST(13_what_dies_while_copies_are_sent_again_stays_dead),
         TEST(13_what_is_read_before_it_is_sent_again_stays),
         TEST(13_a_delete_that_waits_behind_a_lost_increment_stays_behind_it),
+        TEST(13_an_increment_beside_a_delete_that_waits_counts_from_nothing),
         TEST(12_an_increment_upon_a_copy_that_is_given_back_counts_on_others),
         TEST(13_an_increment_upon_a_copy_that_is_sent_again_counts_on_others),
         TEST(13_what_an_increment_stands_on_comes_back_where_it_was_replayed),
