@@ -392,7 +392,7 @@ static bool is_promoted(const struct change *c, struct hf_slice key)
     return false;
 }
 
-/* What the key owes was lost by Redis: in the lane, too, it gives way to what others have put there since. */
+/* What the key owes was lost by Redis: in the lane, too, it is judged against what others have put there since. */
 static int flags_given_back(struct change *c, struct hf_slice key, const struct hf_found *found,
                             uint32_t *ret_flags)
 {
