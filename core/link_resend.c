@@ -293,8 +293,7 @@ static bool is_wanted(const struct hf_link *link, struct hf_slice key, const str
 /* The keys of one turn: found first, written after the snapshot has ended. */
 struct turn {
     struct hf_buf keys[KEYS_A_TURN];
-    bool is_end[KEYS_A_TURN];
-    struct hf_lane_entry ends[KEYS_A_TURN]; /* their LSNs and times */
+    struct hf_lane_entry ends[KEYS_A_TURN]; /* what is dead, to be deleted: its LSN and time; LSN 0: it lives */
     size_t n;
 };
 
@@ -314,8 +313,8 @@ static int find_copies(struct hf_link *link, struct hf_local_iter *iter, struct 
         if (hf__slice_eq(key, hf__slice(r->after.data, r->after.len)))
             continue;
         if (is_wanted(link, key, &record)) {
-            turn->ends[turn->n] = (struct hf_lane_entry){.lsn = record.lsn, .made_ms = record.made_ms};
-            turn->is_end[turn->n] = hf__is_expired(record.deadline_ms, hf__now_ms(link->store));
+            if (hf__is_expired(record.deadline_ms, hf__now_ms(link->store)))
+                turn->ends[turn->n] = (struct hf_lane_entry){.lsn = record.lsn, .made_ms = record.made_ms};
             rc = hf__buf_copy(key, &turn->keys[turn->n++]);
         }
         hf_buf_release(&r->after);
@@ -353,7 +352,7 @@ static int resend_copies(struct hf_link *link)
     for (size_t i = 0; i < turn.n; i++) {
         struct hf_slice key = hf__slice(turn.keys[i].data, turn.keys[i].len);
         if (rc == 0)
-            rc = write_again(link, key, turn.is_end[i] ? &turn.ends[i] : NULL);
+            rc = write_again(link, key, turn.ends[i].lsn != 0 ? &turn.ends[i] : NULL);
         if (rc == 0)
             atomic_fetch_add(&link->store->resent, 1);
         hf_buf_release(&turn.keys[i]);

@@ -392,27 +392,36 @@ static bool is_promoted(const struct change *c, struct hf_slice key)
     return false;
 }
 
+/* The row of the key that still waits; borrowed from the look's snapshot. */
+static int find_row(struct change *c, struct hf_slice key, struct hf_pending_row *ret_row, bool *ret_waits)
+{
+    struct hf_local_snap *snap;
+    int rc = hf__look_snap(&c->look, &snap);
+
+    if (rc == 0)
+        rc = c->store->local->ops->pending_get(snap, key, ret_row);
+    *ret_waits = rc == 0 && hf__settle_acked_lsn(c->store, key) < ret_row->last_lsn;
+    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
+}
+
 /* What the key owes was lost by Redis: in the lane, too, it is judged against what others have put there since. */
 static int flags_given_back(struct change *c, struct hf_slice key, const struct hf_found *found,
                             uint32_t *ret_flags)
 {
+    const struct hf_version *v = found->of_value;
     struct hf_pending_row row;
-    struct hf_local_snap *snap;
+    bool waits;
     int rc;
 
-    *ret_flags = found->of_value && !hf__version_is_settled(found->of_value)
-                     ? found->of_value->flags & (HF_ENTRY_RESEED | HF_ENTRY_RESEND)
-                     : 0;
-    if (found->of_value)
+    *ret_flags = v && !hf__version_is_settled(v) ? v->flags & (HF_ENTRY_RESEED | HF_ENTRY_RESEND) : 0;
+    if (v)
         return 0;
-    rc = hf__look_snap(&c->look, &snap);
-    if (rc == 0)
-        rc = c->store->local->ops->pending_get(snap, key, &row);
-    if (rc == 0 && hf__settle_acked_lsn(c->store, key) < row.last_lsn)
-        *ret_flags = row.why == HF_PENDING_RESEED   ? HF_ENTRY_RESEED
-                     : row.why == HF_PENDING_RESEND ? HF_ENTRY_RESEND
-                                                    : 0;
-    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
+    rc = find_row(c, key, &row, &waits);
+    if (rc == 0 && waits && row.why == HF_PENDING_RESEED)
+        *ret_flags = HF_ENTRY_RESEED;
+    if (rc == 0 && waits && row.why == HF_PENDING_RESEND)
+        *ret_flags = HF_ENTRY_RESEND;
+    return rc;
 }
 
 /* A delete waits beside a lane that a rollback has brought back, or what has died since does: it has not joined it yet. */
@@ -426,13 +435,13 @@ static int waits_beside_lane(struct change *c, struct hf_slice key, const struct
     *ret_waits = false;
     if (found->top)
         return 0;
-    rc = hf__look_snap(&c->look, &snap);
-    if (rc == 0)
+    rc = find_row(c, key, &row, ret_waits);
+    if (rc == 0 && *ret_waits)
+        rc = hf__look_snap(&c->look, &snap);
+    if (rc == 0 && *ret_waits)
         rc = c->store->local->ops->lane_last(snap, key, &lsn);
-    if (rc == 0)
-        rc = c->store->local->ops->pending_get(snap, key, &row);
-    *ret_waits = rc == 0 && row.last_lsn > lsn && hf__settle_acked_lsn(c->store, key) < row.last_lsn;
-    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
+    *ret_waits = *ret_waits && rc == 0 && row.last_lsn > lsn;
+    return rc == HF_NOT_FOUND ? 0 : rc;
 }
 
 /* A key whose plain changes are still owed joins the lane with the state they left: all of a key's unshared changes
