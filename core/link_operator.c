@@ -20,7 +20,7 @@ static const char *why_held_back(struct hf_link *link)
     return paused ? "paused by the operator: `holdfast resume` lets it go on" : NULL;
 }
 
-/* Between two requests: what is queued becomes pending. */
+/* With no request out: what is queued becomes pending. */
 static void hold_back(struct hf_link *link, const char *why)
 {
     link->held_back = true;
@@ -42,11 +42,11 @@ bool hf__link_is_held_back(struct hf_link *link)
 {
     const char *why = why_held_back(link);
 
-    if (why && !link->held_back && !link->out)
+    if (why && !link->held_back && !link->out && !link->sweep.out)
         hold_back(link, why);
     else if (!why && link->held_back)
         let_go(link);
-    return link->held_back;
+    return why != NULL; /* nothing more is sent, also while the answers to what is out are awaited */
 }
 
 void hf__link_operator(struct hf *store, const struct hf_operator *settings)

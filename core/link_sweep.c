@@ -17,6 +17,7 @@
 
 #define PAUSE_MS 4 /* between batches: about a hundred thousand keys a second, at the most */
 
+/* Not while a request is out, which is in there. */
 void hf__sweep_release(struct hf_link *link)
 {
     struct hf_sweep *sweep = &link->sweep;
@@ -271,10 +272,12 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
 
     hf__turn_begin(link->store, &link->turn);
     sweep->out = false;
-    if (examine->error.class != HF_SHARED_OK || !sweep->active) {
+    if (examine->error.class != HF_SHARED_OK) {
         sweep->failed = true; /* not again before the next connection */
         if (examine->error.class == HF_SHARED_STATE)
             hf__link_fail(link, &examine->error); /* which comes when Redis does what it is asked again */
+        else
+            hf__link_wake(link->store); /* an operator may wait for the answer */
         return;
     }
     for (size_t i = 0; i < examine->n_keys; i++) {

@@ -141,6 +141,8 @@ hf_mutant(12_another_epoch_is_ours integration/test_reconcile_histories.c *12_a_
           "strcmp(known->epoch, found->epoch) != 0" "false")
 hf_mutant(12_reseed_over_what_is_there integration/test_reconcile_histories.c *12_an_empty_restart* core/judge.c
           "    else if (!older || theirs_has_ended(c))" "    else if (false)")
+hf_mutant(copies_that_are_compared_are_given_up_at_a_pause unit/test_link_histories.c *a_pause_waits* core/link_operator.c
+          " && !link->sweep.out" "")
 hf_mutant(12_what_is_absent_was_changed_by_others unit/test_link_histories.c *12_a_copy_that_is_compared* core/link_sweep.c
           "hf__refresh_add(link, key, seen->kind != HF_SHARED_ABSENT)" "hf__refresh_add(link, key, true)")
 hf_mutant(12_what_has_ended_since_a_loss_comes_back unit/test_link_histories.c *12_what_was_written_since* core/judge.c

@@ -5,6 +5,7 @@
 #include "scratch.h"
 
 #include "file_layer.h"
+#include "link_ask.h"
 #include "lookup.h"
 #include "store.h"
 #include "write.h"
@@ -671,6 +672,33 @@ static void test_link__12_what_was_written_since_a_loss_and_has_ended_is_not_giv
 static bool is_compared(void *ctx)
 {
     return status_of(ctx).revalidated > 0;
+}
+
+/* The request is in what is given up when the link is held back. */
+static void test_link__a_pause_waits_for_the_answer_about_copies(void **state)
+{
+    struct fixture *f = *state;
+    struct hf_shared_facts facts;
+    unsigned asked = fake_redis_asked(FAKE_EXAMINE);
+
+    open_online(f);
+    put(f->store, "k", "v");
+    close_store(f);
+    fake_redis_freeze(FAKE_EXAMINE);
+    open_online(f);
+    wait_asked(FAKE_EXAMINE, asked + 1);
+    assert_ok(hf_pause(f->store));
+    for (int i = 0; i < 2; i++) /* the second is asked when the link has seen the pause */
+        assert_ok(hf__ask_facts(f->store, &facts));
+    put(f->store, "k", "w");
+    fake_redis_thaw(FAKE_EXAMINE);
+    wait_state(f->store, HF_LINK_HELD);
+    assert_redis_holds("k", "v");
+    assert_ok(hf_resume(f->store));
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "w");
+    close_store(f);
 }
 
 /* That nothing is there says no more than that it was lost, until it is known whether Redis has lost all. */
@@ -3071,6 +3099,7 @@ int main(void)
         TEST(12_what_is_given_up_is_told_by_the_next_opening_too),
         TEST(12_a_key_whose_life_was_changed_is_given_back),
         TEST(12_what_was_written_since_a_loss_and_has_ended_is_not_given_back),
+        TEST(a_pause_waits_for_the_answer_about_copies),
         TEST(12_a_copy_that_is_compared_with_an_emptied_redis_is_given_back),
         TEST(12_a_decision_is_for_one_loss),
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),
