@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ struct fixture {
     char copy[96]; /* where a crash leaves the directory */
     struct hf_options opts;
     struct hf *store;                /* NULL while closed */
+    uint64_t answered_lsn;           /* of the newest entry before an answer of Redis's */
     struct heard heard[SUBMISSIONS]; /* here, because a failed test leaves its frame before they are heard */
 };
 
@@ -273,13 +275,18 @@ static void copy_dir(const char *from, const char *to)
     assert_int_equal(nftw(from, copy_one, 16, FTW_PHYS), 0);
 }
 
-/* The owner is killed: what it would have done later does not count, and Redis does not see it. */
-static void crash(struct fixture *f)
+/* What the owner does from now on does not count, and Redis does not see it. */
+static void close_the_crashed(struct fixture *f)
 {
-    copy_dir(f->scratch.store, f->copy);
     fake_redis_set_away(true);
     fake_local_fail_commits(0);
     close_store(f);
+}
+
+static void crash(struct fixture *f)
+{
+    copy_dir(f->scratch.store, f->copy);
+    close_the_crashed(f);
 }
 
 /* ---- checkpoints that fail ---- */
@@ -762,9 +769,18 @@ static void test_link__an_increment_in_the_journal_that_redis_has_lost_is_sent_a
 }
 
 /* The answer to it is all that the journal says of its end. */
+static bool is_answered(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return hf__journal_last_lsn(f->store->journal) > f->answered_lsn;
+}
+
+/* Nothing else says that it was acknowledged: the crash comes between the answer's entry and the end of what it answers. */
 static void test_link__an_increment_whose_answer_the_journal_has_is_sent_again(void **state)
 {
     struct fixture *f = *state;
+    unsigned asked;
 
     open_store(f);
     wait_state(f->store, HF_LINK_ONLINE);
@@ -773,10 +789,18 @@ static void test_link__an_increment_whose_answer_the_journal_has_is_sent_again(v
     fake_redis_freeze(FAKE_FETCH);
     fake_redis_foreign_set("n", "10", 0);
     fake_redis_snapshot();
-    incr(f->store, "n");
-    assert_value(f->store, "n", "11");
-    assert_ok(hf_wait_durable(f->store, read_of(f->store, "n").lsn));
-    crash(f);
+    asked = fake_redis_asked(FAKE_LANE);
+    fake_redis_freeze(FAKE_LANE);
+    submit(f->store, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
+    wait_asked(FAKE_LANE, asked + 1);
+    f->answered_lsn = hf__journal_last_lsn(f->store->journal);
+    pthread_mutex_lock(&f->store->checkpoint.mutex); /* without it nothing ends */
+    fake_redis_thaw(FAKE_LANE);
+    assert_true(wait_until(is_answered, f, SOON_MS));
+    assert_ok(hf_wait_durable(f->store, hf__journal_last_lsn(f->store->journal)));
+    copy_dir(f->scratch.store, f->copy);
+    pthread_mutex_unlock(&f->store->checkpoint.mutex);
+    close_the_crashed(f);
 
     fake_redis_thaw(FAKE_FETCH);
     fake_redis_restore();
