@@ -162,12 +162,44 @@ static void add_sent(struct hf_pending_row *row, const struct hf_version_id *sen
     }
 }
 
+/* The lane's first change of the key behind `lsn`, or HF_NOT_FOUND. */
+static int first_of_lane(struct run *run, struct hf_slice key, uint64_t lsn, struct hf_lane_entry *ret_entry)
+{
+    struct hf_local_snap *snap = run->ops->txn_snap(run->txn);
+    uint64_t last;
+    int rc = run->ops->lane_last(snap, key, &last);
+
+    if (rc == 0 && last <= lsn)
+        rc = HF_NOT_FOUND;
+    while (rc == 0) {
+        rc = run->ops->lane_next(snap, lsn + 1, ret_entry);
+        if (rc == 0 && hf__slice_eq(ret_entry->key, key))
+            break;
+        lsn = ret_entry->lsn;
+    }
+    return rc;
+}
+
+/* The row went on in the lane, whose first change knows what was there before the row. */
+static int note_sent_in_lane(struct run *run, const struct hf_settled *s)
+{
+    struct hf_lane_entry entry;
+    int rc = first_of_lane(run, settled_key(s), s->lsn == UINT64_MAX ? 0 : s->lsn, &entry);
+
+    if (rc != 0 || entry.base.kind == HF_VERSION_UNKNOWN)
+        return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
+    entry.base = s->more->stored ? s->more->sent : (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
+    return run->ops->lane_put(run->txn, &entry);
+}
+
 /* A row that has begun since then is about something else. */
 static int note_sent(struct run *run, const struct hf_settled *s)
 {
     struct hf_pending_row row;
     int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
 
+    if (rc == HF_NOT_FOUND)
+        return note_sent_in_lane(run, s);
     if (rc != 0 || row.first_lsn > s->lsn)
         return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
     add_sent(&row, &s->more->sent);

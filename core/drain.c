@@ -431,6 +431,13 @@ struct hf_lane_entry hf__lane_entry(struct hf_slice key, const struct hf_version
     };
 }
 
+struct hf_version_id hf__row_lane_base(const struct hf_pending_row *row)
+{
+    bool known = row->n_own == 0 && row->why == HF_PENDING_WRITE;
+
+    return known ? row->base : (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
+}
+
 /* Nothing else is known of what the shared tier may hold: it was not decided here, not lost there, and not sent yet. */
 static bool is_first_of_its_kind(const struct hf_version *v)
 {
@@ -458,8 +465,8 @@ static int lane_base(struct hf *store, struct hf_local_txn *txn, const struct dr
         rc = store->local->ops->pending_get(snap, d->key, &row);
     if (rc == HF_NOT_FOUND || (rc == 0 && is_void(store, d, &row)))
         *ret_base = d->undecided ? *ret_base : base_id(d);
-    else if (rc == 0 && row.n_own == 0 && row.why == HF_PENDING_WRITE)
-        *ret_base = row.base;
+    else if (rc == 0)
+        *ret_base = hf__row_lane_base(&row);
     return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc; /* of a damaged row nothing is known */
 }
 

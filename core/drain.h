@@ -6,6 +6,9 @@
 
 /* What a version of the overlay is as a lane entry, whether it was sent or not; borrowed from both. */
 struct hf_lane_entry hf__lane_entry(struct hf_slice key, const struct hf_version *v);
+/* What Redis is known to have held before the changes of this row: what the lane's entry that carries them on is compared
+ * with. HF_VERSION_UNKNOWN: it is not compared. */
+struct hf_version_id hf__row_lane_base(const struct hf_pending_row *row);
 
 /* Say of the key's record, if it is not newer than `lsn`, whether Redis lacks it although nothing is owed. */
 int hf__record_mark(const struct hf_local_ops *ops, struct hf_local_txn *txn, struct hf_slice key, uint64_t lsn,

@@ -154,7 +154,7 @@ static void gone(struct hf_link *link, const struct hf_shared_error *error)
 
     link->connected = link->taking_from_open = false;
     stop_looking(link);
-    link->paused = link->asks_time = false;
+    link->paused = link->asks_time = link->held_back = false;
     hf__send_list_clear(&link->ahead);
     hf__sweep_release(link);
     hf__link_distrust_copies(link);
@@ -405,6 +405,10 @@ static void send_next(struct hf_link *link)
 {
     if (link->paused)
         return;
+    if (link->rows_alone) {
+        (void)hf__link_send_rows(link);
+        return;
+    }
     if (link->log_behind) {
         link->log_behind = false;
         hf__link_set_state(link, HF_LINK_CATCHING_UP, "reading the change log");
@@ -442,8 +446,9 @@ void hf__link_pump(struct hf_link *link)
     hf__ask_send_all(link);
     if (waits_for_time(link) || hf__link_is_held_back(link))
         return;
-    if (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE) {
+    if (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE)
         hf__decide_note_left(link);
+    if (hf__link_history_is_known(link)) {
         hf__refresh_send(link);
         hf__sweep_send(link);
     }

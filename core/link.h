@@ -57,6 +57,9 @@ struct hf_ticket {
 struct hf_ticket *hf__ticket_new(pthread_cond_t *cond);
 void hf__ticket_release_ref(struct hf *store, struct hf_ticket *ticket); /* accepts NULL */
 
+/* Older changes than this wait for the replay that is under way, while newer ones are sent live; 0: there is none. With the
+ * write lock. */
+uint64_t hf__link_replay_before(struct hf *store);
 /* Put entries that have just been inserted on the queue, with the write lock. Sets the ticket to HF_SHARE_PENDING
  * when the link is not taking live writes. `ticket` may be NULL. `judged`: the change is not sent live, which would store it
  * whatever Redis holds, but judged as one that waited. */

@@ -227,7 +227,7 @@ static void note_lost(struct hf_link *link, const struct hf_shared_change *chang
     struct hf *store = link->store;
 
     if (change->lsn > store->recovered_lsn && change->lsn <= store->opened_lsn)
-        hf__settle_note_sent(store, change->key, UINT64_MAX, &unknown);
+        hf__settle_note_sent(store, change->key, UINT64_MAX, &unknown, false);
 }
 
 /* Redis has it still. */

@@ -11,6 +11,7 @@ void hf__link_distrust_copies(struct hf_link *link)
         struct hf_ns *ns = &link->store->namespaces.all[i];
         atomic_store(&ns->verified, false);
         ns->log_unread = true;
+        ns->n_distrusts++;
         ns->sweep |= ns->writers == HF_WRITERS_ANY && ns->write_mode != HF_WRITE_LOCAL;
     }
 }
@@ -26,6 +27,7 @@ void hf__link_trust_copies(struct hf_link *link, struct hf_ns *ns, bool trusted)
 void hf__link_distrust_namespace(struct hf_ns *ns)
 {
     atomic_store(&ns->verified, false);
+    ns->n_distrusts++;
     ns->sweep = true;
 }
 
@@ -74,17 +76,12 @@ static bool note_log(struct hf_link *link, struct hf_slice key)
 static void all_invalidated(struct hf_link *link)
 {
     hf__link_distrust_copies(link);
-    link->log_behind = link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE;
+    link->log_behind = true;
 }
 
 bool hf__link_history_is_known(const struct hf_link *link)
 {
-    return link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE;
-}
-
-bool hf__link_absence_counts(const struct hf_link *link)
-{
-    return !link->log_behind && hf__link_history_is_known(link);
+    return !link->log_behind && (link->state == HF_LINK_REPLAYING || link->state == HF_LINK_ONLINE);
 }
 
 void hf__link_invalidated(void *ctx, const struct hf_slice *keys, size_t n)

@@ -317,6 +317,7 @@ void hf__lane_drop_gone(struct hf_link *link)
     for (size_t i = 0; i < list->n; i++) {
         struct hf_lane_send s = list->sends[i];
         if (s.gone) {
+            finish_live(link, &s, HF_SHARE_DONE, "");
             hf_buf_release(&s.key);
             hf_buf_release(&s.value);
             hf__trial_free(s.trial);
@@ -462,19 +463,69 @@ static bool lane_full(const struct hf_link *link)
     return list->n >= (link->suspect_losses > 1 ? 1 : HF_LINK_LANE_MAX) || list->bytes >= HF_LINK_LANE_BYTES_MAX;
 }
 
-/* The first live lane entry that may be sent: what is not idempotent is never sent before it is durable. Entries
- * that were settled by the lane's stored part meanwhile are finished here. NULL: none, or not yet. */
-static struct hf_live *sendable_head(struct hf_link *link)
+/* If it is not, the link is woken when the journal has moved on, which it may have done before it could see the flag. */
+static bool is_durable(struct hf_link *link, const struct hf_live *live)
+{
+    if (live->version->lsn <= hf__journal_durable_lsn(link->store->journal))
+        return true;
+    atomic_store(&link->waits_for_sync, true);
+    return live->version->lsn <= hf__journal_durable_lsn(link->store->journal);
+}
+
+/* Take the first live lane entry that may be sent, of this namespace if one is given: what is not idempotent is never sent
+ * before it is durable. Entries that were settled by the lane's stored part meanwhile are finished here. NULL: none, or not
+ * yet. */
+static struct hf_live *pop_sendable(struct hf_link *link, const struct hf_ns *ns)
 {
     struct hf_live *live;
 
-    while ((live = hf__live_peek(link, &link->lane)) && hf__version_is_settled(live->version))
-        hf__live_finish(link, hf__live_pop(link, &link->lane), HF_SHARE_DONE, "");
-    if (!live || live->version->lsn <= hf__journal_durable_lsn(link->store->journal))
+    while ((live = hf__live_pop(link, &link->lane)) && hf__version_is_settled(live->version))
+        hf__live_finish(link, live, HF_SHARE_DONE, "");
+    if (!live || (is_durable(link, live) && (!ns || live->ns == ns)))
         return live;
-    atomic_store(&link->waits_for_sync, true);
-    /* The journal may have moved on before it could see the flag. */
-    return live->version->lsn <= hf__journal_durable_lsn(link->store->journal) ? live : NULL;
+    hf__live_push_front(link, &link->lane, live);
+    return NULL;
+}
+
+/* What the row knew that the entry carries on; the checkpoint that removed the row has put it into the lane. */
+static int find_lane_base(struct hf_link *link, const struct hf_lane_entry *entry, struct hf_version_id *ret_base)
+{
+    const struct hf_local_ops *ops = link->store->local->ops;
+    struct hf_local_snap *snap;
+    struct hf_lane_entry stored;
+    struct hf_pending_row row;
+    int rc = ops->snap_begin(link->store->local, &snap);
+
+    if (rc != 0)
+        return rc;
+    rc = ops->pending_get(snap, entry->key, &row);
+    if (rc == 0)
+        *ret_base = hf__row_lane_base(&row);
+    if (rc == HF_NOT_FOUND && (rc = ops->lane_next(snap, entry->lsn, &stored)) == 0 && stored.lsn == entry->lsn)
+        *ret_base = stored.base;
+    ops->snap_end(snap);
+    return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc; /* of a damaged row nothing is known */
+}
+
+/* False without memory: it is left behind with what was added before. */
+static bool add_live(struct hf_link *link, struct hf_live *live)
+{
+    struct hf_lane_send *s = lane_add(&link->lane_sends);
+    uint32_t flags = live->version->flags;
+    int rc = 0;
+
+    if (!s) {
+        hf__live_push_front(link, &link->lane, live);
+        return false;
+    }
+    s->live = live;
+    s->entry = hf__lane_entry(live->key, live->version);
+    link->lane_sends.bytes += s->entry.key.len + s->entry.value.len;
+    if ((flags & HF_ENTRY_ROW) && s->entry.base.kind == HF_VERSION_UNKNOWN)
+        rc = find_lane_base(link, &s->entry, &s->entry.base);
+    if (rc == 0 && (flags & (HF_ENTRY_ROW | HF_ENTRY_RESEED | HF_ENTRY_RESEND)))
+        rc = hf__unit_begin(link, s);
+    return rc == 0;
 }
 
 bool hf__link_send_live_lane(struct hf_link *link)
@@ -484,14 +535,12 @@ bool hf__link_send_live_lane(struct hf_link *link)
 
     if (!link->lanes_done) /* one lane: older entries first */
         return false;
-    while (!lane_full(link) && (live = sendable_head(link)) && (!ns || live->ns == ns)) {
-        struct hf_lane_send *s = lane_add(&link->lane_sends);
-        if (!s)
-            break;
+    while (!lane_full(link) && (live = pop_sendable(link, ns))) {
         ns = live->ns;
-        s->live = hf__live_pop(link, &link->lane);
-        s->entry = hf__lane_entry(s->live->key, s->live->version);
-        link->lane_sends.bytes += s->entry.key.len + s->entry.value.len;
+        if (!add_live(link, live)) {
+            hf__lane_leave_all(link);
+            return false;
+        }
     }
     return link->lane_sends.n > 0 && hf__lane_send(link);
 }

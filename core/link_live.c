@@ -171,6 +171,12 @@ void hf__live_drop_all(struct hf_link *link)
         hf__live_finish(link, live, HF_SHARE_PENDING, "");
 }
 
+/* What waited in a row ends in its own way, of which no caller is told. */
+static struct hf_ticket *ticket_of(const struct hf_staged *staged, struct hf_ticket *ticket)
+{
+    return staged->version->flags & HF_ENTRY_ROW ? NULL : ticket;
+}
+
 /* With the mutex. */
 static struct hf_live *live_new(struct hf_link *link, struct hf_ns *ns, const struct hf_staged *staged,
                                 struct hf_ticket *ticket)
@@ -184,7 +190,7 @@ static struct hf_live *live_new(struct hf_link *link, struct hf_ns *ns, const st
         .version = staged->version,
         .generation = link->store->overlay.view.active,
         .ns = ns,
-        .ticket = ticket,
+        .ticket = ticket_of(staged, ticket),
     };
     return live;
 }
@@ -228,6 +234,19 @@ static void queue_all(struct hf_link *link, struct hf_live *first)
     }
 }
 
+uint64_t hf__link_replay_before(struct hf *store)
+{
+    struct hf_link *link = store->link;
+    uint64_t lsn;
+
+    if (!link)
+        return 0;
+    pthread_mutex_lock(&link->mutex);
+    lsn = link->accepting && link->state != HF_LINK_ONLINE ? link->live_from : 0;
+    pthread_mutex_unlock(&link->mutex);
+    return lsn;
+}
+
 void hf__link_enqueue(struct hf *store, struct hf_ns *ns, const struct hf_staged *staged, size_t n, bool judged,
                       struct hf_ticket *ticket)
 {
@@ -236,8 +255,8 @@ void hf__link_enqueue(struct hf *store, struct hf_ns *ns, const struct hf_staged
     bool wake;
 
     pthread_mutex_lock(&link->mutex);
-    if (ticket)
-        ticket->left = (unsigned)n;
+    for (size_t i = 0; ticket && i < n; i++)
+        ticket->left += ticket_of(&staged[i], ticket) != NULL;
     first = judged ? NULL : all_live(link, ns, staged, n, ticket);
     wake = !link->busy && (first || (link->accepting && !link->overflowed));
     if (first) {
@@ -293,11 +312,12 @@ static void fetch_done(void *ctx, struct hf_shared_fetch *fetch)
     int64_t deadline_ms = fetch->ttl_ms < 0 ? 0 : wait->asked_ms + fetch->ttl_ms;
     int rc = fetch_code(&fetch->error);
     bool found = rc == 0 && fetch->found;
-    bool counts =
-        found ? hf__link_history_is_known(link) : rc == 0 && wait->seen->held && hf__link_absence_counts(link);
+    const struct hf_slice *value = found ? &fetch->value : NULL;
+    bool counts = (found || (rc == 0 && wait->seen->held)) && hf__link_history_is_known(link);
 
-    if (counts) /* what is gone there goes here, too */
-        (void)hf__write_fetched(wait->store, wait->key, found ? &fetch->value : NULL, deadline_ms, wait->seen);
+    /* What is gone there goes here, too. */
+    if (counts && hf__sweep_adopt_fetched(link, wait->key, wait->seen, value, deadline_ms))
+        (void)hf__write_fetched(wait->store, wait->key, value, deadline_ms, wait->seen);
     pthread_mutex_lock(&link->mutex);
     wait->fetched.found = found;
     if (found) {

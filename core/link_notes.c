@@ -68,8 +68,10 @@ struct hf_note *hf__notes_of(struct hf_notes *notes, struct hf_slice key)
 
 void hf__notes_release(struct hf_notes *notes)
 {
-    for (size_t i = 0; i < notes->capacity; i++)
+    for (size_t i = 0; i < notes->capacity; i++) {
         hf_buf_release(&notes->places[i].key);
+        free(notes->places[i].stored);
+    }
     free(notes->places);
     *notes = (struct hf_notes){0};
 }

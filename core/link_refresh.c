@@ -78,17 +78,19 @@ static void refreshed(void *ctx, struct hf_shared_fetch *fetch)
     struct hf_refresh *r = &link->refresh;
     struct hf_slice key = fetch->key;
     int64_t deadline_ms = fetch->ttl_ms < 0 ? 0 : r->asked_ms + fetch->ttl_ms;
+    const struct hf_slice *value = fetch->found ? &fetch->value : NULL;
     bool again = false;
 
     r->out = false;
     if (fetch->error.class != HF_SHARED_OK && fetch->error.class != HF_SHARED_ENTRY)
         return; /* it stays on the list */
-    if (fetch->error.class == HF_SHARED_OK && !fetch->found && !hf__link_absence_counts(link)) {
+    if (fetch->error.class == HF_SHARED_OK && !hf__link_history_is_known(link)) {
         hf__link_pump(link); /* likewise: it is asked again when the history is known */
         return;
     }
     if (fetch->error.class == HF_SHARED_OK) {
-        again = !hf__write_fetched(link->store, key, fetch->found ? &fetch->value : NULL, deadline_ms, &r->seen);
+        again = !hf__sweep_adopt_fetched(link, key, &r->seen, value, deadline_ms) ||
+                !hf__write_fetched(link->store, key, value, deadline_ms, &r->seen);
         atomic_fetch_add(&link->store->refreshed, 1);
     }
     if (!again) /* otherwise another read has put something there meanwhile, newer or older: it is asked again */

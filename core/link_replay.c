@@ -398,16 +398,11 @@ static void leave_all(struct hf_link *link)
 }
 
 /* A key that this user may not even look at is held up by nobody but the operator. */
-static void park_forbidden(struct hf_link *link, const struct hf_shared_examine *examine)
+static void park_forbidden(const struct hf_shared_examine *examine)
 {
-    (void)link;
     for (size_t i = 0; i < examine->n_keys; i++) {
-        struct hf_trial *trial = ((struct hf_send *)examine->keys[i].owner)->trial;
-        if (examine->keys[i].error.class == HF_SHARED_OK)
-            continue;
-        trial->verdict =
-            (struct hf_judgement){.outcome = HF_OUTCOME_PARKED, .reason = examine->keys[i].error.reason};
-        trial->judged = true;
+        if (examine->keys[i].error.class != HF_SHARED_OK)
+            hf__trial_park(((struct hf_send *)examine->keys[i].owner)->trial, examine->keys[i].error.reason);
     }
 }
 
@@ -416,7 +411,7 @@ static void take_examination(struct hf_link *link, struct hf_shared_examine *exa
     for (size_t i = 0; i < examine->n_keys; i++)
         hf__trial_take(&link->turn, ((struct hf_send *)examine->keys[i].owner)->trial, &examine->keys[i]);
     take_logs(link, examine);
-    park_forbidden(link, examine);
+    park_forbidden(examine);
     if (judge_all(link))
         send_examination(link);
     else
@@ -553,7 +548,8 @@ static bool settle(struct hf_link *link, struct hf_send *s)
         verdict.conflict = &row;
     }
     if (!verdict.conflict && !verdict.take_theirs) {
-        hf__settle_key(link->store, hf__send_key(s), s->lsn);
+        if (!hf__write_stored(link->store, hf__send_key(s), s->lsn))
+            hf__send_note_stored(link, s);
         return true;
     }
     return hf__write_verdict(link->store, hf__send_key(s), s->lsn, &verdict);
@@ -576,9 +572,12 @@ void hf__replay_applied(struct hf_link *link, struct hf_send *s)
         hf__send_park(link, s, j->reason);
         return;
     }
-    if (j->outcome == HF_OUTCOME_PENDING ||
-        !settle(link, s)) { /* or written again: the newer change is judged anew */
+    if (j->outcome == HF_OUTCOME_PENDING) {
         hf__send_leave(link, s);
+        return;
+    }
+    if (!settle(link, s)) { /* the newer change is judged anew */
+        hf__send_written_again(link, s);
         return;
     }
     if (was_doubted(link, s) && hf__refresh_add(link, hf__send_key(s), false) != 0)

@@ -174,7 +174,7 @@ bool hf__link_blame(const struct hf_link *link, size_t longest, const struct hf_
     return too_long;
 }
 
-/* It may have been stored by now, and what it replaced is nowhere else then. Judged again, the conflict has the same number. */
+/* It may be stored by now, and what it replaced is nowhere else then. Judged again, the same change has the same number. */
 static void keep_conflict(struct hf_link *link, const struct hf_send *s)
 {
     struct hf_conflict_row row;
@@ -186,18 +186,45 @@ static void keep_conflict(struct hf_link *link, const struct hf_send *s)
     (void)hf__settle_conflict(link->store, &row); /* without memory only the log lacks it */
 }
 
+static struct hf_version_id sent_version(const struct hf_send *s)
+{
+    return s->op == HF_SHARED_SET ? hf__version_id(hf__send_value(s), s->deadline_ms)
+                                  : (struct hf_version_id){.kind = HF_VERSION_ABSENT};
+}
+
 /* Redis may hold it by now: when the key is written again, that is no other's value. A checkpoint may have made a row of a live
  * write while its answer was awaited: the overlay alone would forget it. */
-static void note_sent(struct hf_link *link, const struct hf_send *s)
+static void note_sent(struct hf_link *link, const struct hf_send *s, bool stored)
 {
-    struct hf_version_id version = {.kind = HF_VERSION_ABSENT};
+    struct hf_version_id version;
 
     hf__settle_mark_sent(link->store, hf__send_key(s), s->lsn);
     if (!s->in_group || (s->op != HF_SHARED_SET && s->op != HF_SHARED_DELETE))
         return;
-    if (s->op == HF_SHARED_SET)
-        version = hf__version_id(hf__send_value(s), s->deadline_ms);
-    hf__settle_note_sent(link->store, hf__send_key(s), s->lsn, &version);
+    version = sent_version(s);
+    hf__settle_note_sent(link->store, hf__send_key(s), s->lsn, &version, stored);
+}
+
+/* In memory until the next checkpoint has it. Without memory it is taken for another's value. */
+void hf__send_note_stored(struct hf_link *link, const struct hf_send *s)
+{
+    struct hf_note *note;
+
+    if (s->op != HF_SHARED_SET && s->op != HF_SHARED_DELETE)
+        return;
+    note_sent(link, s, true);
+    note = hf__notes_of(&link->notes, hf__send_key(s));
+    if (note && !note->stored)
+        note->stored = malloc(sizeof(*note->stored));
+    if (note && note->stored)
+        *note->stored = sent_version(s);
+}
+
+void hf__send_written_again(struct hf_link *link, struct hf_send *s)
+{
+    keep_conflict(link, s);
+    hf__send_note_stored(link, s);
+    hf__send_leave(link, s);
 }
 
 void hf__send_lost(struct hf_link *link, const struct hf_shared_error *error)
@@ -215,7 +242,7 @@ void hf__send_lost(struct hf_link *link, const struct hf_shared_error *error)
         for (size_t i = 0; i < list->n; i++) {
             struct hf_send *s = &list->sends[i];
             keep_conflict(link, s);
-            note_sent(link, s);
+            note_sent(link, s, false);
             finish_live(link, s, HF_SHARE_PENDING, "");
         }
     }
@@ -386,14 +413,16 @@ static void settle_behind_the_next(struct hf_link *link, const struct hf_shared_
     link->sends = link->settling;
     link->settling = (struct hf_send_list){0};
     hf__link_out(link, false);
+    link->rows_alone = true;
     hf__link_pump(link);
+    link->rows_alone = false;
     link->tier->ops->flush(link->tier);
     for (size_t i = 0; i < settling.n; i++)
         applied(link, &settling.sends[i]);
-    if (!link->out)
-        link->ended_out_of_turn = true; /* another pass may have begun meanwhile, and still meet them */
     hf__send_list_clear(&settling);
     link->settling = settling;
+    if (!link->out)
+        hf__link_pump(link);
 }
 
 static void group_done(void *ctx, struct hf_shared_group *group)

@@ -92,7 +92,8 @@ struct hf_send_list {
 struct hf_note {
     struct hf_buf key; /* NULL: a free place */
     struct hf_foreign foreign;
-    bool doubted; /* its copy was told to be old while it was owed */
+    bool doubted;                 /* its copy was told to be old while it was owed */
+    struct hf_version_id *stored; /* by this pass, and its row knows nothing of it; owned, or NULL */
     unsigned failures;
     uint64_t
         number; /* the LSN of our own change that the log names (a preview's, a rollback's); where a lane's key is kept */
@@ -195,7 +196,8 @@ struct hf_sweep {
     bool awaits_refresh;   /* the batch is compared; what differed is being fetched */
     uint64_t ticket;       /* of the checkpoint that is awaited */
     size_t ns_index;       /* after the gaps: the namespace that is swept ... */
-    struct hf_buf after;   /* ... behind this key */
+    struct hf_buf after;   /* ... behind this key ... */
+    unsigned n_distrusts;  /* ... and what it said when that began */
     int64_t not_before_ms; /* the pace */
     size_t n;
     struct hf_copy copies[HF_SWEEP_KEYS];
@@ -301,10 +303,11 @@ struct hf_link {
     bool unreadable;            /* in this pass there was a row that is damaged */
     bool lane_again;            /* lane entries were left: the rest of the lane waits for the next pass */
     struct hf_shared_error
-        refused;          /* why, when this user may not send them: the link is held when the pass is through */
-    bool decide_turn;     /* decisions, or all else */
-    bool live_turn;       /* whose turn it is when both have work */
-    bool checking;        /* the pass is through; the checkpoint that clears its rows is awaited */
+        refused;      /* why, when this user may not send them: the link is held when the pass is through */
+    bool decide_turn; /* decisions, or all else */
+    bool rows_alone;  /* rows that were answered are not settled yet: nothing goes that may be about their keys */
+    bool live_turn;   /* whose turn it is when both have work */
+    bool checking;    /* the pass is through; the checkpoint that clears its rows is awaited */
     unsigned rows_budget; /* rows in the next group of the replay */
     unsigned contended;   /* times in a row that a single row was touched between examination and store */
     int64_t rows_sent_ms;
@@ -396,6 +399,10 @@ void hf__before_free(struct hf_before *before); /* accepts NULL */
 void hf__sweep_begin(struct hf_link *link); /* gaps, and the namespaces that are marked */
 void hf__sweep_send(struct hf_link *link);  /* the next batch, if it is time; runs beside other requests */
 void hf__sweep_release(struct hf_link *link);
+/* A read comes before the sweep: if the namespace adopts what Redis has, and that (NULL: nothing) is not the copy that was seen, that
+ * goes to the conflict log. False without memory or room: it has to stay. */
+bool hf__sweep_adopt_fetched(struct hf_link *link, struct hf_slice key, const struct hf_seen *seen,
+                             const struct hf_slice *theirs, int64_t deadline_ms);
 
 /* link_copies.c */
 void hf__link_distrust_copies(struct hf_link *link); /* the link is lost, or all may have been changed */
@@ -403,10 +410,8 @@ void hf__link_distrust_copies(struct hf_link *link); /* the link is lost, or all
 void hf__link_distrust_namespace(struct hf_ns *ns);
 /* From now on the copies of the namespace count as verified, or do not. */
 void hf__link_trust_copies(struct hf_link *link, struct hf_ns *ns, bool trusted);
-/* Whether a key that Redis does not hold is gone: not while it may have been flushed, or come back without its data, and nobody has
- * looked at its history yet. Then the copy may be the last one. */
-bool hf__link_absence_counts(const struct hf_link *link);
-/* Whether what Redis holds may take a copy's place: before, it may have come back with older data. */
+/* Whether what Redis holds, or does not hold, may take a copy's place: not while it may have been flushed, or come back without data
+ * or with older, and nobody has looked at its history yet. Then the copy may be the last one. */
 bool hf__link_history_is_known(const struct hf_link *link);
 void hf__link_swept(struct hf_link *link);                                   /* all copies are compared */
 void hf__link_invalidated(void *ctx, const struct hf_slice *keys, size_t n); /* of the transport's handler */
@@ -480,6 +485,10 @@ bool hf__link_blame(const struct hf_link *link, size_t longest, const struct hf_
                     char reason[HF_SHARED_REASON_MAX]);
 /* It was not sent: a live write becomes pending, a row is looked at again. */
 void hf__send_leave(struct hf_link *link, struct hf_send *s);
+/* Redis has it, and its key was written meanwhile: the newer change is judged with this one known as ours. */
+void hf__send_note_stored(struct hf_link *link, const struct hf_send *s);
+/* The same, and its verdict is void: the conflict is kept, and the row stays. */
+void hf__send_written_again(struct hf_link *link, struct hf_send *s);
 /* It is refused for good. */
 void hf__send_park(struct hf_link *link, struct hf_send *s, const char *reason);
 /* It has ended: counted, its waiter and the application told. */
@@ -515,6 +524,8 @@ struct hf_slice hf__trial_theirs(const struct hf_trial *trial);
 /* Nobody else writes here, or the guards see to it: what it is now is what Redis shall hold. */
 void hf__trial_judge_unexamined(struct hf_trial *trial);
 /* False: `want` says what is to be examined before. A verdict may ask for a resolver. */
+/* Its verdict: parked, for a reason in the server's words, which are copied. */
+void hf__trial_park(struct hf_trial *trial, const char *reason);
 bool hf__trial_judge(const struct hf_turn *turn, const struct hf_notes *notes, struct hf_trial *trial);
 /* Where there is no merge to be had (a delete, no JSON object), it is as `newest` says. False: there was no memory for one. */
 bool hf__trial_merge_json(struct hf_send *s);

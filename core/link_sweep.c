@@ -133,14 +133,16 @@ static void end_ns(struct hf_link *link)
     struct hf_sweep *sweep = &link->sweep;
     struct hf_ns *ns = &link->store->namespaces.all[sweep->ns_index];
 
+    hf_buf_release(&sweep->after);
+    sweep->ns_index++;
+    if (ns->n_distrusts != sweep->n_distrusts)
+        return; /* what was compared may be old by now: it is walked over once more */
     ns->sweep = false;
     if (atomic_exchange(&ns->adopt, false))
         end_loss(link, ns);
     else
         hf__link_publish_cursor(link, ns); /* of a log with a gap */
     hf__link_trust_copies(link, ns, link->tracking);
-    hf_buf_release(&sweep->after);
-    sweep->ns_index++;
 }
 
 /* Fill the batch. HF_NOT_FOUND: the sweep is through. */
@@ -159,7 +161,10 @@ static int collect(struct hf_link *link)
         } else if (!next_ns(link)) {
             break;
         } else {
-            rc = collect_records(link, snap, &link->store->namespaces.all[sweep->ns_index]);
+            struct hf_ns *ns = &link->store->namespaces.all[sweep->ns_index];
+            if (!sweep->after.data)
+                sweep->n_distrusts = ns->n_distrusts;
+            rc = collect_records(link, snap, ns);
             if (rc == HF_NOT_FOUND && sweep->n == 0)
                 end_ns(link);
         }
@@ -201,21 +206,58 @@ static bool identify(struct hf_link *link, struct hf_copy *copy)
 /* ---- what Redis holds ---- */
 
 /* The namespace adopts what Redis has: the copy is lost, and the conflict log keeps it. */
-static bool adopt(struct hf_link *link, const struct hf_copy *copy, const struct hf_shared_seen *seen)
+static bool adopt(struct hf_link *link, struct hf_slice key, uint64_t lsn, const struct hf_conflict_side *theirs)
 {
-    struct hf_conflict_row row = {
-        .rule = HF_RULE_ADOPTED,
-        .winner = HF_WINNER_THEIRS,
-        .op = HF_PENDING_SET,
-        .decided_ms = link->turn.now_ms,
-        .theirs = {.present = seen->kind != HF_SHARED_ABSENT,
-                   .too_long = seen->kind != HF_SHARED_ABSENT,
-                   .value = seen->has_digest ? hf__slice(seen->digest, HF_DIGEST_BYTES) : hf__slice(NULL, 0),
-                   .len = seen->kind == HF_SHARED_STRING ? seen->len : 0,
-                   .deadline_ms = hf__turn_from_redis_ms(&link->turn, seen->deadline_ms)},
-    };
+    struct hf_conflict_row row = {.rule = HF_RULE_ADOPTED,
+                                  .winner = HF_WINNER_THEIRS,
+                                  .op = HF_PENDING_SET,
+                                  .decided_ms = link->turn.now_ms,
+                                  .theirs = *theirs};
 
-    return hf__write_adopted(link->store, hf__slice(copy->key.data, copy->key.len), copy->lsn, &row);
+    return hf__write_adopted(link->store, key, lsn, &row);
+}
+
+static bool adopt_seen(struct hf_link *link, const struct hf_copy *copy, const struct hf_shared_seen *seen)
+{
+    struct hf_conflict_side theirs = {.present = seen->kind != HF_SHARED_ABSENT,
+                                      .too_long = seen->kind != HF_SHARED_ABSENT,
+                                      .value = seen->has_digest ? hf__slice(seen->digest, HF_DIGEST_BYTES)
+                                                                : hf__slice(NULL, 0),
+                                      .len = seen->kind == HF_SHARED_STRING ? seen->len : 0,
+                                      .deadline_ms = hf__turn_from_redis_ms(&link->turn, seen->deadline_ms)};
+
+    return adopt(link, hf__slice(copy->key.data, copy->key.len), copy->lsn, &theirs);
+}
+
+/* Whether the copy that was seen is there and is something else. */
+static bool differs(struct hf_link *link, struct hf_slice key, const struct hf_seen *seen,
+                    const struct hf_slice *theirs)
+{
+    bool is_other = false;
+    struct hf_found found;
+    struct hf_look look;
+
+    if (hf__look_begin(link->store, &look) == 0 && hf__look_up(&look, key, &found) == 0)
+        is_other = found.live && found.lsn == seen->lsn && !(theirs && hf__slice_eq(found.value, *theirs));
+    hf__look_end(&look);
+    return is_other;
+}
+
+bool hf__sweep_adopt_fetched(struct hf_link *link, struct hf_slice key, const struct hf_seen *seen,
+                             const struct hf_slice *theirs, int64_t deadline_ms)
+{
+    struct hf_conflict_side side = {.present = theirs != NULL, .deadline_ms = deadline_ms};
+    struct hf_version_id id;
+
+    if (!atomic_load(&hf__ns_of(&link->store->namespaces, key)->adopt) || !differs(link, key, seen, theirs))
+        return true;
+    if (theirs) {
+        id = hf__version_id(*theirs, 0);
+        side.len = theirs->len;
+        side.too_long = theirs->len > HF_CONFLICT_VALUE_MAX;
+        side.value = side.too_long ? hf__slice(id.digest, sizeof(id.digest)) : *theirs;
+    }
+    return adopt(link, key, seen->lsn, &side);
 }
 
 static void compare(struct hf_link *link, struct hf_copy *copy, const struct hf_shared_seen *seen)
@@ -228,8 +270,8 @@ static void compare(struct hf_link *link, struct hf_copy *copy, const struct hf_
     atomic_fetch_add(&link->store->revalidated, 1);
     if (!same && copy->id.kind == HF_VERSION_DIGEST &&
         atomic_load(&hf__ns_of(&link->store->namespaces, key)->adopt))
-        done = adopt(link, copy, seen);
-    if (!same && copy->held)
+        done = adopt_seen(link, copy, seen);
+    if (!same && copy->held && done)
         done = hf__refresh_add(link, key, seen->kind != HF_SHARED_ABSENT) == 0 && done; /* or it was lost */
     link->refresh_failed |= !done;
     if (copy->is_gap && done)
@@ -265,6 +307,11 @@ static bool ask_again(struct hf_sweep *sweep)
     return n > 0;
 }
 
+static void pace(struct hf_link *link)
+{
+    link->sweep.not_before_ms = link->turn.now_ms + PAUSE_MS;
+}
+
 static void examined(void *ctx, struct hf_shared_examine *examine)
 {
     struct hf_link *link = ctx;
@@ -272,6 +319,11 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
 
     hf__turn_begin(link->store, &link->turn);
     sweep->out = false;
+    if (examine->error.class == HF_SHARED_RETRY) {
+        pace(link);
+        hf__link_pump(link);
+        return;
+    }
     if (examine->error.class != HF_SHARED_OK) {
         sweep->failed = true; /* not again before the next connection */
         if (examine->error.class == HF_SHARED_STATE)
@@ -287,7 +339,7 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     }
     if (!ask_again(sweep)) {
         sweep->awaits_refresh = true;
-        sweep->not_before_ms = link->turn.now_ms + PAUSE_MS;
+        pace(link);
     }
     hf__link_pump(link);
 }

@@ -138,7 +138,7 @@ static bool has_room_for(struct hf_link *link, size_t from, size_t to)
     for (size_t i = from; i < to; i++) {
         const struct hf_lane_send *s = &link->lane_sends.sends[i];
         if (s->trial && s->trial->verdict.rule != 0 &&
-            !hf__link_has_conflict_room(link, s->key.len + s->value.len + s->trial->theirs.len))
+            !hf__link_has_conflict_room(link, s->entry.key.len + s->entry.value.len + s->trial->theirs.len))
             return false;
     }
     return true;
@@ -146,7 +146,7 @@ static bool has_room_for(struct hf_link *link, size_t from, size_t to)
 
 bool hf__unit_keep_conflict(struct hf_link *link, const struct hf_lane_send *s)
 {
-    struct hf_send as = {.trial = s->trial, .key = s->key, .lsn = s->entry.lsn};
+    struct hf_send as = {.trial = s->trial, .live = s->live, .key = s->key, .lsn = s->entry.lsn};
     struct hf_version_id ours;
     struct hf_conflict_row row;
 

@@ -42,6 +42,7 @@ struct hf_ns {
     bool losing;    /* what Redis has lost is not made good yet: a new connection finds the loss again */
     bool fresh;     /* this epoch began without us: no entry of ours from before was applied in it */
     bool sweep;     /* the copies are to be compared, because the log cannot tell what changed */
+    unsigned n_distrusts;        /* times that this was found */
     _Atomic bool adopt;          /* ... and what Redis lacks is lost, by policy; read by any thread */
     enum hf_loss_policy decided; /* by the operator, for this loss; link.mutex */
     bool awaits_decision;        /* link.mutex */

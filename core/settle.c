@@ -540,12 +540,15 @@ bool hf__settle_note_foreign(struct hf *store, struct hf_slice key, const struct
     return done;
 }
 
-void hf__settle_note_sent(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_version_id *version)
+void hf__settle_note_sent(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_version_id *version,
+                          bool stored)
 {
     struct hf_settled settled = {.lsn = lsn, .what = HF_LEFT_SENT, .more = calloc(1, sizeof(*settled.more))};
 
-    if (settled.more)
+    if (settled.more) {
         settled.more->sent = *version;
+        settled.more->stored = stored;
+    }
     if (!settled.more || hf__buf_copy(key, &settled.key) != 0 || !leave_only(store, &settled))
         hf__settled_release(&settled);
 }

@@ -68,8 +68,10 @@ void hf__settle_index_again(struct hf_checkpointer *cp);
 /* The key's versions up to `lsn` have been handed to the shared tier. */
 void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn);
 /* The same of the change `lsn` that a row stood for, which may be in no generation any more: its row will say so. Without memory
- * it does not, and what Redis holds of ours may be taken for another's. A `version` that is not known makes the row's base unknown. */
-void hf__settle_note_sent(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_version_id *version);
+ * it does not, and what Redis holds of ours may be taken for another's. A `version` that is not known makes the row's base unknown.
+ * Where the row went on in the lane, that is compared with the version, if it is `stored` for certain, else with nothing. */
+void hf__settle_note_sent(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_version_id *version,
+                          bool stored);
 /* Redis was rolled back, and what the key's row is based on is lost: nothing that Redis holds is that, and a row that changes a life
  * alone sends the value as well. False without memory. */
 bool hf__settle_base_lost(struct hf *store, struct hf_slice key);

@@ -66,6 +66,7 @@ struct hf_settled_more {
     uint64_t theirs_frozen; /* checkpointer.frozen when it became the copy */
     struct hf_foreign foreign;
     struct hf_version_id sent;
+    bool stored; /* for certain */
     struct hf_lane_entry retained;
     struct hf_bytes bytes; /* what the slices point into */
 };

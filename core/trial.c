@@ -120,10 +120,13 @@ void hf__trial_begin(struct hf_turn *turn, const struct hf_notes *notes, struct 
                      const struct hf_found *found)
 {
     struct hf_trial *trial = s->trial;
+    const struct hf_note *note = hf__notes_find(notes, trial->row.key);
     bool only_ttl = trial->row.op == HF_PENDING_TTL && (!found->top || found->only_ttl);
     bool deleted = found->top ? found->top->op == HF_ENTRY_DELETE : trial->row.op == HF_PENDING_DELETE;
 
     trial->own_value = found->own_value;
+    if (note && note->stored)
+        hf__pending_add_own(&trial->row, note->stored);
     trial->c = (struct hf_case){
         .op = only_ttl  ? HF_PENDING_TTL
               : deleted ? HF_PENDING_DELETE
@@ -216,6 +219,19 @@ bool hf__trial_judge(const struct hf_turn *turn, const struct hf_notes *notes, s
     hf__judge(&trial->c, &trial->verdict);
     trial->want = trial->verdict.want;
     return trial->want == 0;
+}
+
+/* They outlive the examination where theirs would have been. */
+void hf__trial_park(struct hf_trial *trial, const char *reason)
+{
+    hf_buf_release(&trial->theirs);
+    if (hf__buf_copy(hf__slice(reason, strlen(reason) + 1), &trial->theirs) == 0)
+        reason = trial->theirs.data;
+    else
+        reason = "Redis does not let this user look at it";
+    trial->verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PARKED, .reason = reason};
+    trial->want = 0;
+    trial->judged = true;
 }
 
 bool hf__trial_merge_json(struct hf_send *s)

@@ -8,10 +8,8 @@
 
 /* ---- what is known here ---- */
 
-static bool is_examined(const struct hf_notes *notes, const struct hf_ns *ns, const struct hf_lane_entry *entry)
+static bool is_examined(const struct hf_note *note, const struct hf_ns *ns, const struct hf_lane_entry *entry)
 {
-    const struct hf_note *note = hf__notes_find(notes, entry->key);
-
     if (entry->flags & HF_LANE_PLAIN) /* a rollback took it */
         return note && note->foreign.op != 0 && (entry->op == HF_LANE_SET || entry->op == HF_LANE_DELETE);
     if (entry->base.kind == HF_VERSION_UNKNOWN)
@@ -24,37 +22,37 @@ static bool is_dead(const struct hf_turn *turn, const struct hf_lane_entry *entr
     return entry->op == HF_LANE_SET && hf__is_expired(entry->deadline_ms, turn->now_ms);
 }
 
-static void guard(struct hf_trial *trial, const struct hf_shared_guard *guard)
-{
-    trial->guards[trial->n_guards++] = *guard;
-}
-
-/* The base; nothing, where it has died of itself, or where there is nothing to be stored. */
-static void guard_by_base(const struct hf_turn *turn, const struct hf_lane_entry *entry, struct hf_trial *trial)
+/* One version; nothing, where it has died of itself, or where there is nothing to be stored. */
+static void guard_by(const struct hf_turn *turn, const struct hf_lane_entry *entry,
+                     const struct hf_version_id *version, struct hf_trial *trial)
 {
     static const struct hf_shared_guard absent = {.absent = true};
-    const struct hf_version_id *base = &entry->base;
-    struct hf_shared_guard known = {.absent = base->kind == HF_VERSION_ABSENT, .len = base->len};
+    struct hf_shared_guard known = {.absent = version->kind == HF_VERSION_ABSENT, .len = version->len};
 
-    memcpy(known.digest, base->digest, sizeof(known.digest));
-    guard(trial, &known);
-    if (!known.absent && (is_dead(turn, entry) || hf__is_expired(base->deadline_ms, turn->now_ms)))
-        guard(trial, &absent);
+    memcpy(known.digest, version->digest, sizeof(known.digest));
+    trial->guards[trial->n_guards++] = known;
+    if (!known.absent && (is_dead(turn, entry) || hf__is_expired(version->deadline_ms, turn->now_ms)))
+        trial->guards[trial->n_guards++] = absent;
 }
 
 int hf__unit_trial(const struct hf_turn *turn, const struct hf_notes *notes, const struct hf_ns *ns,
                    const struct hf_lane_entry *entry, struct hf_trial **ret_trial)
 {
+    const struct hf_note *note = hf__notes_find(notes, entry->key);
     struct hf_trial *trial;
 
     *ret_trial = NULL;
-    if (!is_examined(notes, ns, entry))
+    if (!is_examined(note, ns, entry))
         return 0;
     trial = calloc(1, sizeof(*trial));
     if (!trial)
         return HF_ENOMEM;
     trial->row = (struct hf_pending_row){.key = entry->key, .base = entry->base};
-    guard_by_base(turn, entry, trial);
+    guard_by(turn, entry, &entry->base, trial);
+    if (note && note->stored) {
+        hf__pending_add_own(&trial->row, note->stored);
+        guard_by(turn, entry, note->stored, trial);
+    }
     *ret_trial = trial;
     return 0;
 }
@@ -84,6 +82,8 @@ void hf__unit_begin_case(struct hf_turn *turn, const struct hf_ns *ns, const str
         .made_ms = entry->made_ms,
         .uncertainty_ms = hf__turn_uncertainty_ms(turn, entry->made_ms),
         .base = &trial->row.base,
+        .own = trial->row.own,
+        .n_own = trial->row.n_own,
         .policy = policy_of(ns),
         .now_ms = turn->now_ms,
         .clock_uncertainty_ms = hf__turn_uncertainty_ms(turn, turn->now_ms),
@@ -92,19 +92,6 @@ void hf__unit_begin_case(struct hf_turn *turn, const struct hf_ns *ns, const str
 
 /* ---- what was seen there ---- */
 
-/* The server's words outlive the examination where theirs would have been. */
-static void park(struct hf_trial *trial, const char *reason)
-{
-    hf_buf_release(&trial->theirs);
-    if (hf__buf_copy(hf__slice(reason, strlen(reason) + 1), &trial->theirs) == 0)
-        reason = trial->theirs.data;
-    else
-        reason = "Redis does not let this user look at it";
-    trial->verdict = (struct hf_judgement){.outcome = HF_OUTCOME_PARKED, .reason = reason};
-    trial->want = 0;
-    trial->judged = true;
-}
-
 void hf__unit_judge(const struct hf_turn *turn, const struct hf_notes *notes, struct hf_trial *trial,
                     const struct hf_shared_seen *seen)
 {
@@ -112,7 +99,7 @@ void hf__unit_judge(const struct hf_turn *turn, const struct hf_notes *notes, st
     if (seen->error.class == HF_SHARED_OK)
         trial->judged = hf__trial_judge(turn, notes, trial);
     else
-        park(trial, seen->error.reason);
+        hf__trial_park(trial, seen->error.reason);
 }
 
 /* ---- the unit ---- */

@@ -404,7 +404,7 @@ static int find_row(struct change *c, struct hf_slice key, struct hf_pending_row
     return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
 }
 
-/* What the key owes was lost by Redis: in the lane, too, it is judged against what others have put there since. */
+/* In the lane, too, it is judged against what others have put there: what Redis has lost, ... */
 static int flags_given_back(struct change *c, struct hf_slice key, const struct hf_found *found,
                             uint32_t *ret_flags)
 {
@@ -421,6 +421,18 @@ static int flags_given_back(struct change *c, struct hf_slice key, const struct 
         *ret_flags = HF_ENTRY_RESEED;
     if (rc == 0 && waits && row.why == HF_PENDING_RESEND)
         *ret_flags = HF_ENTRY_RESEND;
+    return rc;
+}
+
+/* ... and what has waited for the replay that is under way. */
+static int flag_of_row(struct change *c, struct hf_slice key, uint32_t *ret_flags)
+{
+    uint64_t live_from = hf__link_replay_before(c->store);
+    struct hf_owed_range owed = {0};
+    int rc = live_from > 0 ? hf__look_owed_until(&c->look, key, UINT64_MAX, &owed) : 0;
+
+    if (rc == 0 && owed.first_lsn > 0 && owed.first_lsn < live_from)
+        *ret_flags |= HF_ENTRY_ROW;
     return rc;
 }
 
@@ -451,7 +463,7 @@ static int promote(struct change *c, struct hf_slice key)
     struct hf_entry entry;
     struct hf_found found;
     enum hf_owed owed = HF_OWED_NOTHING;
-    uint32_t given_back = 0;
+    uint32_t flags = 0;
     bool beside = false;
     int rc = 0;
 
@@ -464,7 +476,9 @@ static int promote(struct change *c, struct hf_slice key)
         rc = waits_beside_lane(c, key, &found, &beside);
     if (rc != 0 || (owed != HF_OWED_ROW && !beside))
         return rc;
-    rc = flags_given_back(c, key, &found, &given_back);
+    rc = flags_given_back(c, key, &found, &flags);
+    if (rc == 0)
+        rc = flag_of_row(c, key, &flags);
     if (rc != 0)
         return rc;
     entry = new_entry(c, found.live ? HF_ENTRY_SET : HF_ENTRY_DELETE, key);
@@ -473,7 +487,7 @@ static int promote(struct change *c, struct hf_slice key)
         entry.deadline_ms = found.deadline_ms;
     }
     entry.made_ms = found.made_ms;
-    entry.flags |= given_back;
+    entry.flags |= flags;
     memmove(&c->entries[c->n_promoted + 1], &c->entries[c->n_promoted],
             (c->n - c->n_promoted) * sizeof(*c->entries));
     c->entries[c->n_promoted++] = entry;
@@ -1089,6 +1103,18 @@ static bool is_newest(struct hf *store, struct hf_slice key, uint64_t lsn)
         newest = hf__look_up(&look, key, &found) == 0 && found.lsn <= lsn;
         hf__look_end(&look);
     }
+    return newest;
+}
+
+bool hf__write_stored(struct hf *store, struct hf_slice key, uint64_t lsn)
+{
+    bool newest;
+
+    pthread_mutex_lock(&store->write_mutex);
+    newest = (atomic_load(&store->lane_open) == 0 && atomic_load(&store->lane_entries) == 0) ||
+             is_newest(store, key, lsn);
+    hf__settle_key(store, key, lsn);
+    pthread_mutex_unlock(&store->write_mutex);
     return newest;
 }
 

@@ -33,6 +33,7 @@ enum {
     HF_ENTRY_TENTATIVE = 16, /* decided here while the shared tier was away */
     HF_ENTRY_RESEED = 32,    /* a copy that Redis has lost: given back if nothing is there */
     HF_ENTRY_RESEND = 64,    /* an acknowledged change that a rollback of Redis took: sent again */
+    HF_ENTRY_ROW = 128, /* carries into the lane what waited in a row when the link began to take live writes */
 };
 
 struct hf_entry {

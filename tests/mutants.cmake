@@ -220,9 +220,9 @@ hf_mutant(15_a_verdict_over_what_was_fetched_since unit/test_link_histories.c *1
 hf_mutant(15_only_the_log_casts_doubt_on_a_row unit/test_link_histories.c *15_what_a_plain_client*decision* core/link_replay.c
           "(note->doubted || note->foreign.op != 0)" "note->foreign.op != 0")
 hf_mutant(15_a_fetch_that_was_overtaken_is_enough unit/test_link_histories.c *15_a_fetch_that_another* core/link_refresh.c
-          "        again = !hf__write_fetched(" "        (void)hf__write_fetched(")
+          " !hf__write_fetched(" " 0 & !hf__write_fetched(")
 hf_mutant(copies_are_compared_without_a_pause unit/test_link_histories.c *paced_batches* core/link_sweep.c
-          "sweep->not_before_ms = link->turn.now_ms + PAUSE_MS;" "(void)PAUSE_MS;")
+          "link->sweep.not_before_ms = link->turn.now_ms + PAUSE_MS;" "(void)PAUSE_MS;")
 hf_mutant(copies_that_are_compared_hold_up_live_writes unit/test_link_histories.c *paced_batches* core/link_sweep.c
           "    sweep->out = true;" "    sweep->out = true;
     hf__link_out(link, true);")
@@ -239,7 +239,7 @@ hf_mutant(16_the_opening_that_connected_is_forgotten integration/test_reconcile_
 hf_mutant(17_a_log_ahead_of_the_clock_is_believed unit/test_link_histories.c *17_* core/trial.c
           "    if (is_to_come(turn, foreign.made_ms))" "    if (is_to_come(turn, foreign.made_ms) && false)")
 hf_mutant(19_a_forbidden_key_is_absent integration/test_reconcile_histories.c *_19_* core/link_replay.c
-          "        if (examine->keys[i].error.class == HF_SHARED_OK)\n            continue;" "        if (true)\n            continue;")
+          "        if (examine->keys[i].error.class != HF_SHARED_OK)" "        if (false)")
 hf_mutant(19_all_of_a_group_are_guilty integration/test_redis_link.c *refused_by_acl_finds* backends/redis/groups.c
           "        hf__redis_error(&rest, HF_SHARED_RETRY, \"not applied: %.130s\", run->group->error.reason);" "        rest = run->group->error;")
 hf_mutant(22_a_full_store_takes_writes integration/test_reconcile_histories.c *_22_* core/write.c
@@ -307,7 +307,35 @@ hf_mutant(A6_lanes_know_no_base unit/test_link_histories.c *A6_a_* core/drain.c
 hf_mutant(A6_of_a_unit_only_what_lost_is_left_out unit/test_link_histories.c *A6_a_batch_that_loses* core/unit.c
           "is_lost(trial) && !alone" "is_lost(trial) && !alone && false")
 hf_mutant(A6_the_row_is_no_base unit/test_link_histories.c *A6_a_value_that_loses* core/drain.c
-          "else if (rc == 0 && row.n_own == 0 && row.why == HF_PENDING_WRITE)" "else if (false)")
+          "bool known = row->n_own == 0 && row->why == HF_PENDING_WRITE;" "bool known = false;\n    (void)row;")
+hf_mutant(A6_what_a_live_increment_carries_is_not_judged unit/test_link_histories.c *A6_a_waiting_value* core/link_lane.c
+          "    if (rc == 0 && (flags & (HF_ENTRY_ROW | HF_ENTRY_RESEED | HF_ENTRY_RESEND)))" "    if (false)")
+hf_mutant(A6_a_live_increment_does_not_ask_the_row unit/test_link_histories.c *A6_a_waiting_value* core/link_lane.c
+          "        *ret_base = hf__row_lane_base(&row);" "        (void)ret_base;")
+hf_mutant(A6_a_live_increment_does_not_ask_what_is_stored unit/test_link_histories.c *A6_a_waiting_value* core/link_lane.c
+          "== 0 && stored.lsn == entry->lsn)" "== 0 && false)")
+hf_mutant(A6_who_increments_hears_of_what_is_parked unit/test_link_histories.c *A6_who_increments* core/link_live.c
+          "staged->version->flags & HF_ENTRY_ROW ? NULL : ticket" "(void)staged, ticket")
+hf_mutant(9_what_a_row_has_replaced_is_forgotten unit/test_link_histories.c *9_what_a_row_has* core/link_replay.c
+          "        hf__send_written_again(link, s);" "        hf__send_leave(link, s);")
+hf_mutant(9_a_stored_row_is_not_known_in_the_lane unit/test_link_histories.c *9_an_increment_behind* core/link_replay.c
+          "        if (!hf__write_stored(link->store, hf__send_key(s), s->lsn))" "        if (!hf__write_stored(link->store, hf__send_key(s), s->lsn) && false)")
+hf_mutant(9_live_writes_go_before_rows_have_ended unit/test_link_histories.c *9_a_write_behind_a_row* core/link.c
+          "    if (link->rows_alone) {" "    if (false) {")
+hf_mutant(9_a_lane_forgets_what_was_stored_of_its_row unit/test_link_histories.c *9_what_others_write_over* core/checkpoint.c
+          "entry.base = s->more->stored ? s->more->sent :" "entry.base =")
+hf_mutant(a_link_stays_held_over_a_loss unit/test_link_histories.c *a_paused_link_is_held* core/link.c
+          "link->asks_time = link->held_back = false" "link->asks_time = false")
+hf_mutant(12_a_flush_while_catching_up_is_forgotten unit/test_link_histories.c *12_a_flush_that_is_told* core/link_copies.c
+          "    hf__link_distrust_copies(link);\n    link->log_behind = true;" "    hf__link_distrust_copies(link);\n    link->log_behind = link->state == HF_LINK_ONLINE;")
+hf_mutant(12_a_walk_over_copies_outlives_a_loss unit/test_link_histories.c *12_copies_that_were_compared* core/link_sweep.c
+          "    if (ns->n_distrusts != sweep->n_distrusts)" "    if (false)")
+hf_mutant(12_what_is_read_is_adopted_in_silence unit/test_link_histories.c *12_a_copy_that_is_read* core/link_sweep.c
+          "|| !differs(link, key, seen, theirs))" "|| differs(link, key, seen, theirs) || true)")
+hf_mutant(9_what_this_pass_has_stored_is_another_s unit/test_link_histories.c *9_what_a_row_has* core/trial.c
+          "    if (note && note->stored)" "    if (false)")
+hf_mutant(9_what_this_pass_has_stored_is_compared_in_the_lane unit/test_link_histories.c *9_what_a_row_has* core/unit.c
+          "    if (note && note->stored)" "    if (false)")
 hf_mutant(A6_a_batch_is_sent_again_unguarded unit/test_link_histories.c *A6_a_batch_whose_keys* core/link_unit.c
           "    trial->n_guards = 1;" "    trial->n_guards = 0;")
 hf_mutant(A6_no_guard_in_the_script integration/test_reconcile_histories.c *A6_a_batch_that_loses* backends/redis/scripts.c
@@ -386,9 +414,9 @@ hf_mutant(15_behind_very_many_rows_nobody_tells integration/test_reconcile.c *ve
 hf_mutant(15_copies_are_trusted_without_pushes unit/test_link_histories.c *copies_are_trusted core/link_catchup.c
           " && !trusts_pushes(link);" ";\n    (void)trusts_pushes;")
 hf_mutant(15_what_is_to_be_compared_stays_verified unit/test_link_histories.c *since_the_log_was_lost* core/link_copies.c
-          "    atomic_store(&ns->verified, false);\n    ns->sweep = true;" "    ns->sweep = true;")
+          "    atomic_store(&ns->verified, false);\n    ns->n_distrusts++;" "    ns->n_distrusts++;")
 hf_mutant(12_an_absence_drops_the_last_copy unit/test_link.c *a_flushed_redis_does_not_hold* core/link_copies.c
-          "    return !link->log_behind && hf__link_history" "    return true || hf__link_history")
+          "    return !link->log_behind && (link->state" "    return true || (link->state")
 hf_mutant(15_copies_are_walked_over_once unit/test_link_histories.c *behind_the_walk* core/link_sweep.c
           "    if (through && next_ns(link)) {" "    if (through && next_ns(link) && false) {")
 hf_mutant(waits_a_fetch_ends_twice unit/test_link_waits.c *a_fetch_that* core/link_live.c
@@ -491,13 +519,13 @@ hf_mutant(13_what_an_increment_stands_on_is_looked_for_once unit/test_link_histo
 hf_mutant(13_a_new_life_gets_no_value unit/test_link_histories.c *13_a_life_upon_what* core/link_resend.c
           "    if (row->why != HF_PENDING_WRITE || row->base_lsn == 0 ||" "    if (row->why != HF_PENDING_WRITE || row->base_lsn != 0 ||")
 hf_mutant(13_what_is_read_replaces_what_is_lost unit/test_link_histories.c *13_what_is_read_before* core/link_live.c
-          "found ? hf__link_history_is_known(link)" "found ? true")
+          "(found || (rc == 0 && wait->seen->held)) && hf__link_history_is_known(link)" "found || (rc == 0 && wait->seen->held && hf__link_history_is_known(link))")
 hf_mutant(13_a_delete_beside_a_lane_is_dropped unit/test_link_histories.c *13_an_increment_beside* core/write.c
           "    if (rc == 0 && owed == HF_OWED_LANE)\n        rc = waits_beside_lane" "    if (false)\n        rc = waits_beside_lane")
 hf_mutant(13_a_delete_goes_before_its_lane unit/test_link_histories.c *13_a_delete_that_waits_behind* core/link_resend.c
           " == 0 && lsn < row->last_lsn;" " == 0 && false;")
 hf_mutant(12_what_is_given_back_goes_blind_into_a_lane unit/test_link_histories.c *counts_on_others* core/write.c
-          "    entry.flags |= given_back;" "    (void)given_back;")
+          "    entry.flags |= flags;" "    (void)flags;")
 hf_mutant(13_what_a_rollback_brings_back_wins unit/test_link_histories.c *13_a_change_that_waits_over* core/drain.c
           "    note_base_made(d, row);" "    (void)0;")
 hf_mutant(13_what_waits_is_blind_after_a_rollback unit/test_link_histories.c *13_a_change_that_waits_is_judged* core/link_resend.c

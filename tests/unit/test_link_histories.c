@@ -5,7 +5,7 @@
 #include "scratch.h"
 
 #include "file_layer.h"
-#include "link_ask.h"
+#include "link_state.h"
 #include "lookup.h"
 #include "store.h"
 #include "write.h"
@@ -386,6 +386,146 @@ static void test_link__9_a_write_behind_one_that_loses_is_judged_by_the_same_bas
     close_store(f);
 }
 
+/* The first write has won and is stored over theirs, but before that is settled the second one is made. */
+static void write_behind_one_that_wins(struct fixture *f, bool then_increments)
+{
+    f->ns.conflict = HF_CONFLICT_NEWEST;
+    open_online(f);
+    put(f->store, "k", "1");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    go_away(f);
+    put(f->store, "k", "20");
+    fake_redis_other_node("k", "300", wall_ms() - NEVER_MS, 0);
+    come_back_to_the_first_group(f); /* theirs was looked at before */
+    submit_set(f->store, "k", s_("4000"));
+    if (then_increments)
+        submit(f->store, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("k"), .delta = 1});
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", then_increments ? "4001" : "4000");
+    assert_value(f->store, "k", then_increments ? "4001" : "4000");
+    assert_conflict_over(f, "20");
+    close_store(f);
+}
+
+static void test_link__9_what_a_row_has_replaced_is_kept_when_its_key_is_written_meanwhile(void **state)
+{
+    write_behind_one_that_wins(*state, false);
+}
+
+static void test_link__9_what_a_row_has_replaced_is_kept_when_its_key_is_incremented_meanwhile(void **state)
+{
+    write_behind_one_that_wins(*state, true);
+}
+
+static void put_three_big(struct hf *store)
+{
+    char *text = malloc(MIB + 1);
+
+    assert_non_null(text);
+    memset(text, 'x', MIB);
+    text[MIB] = '\0';
+    put(store, "z1", text);
+    put(store, "z2", text);
+    put(store, "z3", text);
+    free(text);
+}
+
+enum between { NOTHING_BETWEEN, CHECKPOINT_BETWEEN, LOSS_BETWEEN };
+
+/* A row without a conflict is stored, and its key was written and incremented before Redis answered. Others are prepared behind it,
+ * or not. */
+static void increment_behind_a_stored_row(struct fixture *f, enum hf_conflict_policy policy, enum between between,
+                                          bool others)
+{
+    f->ns.conflict = policy;
+    open_online(f);
+    put(f->store, "n", "5");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    go_away(f);
+    put(f->store, "n", "70");
+    if (others)
+        put_three_big(f->store);
+    come_back_to_the_first_group(f);
+    f->store->link->live_turn = true; /* before the rows that are prepared */
+    submit_set(f->store, "n", s_("800"));
+    submit(f->store, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
+    if (between != NOTHING_BETWEEN)
+        assert_ok(hf_checkpoint(f->store));
+    if (between == LOSS_BETWEEN)
+        fake_redis_script(FAKE_GROUP, FAKE_CUT_ANSWER, 1);
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "801");
+    assert_value(f->store, "n", "801");
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(status_of(f->store).conflicts + status_of(f->store).parked, 0);
+    close_store(f);
+}
+
+static void test_link__9_an_increment_behind_a_row_of_ours_that_is_stored_is_no_conflict(void **state)
+{
+    static const enum hf_conflict_policy policies[] = {HF_CONFLICT_NEWEST, HF_CONFLICT_REMOTE, HF_CONFLICT_LOCAL,
+                                                       HF_CONFLICT_PARK};
+
+    for (size_t i = 0; i < 6 * sizeof(policies) / sizeof(policies[0]); i++) {
+        increment_behind_a_stored_row(*state, policies[i / 6], (enum between)(i % 3), i % 6 < 3);
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(setup(state), 0);
+    }
+}
+
+/* Its answer is there, and rows behind it are prepared: the live write is judged when the row has ended. */
+static void test_link__9_a_write_behind_a_row_of_ours_that_is_stored_is_no_conflict(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.conflict = HF_CONFLICT_REMOTE;
+    open_online(f);
+    put(f->store, "n", "5");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    go_away(f);
+    put(f->store, "n", "70");
+    put_three_big(f->store);
+    come_back_to_the_first_group(f);
+    f->store->link->live_turn = true; /* before the rows that are prepared */
+    submit_set(f->store, "n", s_("800"));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "800");
+    assert_value(f->store, "n", "800");
+    close_store(f);
+}
+
+/* Another writes behind the row that has won, before the lane comes. */
+static void test_link__9_what_others_write_over_a_row_that_was_stored_is_a_conflict(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    f->ns.conflict = HF_CONFLICT_LOCAL;
+    open_online(f);
+    put(f->store, "k", "1");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    go_away(f);
+    put(f->store, "k", "20");
+    fake_redis_other_node("k", "300", wall_ms() - NEVER_MS, 0);
+    come_back_to_the_first_group(f); /* theirs was looked at before */
+    asked = fake_redis_asked(FAKE_LANE);
+    fake_redis_freeze(FAKE_LANE);
+    submit_set(f->store, "k", s_("4000"));
+    submit(f->store, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("k"), .delta = 1});
+    fake_redis_thaw(FAKE_GROUP);
+    wait_asked(FAKE_LANE, asked + 1);
+    fake_redis_foreign_set("k", "999", 0);
+    fake_redis_thaw(FAKE_LANE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "4001");
+    assert_ok(hf_checkpoint(f->store));
+    assert_int_equal(status_of(f->store).conflicts, 2); /* over 300, and over 999 */
+    close_store(f);
+}
+
 /* ---- 12: Redis is empty, and increments wait ---- */
 
 /* A server that restarts, with what is there by now. */
@@ -672,6 +812,120 @@ static void test_link__12_what_was_written_since_a_loss_and_has_ended_is_not_giv
 static bool is_compared(void *ctx)
 {
     return status_of(ctx).revalidated > 0;
+}
+
+static bool takes_live_writes(void *ctx)
+{
+    return hf__link_is_accepting(ctx);
+}
+
+static bool a_commit_waits(void *ctx)
+{
+    (void)ctx;
+    return fake_local_held_commits() > 0;
+}
+
+static bool redis_holds_k(void *value)
+{
+    return fake_redis_holds("k", value);
+}
+
+static bool has_lost_the_link(void *ctx)
+{
+    return status_of(ctx).link_losses > 0;
+}
+
+static void test_link__a_paused_link_is_held_on_the_next_connection_too(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    assert_ok(hf_pause(f->store));
+    wait_state(f->store, HF_LINK_HELD);
+    fake_redis_restart();
+    assert_true(wait_until(has_lost_the_link, f->store, SOON_MS));
+    wait_state(f->store, HF_LINK_HELD);
+    assert_false(hf__link_is_accepting(f->store));
+    assert_ok(hf_resume(f->store));
+    put(f->store, "k", "v");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "v");
+    close_store(f);
+}
+
+/* A flush is told while the checkpoint is awaited that precedes the replay: nobody has looked at that history yet. */
+static void test_link__12_a_flush_that_is_told_while_catching_up_takes_no_copies(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.on_loss = HF_LOSS_RESEED;
+    f->ns.change_log_off = true; /* its next page would tell */
+    open_online(f);
+    put(f->store, "k", "v");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    go_away(f);
+    fake_local_hold_commits(true);
+    fake_redis_set_away(false);
+    assert_true(wait_until(takes_live_writes, f->store, SOON_MS));
+    assert_true(wait_until(a_commit_waits, NULL, SOON_MS));
+    fake_redis_wipe();
+    fake_local_hold_commits(false);
+    assert_true(wait_until(redis_holds_k, "v", SOON_MS));
+    assert_value(f->store, "k", "v");
+    close_store(f);
+}
+
+#define TWO_BATCHES (HF_SWEEP_KEYS + 10)
+
+static bool all_are_in_the_conflict_log(void *ctx)
+{
+    assert_ok(hf_checkpoint(ctx));
+    return status_of(ctx).conflicts == TWO_BATCHES;
+}
+
+/* The first part was compared before Redis lost it. */
+static void test_link__12_copies_that_were_compared_before_a_loss_are_compared_again(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked = fake_redis_asked(FAKE_EXAMINE);
+    char key[16];
+
+    f->ns.on_loss = HF_LOSS_ADOPT;
+    open_online(f);
+    for (unsigned i = 0; i < TWO_BATCHES; i++) {
+        snprintf(key, sizeof(key), "k%04u", i);
+        put(f->store, key, "v");
+    }
+    close_store(f);
+    fake_redis_freeze(FAKE_EXAMINE);
+    open_online(f);
+    wait_asked(FAKE_EXAMINE, asked + 1);
+    fake_redis_let(FAKE_EXAMINE, 1);
+    wait_asked(FAKE_EXAMINE, asked + 2);
+    fake_redis_wipe();
+    fake_redis_thaw(FAKE_EXAMINE);
+    assert_true(wait_until(all_are_in_the_conflict_log, f->store, SOON_MS));
+    close_store(f);
+}
+
+/* Before the sweep has come to it. */
+static void test_link__12_a_copy_that_is_read_while_the_namespace_adopts_is_in_the_conflict_log(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.on_loss = HF_LOSS_ADOPT;
+    f->ns.read_mode = HF_READ_SHARED;
+    open_online(f);
+    put(f->store, "k", "v");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    fake_redis_freeze(FAKE_EXAMINE);
+    go_away(f);
+    lose_all();
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_value(f->store, "k", NULL);
+    assert_conflict_over(f, "v");
+    fake_redis_thaw(FAKE_EXAMINE);
+    close_store(f);
 }
 
 /* The request is in what is given up when the link is held back. */
@@ -1697,12 +1951,6 @@ static void test_link__13_a_change_that_waits_over_a_rollback_is_the_newest(void
     assert_value(f->store, "k", "ours");
     assert_int_equal(status_of(f->store).conflicts, 0);
     close_store(f);
-}
-
-static bool a_commit_waits(void *ctx)
-{
-    (void)ctx;
-    return fake_local_held_commits() > 0;
 }
 
 static bool some_is_noted(void *ctx)
@@ -2913,6 +3161,129 @@ static void test_link__A6_a_value_that_loses_leaves_the_lane_and_increments_go_o
     close_store(f);
 }
 
+struct carried {
+    enum hf_conflict_policy policy;
+    const char *n; /* what it holds in the end */
+};
+
+/* The link replays, and the row is on its way, or has not had its turn, when an increment carries its value into the lane. */
+static void carry_a_waiting_value(struct fixture *f, const struct carried *carried, unsigned how)
+{
+    bool stored = how & 1, named = how & 2, out = how & 4;
+    unsigned asked;
+
+    f->ns.conflict = carried->policy;
+    f->ns.writers = named ? HF_WRITERS_HOLDFAST : HF_WRITERS_ANY;
+    open_online(f);
+    put(f->store, "n", "5");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    go_away(f);
+    if (!out)
+        put_two_big(f->store);
+    put(f->store, "n", "7");
+    if (named)
+        fake_redis_other_node("n", "100", wall_ms() + LATER_MS, 0);
+    else
+        fake_redis_foreign_set("n", "100", 0);
+    come_back_to_the_first_group(f);
+    asked = fake_redis_asked(FAKE_LANE);
+    fake_redis_freeze(FAKE_LANE);
+    submit(f->store, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
+    assert_true(wait_until(is_durable, f->store, SOON_MS));
+    if (stored)
+        assert_ok(hf_checkpoint(f->store));
+    fake_redis_thaw(FAKE_GROUP);
+    wait_asked(FAKE_LANE, asked + 1);
+    fake_redis_thaw(FAKE_LANE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", carried->n);
+    assert_value(f->store, "n", carried->n);
+    assert_conflict_over(f, "7");
+    assert_int_equal(status_of(f->store).pending_keys, 0);
+    close_store(f);
+}
+
+static void test_link__A6_a_waiting_value_that_a_live_increment_carries_is_judged(void **state)
+{
+    static const struct carried all[] = {
+        {HF_CONFLICT_NEWEST, "101"}, {HF_CONFLICT_REMOTE, "101"}, {HF_CONFLICT_LOCAL, "8"}};
+
+    for (unsigned i = 0; i < 8 * sizeof(all) / sizeof(all[0]); i++) {
+        carry_a_waiting_value(*state, &all[i / 8], i % 8);
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(setup(state), 0);
+    }
+}
+
+/* It has no row yet: the checkpoint that makes one is under way when the link takes live writes. */
+static void test_link__A6_a_value_without_a_row_that_a_live_increment_carries_is_judged(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.conflict = HF_CONFLICT_REMOTE;
+    open_online(f);
+    put(f->store, "n", "5");
+    assert_ok(hf_drain(f->store, SOON_MS));
+    go_away(f);
+    put(f->store, "n", "7");
+    fake_redis_foreign_set("n", "100", 0);
+    fake_local_hold_commits(true);
+    fake_redis_set_away(false);
+    assert_true(wait_until(takes_live_writes, f->store, SOON_MS));
+    submit(f->store, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1});
+    assert_true(wait_until(is_durable, f->store, SOON_MS));
+    fake_local_hold_commits(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("n", "101");
+    assert_conflict_over(f, "7");
+    close_store(f);
+}
+
+struct counted {
+    atomic_bool done;
+    struct hf_result result;
+};
+
+static void note_counted(void *ctx, const struct hf_result *result)
+{
+    struct counted *counted = ctx;
+
+    counted->result = *result;
+    atomic_store(&counted->done, true);
+}
+
+static bool is_counted(void *ctx)
+{
+    return atomic_load(&((struct counted *)ctx)->done);
+}
+
+/* The value goes to the operator; who counted upon it hears what Redis counted. */
+static void test_link__A6_who_increments_hears_nothing_of_a_carried_value_that_is_parked(void **state)
+{
+    struct fixture *f = *state;
+    struct counted counted = {0};
+
+    f->ns.conflict = HF_CONFLICT_PARK;
+    open_online(f);
+    put(f->store, "n", "5");
+    go_away(f);
+    put_two_big(f->store);
+    put(f->store, "n", "7");
+    fake_redis_foreign_set("n", "100", 0);
+    come_back_to_the_first_group(f);
+    assert_ok(hf_submit(f->store, &(struct hf_op){.kind = HF_OP_INCR, .key = s_("n"), .delta = 1}, note_counted,
+                        &counted));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_true(wait_until(is_counted, &counted, SOON_MS));
+    assert_ok(counted.result.code);
+    assert_int_equal(counted.result.number, 101);
+    assert_false(counted.result.tentative);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_int_equal(status_of(f->store).parked, 1);
+    assert_redis_holds("n", "101");
+    close_store(f);
+}
+
 /* Somebody writes to the key each time before the lane is stored. */
 static bool is_parked_in_the_end(void *ctx)
 {
@@ -3089,6 +3460,11 @@ int main(void)
         TEST(9_an_own_version_that_was_sent_is_no_conflict),
         TEST(9_a_live_write_that_a_checkpoint_stored_before_its_answer_was_lost_is_no_conflict),
         TEST(9_a_write_behind_one_that_loses_is_judged_by_the_same_base),
+        TEST(9_what_a_row_has_replaced_is_kept_when_its_key_is_written_meanwhile),
+        TEST(9_what_a_row_has_replaced_is_kept_when_its_key_is_incremented_meanwhile),
+        TEST(9_an_increment_behind_a_row_of_ours_that_is_stored_is_no_conflict),
+        TEST(9_a_write_behind_a_row_of_ours_that_is_stored_is_no_conflict),
+        TEST(9_what_others_write_over_a_row_that_was_stored_is_a_conflict),
         TEST(10_a_delete_behind_the_catch_up_is_judged_before_a_guarded_group_is_applied),
         TEST(10_a_delete_behind_the_catch_up_is_judged_where_the_log_decides),
         TEST(10_a_delete_named_during_the_replay_counts_among_nodes),
@@ -3100,6 +3476,10 @@ int main(void)
         TEST(12_a_key_whose_life_was_changed_is_given_back),
         TEST(12_what_was_written_since_a_loss_and_has_ended_is_not_given_back),
         TEST(a_pause_waits_for_the_answer_about_copies),
+        TEST(a_paused_link_is_held_on_the_next_connection_too),
+        TEST(12_a_flush_that_is_told_while_catching_up_takes_no_copies),
+        TEST(12_copies_that_were_compared_before_a_loss_are_compared_again),
+        TEST(12_a_copy_that_is_read_while_the_namespace_adopts_is_in_the_conflict_log),
         TEST(12_a_copy_that_is_compared_with_an_emptied_redis_is_given_back),
         TEST(12_a_decision_is_for_one_loss),
         TEST(12_a_copy_that_others_had_changed_is_not_given_back),
@@ -3181,6 +3561,9 @@ int main(void)
         TEST(A6_a_batch_is_judged_by_what_the_log_names_behind_the_catch_up),
         TEST(A6_a_batch_over_what_it_knows_is_no_conflict),
         TEST(A6_a_value_that_loses_leaves_the_lane_and_increments_go_on),
+        TEST(A6_a_waiting_value_that_a_live_increment_carries_is_judged),
+        TEST(A6_a_value_without_a_row_that_a_live_increment_carries_is_judged),
+        TEST(A6_who_increments_hears_nothing_of_a_carried_value_that_is_parked),
         TEST(A6_a_batch_whose_keys_others_always_change_is_parked),
         TEST(A7_without_a_log_a_write_is_sent_after_its_sync),
         TEST(A8_a_reader_of_a_write_whose_sync_fails_gets_an_error),
