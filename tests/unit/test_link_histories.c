@@ -2832,6 +2832,7 @@ static void test_link__A2_a_live_write_joins_the_row_of_its_key(void **state)
     struct fixture *f = *state;
 
     f->ns.conflict = HF_CONFLICT_REMOTE;
+    f->opts.replay_ops_per_s = 10; /* its turn comes behind that of the live write */
     open_online(f);
     put(f->store, "k", "base");
     go_away(f);
