@@ -847,6 +847,7 @@ static void test_link__a_paused_link_is_held_on_the_next_connection_too(void **s
     wait_state(f->store, HF_LINK_HELD);
     assert_false(hf__link_is_accepting(f->store));
     assert_ok(hf_resume(f->store));
+    wait_state(f->store, HF_LINK_ONLINE);
     put(f->store, "k", "v");
     assert_ok(hf_drain(f->store, SOON_MS));
     assert_redis_holds("k", "v");
