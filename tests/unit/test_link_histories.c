@@ -208,16 +208,21 @@ static void go_back_without_log(struct fixture *f)
 }
 
 /* Rows that fill a group each: live traffic has every other turn, so it has one before what is written behind them. */
-static void put_two_big(struct hf *store)
+static void put_big(struct hf *store, const char *key)
 {
     char *text = malloc(MIB + 1);
 
     assert_non_null(text);
     memset(text, 'x', MIB);
     text[MIB] = '\0';
-    put(store, "big1", text);
-    put(store, "big2", text);
+    put(store, key, text);
     free(text);
+}
+
+static void put_two_big(struct hf *store)
+{
+    put_big(store, "big1");
+    put_big(store, "big2");
 }
 
 static bool was_told(void *ctx)
@@ -420,15 +425,9 @@ static void test_link__9_what_a_row_has_replaced_is_kept_when_its_key_is_increme
 
 static void put_three_big(struct hf *store)
 {
-    char *text = malloc(MIB + 1);
-
-    assert_non_null(text);
-    memset(text, 'x', MIB);
-    text[MIB] = '\0';
-    put(store, "z1", text);
-    put(store, "z2", text);
-    put(store, "z3", text);
-    free(text);
+    put_big(store, "z1");
+    put_big(store, "z2");
+    put_big(store, "z3");
 }
 
 enum between { NOTHING_BETWEEN, CHECKPOINT_BETWEEN, LOSS_BETWEEN };
