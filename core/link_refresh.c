@@ -89,8 +89,10 @@ static void refreshed(void *ctx, struct hf_shared_fetch *fetch)
         return;
     }
     if (fetch->error.class == HF_SHARED_OK) {
-        again = !hf__sweep_adopt_fetched(link, key, &r->seen, value, deadline_ms) ||
-                !hf__write_fetched(link->store, key, value, deadline_ms, &r->seen);
+        if (hf__sweep_adopt_fetched(link, key, &r->seen, value, deadline_ms))
+            again = !hf__write_fetched(link->store, key, value, deadline_ms, &r->seen);
+        else
+            link->refresh_failed = true; /* it stays: not asked again at once, but on the next connection */
         atomic_fetch_add(&link->store->refreshed, 1);
     }
     if (!again) /* otherwise another read has put something there meanwhile, newer or older: it is asked again */

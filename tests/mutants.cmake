@@ -220,7 +220,7 @@ hf_mutant(15_a_verdict_over_what_was_fetched_since unit/test_link_histories.c *1
 hf_mutant(15_only_the_log_casts_doubt_on_a_row unit/test_link_histories.c *15_what_a_plain_client*decision* core/link_replay.c
           "(note->doubted || note->foreign.op != 0)" "note->foreign.op != 0")
 hf_mutant(15_a_fetch_that_was_overtaken_is_enough unit/test_link_histories.c *15_a_fetch_that_another* core/link_refresh.c
-          " !hf__write_fetched(" " 0 & !hf__write_fetched(")
+          "again = !hf__write_fetched(" "(void)hf__write_fetched(")
 hf_mutant(copies_are_compared_without_a_pause unit/test_link_histories.c *paced_batches* core/link_sweep.c
           "link->sweep.not_before_ms = link->turn.now_ms + PAUSE_MS;" "(void)PAUSE_MS;")
 hf_mutant(copies_that_are_compared_hold_up_live_writes unit/test_link_histories.c *paced_batches* core/link_sweep.c
