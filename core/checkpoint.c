@@ -151,17 +151,6 @@ static int note_foreign(struct run *run, const struct hf_settled *s)
     return put_noted(run, s, &row);
 }
 
-/* Where it is not known what of ours is there, the base is not known either. What was decided here keeps what it saw. */
-static void add_sent(struct hf_pending_row *row, const struct hf_version_id *sent)
-{
-    if (sent->kind != HF_VERSION_UNKNOWN) {
-        hf__pending_add_own(row, sent);
-    } else if (row->why != HF_PENDING_TENTATIVE) {
-        row->base = *sent;
-        row->has_base_value = false;
-    }
-}
-
 /* The lane's first change of the key behind `lsn`, or HF_NOT_FOUND. */
 static int first_of_lane(struct run *run, struct hf_slice key, uint64_t lsn, struct hf_lane_entry *ret_entry)
 {
@@ -180,17 +169,19 @@ static int first_of_lane(struct run *run, struct hf_slice key, uint64_t lsn, str
     return rc;
 }
 
-/* The row went on in the lane, whose first change knows what was there before the row. */
-static int note_sent_in_lane(struct run *run, const struct hf_settled *s)
+/* The row went on in the lane, whose first change behind `lsn` knows what was there before the row. */
+static int put_lane_base(struct run *run, struct hf_slice key, uint64_t lsn, const struct hf_version_id *base)
 {
     struct hf_lane_entry entry;
-    int rc = first_of_lane(run, settled_key(s), s->lsn == UINT64_MAX ? 0 : s->lsn, &entry);
+    int rc = first_of_lane(run, key, lsn, &entry);
 
     if (rc != 0 || entry.base.kind == HF_VERSION_UNKNOWN)
         return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
-    entry.base = s->more->stored ? s->more->sent : (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
+    entry.base = *base;
     return run->ops->lane_put(run->txn, &entry);
 }
+
+static const struct hf_version_id unknown = {.kind = HF_VERSION_UNKNOWN};
 
 /* A row that has begun since then is about something else. */
 static int note_sent(struct run *run, const struct hf_settled *s)
@@ -199,10 +190,31 @@ static int note_sent(struct run *run, const struct hf_settled *s)
     int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
 
     if (rc == HF_NOT_FOUND)
-        return note_sent_in_lane(run, s);
+        return put_lane_base(run, settled_key(s), s->lsn, s->more->stored ? &s->more->sent : &unknown);
     if (rc != 0 || row.first_lsn > s->lsn)
-        return rc == HF_NOT_FOUND || rc == HF_ECORRUPT ? 0 : rc;
-    add_sent(&row, &s->more->sent);
+        return rc == HF_ECORRUPT ? 0 : rc;
+    hf__pending_add_own(&row, &s->more->sent);
+    return put_noted(run, s, &row);
+}
+
+/* What was decided here keeps what it saw, unless its value is older than what was lost. */
+static int lose_own(struct run *run, const struct hf_settled *s)
+{
+    struct hf_pending_row row;
+    int rc = run->ops->pending_get(run->ops->txn_snap(run->txn), settled_key(s), &row);
+    bool is_older = rc == 0 && row.op == HF_PENDING_SET && row.value_lsn < s->lsn && row.last_lsn > s->lsn;
+
+    if (rc == HF_NOT_FOUND)
+        return put_lane_base(run, settled_key(s), 0, &unknown);
+    if (rc != 0 || (row.why == HF_PENDING_TENTATIVE && !is_older))
+        return rc == HF_ECORRUPT ? 0 : rc;
+    if (is_older) {
+        row.op = HF_PENDING_TTL;
+        row.why = HF_PENDING_WRITE;
+        row.value_lsn = 0;
+    }
+    row.base = unknown;
+    row.has_base_value = false;
     return put_noted(run, s, &row);
 }
 
@@ -217,7 +229,7 @@ static int lose_base(struct run *run, const struct hf_settled *s)
     if (row.op == HF_PENDING_TTL)
         row.op = HF_PENDING_SET;
     row.why = HF_PENDING_RESEND;
-    row.base = (struct hf_version_id){.kind = HF_VERSION_UNKNOWN};
+    row.base = unknown;
     row.has_base_value = false;
     return put_noted(run, s, &row);
 }
@@ -256,6 +268,8 @@ static int apply_settled(struct run *run, const struct hf_settled *s)
         rc = run->ops->gap_remove(run->txn, settled_key(s));
     if (rc == 0 && (s->what & HF_LEFT_SENT))
         rc = note_sent(run, s);
+    if (rc == 0 && (s->what & HF_LEFT_OWN_LOST))
+        rc = lose_own(run, s);
     if (rc == 0 && (s->what & HF_LEFT_FOREIGN))
         rc = note_foreign(run, s);
     if (rc == 0 && (s->what & HF_LEFT_BASE_LOST))

@@ -356,8 +356,10 @@ static void fill_row(const struct hf *store, const struct drained *d, bool is_ne
         row->op = HF_PENDING_DELETE;
     else if (!d->only_ttl || row->op == HF_PENDING_DELETE)
         row->op = HF_PENDING_SET;
-    if (d->value) /* a change of the TTL keeps the value, and what it hangs on */
+    if (d->value) { /* a change of the TTL keeps the value, and what it hangs on */
         row->why = hf__pending_why(d->value, &row->base);
+        row->value_lsn = d->value->lsn;
+    }
     for (const struct hf_version *v = d->head; v != d->base; v = v->older) {
         if (atomic_load(&v->sent) && !is_ttl_op(v))
             add_version(row, v);
@@ -371,6 +373,8 @@ static void begin_anew(struct hf_pending_row *row)
     row->base_lsn = 0;
     row->has_base_value = false;
     row->why = row->why == HF_PENDING_TENTATIVE ? HF_PENDING_WRITE : row->why;
+    if (row->op == HF_PENDING_TTL) /* the value may be owed */
+        row->op = HF_PENDING_SET;
 }
 
 /* All that the row is about has ended: what is written now begins a row of its own, based on how that ended. */
@@ -604,7 +608,7 @@ int hf__drain_node(struct hf *store, struct hf_local_txn *txn, const struct hf_n
 
     if (rc != 0 || !d.head)
         return rc;
-    d.old_parked = d.has_old && hf__settle_is_parked(store, node->key, d.old.lsn);
+    d.old_parked = d.has_old && d.old.lsn != 0 && hf__settle_is_parked(store, node->key, d.old.lsn);
     hf__look_resolve(&timeless, node, NULL, d.has_old ? &d.old : NULL, &d.state);
     classify(&d);
     if (d.has_lane)

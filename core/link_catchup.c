@@ -220,14 +220,15 @@ static bool is_lost_here(struct hf_link *link, const struct hf_shared_change *ch
     return lost;
 }
 
-/* One of the life before, lost for certain: what was written here since does not know it, and loses to nobody by that. */
+/* One of the life before, lost for certain: what was written here since does not know it, and loses to nobody by that. Without
+ * memory the page is read again after a new connection. */
 static void note_lost(struct hf_link *link, const struct hf_shared_change *change)
 {
-    static const struct hf_version_id unknown = {.kind = HF_VERSION_UNKNOWN};
     struct hf *store = link->store;
+    bool of_value = change->op == HF_SHARED_SET || change->op == HF_SHARED_DELETE;
 
     if (change->lsn > store->recovered_lsn && change->lsn <= store->opened_lsn)
-        hf__settle_note_sent(store, change->key, UINT64_MAX, &unknown, false);
+        link->refresh_failed |= !hf__settle_own_lost(store, change->key, of_value ? change->lsn : 0);
 }
 
 /* Redis has it still. */

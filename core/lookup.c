@@ -142,6 +142,8 @@ int hf__look_up(struct hf_look *look, struct hf_slice key, struct hf_found *ret_
             take_record(&record, &found);
         else if (rc != HF_NOT_FOUND)
             return rc;
+        if (rc == 0 && record.lsn != 0 && hf__settle_is_parked(look->store, key, record.lsn))
+            found.record_shared = false; /* which the record does not say yet */
     }
     finish(look, ttl, &found);
     *ret_found = found;
@@ -253,6 +255,9 @@ int hf__look_parked(struct hf_look *look, struct hf_slice key, const struct hf_f
 
     *ret_parked = found->top && atomic_load(&found->top->state) == HF_VERSION_PARKED;
     if (found->top || !found->held || found->record_shared)
+        return 0;
+    *ret_parked = hf__settle_is_parked(look->store, key, found->lsn);
+    if (*ret_parked)
         return 0;
     rc = hf__look_snap(look, &snap);
     if (rc == 0)

@@ -88,7 +88,8 @@ static unsigned each_version(struct hf *store, struct hf_generation *g, struct h
 struct hf_acked {
     uint64_t hash; /* 0: a free place */
     uint64_t lsn;
-    bool parked; /* so the last change of its value has ended */
+    bool value_ended; /* a change of its value is among them, not of its life alone */
+    bool parked;      /* so the last change of its value has ended */
 };
 
 static uint64_t hash_of(struct hf_slice key)
@@ -144,8 +145,39 @@ static void index_ended(struct hf_acked_table *table, const struct hf_settled *s
     if (settled->lsn < at->lsn)
         return;
     at->lsn = settled->lsn;
-    if (!(settled->what & HF_LEFT_LIFE))
-        at->parked = settled->what & HF_LEFT_PARKED;
+    if (settled->what & HF_LEFT_LIFE)
+        return;
+    at->parked = settled->what & HF_LEFT_PARKED;
+    at->value_ended = true;
+}
+
+static const struct hf_acked *find_acked(const struct hf_acked_table *table, uint64_t hash)
+{
+    const struct hf_acked *at = table->n > 0 ? place_of(table, hash) : NULL;
+
+    return at && at->hash != 0 ? at : NULL;
+}
+
+/* A life says nothing of its value: what was known of that before is known still. */
+static void inherit_parked(struct hf_checkpointer *cp, uint64_t hash)
+{
+    const struct hf_acked *before = find_acked(&cp->acked_before, hash);
+
+    if (before && before->parked)
+        place_of(&cp->acked, hash)->parked |= !place_of(&cp->acked, hash)->value_ended;
+}
+
+static void index_next(struct hf_checkpointer *cp, const struct hf_settled *settled)
+{
+    if (!ends_what_is_owed(settled))
+        return;
+    index_ended(&cp->acked, settled);
+    if (settled->what & HF_LEFT_LIFE)
+        inherit_parked(cp, hash_of(hf__slice(settled->key.data, settled->key.len)));
+    if (!(settled->what & HF_LEFT_PARKED))
+        return;
+    cp->n_parked_now++;
+    atomic_fetch_add(&cp->n_parked, 1);
 }
 
 /* What the last commit cleared stays for one more: a look that began before it still sees the row. */
@@ -154,10 +186,10 @@ void hf__settle_index_again(struct hf_checkpointer *cp)
     free(cp->acked_before.places);
     cp->acked_before = cp->acked;
     cp->acked = (struct hf_acked_table){0};
-    for (size_t i = 0; i < cp->n_settled && reserve_acked(&cp->acked, 1); i++) {
-        if (ends_what_is_owed(&cp->settled[i]))
-            index_ended(&cp->acked, &cp->settled[i]);
-    }
+    atomic_store(&cp->n_parked, cp->n_parked_now);
+    cp->n_parked_now = 0;
+    for (size_t i = 0; i < cp->n_settled && reserve_acked(&cp->acked, 1); i++)
+        index_next(cp, &cp->settled[i]);
 }
 
 static uint64_t acked_lsn(const struct hf_acked_table *table, uint64_t hash)
@@ -181,15 +213,15 @@ bool hf__settle_is_parked(struct hf *store, struct hf_slice key, uint64_t lsn)
 {
     struct hf_checkpointer *cp = &store->checkpoint;
     const struct hf_acked *at;
-    bool parked = false;
+    bool parked;
 
-    if (atomic_load(&store->parked_left) == 0)
+    if (atomic_load_explicit(&cp->n_parked, memory_order_acquire) == 0)
         return false;
     pthread_mutex_lock(&cp->mutex);
-    if (cp->acked.n > 0) {
-        at = place_of(&cp->acked, hash_of(key));
-        parked = at->parked && at->lsn >= lsn;
-    }
+    at = find_acked(&cp->acked, hash_of(key));
+    if (!at)
+        at = find_acked(&cp->acked_before, hash_of(key));
+    parked = at && at->parked && at->lsn >= lsn;
     pthread_mutex_unlock(&cp->mutex);
     return parked;
 }
@@ -220,8 +252,7 @@ static void leave(struct hf *store, const struct hf_settled *settled)
     store->checkpoint.settled[store->checkpoint.n_settled++] = *settled;
     if (settled->what & HF_LEFT_LISTS)
         atomic_fetch_add(&store->unsaved, 1);
-    if (ends_what_is_owed(settled))
-        index_ended(&store->checkpoint.acked, settled);
+    index_next(&store->checkpoint, settled);
     if (settled->what & HF_LEFT_PARKED)
         atomic_fetch_add(&store->parked_left, 1);
     if (settled->what & HF_LEFT_CONFLICT) {
@@ -425,7 +456,7 @@ static bool leave_only(struct hf *store, struct hf_settled *settled)
 
     pthread_mutex_lock(&store->checkpoint.mutex);
     done = reserve(&store->checkpoint, 1);
-    if (settled->what & (HF_LEFT_FOREIGN | HF_LEFT_GAP | HF_LEFT_UNPARK | HF_LEFT_RESOLVE))
+    if (settled->what & (HF_LEFT_FOREIGN | HF_LEFT_GAP | HF_LEFT_UNPARK | HF_LEFT_RESOLVE | HF_LEFT_OWN_LOST))
         settled->not_before = store->checkpoint.started + 1; /* one under way may have frozen already */
     if (done)
         leave(store, settled);
@@ -433,12 +464,19 @@ static bool leave_only(struct hf *store, struct hf_settled *settled)
     return done;
 }
 
+static bool leave_of_key(struct hf *store, struct hf_slice key, struct hf_settled settled)
+{
+    bool done = hf__buf_copy(key, &settled.key) == 0 && leave_only(store, &settled);
+
+    if (!done)
+        hf__settled_release(&settled);
+    return done;
+}
+
 void hf__settle_gap(struct hf *store, struct hf_slice key)
 {
-    struct hf_settled settled = {.what = HF_LEFT_GAP};
-
-    if (hf__buf_copy(key, &settled.key) != 0 || !leave_only(store, &settled))
-        hf__settled_release(&settled); /* it is compared once more */
+    (void)leave_of_key(store, key,
+                       (struct hf_settled){.what = HF_LEFT_GAP}); /* otherwise it is compared once more */
 }
 
 void hf__settle_retain(struct hf *store, const struct hf_lane_entry *entry)
@@ -553,14 +591,14 @@ void hf__settle_note_sent(struct hf *store, struct hf_slice key, uint64_t lsn, c
         hf__settled_release(&settled);
 }
 
+bool hf__settle_own_lost(struct hf *store, struct hf_slice key, uint64_t value_lsn)
+{
+    return leave_of_key(store, key, (struct hf_settled){.lsn = value_lsn, .what = HF_LEFT_OWN_LOST});
+}
+
 bool hf__settle_base_lost(struct hf *store, struct hf_slice key)
 {
-    struct hf_settled settled = {.what = HF_LEFT_BASE_LOST};
-    bool done = hf__buf_copy(key, &settled.key) == 0 && leave_only(store, &settled);
-
-    if (!done)
-        hf__settled_release(&settled);
-    return done;
+    return leave_of_key(store, key, (struct hf_settled){.what = HF_LEFT_BASE_LOST});
 }
 
 /* ---- off their lists ---- */

@@ -61,17 +61,22 @@ bool hf__settle_is_unlisted(struct hf *store, unsigned what, uint64_t listed);
 bool hf__settle_keep_listed(struct hf *store, unsigned what, uint64_t listed, bool wait);
 /* Up to which LSN the key's row is void, because what was left for the next checkpoint clears it; 0: not at all. */
 uint64_t hf__settle_acked_lsn(struct hf *store, struct hf_slice key);
-/* Whether the key's change `lsn`, or a later one, was parked, and no commit holds that yet. */
+/* Whether the key's change `lsn`, or a later one, was parked, and no commit holds that yet, or only the last one: a look that
+ * began before it still sees what was before. */
 bool hf__settle_is_parked(struct hf *store, struct hf_slice key, uint64_t lsn);
 /* What was left has become shorter; with checkpoint.mutex. */
 void hf__settle_index_again(struct hf_checkpointer *cp);
 /* The key's versions up to `lsn` have been handed to the shared tier. */
 void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn);
 /* The same of the change `lsn` that a row stood for, which may be in no generation any more: its row will say so. Without memory
- * it does not, and what Redis holds of ours may be taken for another's. A `version` that is not known makes the row's base unknown.
- * Where the row went on in the lane, that is compared with the version, if it is `stored` for certain, else with nothing. */
+ * it does not, and what Redis holds of ours may be taken for another's. Where the row went on in the lane, that is compared with
+ * the version, if it is `stored` for certain, else with nothing. */
 void hf__settle_note_sent(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_version_id *version,
                           bool stored);
+/* Redis holds a change of ours that is lost here, and that was made before this opening: what the key's row is based on is not
+ * known. Where the change was of the value, with that LSN (otherwise 0), a value that is older than it is not sent over another any more, but
+ * what has changed its life since; only where nothing is, because the change was a delete, it is. False without memory. */
+bool hf__settle_own_lost(struct hf *store, struct hf_slice key, uint64_t value_lsn);
 /* Redis was rolled back, and what the key's row is based on is lost: nothing that Redis holds is that, and a row that changes a life
  * alone sends the value as well. False without memory. */
 bool hf__settle_base_lost(struct hf *store, struct hf_slice key);

@@ -55,6 +55,7 @@ enum {
         4096, /* Redis may hold the key's change of this LSN: more->sent is one of its row's own versions */
     HF_LEFT_BASE_LOST =
         8192, /* Redis has lost what the key's row is based on: it is of the value, too, if it was of the life alone */
+    HF_LEFT_OWN_LOST = 32768, /* Redis holds a change of ours that is lost here, of the value if the LSN is not 0 */
     HF_LEFT_LIFE = 16384, /* with HF_LEFT_ROW: Redis has acknowledged the key's life, and nothing of its value */
     HF_LEFT_LISTS = HF_LEFT_PARKED | HF_LEFT_CONFLICT | HF_LEFT_UNPARK | HF_LEFT_RESOLVE,
 };
@@ -101,6 +102,8 @@ struct hf_checkpointer {
     struct hf_settled *settled;
     size_t n_settled, settled_capacity;
     struct hf_acked_table acked, acked_before; /* of `settled`, and of what the last commit took from it */
+    _Atomic size_t n_parked;                   /* that these two tell of, about */
+    size_t n_parked_now;                       /* that the first one does */
 };
 
 /* What waits for the shared tier, as of the last commit of the local tier (pending_bounds.h). */

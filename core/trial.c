@@ -116,6 +116,12 @@ static uint8_t why_of(const struct hf_trial *trial, const struct hf_found *found
     return hf__pending_why(v, &trial->row.base);
 }
 
+/* The value is older than what is there, or nobody knows. */
+static bool is_life_of_unknown(const struct hf_case *c)
+{
+    return c->op == HF_PENDING_TTL && c->base->kind == HF_VERSION_UNKNOWN;
+}
+
 void hf__trial_begin(struct hf_turn *turn, const struct hf_notes *notes, struct hf_send *s,
                      const struct hf_found *found)
 {
@@ -147,12 +153,11 @@ void hf__trial_begin(struct hf_turn *turn, const struct hf_notes *notes, struct 
         .now_ms = turn->now_ms,
         .clock_uncertainty_ms = hf__turn_uncertainty_ms(turn, turn->now_ms),
     };
-    trial->uncompared =
-        s->ns->writers != HF_WRITERS_ANY && trial->c.foreign.op == 0 && trial->c.why == HF_PENDING_WRITE;
+    trial->uncompared = s->ns->writers != HF_WRITERS_ANY && trial->c.foreign.op == 0 &&
+                        trial->c.why == HF_PENDING_WRITE && !is_life_of_unknown(&trial->c);
     trial->want = trial->uncompared ? 0 : hf__judge_first_want(&trial->c);
-    /* Where nobody else writes, the script stores over any string. Where other nodes do, the log has the last word, and what
-     * a script writes is told as if another had written it: each copy would be fetched. */
-    trial->guarded = trial->uncompared ? s->ns->writers == HF_WRITERS_THIS_NODE : set_guards(trial);
+    /* A look at its kind costs Redis less than a script does, but only a script deletes where Redis is out of memory. */
+    trial->guarded = trial->uncompared ? !found->live : set_guards(trial);
 }
 
 /* ---- what was seen there ---- */

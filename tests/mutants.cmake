@@ -274,7 +274,7 @@ hf_mutant(A5_a_life_acknowledges_the_value_of_its_row unit/test_link.c *a_life_t
 hf_mutant(A5_a_row_that_was_just_refused_is_a_base unit/test_link.c *a_row_that_was_just_refused_is* core/drain.c
           "    d.old_parked = d.has_old && " "    d.old_parked = d.has_old && false && ")
 hf_mutant(A5_a_life_hides_that_its_row_was_just_refused unit/test_link.c *a_life_of_a_row* core/settle.c
-          "    if (!(settled->what & HF_LEFT_LIFE))\n" "")
+          "    if (settled->what & HF_LEFT_LIFE)\n        return;\n" "")
 hf_mutant(A5_a_scan_verifies_nothing unit/test_link.c *a_scan_says* core/scan.c
           "hf__look_describe(&m->look, key, found, &item->result);"
           "hf__look_describe(&m->look, key, found, &item->result);\n    if (item->result.origin == HF_ORIGIN_LOCAL_VERIFIED)\n        item->result.origin = HF_ORIGIN_LOCAL_UNVERIFIED;")
@@ -288,6 +288,9 @@ hf_mutant(A8_readers_wait_for_no_sync unit/test_link_histories.c *A8_* core/look
           "    if (store->read_only || lsn <= hf__journal_safe_lsn(store->journal))" "    if (lsn > 0)")
 hf_mutant(A7_our_own_lost_tail_is_a_conflict unit/test_link.c *A7_what_a_power_cut* core/link_catchup.c
           "change->lsn > store->recovered_lsn && change->lsn <= store->opened_lsn" "false")
+hf_mutant(A7_an_older_value_with_a_newer_life_goes_over_what_was_lost unit/test_link.c
+          *what_a_power_cut_took_is_not_undone_by_a_change_of_an_older_values_life core/checkpoint.c
+          "row.value_lsn < s->lsn && row.last_lsn > s->lsn" "false")
 hf_mutant(A9_our_own_lost_tail_is_not_read_back unit/test_link.c *A9_what_a_power_cut_took_comes_back_from* core/link_catchup.c
           "found.held && found.lsn < change->lsn" "false")
 hf_mutant(A9_what_later_lives_wrote_hides_what_was_lost unit/test_link.c *A9_*after_another_life core/link_catchup.c
@@ -323,7 +326,7 @@ hf_mutant(9_a_stored_row_is_not_known_in_the_lane unit/test_link_histories.c *9_
 hf_mutant(9_live_writes_go_before_rows_have_ended unit/test_link_histories.c *9_a_write_behind_a_row* core/link.c
           "    if (link->rows_alone) {" "    if (false) {")
 hf_mutant(9_a_lane_forgets_what_was_stored_of_its_row unit/test_link_histories.c *9_what_others_write_over* core/checkpoint.c
-          "entry.base = s->more->stored ? s->more->sent :" "entry.base =")
+          "s->more->stored ? &s->more->sent : &unknown" "&unknown")
 hf_mutant(a_link_stays_held_over_a_loss unit/test_link_histories.c *a_paused_link_is_held* core/link.c
           "link->asks_time = link->held_back = false" "link->asks_time = false")
 hf_mutant(12_a_flush_while_catching_up_is_forgotten unit/test_link_histories.c *12_a_flush_that_is_told* core/link_copies.c
@@ -340,8 +343,18 @@ hf_mutant(A6_a_batch_is_sent_again_unguarded unit/test_link_histories.c *A6_a_ba
           "    trial->n_guards = 1;" "    trial->n_guards = 0;")
 hf_mutant(A6_no_guard_in_the_script integration/test_reconcile_histories.c *A6_a_batch_that_loses* backends/redis/scripts.c
           "guards ~= '' and not holds(key, have, guards)" "false")
-hf_mutant(A13_what_is_not_compared_replaces_another_type integration/test_outage.c *another_type_is_parked* backends/redis/scripts.c
+hf_mutant(A13_what_is_not_compared_replaces_another_type integration/test_outage.c *another_type_is_parked* core/trial.c
+          " && trial->c.kind != HF_SHARED_OTHER" "")
+hf_mutant(A13_a_delete_that_is_not_compared_removes_another_type integration/test_outage.c *another_type_is_parked* backends/redis/scripts.c
           "    if type(got) == 'table' then return got end" "")
+hf_mutant(A7_in_a_log_an_older_value_goes_over_what_was_lost unit/test_link.c *change_of_an_older_values_life core/trial.c
+          " && !is_life_of_unknown(&trial->c)" "")
+hf_mutant(A5_a_life_hides_what_was_refused unit/test_link.c *what_was_refused_as_stored* core/settle.c
+          "    if (before && before->parked)" "    if (false)")
+hf_mutant(A5_what_was_refused_as_stored_is_shared unit/test_link.c *what_was_refused_as_stored* core/lookup.c
+          "record.lsn != 0 && hf__settle_is_parked(look->store, key, record.lsn)" "false")
+hf_mutant(A5_what_was_refused_as_stored_is_fetched unit/test_link.c *what_was_refused_as_stored* core/lookup.c
+          "    *ret_parked = hf__settle_is_parked(look->store, key, found->lsn);" "")
 hf_mutant(A13_another_type_is_a_conflict integration/test_outage.c *another_type_is_parked* core/judge.c
           "    if (c->kind == HF_SHARED_OTHER)\n        park(\"WRONG" "    if (false)\n        park(\"WRONG")
 hf_mutant(A14_a_refused_log_entry_is_nothing integration/test_redis_link.c *missing_log_is_told* backends/redis/groups.c
@@ -709,7 +722,7 @@ hf_mutant(model_trims_by_entries integration/test_model.c *a_redis_does* tests/l
 hf_mutant(9_a_row_forgets_the_live_write_that_it_was unit/test_link_histories.c *9_a_live_write* core/link_send.c
           "    if (!s->in_group || (s->op" "    if (!s->replayed || !s->in_group || (s->op")
 hf_mutant(9_a_row_forgets_what_was_sent_of_it integration/test_lost_answers.c *older_value_of_ours* core/checkpoint.c
-          "    add_sent(&row, &s->more->sent);\n" "    (void)add_sent;\n")
+          "    hf__pending_add_own(&row, &s->more->sent);\n" "")
 hf_mutant(13_what_redis_has_acknowledged_need_not_be_there unit/test_link.c *change_in_the_journal_that_redis_has_lost* core/link_catchup.c
           "link->surviving_lsn < link->must_name_lsn" "false")
 hf_mutant(13_deletes_that_the_journal_tells_of_are_not_retained unit/test_link.c *change_in_the_journal_that_redis_has_lost* core/recovered.c

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define HF__LMDB_FORMAT 3u
+#define HF__LMDB_FORMAT 4u
 
 /* The longest key that `data` holds itself. LMDB allows 511 bytes in a key; an expiry entry adds 8 bytes of
  * deadline and 1 byte of reference tag. It is also the length of a full chunk of a long key. */

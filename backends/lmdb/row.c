@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-#define FORMAT 3
+#define FORMAT 4
 
 enum {
     AT_FORMAT = 8,
@@ -29,7 +29,8 @@ enum {
     AT_FOREIGN_UNCERTAINTY = 80,
     AT_BASE_LSN = 88,
     AT_BASE_MADE = 96,
-    AT_VERSIONS = 104
+    AT_VALUE_LSN = 104,
+    AT_VERSIONS = 112
 };
 static_assert(AT_VERSIONS == HF__LMDB_ROW_HEAD, "the versions follow the header");
 
@@ -69,6 +70,7 @@ static void head_encode(const struct hf_pending_row *row, uint8_t *to)
     hf__put64(to + AT_FOREIGN_UNCERTAINTY, (uint64_t)row->foreign.uncertainty_ms);
     hf__put64(to + AT_BASE_LSN, row->base_lsn);
     hf__put64(to + AT_BASE_MADE, (uint64_t)row->base_made_ms);
+    hf__put64(to + AT_VALUE_LSN, row->value_lsn);
 }
 
 void hf__lmdb_row_encode(const struct hf_pending_row *row, uint8_t *to)
@@ -120,6 +122,7 @@ static void head_decode(const uint8_t *from, struct hf_pending_row *ret_row)
             },
         .base_lsn = hf__get64(from + AT_BASE_LSN),
         .base_made_ms = (int64_t)hf__get64(from + AT_BASE_MADE),
+        .value_lsn = hf__get64(from + AT_VALUE_LSN),
         .has_base_value = from[AT_HAS_BASE_VALUE] != 0,
     };
 }

@@ -5,7 +5,7 @@
 #include "bytes.h"
 #include "local_tier.h"
 
-#define HF__LMDB_ROW_HEAD 104u
+#define HF__LMDB_ROW_HEAD 112u
 
 size_t hf__lmdb_row_size(const struct hf_pending_row *row);
 

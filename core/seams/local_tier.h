@@ -82,6 +82,7 @@ struct hf_pending_row {
     uint32_t n_folded;   /* writes that joined this row, the first included */
     uint64_t first_lsn;
     uint64_t last_lsn;
+    uint64_t value_lsn; /* of the last write that did not change the deadline alone; 0: there is none */
     int64_t first_made_ms;
     int64_t made_ms;           /* of the last write */
     int64_t deadline_ms;       /* of the last write */

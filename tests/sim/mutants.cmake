@@ -14,7 +14,7 @@ hf_simulated_mutant(names_of_a_killed_opening_are_not_synced journal/journal.c 3
 hf_simulated_mutant(5_no_times_made_in_the_log core/link_send.c 2000
                     "bool late = s->replayed || now_ms - s->made_ms > LATE_MS;" "bool late = now_ms < 0;")
 hf_simulated_mutant(9_a_row_forgets_what_was_sent_of_it core/checkpoint.c 1500
-                    "    add_sent(&row, &s->more->sent);\n" "    (void)add_sent;\n" --often halt --often lose-log)
+                    "    hf__pending_add_own(&row, &s->more->sent);\n" "" --often halt --often lose-log)
 hf_simulated_mutant(9_a_row_forgets_the_live_write_that_it_was core/link_send.c 1500
                     "    if (!s->in_group || (s->op" "    if (!s->replayed || !s->in_group || (s->op" --often halt --often lose-log)
 hf_simulated_mutant(10_an_unexplained_absence_wins core/judge.c 800

@@ -4,6 +4,7 @@
 
 #include "checkpoint.h"
 #include "file_layer.h"
+#include "settle.h"
 #include "store.h"
 
 #include <fcntl.h>
@@ -1108,6 +1109,52 @@ static void test_link__A7_what_a_power_cut_took_is_no_conflict_with_what_comes_a
     close_store(f);
 }
 
+/* The row's value is older than the lost one, whatever number its life has. */
+static void change_the_life_of_an_older_value(struct fixture *f)
+{
+    struct hf_result result;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    fake_redis_set_away(true);
+    wait_state(f->store, HF_LINK_OFFLINE);
+    put(f->store, "k", "old");
+    assert_ok(hf_checkpoint(f->store));
+    copy_dir(f->scratch.store, f->copy); /* what the disk had */
+    put(f->store, "k", "new");
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    fake_redis_set_away(true);
+    close_store(f);
+    open_dir(f, f->copy);
+    assert_ok(hf_expire(f->store, s_("k"), 100000, &result));
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_set_away(false);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "new");
+    assert_true(fake_redis_deadline_ms("k") > 0);
+    assert_value(f->store, "k", "new");
+    assert_int_equal(status_of(f->store).conflicts, 0);
+    close_store(f);
+}
+
+static void test_link__what_a_power_cut_took_is_not_undone_by_a_change_of_an_older_values_life(void **state)
+{
+    change_the_life_of_an_older_value(*state);
+}
+
+/* Nothing is compared there that the log names nobody for. */
+static void
+test_link__in_a_log_what_a_power_cut_took_is_not_undone_by_a_change_of_an_older_values_life(void **state)
+{
+    struct fixture *f = *state;
+
+    f->opts.namespaces = &by_log;
+    f->opts.n_namespaces = 1;
+    change_the_life_of_an_older_value(f);
+}
+
 static bool is_gone(void *ctx)
 {
     struct hf_result result;
@@ -1246,6 +1293,104 @@ static void test_link__what_was_refused_is_neither_shared_nor_pending(void **sta
     assert_false(result.shared);
     assert_false(result.pending);
     assert_int_equal(status_of(f->store).parked, 1);
+    close_store(f);
+}
+
+struct checkpoint {
+    struct hf *store;
+    uint64_t number;
+};
+
+static bool has_ended(void *ctx)
+{
+    struct checkpoint *checkpoint = ctx;
+
+    return hf__checkpoint_ended(checkpoint->store, checkpoint->number);
+}
+
+static bool a_commit_is_held(void *ctx)
+{
+    (void)ctx;
+    return fake_local_held_commits() > 0;
+}
+
+static bool is_refused(void *ctx)
+{
+    return !read_of(ctx, "k").pending;
+}
+
+static bool other_is_theirs(void *ctx)
+{
+    struct hf_buf value = {0};
+    bool is_theirs;
+
+    assert_ok(hf_get(ctx, s_("other"), &value, NULL));
+    is_theirs = hf__slice_eq(hf__slice(value.data, value.len), s_("theirs"));
+    hf_buf_release(&value);
+    return is_theirs;
+}
+
+/* A checkpoint had stored it as pending, and the next one, which is to say that it was refused, waits. */
+static void test_link__what_was_refused_as_stored_stays_and_is_not_shared(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "other", "v");
+    asked = fake_redis_asked(FAKE_GROUP);
+    fake_redis_freeze(FAKE_GROUP);
+    submit_set(f->store, "k", s_("refused"));
+    wait_asked(FAKE_GROUP, asked + 1);
+    assert_ok(hf_checkpoint(f->store));
+    fake_local_hold_commits(true);
+    fake_redis_script(FAKE_GROUP, FAKE_REFUSE, 1);
+    fake_redis_thaw(FAKE_GROUP);
+    assert_true(wait_until(is_refused, f->store, SOON_MS));
+    assert_false(read_of(f->store, "k").shared);
+    asked = fake_redis_asked(FAKE_FETCH);
+    fake_redis_foreign_set("k", "theirs", 0);
+    fake_redis_foreign_set("other", "theirs", 0); /* which is told behind it */
+    assert_true(wait_until(other_is_theirs, f->store, SOON_MS));
+    assert_value(f->store, "k", "refused");
+    assert_int_equal(fake_redis_asked(FAKE_FETCH), asked + 1);
+    fake_local_hold_commits(false);
+    assert_ok(hf_checkpoint(f->store));
+    assert_value(f->store, "k", "refused");
+    assert_false(read_of(f->store, "k").shared);
+    close_store(f);
+}
+
+/* The commit that stores the refusal is under way; a look that began before it needs it still. */
+static void test_link__what_was_refused_as_stored_is_known_behind_a_life(void **state)
+{
+    struct fixture *f = *state;
+    struct checkpoint held;
+    struct hf_result refused, life;
+    unsigned asked;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "k", "old");
+    asked = fake_redis_asked(FAKE_GROUP);
+    fake_redis_freeze(FAKE_GROUP);
+    submit_set(f->store, "k", s_("refused"));
+    wait_asked(FAKE_GROUP, asked + 1);
+    assert_ok(hf_checkpoint(f->store));
+    fake_local_hold_commits(true);
+    fake_redis_script(FAKE_GROUP, FAKE_REFUSE, 1);
+    fake_redis_thaw(FAKE_GROUP);
+    assert_true(wait_until(is_refused, f->store, SOON_MS));
+    refused = read_of(f->store, "k");
+    assert_true(wait_until(a_commit_is_held, NULL, SOON_MS));
+    held = (struct checkpoint){.store = f->store, .number = hf__checkpoint_ticket(f->store) - 1};
+    assert_ok(hf_expire(f->store, s_("k"), 3600000, &life));
+    assert_true(life.shared);
+    fake_local_pass_commit();
+    assert_true(wait_until(has_ended, &held, SOON_MS));
+    assert_true(hf__settle_is_parked(f->store, s_("k"), refused.lsn));
+    fake_local_hold_commits(false);
     close_store(f);
 }
 
@@ -1612,11 +1757,15 @@ int main(void)
         TEST(test_link__what_a_power_cut_took_supersedes_the_row_that_it_left),
         TEST(test_link__A9_what_a_power_cut_took_comes_back_after_another_life),
         TEST(test_link__A7_what_a_power_cut_took_is_no_conflict_with_what_comes_after),
+        TEST(test_link__what_a_power_cut_took_is_not_undone_by_a_change_of_an_older_values_life),
+        TEST(test_link__in_a_log_what_a_power_cut_took_is_not_undone_by_a_change_of_an_older_values_life),
         TEST(test_link__a_gap_in_the_log_is_met_again_after_a_crash_before_the_copies_are_compared),
         TEST(test_link__what_a_flushed_redis_does_not_hold_is_no_reason_to_drop_the_copy),
         TEST(test_link__an_increment_is_applied_once_whatever_becomes_of_its_request),
         TEST(test_link__a_reader_says_that_a_row_is_pending),
         TEST(test_link__what_was_refused_is_neither_shared_nor_pending),
+        TEST(test_link__what_was_refused_as_stored_stays_and_is_not_shared),
+        TEST(test_link__what_was_refused_as_stored_is_known_behind_a_life),
         TEST(test_link__a_life_of_what_was_refused_makes_no_base_of_it),
         TEST(test_link__a_life_of_what_was_refused_and_stored_makes_no_base_of_it),
         TEST(test_link__a_life_that_was_a_row_makes_no_base_of_what_was_refused),

@@ -305,6 +305,7 @@ static struct hf_pending_row row_of(struct hf_slice key, uint64_t lsn)
         .n_folded = 3,
         .first_lsn = lsn,
         .last_lsn = lsn + 1,
+        .value_lsn = lsn + 2,
         .first_made_ms = 10,
         .made_ms = 11,
         .deadline_ms = 12,
@@ -344,6 +345,7 @@ static void assert_row(struct fixture *f, const struct hf_pending_row *expected)
     assert_int_equal(row.n_folded, expected->n_folded);
     assert_int_equal(row.first_lsn, expected->first_lsn);
     assert_int_equal(row.last_lsn, expected->last_lsn);
+    assert_int_equal(row.value_lsn, expected->value_lsn);
     assert_int_equal(row.first_made_ms, expected->first_made_ms);
     assert_int_equal(row.made_ms, expected->made_ms);
     assert_int_equal(row.deadline_ms, expected->deadline_ms);
@@ -738,7 +740,7 @@ struct kind {
     const char *wrong_one; /* what the sentence says of format + 1 */
 };
 static const struct kind kinds[] = {
-    {"pending", read_pending, 3, "pending table has format 4, this version reads 3"},
+    {"pending", read_pending, 4, "pending table has format 5, this version reads 4"},
     {"lane", read_lane, 2, "entry of LSN 4 has format 3, this version reads 2"},
     {"parked", read_parked, 2, "entry of LSN 5 has format 3, this version reads 2"},
     {"retained", read_retained, 2, "entry of LSN 6 has format 3, this version reads 2"},
@@ -924,7 +926,7 @@ static void test_lmdb_logs__a_store_of_the_format_before_is_refused(void **state
     close_tier(f);
     raw_put(f, "meta", &pair, pair.value, pair.len);
     assert_int_equal(try_open(f), HF_EVERSION);
-    assert_sentence("holds format 1, this version reads 3");
+    assert_sentence("holds format 1, this version reads 4");
 }
 
 /* ---- a full map ---- */

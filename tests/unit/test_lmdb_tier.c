@@ -1295,7 +1295,7 @@ static void test_lmdb__another_format_is_refused(void **state)
     assert_int_equal(mdb_put(raw.txn, raw.dbi, &key, &value, 0), 0);
     raw_close(&raw);
     assert_int_equal(try_open(f, false), HF_EVERSION);
-    assert_sentence("holds format 7, this version reads 3");
+    assert_sentence("holds format 7, this version reads 4");
     assert_int_equal(try_open(f, true), HF_EVERSION);
     value.mv_size = 3;
     raw = raw_open(f->scratch.dir, "meta");
