@@ -792,7 +792,7 @@ int hf_link_changes(struct hf *store, uint64_t from, int (*each)(void *ctx, cons
 static bool drained(const struct hf_link *link, uint64_t lsn)
 {
     if (link->state != HF_LINK_ONLINE || link->overflowed || link->out || link->picking ||
-        !hf__refresh_is_done(link))
+        !hf__refresh_is_asked(link))
         return false;
     return (!link->plain.first || link->plain.first->version->lsn > lsn) &&
            (!link->lane.first || link->lane.first->version->lsn > lsn);

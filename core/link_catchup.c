@@ -27,6 +27,7 @@ void hf__link_restart_catch_up(struct hf_link *link)
     link->history_lost = link->refresh_failed = false;
     link->ns_index = 0;
     link->checkpoint_ticket = 0;
+    hf__refresh_ask_again(link);
     hf__resend_release(link);
 }
 

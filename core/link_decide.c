@@ -255,12 +255,12 @@ static struct hf_intent *next_left(struct hf_intent *intent)
  * written again before its turn came was passed over: it gets another one. */
 static void note_left(struct hf_link *link)
 {
-    bool fetched = hf__refresh_is_done(link);
+    bool asked = hf__refresh_is_asked(link);
 
     for (struct hf_intent *intent = next_left(link->store->intents.first), *next; intent; intent = next) {
         struct hf_slice key = hf__slice(intent->key.data, intent->key.len);
         next = next_left(intent->next);
-        if (intent->noted && !fetched)
+        if (intent->noted && (!asked || hf__notes_find(&link->refresh.denied, key)))
             continue;
         if (!may_fetch(link, key))
             intent->noted = false;

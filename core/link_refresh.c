@@ -7,9 +7,21 @@
 
 #include <stdlib.h>
 
+#define DENIED_MS 2000
+
 static struct hf_slice key_at(const struct hf_refresh *r, size_t i)
 {
     return hf__slice(r->keys[i].key.data, r->keys[i].key.len);
+}
+
+/* It is among those that may not be read. */
+static bool note_denied(struct hf_refresh *r, struct hf_slice key, bool by_others)
+{
+    struct hf_note *note = hf__notes_find(&r->denied, key) ? hf__notes_of(&r->denied, key) : NULL;
+
+    if (note)
+        note->number |= by_others;
+    return note != NULL;
 }
 
 int hf__refresh_add(struct hf_link *link, struct hf_slice key, bool by_others)
@@ -17,6 +29,8 @@ int hf__refresh_add(struct hf_link *link, struct hf_slice key, bool by_others)
     struct hf_refresh *r = &link->refresh;
     int rc;
 
+    if (note_denied(r, key, by_others))
+        return 0;
     if (r->n > r->next && hf__slice_eq(key, key_at(r, r->n - 1))) {
         r->keys[r->n - 1].by_others |= by_others;
         return 0;
@@ -40,15 +54,39 @@ int hf__refresh_add(struct hf_link *link, struct hf_slice key, bool by_others)
     return rc;
 }
 
-bool hf__refresh_is_done(const struct hf_link *link)
+bool hf__refresh_is_asked(const struct hf_link *link)
 {
     return link->refresh.next == link->refresh.n;
+}
+
+bool hf__refresh_is_done(const struct hf_link *link)
+{
+    return hf__refresh_is_asked(link) && link->refresh.denied.n == 0;
+}
+
+/* Without memory they stay aside, those, too, that are on the list by then. */
+void hf__refresh_ask_again(struct hf_link *link)
+{
+    struct hf_notes denied = link->refresh.denied;
+    int rc = 0;
+
+    link->refresh.denied = (struct hf_notes){0};
+    for (size_t i = 0; i < denied.capacity && rc == 0; i++) {
+        const struct hf_note *note = &denied.places[i];
+        if (note->key.data)
+            rc = hf__refresh_add(link, hf__slice(note->key.data, note->key.len), note->number);
+    }
+    if (rc == 0)
+        hf__notes_release(&denied);
+    else
+        link->refresh.denied = denied;
 }
 
 void hf__refresh_release(struct hf_link *link)
 {
     for (size_t i = link->refresh.next; i < link->refresh.n; i++)
         hf_buf_release(&link->refresh.keys[i].key);
+    hf__notes_release(&link->refresh.denied);
     free(link->refresh.keys);
     link->refresh = (struct hf_refresh){0};
 }
@@ -61,8 +99,9 @@ static void advance(struct hf_link *link)
     hf_buf_release(&r->keys[r->next].key);
     pthread_mutex_lock(&link->mutex);
     r->next++;
-    if (r->next == r->n) {
+    if (r->next == r->n)
         r->next = r->n = 0;
+    if (hf__refresh_is_done(link)) {
         atomic_fetch_add(&link->store->trusted, 1);
         atomic_store(&link->store->refreshing, false);
     }
@@ -70,6 +109,20 @@ static void advance(struct hf_link *link)
     pthread_mutex_unlock(&link->mutex);
     for (size_t i = 0; hf__refresh_is_done(link) && i < link->store->namespaces.n; i++)
         hf__link_publish_cursor(link, &link->store->namespaces.all[i]);
+}
+
+/* Those behind it are not to wait for it. Without memory it is asked for once more. */
+static void set_aside(struct hf_link *link)
+{
+    struct hf_refresh *r = &link->refresh;
+    struct hf_note *note = hf__notes_of(&r->denied, key_at(r, r->next));
+
+    if (!note)
+        return;
+    note->number |= r->keys[r->next].by_others;
+    r->denied_until_ms = link->turn.now_ms + DENIED_MS;
+    advance(link);
+    hf__link_pump(link);
 }
 
 static void refreshed(void *ctx, struct hf_shared_fetch *fetch)
@@ -82,10 +135,15 @@ static void refreshed(void *ctx, struct hf_shared_fetch *fetch)
     bool again = false;
 
     r->out = false;
-    if (fetch->error.class != HF_SHARED_OK && fetch->error.class != HF_SHARED_ENTRY)
+    if (fetch->error.class != HF_SHARED_OK && fetch->error.class != HF_SHARED_ENTRY &&
+        fetch->error.class != HF_SHARED_AUTH)
         return; /* it stays on the list */
-    if (fetch->error.class == HF_SHARED_OK && !hf__link_history_is_known(link)) {
+    if (fetch->error.class != HF_SHARED_ENTRY && !hf__link_history_is_known(link)) {
         hf__link_pump(link); /* likewise: it is asked again when the history is known */
+        return;
+    }
+    if (fetch->error.class == HF_SHARED_AUTH) {
+        set_aside(link);
         return;
     }
     if (fetch->error.class == HF_SHARED_OK) {
@@ -123,11 +181,25 @@ static bool is_stale(struct hf_link *link, struct hf_slice key, struct hf_seen *
     return true;
 }
 
+/* Who denied them may have thought better of it; or they are no longer stale. */
+static void ask_again_in_time(struct hf_link *link)
+{
+    struct hf_refresh *r = &link->refresh;
+
+    if (r->denied.n == 0 || !hf__refresh_is_asked(link))
+        return;
+    if (link->turn.now_ms >= r->denied_until_ms || r->denied_until_ms - link->turn.now_ms > DENIED_MS)
+        hf__refresh_ask_again(link);
+    else
+        hf__link_wake_in(link, (int)(r->denied_until_ms - link->turn.now_ms));
+}
+
 void hf__refresh_send(struct hf_link *link)
 {
     struct hf_refresh *r = &link->refresh;
 
-    while (!r->out && !hf__refresh_is_done(link)) {
+    ask_again_in_time(link);
+    while (!r->out && !hf__refresh_is_asked(link)) {
         struct hf_slice key = key_at(r, r->next);
         if (!is_stale(link, key, &r->seen)) {
             advance(link);

@@ -23,6 +23,7 @@
 #define ROWS_MAX 1024u /* of one group: bounds the time that Redis is held up */
 #define ROWS_MIN 16u
 #define SLOW_MS 100      /* an answer that takes longer says that Redis has enough to do */
+#define KEYS_TURNS 16u   /* groups whose keys are watched after another node has written while the logs were */
 #define LEFT_MAX 100000u /* what is left for the next checkpoint, before the replay waits for it */
 
 /* ---- pacing ---- */
@@ -30,7 +31,7 @@
 void hf__link_restart_pacing(struct hf_link *link)
 {
     link->rows_budget = ROWS_MIN;
-    link->contended = 0;
+    link->contended = link->keys_turns = 0;
     link->no_scripts = false;
 }
 
@@ -46,7 +47,9 @@ void hf__link_pace(struct hf_link *link, bool touched)
         link->rows_budget = link->rows_budget / 2 > floor ? link->rows_budget / 2 : floor;
     else
         link->rows_budget = 2 * link->rows_budget < ROWS_MAX ? 2 * link->rows_budget : ROWS_MAX;
-    link->contended = touched && link->sends.n == 1 ? link->contended + 1 : 0;
+    link->contended = touched && link->sends.n == 1 && !link->watches_logs ? link->contended + 1 : 0;
+    if (touched && link->watches_logs)
+        link->keys_turns = KEYS_TURNS;
     if (touched && link->rows_from_cursor) { /* they come again at once */
         hf__send_list_clear(&link->ahead);
         link->row_cursor = link->sends.from;
@@ -184,11 +187,11 @@ static int grow_examination(struct hf_link *link)
 
 static void examined(void *ctx, struct hf_shared_examine *examine);
 
-static bool send_examination(struct hf_link *link)
+static bool send_examination(struct hf_link *link, enum hf_shared_watch watch)
 {
     struct hf_shared_error error = {.class = HF_SHARED_STATE, .reason = "out of memory"};
 
-    link->examine = (struct hf_shared_examine){.keys = link->seen, .watch = true, .done = examined, .ctx = link};
+    link->examine = (struct hf_shared_examine){.keys = link->seen, .watch = watch, .done = examined, .ctx = link};
     if (grow_examination(link) == 0) {
         link->examine.keys = link->seen;
         for (size_t i = 0; i < link->sends.n; i++) {
@@ -413,9 +416,20 @@ static void take_examination(struct hf_link *link, struct hf_shared_examine *exa
     take_logs(link, examine);
     park_forbidden(examine);
     if (judge_all(link))
-        send_examination(link);
+        send_examination(link, HF_WATCH_KEYS);
     else
         store_examined(link);
+}
+
+static bool examine_some(struct hf_link *link);
+
+/* What others have written is to be read, and compared where it is among these: so it goes for a while, because they may
+ * write all the time. */
+static void examine_after_all(struct hf_link *link)
+{
+    link->keys_turns = KEYS_TURNS;
+    link->watches_logs = false; /* not those of all that is examined now */
+    examine_some(link);
 }
 
 static void examined(void *ctx, struct hf_shared_examine *examine)
@@ -430,6 +444,8 @@ static void examined(void *ctx, struct hf_shared_examine *examine)
     } else if (error.class != HF_SHARED_OK) {
         leave_all(link);
         hf__link_fail(link, &error);
+    } else if (examine->unread) {
+        examine_after_all(link);
     } else if (log_has_more(examine)) {
         link->log_behind = true;
         leave_undecided(link);
@@ -465,13 +481,42 @@ static bool examine_some(struct hf_link *link)
         trial->in_turn = n < EXAMINED_MAX;
         n += trial->in_turn;
     }
-    return send_examination(link);
+    return send_examination(link, HF_WATCH_KEYS);
+}
+
+/* Not if the log has named it since the list was made. */
+static bool is_uncompared_still(struct hf_link *link, const struct hf_send *s)
+{
+    const struct hf_note *note = hf__notes_find(&link->notes, hf__send_key(s));
+
+    return s->trial->uncompared && !(note && note->foreign.op != 0);
+}
+
+/* What is not compared: the logs tell of all who write, unless they do so all the time. */
+static bool examine_kinds(struct hf_link *link)
+{
+    size_t n = 0;
+
+    if (link->keys_turns > 0)
+        return false;
+    for (size_t i = 0; i < link->sends.n; i++) {
+        struct hf_send *s = &link->sends.sends[i];
+        s->trial->in_turn = is_uncompared_still(link, s);
+        n += s->trial->in_turn;
+    }
+    return n > 0 && send_examination(link, HF_WATCH_LOGS);
 }
 
 bool hf__replay_try(struct hf_link *link)
 {
     link->rows_sent_ms = link->turn.now_ms;
-    return store_guarded(link) || examine_some(link);
+    link->watches_logs = false;
+    if (store_guarded(link))
+        return true;
+    link->watches_logs = examine_kinds(link);
+    if (!link->watches_logs)
+        link->keys_turns -= link->keys_turns > 0;
+    return link->watches_logs || examine_some(link);
 }
 
 /* ---- settling ---- */

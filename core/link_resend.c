@@ -32,7 +32,7 @@ void hf__resend_release(struct hf_link *link)
 /* A copy that others had replaced when the link broke is not given back. */
 static int note_changed(struct hf_link *link)
 {
-    const struct hf_refresh *refresh = &link->refresh;
+    const struct hf_refresh *refresh = &link->refresh; /* those that may not be read were put back on its list */
 
     for (size_t i = refresh->next; i < refresh->n; i++) {
         const struct hf_stale *stale = &refresh->keys[i];

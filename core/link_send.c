@@ -301,10 +301,12 @@ static void take_acks(struct hf_link *link, const struct hf_shared_group *group)
 /* Afterwards: what a checkpoint in between stores as pending, the log behind its cursor settles. */
 static void take_logs(struct hf_link *link, const struct hf_shared_group *group)
 {
+    bool watched = group->watched && link->watches_logs;
+
     for (size_t i = 0; i < group->n_logs; i++) {
         const struct hf_shared_log *log = &group->logs[i];
         struct hf_ns *ns = ns_of_log(group, log);
-        if (log->last_id[0] && (log->after_id || !ns->log_unread)) /* nobody wrote in between */
+        if (log->last_id[0] && (log->after_id || watched || !ns->log_unread)) /* nobody wrote in between */
             snprintf(ns->log_id, sizeof(ns->log_id), "%s", log->last_id);
         hf__link_publish_cursor(link, ns);
     }

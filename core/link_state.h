@@ -96,7 +96,8 @@ struct hf_note {
     struct hf_version_id *stored; /* by this pass, and its row knows nothing of it; owned, or NULL */
     unsigned failures;
     uint64_t
-        number; /* the LSN of our own change that the log names (a preview's, a rollback's); where a lane's key is kept */
+        number; /* the LSN of our own change that the log names (a preview's, a rollback's); where a lane's key is kept;
+                        whether another has changed a copy that may not be fetched */
 };
 struct hf_notes {
     struct hf_note *places; /* open addressing */
@@ -135,6 +136,9 @@ struct hf_stale {
 struct hf_refresh {
     struct hf_stale *keys;
     size_t n, next, capacity;
+    struct hf_notes
+        denied; /* this user may not read them; they are asked for again after a while, and with the next catch-up */
+    int64_t denied_until_ms;
     bool out;
     int64_t asked_ms;
     struct hf_seen seen;
@@ -310,6 +314,8 @@ struct hf_link {
     bool checking;    /* the pass is through; the checkpoint that clears its rows is awaited */
     unsigned rows_budget; /* rows in the next group of the replay */
     unsigned contended;   /* times in a row that a single row was touched between examination and store */
+    unsigned keys_turns;  /* groups of what is not compared whose keys are to be watched, not the logs */
+    bool watches_logs;    /* for the group that is on its way */
     int64_t rows_sent_ms;
     int64_t rows_not_before_ms; /* the throttle, and the random delay: timeline */
     int64_t wake_due_ms;        /* of the timer, while connected and not paused: timeline; 0: not set */
@@ -451,7 +457,9 @@ void hf__decide_note_left(struct hf_link *link); /* keys whose decision nobody h
 /* link_refresh.c */
 int hf__refresh_add(struct hf_link *link, struct hf_slice key, bool by_others);
 void hf__refresh_send(struct hf_link *link);
-bool hf__refresh_is_done(const struct hf_link *link);
+bool hf__refresh_is_asked(const struct hf_link *link); /* nothing is left to ask for */
+bool hf__refresh_is_done(const struct hf_link *link);  /* ... and all that was has been fetched */
+void hf__refresh_ask_again(struct hf_link *link);      /* for what this user might not read before */
 void hf__refresh_release(struct hf_link *link);
 
 /* link_notes.c */

@@ -278,13 +278,14 @@ static void compare(struct hf_link *link, struct hf_copy *copy, const struct hf_
         copy->compared = true;
 }
 
-/* A gap is closed when its copy has been fetched, or was right. */
+/* A gap is closed when its copy has been fetched, or was right; not when it was not allowed to be. */
 static void close_gaps(struct hf_link *link)
 {
     for (size_t i = 0; i < link->sweep.n; i++) {
         struct hf_copy *copy = &link->sweep.copies[i];
-        if (copy->compared)
-            hf__settle_gap(link->store, hf__slice(copy->key.data, copy->key.len));
+        struct hf_slice key = hf__slice(copy->key.data, copy->key.len);
+        if (copy->compared && !hf__notes_find(&link->refresh.denied, key))
+            hf__settle_gap(link->store, key);
         hf_buf_release(&copy->key);
     }
     link->sweep.n = 0;
@@ -395,7 +396,7 @@ static bool turn(struct hf_link *link)
     int rc;
 
     if (sweep->awaits_refresh) {
-        if (!hf__refresh_is_done(link))
+        if (!hf__refresh_is_asked(link))
             return true; /* its end comes back here */
         close_gaps(link);
         sweep->awaits_refresh = false;

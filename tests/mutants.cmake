@@ -347,14 +347,46 @@ hf_mutant(A13_what_is_not_compared_replaces_another_type integration/test_outage
           " && trial->c.kind != HF_SHARED_OTHER" "")
 hf_mutant(A13_a_delete_that_is_not_compared_removes_another_type integration/test_outage.c *another_type_is_parked* backends/redis/scripts.c
           "    if type(got) == 'table' then return got end" "")
+hf_mutant(15_a_look_at_kinds_watches_nothing integration/test_examine.c *a_look_at_kinds* backends/redis/examine.c
+          "    if (examine->n_logs > 0)\n        hf__command(w, 1 + examine->n_logs, \"WATCH\");" "    if (examine->n_logs > 0)\n        hf__command(w, 1 + examine->n_logs, \"EXISTS\");")
+hf_mutant(15_a_look_at_kinds_is_enough unit/test_link_histories.c *15_what_a_node_writes_before* core/link_replay.c
+          "    } else if (examine->unread) {" "    } else if (false) {")
+hf_mutant(15_what_stands_behind_the_id_is_read integration/test_examine.c *whether_it_is_to_be_read* backends/redis/log_page.c
+          "        return reply->elements > 0;" "        return false;")
+hf_mutant(15_a_log_that_is_gone_is_read integration/test_examine.c *whether_it_is_to_be_read* backends/redis/log_page.c
+          "return len == 0 && strcmp(read->after_id, \"0-0\") != 0;" "return false;")
+hf_mutant(15_a_live_write_moves_the_log_on unit/test_link_histories.c *15_what_a_node_writes_between* core/link_send.c
+          "bool watched = group->watched && link->watches_logs;" "bool watched = link->watches_logs;")
 hf_mutant(A7_in_a_log_an_older_value_goes_over_what_was_lost unit/test_link.c *change_of_an_older_values_life core/trial.c
           " && !is_life_of_unknown(&trial->c)" "")
+hf_mutant(20_a_delete_that_is_not_compared_waits_for_room integration/test_outage.c *with_redis_out_of_memory_deletes* core/trial.c
+          "trial->uncompared ? !found->live" "trial->uncompared ? s->ns->writers == HF_WRITERS_THIS_NODE && !found->live")
 hf_mutant(A5_a_life_hides_what_was_refused unit/test_link.c *what_was_refused_as_stored* core/settle.c
           "    if (before && before->parked)" "    if (false)")
+hf_mutant(15_a_log_that_others_write_to_is_watched_again unit/test_link_histories.c *15_a_log_that_others_always* core/link_replay.c
+          "link->watches_logs)\n        link->keys_turns = KEYS_TURNS;" "link->watches_logs)\n        link->keys_turns = 0;")
+hf_mutant(15_a_copy_that_may_not_be_read_is_waited_for unit/test_link_histories.c *15_a_copy_that_may_not* core/link_refresh.c
+          "    if (fetch->error.class == HF_SHARED_AUTH) {" "    if (false) {")
+hf_mutant(15_a_copy_that_may_not_be_read_is_good unit/test_link_histories.c *15_a_copy_that_might_not* core/link_refresh.c
+          "hf__refresh_is_asked(link) && link->refresh.denied.n == 0" "hf__refresh_is_asked(link)")
+hf_mutant(15_a_copy_that_might_not_be_read_is_never_asked_for unit/test_link_histories.c *15_a_copy_that_may_not* core/link_catchup.c
+          "    hf__refresh_ask_again(link);" "")
+hf_mutant(15_what_may_not_be_read_is_asked_for_once unit/test_link_histories.c *15_a_copy_that_might_not_be_read*while core/link_refresh.c
+          "    ask_again_in_time(link);" "    (void)ask_again_in_time;")
 hf_mutant(A5_what_was_refused_as_stored_is_shared unit/test_link.c *what_was_refused_as_stored* core/lookup.c
           "record.lsn != 0 && hf__settle_is_parked(look->store, key, record.lsn)" "false")
 hf_mutant(A5_what_was_refused_as_stored_is_fetched unit/test_link.c *what_was_refused_as_stored* core/lookup.c
           "    *ret_parked = hf__settle_is_parked(look->store, key, found->lsn);" "")
+hf_mutant(19_whose_fault_it_was_is_not_asked integration/test_redis_link.c *refused_by_acl_finds* backends/redis/groups.c
+          "    if (run->vague) {" "    if (false) {")
+hf_mutant(19_a_refused_group_is_stored_unwatched integration/test_examine.c *a_refused_group_is_not_stored* backends/redis/groups.c
+          "    if (!run->group->watched) {" "    if (true) {")
+hf_mutant(19_values_never_go_at_once_again integration/test_redis_link.c *values_go_at_once_again* backends/redis/groups.c
+          "        tier->singly = false;" "        tier->singly = true;")
+hf_mutant(19_values_are_tried_at_once_each_time integration/test_redis_link.c *may_not_mset* backends/redis/groups.c
+          "run->singly = tier->singly = true;" "run->singly = true;")
+hf_mutant(2_values_go_before_their_turn integration/test_redis_link.c *values_at_once_keep* backends/redis/group_commands.c
+          "(is_immortal(&items[end]) || !hf__group_has(&items[end]))" "true")
 hf_mutant(A13_another_type_is_a_conflict integration/test_outage.c *another_type_is_parked* core/judge.c
           "    if (c->kind == HF_SHARED_OTHER)\n        park(\"WRONG" "    if (false)\n        park(\"WRONG")
 hf_mutant(A14_a_refused_log_entry_is_nothing integration/test_redis_link.c *missing_log_is_told* backends/redis/groups.c

@@ -4,17 +4,19 @@
  *   looking:   per key  [WATCH key], TYPE key, STRLEN key    (for a user who may not run the script, or not touch one
  *   reading:   per key  [GET key], [PTTL key, TIME]           of the keys)
  *              log pages
+ *   kinds:     [WATCH log ...], per key  TYPE key, per log  XRANGE log (after +, XLEN log
  *
  *   script ---> done            Log pages that were answered beside a refused script are not told: they must be read
  *      |                        after the keys were looked at.
  *      +---> looking ---> reading ---> done
+ *   kinds ---> done
  *
  * The keys stay watched, besides our session, which is since the last group ended: the next group's EXEC does nothing
  * if one of them was touched meanwhile. An examination that watches nothing runs beside other requests, as a fetch
  * does; single commands may then see a key in the midst of its change, and tracking tells of that one.
  *
  * Redis compares each key to be watched with all that its client watches already: a few hundred keys a call, not
- * thousands. */
+ * thousands; the logs in their stead, where all who write name it there. */
 #include "tier.h"
 
 #include "fail.h"
@@ -28,7 +30,7 @@
 
 #define NOT_AS_REDIS "the server does not answer an examination as Redis does"
 
-enum how { DONE, BY_DIGEST, BY_TEXT, LOOKING, READING };
+enum how { DONE, BY_DIGEST, BY_TEXT, LOOKING, READING, KINDS };
 enum part { GET, PTTL, TIME, N_PARTS };
 
 /* What is kept of a key beside what was seen. */
@@ -161,6 +163,11 @@ static bool wants_more(const struct hf_shared_seen *seen)
     return (seen->want & HF_WANT_VALUE) || ((seen->want & HF_WANT_DIGEST) && seen->len > HF_EXAMINE_SMALL);
 }
 
+static bool keys_are_watched(const struct examine_run *run)
+{
+    return run->examine->watch == HF_WATCH_KEYS;
+}
+
 /* ---- by script ---- */
 
 /* "" when nothing is wanted of any key. */
@@ -186,7 +193,7 @@ static int write_script(struct hf__command_writer *w, struct examine_run *run)
 
     if (examine->n_keys == 0)
         return 0;
-    if (examine->watch) {
+    if (keys_are_watched(run)) {
         hf__command(w, 1 + examine->n_keys, "WATCH");
         for (size_t i = 0; i < examine->n_keys; i++)
             hf__arg(w, examine->keys[i].key);
@@ -311,7 +318,7 @@ static void write_looking(struct hf__command_writer *w, struct examine_run *run)
     for (size_t i = 0; i < run->examine->n_keys; i++) {
         struct hf_slice key = run->examine->keys[i].key;
 
-        if (run->examine->watch) {
+        if (keys_are_watched(run)) {
             hf__command(w, 2, "WATCH"); /* one by one: a key we may not touch must not fail its neighbours */
             hf__arg(w, key);
         }
@@ -350,7 +357,7 @@ static void look_type(struct hf_shared_seen *seen, const redisReply *reply)
 
 static void look_answer(struct examine_run *run, const redisReply *reply, size_t index)
 {
-    size_t per_key = run->examine->watch ? 3 : 2;
+    size_t per_key = keys_are_watched(run) ? 3 : 2;
     size_t from_end = per_key - 1 - index % per_key;
     struct hf_shared_seen *seen = &run->examine->keys[index / per_key];
     int64_t len = 0;
@@ -364,6 +371,44 @@ static void look_answer(struct examine_run *run, const redisReply *reply, size_t
         seen->len = (uint64_t)len;
     else if (from_end == 0)
         blame_text(run, HF_SHARED_LINK, NOT_AS_REDIS);
+}
+
+/* ---- kinds ---- */
+
+static void write_kinds(struct hf__command_writer *w, const struct examine_run *run)
+{
+    const struct hf_shared_examine *examine = run->examine;
+
+    if (examine->n_logs > 0)
+        hf__command(w, 1 + examine->n_logs, "WATCH");
+    for (size_t i = 0; i < examine->n_logs; i++)
+        hf__arg(w, examine->logs[i].log_key);
+    for (size_t i = 0; i < examine->n_keys; i++) {
+        hf__command(w, 2, "TYPE");
+        hf__arg(w, examine->keys[i].key);
+    }
+    for (size_t i = 0; i < examine->n_logs; i++)
+        hf__page_write_news(w, &run->pages[i]);
+}
+
+static void kind_answer(struct examine_run *run, const redisReply *reply, size_t index)
+{
+    struct hf_shared_examine *examine = run->examine;
+    size_t n_watches = examine->n_logs > 0;
+    struct hf_shared_error error;
+
+    if (index < n_watches) {
+        if (hf__reply_error(reply, &error))
+            blame(run, &error);
+    } else if (index - n_watches < examine->n_keys) {
+        if (!key_refused(run, &examine->keys[index - n_watches], reply))
+            look_type(&examine->keys[index - n_watches], reply);
+    } else {
+        size_t at = index - n_watches - examine->n_keys;
+        struct hf__page_read *read = &run->pages[at / HF__PAGE_NEWS_REPLIES];
+        examine->unread |= hf__page_has_news(read, reply, at % HF__PAGE_NEWS_REPLIES);
+        blame(run, &read->page->error);
+    }
 }
 
 /* ---- reading ---- */
@@ -482,6 +527,7 @@ static int write_keys(struct hf__command_writer *w, struct examine_run *run)
     switch ((enum how)run->how) {
     case LOOKING: write_looking(w, run); return 0;
     case READING: return write_reading(w, run);
+    case KINDS: write_kinds(w, run); return 0;
     default: return write_script(w, run);
     }
 }
@@ -506,7 +552,7 @@ static int send_wave(struct examine_run *run, enum how how, bool *ret_empty)
         forget_seen(run->examine);
     w.rc = write_keys(&w, run) != 0 ? HF_ENOMEM : w.rc;
     run->n_before = w.n_commands;
-    for (size_t i = 0; how != LOOKING && i < run->examine->n_logs; i++)
+    for (size_t i = 0; how != LOOKING && how != KINDS && i < run->examine->n_logs; i++)
         hf__page_write(&w, &run->pages[i]);
     *ret_empty = w.n_commands == 0 && w.rc == 0;
     return *ret_empty ? 0 : hf__conn_send(conn, &w, &run->wave);
@@ -563,6 +609,8 @@ static void examine_reply(struct hf__wave *wave, const redisReply *reply, size_t
         look_answer(run, reply, index);
     else if (run->how == READING)
         read_answer(run, reply);
+    else if (run->how == KINDS)
+        kind_answer(run, reply, index);
     else
         script_answer(run, reply, index);
     if (last)
@@ -617,6 +665,13 @@ static struct examine_run *new_run(struct hf__redis *tier, struct hf_shared_exam
     return run;
 }
 
+static enum how first_wave(const struct hf__redis *tier, const struct hf_shared_examine *examine)
+{
+    if (examine->watch == HF_WATCH_LOGS)
+        return KINDS;
+    return examine->n_keys > 0 && tier->no_scripts ? LOOKING : BY_DIGEST;
+}
+
 int hf__redis_send_examine(struct hf_shared_tier *base, struct hf_shared_examine *examine)
 {
     struct hf__redis *tier = hf__redis_of(base);
@@ -632,7 +687,8 @@ int hf__redis_send_examine(struct hf_shared_tier *base, struct hf_shared_examine
     if (!run)
         return HF_ENOMEM;
     examine->error = (struct hf_shared_error){0};
-    rc = send_wave(run, examine->n_keys > 0 && tier->no_scripts ? LOOKING : BY_DIGEST, &empty);
+    examine->unread = false;
+    rc = send_wave(run, first_wave(tier, examine), &empty);
     if (rc != 0)
         release(run);
     else

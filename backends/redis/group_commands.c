@@ -42,6 +42,38 @@ size_t hf__group_count_logs(const struct hf_shared_group *group)
 
 /* ---- storing ---- */
 
+static bool is_immortal(const struct hf_shared_item *item)
+{
+    return item->op == HF_SHARED_SET && item->deadline_ms == 0;
+}
+
+size_t hf__group_command(const struct hf_shared_group *group, bool singly, size_t *i)
+{
+    const struct hf_shared_item *items = group->items;
+    size_t end;
+
+    while (*i < group->n_items && !hf__group_has(&items[*i]))
+        ++*i;
+    if (*i == group->n_items)
+        return *i;
+    end = *i + 1;
+    while (!singly && is_immortal(&items[*i]) && end < group->n_items &&
+           (is_immortal(&items[end]) || !hf__group_has(&items[end])))
+        end++;
+    return end;
+}
+
+size_t hf__group_count_commands(const struct hf_shared_group *group, bool singly)
+{
+    size_t count = 0, i = 0, end;
+
+    while ((end = hf__group_command(group, singly, &i)) > i) {
+        count++;
+        i = end;
+    }
+    return count;
+}
+
 static void write_item(struct hf__command_writer *w, const struct hf_shared_item *item)
 {
     switch (item->op) {
@@ -67,6 +99,18 @@ static void write_item(struct hf__command_writer *w, const struct hf_shared_item
         hf__command(w, 2, "DEL");
         hf__arg(w, item->key);
         break;
+    }
+}
+
+/* One command with many values costs Redis, and whoever reads its answers, little more than half of as many commands. */
+static void write_values(struct hf__command_writer *w, const struct hf_shared_item *items, size_t n)
+{
+    hf__command(w, 1 + 2 * hf__group_count_in(items, n), "MSET");
+    for (size_t i = 0; i < n; i++) {
+        if (!hf__group_has(&items[i]))
+            continue;
+        hf__arg(w, items[i].key);
+        hf__arg(w, items[i].value);
     }
 }
 
@@ -138,12 +182,17 @@ static void write_log(struct hf__command_writer *w, const struct hf__redis *tier
 }
 
 void hf__group_write_store(struct hf__command_writer *w, const struct hf__redis *tier,
-                           const struct hf_shared_group *group)
+                           const struct hf_shared_group *group, bool singly)
 {
+    size_t first = 0, end;
+
     hf__command(w, 1, "MULTI");
-    for (size_t i = 0; i < group->n_items; i++) {
-        if (hf__group_has(&group->items[i]))
-            write_item(w, &group->items[i]);
+    while ((end = hf__group_command(group, singly, &first)) > first) {
+        if (end > first + 1)
+            write_values(w, group->items + first, end - first);
+        else
+            write_item(w, &group->items[first]);
+        first = end;
     }
     for (size_t i = 0; i < group->n_logs; i++) {
         if (hf__group_log_count(group, &group->logs[i]) > 0)

@@ -15,9 +15,15 @@ size_t hf__group_count_in(const struct hf_shared_item *items, size_t n);
 size_t hf__group_log_count(const struct hf_shared_group *group, const struct hf_shared_log *log);
 size_t hf__group_count_logs(const struct hf_shared_group *group);
 
-/* MULTI, a command for each item, one XADD for each log, EXEC. */
+/* The command that stores the first item from `*i` on that is in, and as many behind it as go with it: neighbours that are to be set
+ * without a deadline, unless `singly`. `*i` moves to its first item; returns where those behind it begin, or `*i` when none is
+ * left. */
+size_t hf__group_command(const struct hf_shared_group *group, bool singly, size_t *i);
+size_t hf__group_count_commands(const struct hf_shared_group *group, bool singly);
+
+/* MULTI, these commands, one XADD for each log, EXEC. */
 void hf__group_write_store(struct hf__command_writer *w, const struct hf__redis *tier,
-                           const struct hf_shared_group *group);
+                           const struct hf_shared_group *group, bool singly);
 
 /* The script that looks at each key before it changes it. `whole`: with its text. */
 void hf__group_write_guarded(struct hf__command_writer *w, const struct hf__redis *tier,

@@ -1,6 +1,6 @@
 /* Groups: many plain changes in one fenced transaction.
  *
- *   storing:   MULTI, a command per item, one XADD per log, EXEC, WATCH session, GET session
+ *   storing:   MULTI, commands, one XADD per log, EXEC, WATCH session, GET session
  *   settling:  UNWATCH, WATCH session, GET session           (nothing is to be stored)
  *   guarding:  one script                                    (guarded groups; and deletes refused with OOM)
  *   making:    MULTI, SET latch, script, MSETNX latch and all items, script, EXEC, WATCH session, GET session
@@ -11,6 +11,9 @@
  *      +---> guarding ---> done         connection, finds the token of the next one there and does nothing.
  *   making ---> done
  *      +---> guarding ---> done         all of it or none is made; the script tells why, and makes what it can
+ *
+ * Neighbours that are to be set without a deadline are one MSET. When that is refused, the group goes once more with a command for
+ * each, whose answers tell the guilty from the others.
  *
  * Values that pass through a script are copied there and back, which costs Redis more than storing them. Making leaves to
  * scripts what must be decided: the first one takes the latch away if nobody else has written to the logs; where the latch is,
@@ -36,12 +39,26 @@ static void clear(struct hf_shared_error *error)
     error->reason[0] = '\0';
 }
 
-/* The item that the next answer is about; there is one whenever this is called for one that was sent. */
-static struct hf_shared_item *next_in(struct hf__group_run *run)
+/* What concerns one of many values, or the command that is for many, and not the server's state. */
+static bool may_be_of_one(const struct hf_shared_error *error, const redisReply *reply)
 {
-    while (run->cursor + 1 < run->group->n_items && !hf__group_has(&run->group->items[run->cursor]))
-        run->cursor++;
-    return &run->group->items[run->cursor++];
+    return error->class == HF_SHARED_AUTH || error->class == HF_SHARED_ENTRY ||
+           hf__redis_is_unknown_command(hf__slice(reply->str, reply->len));
+}
+
+/* The answer to the next command; there is one whenever this is called for one that was sent. */
+static void take_answer(struct hf__group_run *run, const redisReply *reply)
+{
+    size_t end = hf__group_command(run->group, run->singly, &run->cursor);
+    struct hf_shared_error error;
+    bool refused = hf__reply_error(reply, &error);
+
+    run->vague |= refused && end > run->cursor + 1 && may_be_of_one(&error, reply);
+    for (; run->cursor < end; run->cursor++) {
+        struct hf_shared_item *item = &run->group->items[run->cursor];
+        if (refused && hf__group_has(item))
+            item->error = error;
+    }
 }
 
 static void blame_all_in(struct hf_shared_group *group, const struct hf_shared_error *error)
@@ -128,9 +145,10 @@ static int send_store(struct hf__redis *tier)
     struct hf_shared_group *group = run->group;
     struct hf__command_writer w = hf__conn_begin(&tier->conn);
 
-    run->n_sent = hf__group_count_in(group->items, group->n_items);
+    run->n_items = hf__group_count_in(group->items, group->n_items);
+    run->n_sent = hf__group_count_commands(group, run->singly);
     run->n_logs_sent = hf__group_count_logs(group);
-    hf__group_write_store(&w, tier, group);
+    hf__group_write_store(&w, tier, group, run->singly);
     write_guard(&w, &tier->conn);
     run->n_results = run->n_sent + run->n_logs_sent;
     return send_phase(tier, &w, STORING);
@@ -206,7 +224,7 @@ static void read_results(struct hf__group_run *run, const redisReply *reply)
     }
     run->cursor = 0;
     for (size_t i = 0; i < run->n_sent; i++)
-        hf__reply_error(reply->element[i], &next_in(run)->error);
+        take_answer(run, reply->element[i]);
 }
 
 static void read_guarded_log(struct hf_shared_log *log, const redisReply *reply)
@@ -237,7 +255,7 @@ static void read_made(struct hf__group_run *run, const redisReply *reply)
 static bool are_results(const struct hf__group_run *run, const redisReply *reply)
 {
     return reply->type == REDIS_REPLY_ARRAY && reply->elements == run->n_results &&
-           hf__group_count_in(run->group->items, run->group->n_items) >= run->n_sent;
+           hf__group_count_in(run->group->items, run->group->n_items) >= run->n_items;
 }
 
 static void exec_answer(struct hf__redis *tier, const redisReply *reply)
@@ -270,7 +288,7 @@ static void queue_answer(struct hf__group_run *run, const redisReply *reply, siz
         run->no_multi = true; /* what follows ran one by one, and was answered one by one */
         blame_abort(run, &error);
     } else if (index >= 1 && index <= run->n_sent) {
-        hf__reply_error(reply, &next_in(run)->error);
+        take_answer(run, reply);
     } else if (hf__reply_error(reply, &error)) {
         blame_abort(run, &error); /* a log entry */
     }
@@ -311,12 +329,37 @@ static void free_instead(struct hf__redis *tier)
     go_on(tier, send_guarded);
 }
 
+/* What was watched behind an examination is so no longer: that group is examined again. */
+static void store_singly(struct hf__redis *tier)
+{
+    struct hf__group_run *run = &tier->group;
+    struct hf_shared_error error;
+
+    for (size_t i = 0; i < run->group->n_items; i++)
+        clear(&run->group->items[i].error);
+    clear(&run->abort);
+    run->singly = tier->singly = true;
+    run->vague = false;
+    if (!run->group->watched) {
+        go_on(tier, send_store);
+        return;
+    }
+    hf__redis_error(&error, HF_SHARED_RETRY, "not applied: Redis refuses some of what was to be stored at once");
+    finish_refused(tier, &error);
+}
+
 /* EXEC was refused as a whole. The guilty have their errors; without any, it is the server's state. */
 static void aborted(struct hf__redis *tier)
 {
     struct hf__group_run *run = &tier->group;
     struct hf_shared_error rest;
 
+    if (run->vague) {
+        store_singly(tier);
+        return;
+    }
+    if (hf__group_count_in(run->group->items, run->group->n_items) < run->n_items && !is_oom(run))
+        tier->singly = false; /* the guilty have been found: others may go at once */
     if (is_oom(run) && is_freeing(run->group)) {
         free_instead(tier);
         return;
@@ -324,7 +367,7 @@ static void aborted(struct hf__redis *tier)
     rest = run->abort;
     run->group->error = run->abort;
     judge_group(run->group, false);
-    if (rest.class != HF_SHARED_STATE || hf__group_count_in(run->group->items, run->group->n_items) < run->n_sent)
+    if (rest.class != HF_SHARED_STATE || hf__group_count_in(run->group->items, run->group->n_items) < run->n_items)
         hf__redis_error(&rest, HF_SHARED_RETRY, "not applied: %.130s", run->group->error.reason);
     blame_all_in(run->group, &rest);
     finish(tier);
@@ -536,6 +579,7 @@ int hf__redis_send_group(struct hf_shared_tier *base, struct hf_shared_group *gr
     reset_group(group);
     tier->group = (struct hf__group_run){
         .group = group,
+        .singly = tier->singly,
         .wave = {.reply = group_reply, .lost = group_lost, .ctx = tier},
     };
     if (group->n_items == 0)

@@ -160,6 +160,16 @@ static void write_range(struct hf__command_writer *w, const char *command, const
     hf__arg_u64(w, count);
 }
 
+void hf__page_write_news(struct hf__command_writer *w, const struct hf__page_read *read)
+{
+    char behind[sizeof(read->after_id) + 1];
+
+    snprintf(behind, sizeof(behind), "(%s", read->after_id);
+    write_range(w, "XRANGE", read, behind, "+", 1);
+    hf__command(w, 2, "XLEN");
+    hf__arg(w, read->page->log_key);
+}
+
 /* As many replies both ways: backwards, the two that tell of gaps are not looked at. */
 void hf__page_write(struct hf__command_writer *w, const struct hf__page_read *read)
 {
@@ -227,6 +237,34 @@ void hf__page_answer(struct hf__redis *tier, struct hf__page_read *read, const r
         read->there = id[0] != '\0';
     else
         judge_first(read, id);
+}
+
+/* ---- whether there is something to be read ---- */
+
+/* A user who may not ask how long the log is reads it. */
+static bool may_not_ask(struct hf_shared_error *error)
+{
+    if (error->class != HF_SHARED_AUTH)
+        return false;
+    *error = (struct hf_shared_error){0};
+    return true;
+}
+
+/* Where nothing stands behind the id and something does in the log, nobody has trimmed it: that takes an entry more. */
+bool hf__page_has_news(struct hf__page_read *read, const redisReply *reply, size_t index)
+{
+    struct hf_shared_error *error = &read->page->error;
+    int64_t len = 0;
+
+    if (error->class != HF_SHARED_OK || hf__reply_error(reply, error))
+        return index == 1 && may_not_ask(error);
+    if (index == 0 && hf__reply_is_array(reply, 0))
+        return reply->elements > 0;
+    if (index == 1 && hf__reply_i64(reply, &len))
+        return len == 0 && strcmp(read->after_id, "0-0") != 0;
+    hf__redis_error(error, HF_SHARED_LINK, "the server does not answer %s as Redis does",
+                    index ? "XLEN" : "XRANGE");
+    return false;
 }
 
 /* ---- a page alone ---- */

@@ -17,7 +17,7 @@ static void on_ready(void *ctx, const struct hf_shared_hello *hello)
 {
     struct hf__redis *tier = ctx;
 
-    tier->no_scripts = tier->no_making = false;
+    tier->no_scripts = tier->no_making = tier->singly = false;
     tier->handler->connected(tier->handler_ctx, hello);
 }
 

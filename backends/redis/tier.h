@@ -13,10 +13,13 @@ struct hf__group_run {
     struct hf__wave wave;
     struct hf_shared_group *group;
     int phase;
-    size_t cursor; /* the item whose answer comes next */
-    size_t n_sent; /* items in MULTI */
+    size_t cursor;  /* the item whose answer comes next */
+    size_t n_items; /* in MULTI ... */
+    size_t n_sent;  /* ... in so many commands */
     size_t n_logs_sent;
     size_t n_results; /* of EXEC */
+    bool singly;      /* a command for each item */
+    bool vague;       /* a command for many was refused: whose fault it is is not known */
     bool no_multi;    /* MULTI was refused: the commands ran one by one */
     bool executed;    /* EXEC answered with results */
     bool refused;     /* EXEC answered nil: a watched key was touched */
@@ -84,6 +87,7 @@ struct hf__redis {
     bool busy;       /* a request is out that nothing but fetches and unwatched examinations may run beside */
     bool no_scripts; /* this user may not run scripts that read: fetch and examine without */
     bool no_making;  /* this user may not all that making takes: guard by the script */
+    bool singly;     /* many values at once were refused: perhaps this user may not do that at all */
     struct hf__group_run group;
     struct hf__lane_run lane;
     struct hf__decide_run decide;
@@ -115,6 +119,10 @@ void hf__page_write(struct hf__command_writer *w, const struct hf__page_read *re
 void hf__page_answer(struct hf__redis *tier, struct hf__page_read *read, const redisReply *reply, size_t index);
 /* The id of the first entry in a range, "" for an empty one; false for something else. */
 bool hf__page_first_id(const redisReply *range, char *id, size_t size);
+/* Instead, whether there is something to be read: behind the id, or because the log is gone or empty. So many replies. */
+#define HF__PAGE_NEWS_REPLIES 2u
+void hf__page_write_news(struct hf__command_writer *w, const struct hf__page_read *read);
+bool hf__page_has_news(struct hf__page_read *read, const redisReply *reply, size_t index);
 
 /* The operations of the seam, one file each. */
 int hf__redis_send_group(struct hf_shared_tier *tier, struct hf_shared_group *group);

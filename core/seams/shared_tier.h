@@ -168,17 +168,27 @@ struct hf_shared_seen {
     struct hf_shared_error error; /* HF_SHARED_AUTH: this user may not look at this key */
 };
 
+/* Whose change lets the group store nothing that follows an examination. */
+enum hf_shared_watch {
+    HF_WATCH_NOTHING = 0, /* no group follows: like a fetch, the request may run beside others */
+    HF_WATCH_KEYS,
+    HF_WATCH_LOGS, /* where whoever writes names it there. Of the keys no more than the kind is told, and of the logs no more
+                      than whether they are to be read */
+};
+
 /* Read-only. By a script; for a user who may run none, by single commands: slower, with the same answers. */
 struct hf_shared_examine {
     struct hf_shared_seen *keys; /* all memory is the asker's, unchanged until `done` */
     size_t n_keys;               /* 0: only the logs are read */
-    bool
-        watch; /* the next request but fetches must be a group with `watched`; several examinations may come before it.
-                   Without it the request is like a fetch: it may run beside others. */
+    enum hf_shared_watch watch; /* of anything: the next request but fetches must be a group with `watched`; several
+                                   examinations may come before it */
     /* Read on in the same turn, after the keys are watched: what another node wrote before the keys were looked at is
      * named there. Each as in send_log_page, with one page. */
     struct hf_shared_log_page *logs;
     size_t n_logs;
+    bool
+        unread; /* filled in, with HF_WATCH_LOGS: one of them is to be read, as something stands behind its id, or nothing
+                    at all is there */
     struct hf_shared_error error; /* filled in: of the whole */
     void (*done)(void *ctx, struct hf_shared_examine *examine);
     void *ctx;

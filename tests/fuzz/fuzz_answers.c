@@ -291,7 +291,7 @@ static int ask_examine(unsigned how)
     page = (struct hf_shared_log_page){.log_key = log_key, .after_id = "5-0", .count = 2, .each = hear_change};
     examine = (struct hf_shared_examine){.keys = seen,
                                          .n_keys = N_ITEMS,
-                                         .watch = how & 8,
+                                         .watch = (how >> 3 & 3) % 3,
                                          .logs = &page,
                                          .n_logs = (how & 16) ? 1 : 0,
                                          .done = examine_done};

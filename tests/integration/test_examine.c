@@ -122,7 +122,7 @@ static int job_examine(struct link_driver *d, void *arg)
     return d->tier->ops->send_examine(d->tier, &((struct asked *)arg)->examine);
 }
 
-static void ask_begin(struct asked *a, struct link_driver *d, bool watch)
+static void ask_begin(struct asked *a, struct link_driver *d, enum hf_shared_watch watch)
 {
     *a = (struct asked){.d = d};
     a->examine =
@@ -150,7 +150,7 @@ static void ask(struct asked *a)
 /* Examine and watch one key, wanting nothing special. */
 static void watch_key(struct asked *a, struct link_driver *d, const char *key)
 {
-    ask_begin(a, d, true);
+    ask_begin(a, d, HF_WATCH_KEYS);
     ask_key(a, key, 0);
     ask(a);
 }
@@ -352,7 +352,7 @@ static void check_budget(struct link_driver *d)
 {
     struct asked a;
 
-    ask_begin(&a, d, false);
+    ask_begin(&a, d, HF_WATCH_NOTHING);
     ask_key(&a, "app:1", 0);
     ask_key(&a, "app:5a", HF_WANT_DIGEST);
     ask_key(&a, "app:5b", HF_WANT_VALUE | HF_WANT_DIGEST);
@@ -371,7 +371,7 @@ static void check_budget(struct link_driver *d)
     assert_null(a.values[2].data);
     assert_null(a.values[5].data);
     ask_end(&a);
-    ask_begin(&a, d, false);
+    ask_begin(&a, d, HF_WATCH_NOTHING);
     ask_key(&a, "app:9", HF_WANT_VALUE | HF_WANT_DIGEST);
     ask_key(&a, "app:5a", HF_WANT_DIGEST);
     ask(&a);
@@ -438,7 +438,7 @@ static void test_examine__misuse_is_refused(void **state)
 
     (void)state;
     begin(&f);
-    ask_begin(&a, &f.d, false);
+    ask_begin(&a, &f.d, HF_WATCH_NOTHING);
     assert_int_equal(link_driver_run(&f.d, job_examine, &a), HF_EINVAL);
     ask_key(&a, "k", 8);
     assert_int_equal(link_driver_run(&f.d, job_examine, &a), HF_EINVAL);
@@ -485,7 +485,7 @@ static void test_watch__what_another_did_since_keeps_the_whole_group_out(void **
         command(&f, "DEL app:new");
         command(&f, "MSET app:a theirs app:b b app:m theirs");
         command(&f, "PEXPIRE app:m 100000");
-        ask_begin(&a, &f.d, true);
+        ask_begin(&a, &f.d, HF_WATCH_KEYS);
         for (size_t k = 0; k < 3; k++)
             ask_key(&a, items[k].key.data, 0);
         ask(&a);
@@ -540,6 +540,33 @@ static void test_watch__two_examinations_guard_one_group(void **state)
     end(&f);
 }
 
+/* What was watched is not, once EXEC has refused: it comes back only behind another examination. */
+static void test_watch__a_refused_group_is_not_stored_without_it(void **state)
+{
+    struct hf_shared_item items[] = {set("app:a", "mine", 1), set("other:b", "mine", 2), set("app:c", "mine", 3)};
+    struct hf_shared_group group = {.items = items, .n_items = 3, .watched = true};
+    struct link_driver d;
+    struct fixture f;
+    struct asked a;
+
+    (void)state;
+    begin(&f);
+    command(&f, "MSET app:a theirs app:c theirs");
+    connect_as(&f, &d, "limited", DOCUMENTED);
+    watch_key(&a, &d, "app:a");
+    send_group(&d, &group);
+    assert_int_equal(group.error.class, HF_SHARED_RETRY);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(items[i].error.class, HF_SHARED_RETRY);
+    watch_key(&a, &d, "app:a");
+    send_group(&d, &group);
+    assert_int_equal(items[0].error.class, HF_SHARED_RETRY);
+    assert_int_equal(items[1].error.class, HF_SHARED_AUTH);
+    assert_text(&f, "theirs", "GET app:a");
+    link_driver_stop(&d);
+    end(&f);
+}
+
 static void test_watch__an_empty_group_ends_it(void **state)
 {
     struct hf_shared_group nothing = {.watched = true};
@@ -586,13 +613,13 @@ static void test_watch__only_looking_watches_nothing(void **state)
 
     (void)state;
     begin(&f);
-    ask_begin(&a, &f.d, false);
+    ask_begin(&a, &f.d, HF_WATCH_NOTHING);
     ask_key(&a, "app:a", 0);
     ask(&a);
     command(&f, "SET app:a other");
     assert_int_equal(store(&f.d, "app:a", "mine", false), HF_SHARED_OK);
     watch_key(&a, &f.d, "app:a");
-    ask_begin(&a, &f.d, false);
+    ask_begin(&a, &f.d, HF_WATCH_NOTHING);
     ask_key(&a, "app:b", 0);
     ask(&a);
     command(&f, "SET app:b other");
@@ -627,7 +654,7 @@ static void test_examine__looking_runs_beside_and_watching_does_not(void **state
     begin(&f);
     command(&f, "SET app:a 1");
     for (int i = 0; i < 4; i++) {
-        ask_begin(&b.asked[i], &f.d, i == 0 || i == 3);
+        ask_begin(&b.asked[i], &f.d, i == 0 || i == 3 ? HF_WATCH_KEYS : HF_WATCH_NOTHING);
         ask_key(&b.asked[i], "app:a", HF_WANT_VALUE);
     }
     assert_int_equal(link_driver_run(&f.d, job_beside, &b), 0);
@@ -831,7 +858,7 @@ static void check_log_of(struct fixture *f, struct link_driver *d)
     items[1].uncertainty_ms = 12;
     send_group(&f->d, &group);
     assert_int_equal(group.error.class, HF_SHARED_OK);
-    ask_begin(&a, d, true);
+    ask_begin(&a, d, HF_WATCH_KEYS);
     ask_key(&a, "app:a", HF_WANT_VALUE);
     ask_log(&a, LOG, "1-1", &told);
     ask_log(&a, "_hf:app::log:none", "", &none);
@@ -850,6 +877,75 @@ static void check_log_of(struct fixture *f, struct link_driver *d)
     ask_end(&a);
     assert_int_equal(store(d, "app:a", "mine", true), HF_SHARED_OK);
     assert_int_equal(redis_server_number(&f->server, "XDEL " LOG " %s", log.last_id), 1);
+}
+
+/* A string, a hash and nothing, and a log that is known up to its only entry, but for what `behind` does. */
+static void look_at_kinds(struct fixture *f, struct asked *a, const char *behind)
+{
+    struct told told;
+    char id[64];
+
+    command(f, "DEL app:h " LOG);
+    command(f, "SET app:a 0123456789");
+    command(f, "HSET app:h f v");
+    redis_server_text(&f->server, id, sizeof(id), "XADD " LOG " * n other l 1 s0 app:x");
+    if (behind)
+        command(f, behind);
+    ask_begin(a, &f->d, HF_WATCH_LOGS);
+    ask_key(a, "app:a", HF_WANT_VALUE);
+    ask_key(a, "app:h", 0);
+    ask_key(a, "app:none", HF_WANT_DIGEST);
+    ask_log(a, LOG, id, &told);
+    ask(a);
+    assert_int_equal(told.n, 0);
+    assert_int_equal(a->examine.unread, behind != NULL);
+}
+
+static void test_watch__a_look_at_kinds_tells_no_more_and_watches_the_log(void **state)
+{
+    struct fixture f;
+    struct asked a;
+
+    (void)state;
+    begin(&f);
+    look_at_kinds(&f, &a, NULL);
+    assert_int_equal(a.keys[0].kind, HF_SHARED_STRING);
+    assert_true(a.keys[0].len == 0 && !a.keys[0].has_digest && !a.values[0].data);
+    assert_int_equal(a.keys[1].kind, HF_SHARED_OTHER);
+    assert_string_equal(a.keys[1].type, "hash");
+    assert_int_equal(a.keys[2].kind, HF_SHARED_ABSENT);
+    command(&f, "SET app:a other");
+    assert_int_equal(store(&f.d, "app:a", "mine", true), HF_SHARED_OK);
+    assert_text(&f, "mine", "GET app:a");
+    look_at_kinds(&f, &a, NULL);
+    command(&f, "XADD " LOG " * n other l 2 s0 app:a");
+    assert_int_equal(store(&f.d, "app:a", "mine", true), HF_SHARED_RETRY);
+    assert_text(&f, "0123456789", "GET app:a");
+    end(&f);
+}
+
+static void test_log__a_look_at_kinds_tells_whether_it_is_to_be_read(void **state)
+{
+    static const char *const behind[] = {"XADD " LOG " * n other l 2 s0 app:a", "DEL " LOG,
+                                         "XTRIM " LOG " MAXLEN 0"};
+    struct link_driver d;
+    struct fixture f;
+    struct asked a;
+
+    (void)state;
+    begin(&f);
+    for (size_t i = 0; i < sizeof(behind) / sizeof(behind[0]); i++) {
+        look_at_kinds(&f, &a, behind[i]);
+        assert_int_equal(store(&f.d, "app:b", "mine", true), HF_SHARED_OK);
+    }
+    connect_as(&f, &d, "limited", DOCUMENTED); /* who may not ask for its length */
+    ask_begin(&a, &d, HF_WATCH_LOGS);
+    ask_key(&a, "app:a", 0);
+    ask_log(&a, LOG, "", &(struct told){0});
+    ask(&a);
+    assert_true(a.examine.unread);
+    link_driver_stop(&d);
+    end(&f);
 }
 
 static void test_log__names_in_the_same_turn_what_was_written_before(void **state)
@@ -882,7 +978,7 @@ static void test_log__alone_and_refused(void **state)
     (void)state;
     begin(&f);
     command(&f, "XADD " LOG " 1-1 n x l 5 s0 app:a");
-    ask_begin(&a, &f.d, true);
+    ask_begin(&a, &f.d, HF_WATCH_KEYS);
     ask_log(&a, LOG, "", &told);
     ask(&a);
     assert_int_equal(told.n, 1);
@@ -946,7 +1042,7 @@ static void test_log__an_id_that_is_not_there_inside_the_log_is_missing(void **s
         assert_int_equal(page.error.class, HF_SHARED_OK);
         assert_int_equal(page.gap, rows[i].gap);
         assert_int_equal(page.missing, rows[i].missing);
-        ask_begin(&a, &f.d, false);
+        ask_begin(&a, &f.d, HF_WATCH_NOTHING);
         ask_log(&a, LOG, rows[i].after, &told);
         ask(&a);
         assert_int_equal(a.pages[0].gap, rows[i].gap);
@@ -1056,14 +1152,17 @@ int main(void)
         cmocka_unit_test(test_watch__what_another_did_since_keeps_the_whole_group_out),
         cmocka_unit_test(test_watch__an_expiry_keeps_the_group_out),
         cmocka_unit_test(test_watch__two_examinations_guard_one_group),
+        cmocka_unit_test(test_watch__a_refused_group_is_not_stored_without_it),
         cmocka_unit_test(test_watch__an_empty_group_ends_it),
         cmocka_unit_test(test_watch__a_wipe_is_a_fence_and_no_retry),
         cmocka_unit_test(test_watch__only_looking_watches_nothing),
+        cmocka_unit_test(test_watch__a_look_at_kinds_tells_no_more_and_watches_the_log),
         cmocka_unit_test(test_examine__looking_runs_beside_and_watching_does_not),
         cmocka_unit_test(test_examine__out_of_memory_it_answers_and_watched_deletes_wait),
         cmocka_unit_test(test_fence__late_watched_group_of_a_dead_connection_does_nothing),
         cmocka_unit_test(test_examine__is_told_when_the_connection_is_lost),
         cmocka_unit_test(test_log__names_in_the_same_turn_what_was_written_before),
+        cmocka_unit_test(test_log__a_look_at_kinds_tells_whether_it_is_to_be_read),
         cmocka_unit_test(test_log__alone_and_refused),
         cmocka_unit_test(test_log__ending_the_connection_from_each_is_told_once),
         cmocka_unit_test(test_log__an_id_that_is_not_there_inside_the_log_is_missing),

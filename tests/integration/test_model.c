@@ -217,7 +217,7 @@ static void do_guarded_group(struct plan *p, size_t conn)
 
 /* ---- looking ---- */
 
-static void look(struct plan *p, size_t conn, bool watch)
+static void look(struct plan *p, size_t conn, enum hf_shared_watch watch)
 {
     struct hf_shared_seen keys[ITEMS_MAX] = {0};
     size_t n = 1 + pick(p, ITEMS_MAX);
@@ -231,7 +231,7 @@ static void look(struct plan *p, size_t conn, bool watch)
 
 static void do_look(struct plan *p, size_t conn)
 {
-    look(p, conn, false);
+    look(p, conn, HF_WATCH_NOTHING);
 }
 
 static void change_plainly(struct plan *p);
@@ -239,9 +239,9 @@ static void change_plainly(struct plan *p);
 /* Look, perhaps twice, and while a plain client writes; then store. */
 static void do_watched_group(struct plan *p, size_t conn)
 {
-    look(p, conn, true);
+    look(p, conn, once_in(p, 3) ? HF_WATCH_LOGS : HF_WATCH_KEYS);
     if (once_in(p, 4))
-        look(p, conn, true);
+        look(p, conn, HF_WATCH_KEYS);
     if (p->trouble == FAKE_TROUBLES && once_in(p, 2))
         change_plainly(p);
     send_group(p, conn, false, true);
@@ -517,7 +517,7 @@ static bool watch_a_death(struct pair *pair)
     bool in_time;
 
     pair_set(pair, "a:0", "mortal", deadline_ms);
-    pair_examine(pair, 0, &seen, 1, true, PAIR_NO_ID);
+    pair_examine(pair, 0, &seen, 1, HF_WATCH_KEYS, PAIR_NO_ID);
     in_time = pair_now_ms() < deadline_ms - 1;
     if (in_time)
         pair_wait_until(deadline_ms);
@@ -560,7 +560,7 @@ static void test_model__while_it_loads_nothing_is_answered(void **state)
     pair_epoch(pair, 0, 0, true, false);
     pair_trouble(pair, FAKE_TROUBLE_LOADING, true);
     pair_fetch(pair, 0, "a:1");
-    pair_examine(pair, 0, &seen, 1, false, PAIR_FROM_START);
+    pair_examine(pair, 0, &seen, 1, HF_WATCH_NOTHING, PAIR_FROM_START);
     pair_page(pair, 0, 0, PAIR_FROM_START, 10, false);
     pair_epoch(pair, 0, 0, true, false);
     pair_lane(pair, 0, 0, 20, 0, &op, 1);

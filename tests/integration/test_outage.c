@@ -760,6 +760,33 @@ static void test_outage__with_redis_out_of_memory_deletes_still_go_and_the_rest_
     assert_redis(f, "waits", "v");
 }
 
+static bool are_deleted_there(void *ctx)
+{
+    struct fixture *f = ctx;
+
+    return redis_server_number(&f->redis, "EXISTS %sk %sk %sk", by_writers[0], by_writers[1], by_writers[2]) == 0;
+}
+
+static void test_outage__with_redis_out_of_memory_deletes_that_waited_go_in_each_namespace(void **state)
+{
+    struct fixture *f = *state;
+    char key[32];
+
+    for (size_t i = 0; i < 3; i++)
+        put(f->store, named(key, by_writers[i], "k"), "v");
+    drain(f);
+    assert_ok(hf_pause(f->store));
+    for (size_t i = 0; i < 3; i++)
+        assert_ok(hf_delete(f->store, s_(named(key, by_writers[i], "k")), NULL));
+    assert_ok(hf_checkpoint(f->store));
+    redis_server_text(&f->redis, (char[64]){0}, 64, "CONFIG SET maxmemory 1");
+    assert_ok(hf_resume(f->store));
+    assert_true(wait_until(are_deleted_there, f, BOUND_MS));
+    redis_server_text(&f->redis, (char[64]){0}, 64, "CONFIG SET maxmemory 0");
+    drain(f);
+    assert_int_equal(status_of(f).parked, 0);
+}
+
 /* ---- how the link went ---- */
 
 #define CHANGES_MAX 1024
@@ -961,6 +988,7 @@ int main(void)
         T(what_other_nodes_and_our_own_lost_tail_changed_is_fetched_at_catch_up),
         T(a_change_log_is_trimmed_to_about_what_the_namespace_says),
         T(with_redis_out_of_memory_deletes_still_go_and_the_rest_waits),
+        T(with_redis_out_of_memory_deletes_that_waited_go_in_each_namespace),
         T(a_wrong_password_holds_the_link_and_loses_nothing),
         T(every_change_of_the_link_is_told_however_short),
         T(old_changes_of_the_link_make_room_for_new_ones),

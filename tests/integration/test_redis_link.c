@@ -1338,6 +1338,78 @@ static void test_group__refused_by_acl_finds_the_guilty_one(void **state)
     end(&f);
 }
 
+/* Refused once, they go one by one from then on. */
+static void test_group__a_user_who_may_not_mset_is_served_by_single_sets(void **state)
+{
+    struct hf_shared_item items[] = {set("app:a", "1", 1), set("app:b", "2", 2), set("app:c", "3", 3)};
+    struct hf_shared_group group = GROUP(items, NULL, 0);
+    struct fixture f;
+    struct driver d;
+
+    (void)state;
+    begin(&f);
+    command(&f, "ACL SETUSER limited on >pw ~app:* ~_hf:* +@all -mset");
+    connect_as(&f, &d, "limited", "pw");
+    assert_true(connects(&d));
+    command(&f, "CONFIG RESETSTAT");
+    for (int i = 0; i < 2; i++) {
+        command(&f, "DEL app:b");
+        send_group(&d, &group);
+        assert_int_equal(group.error.class, HF_SHARED_OK);
+        assert_text(&f, "2", "GET app:b");
+    }
+    assert_int_equal(calls_of(&f, "multi"), 3);
+    stop(&d);
+    end(&f);
+}
+
+/* Whose key it was is known behind the first group; the next ones go at once again. */
+static void test_group__after_a_forbidden_key_values_go_at_once_again(void **state)
+{
+    struct hf_shared_item bad[] = {set("app:a", "1", 1), set("other:b", "2", 2)};
+    struct hf_shared_item good[] = {set("app:a", "3", 3), set("app:b", "4", 4)};
+    struct hf_shared_group refused = GROUP(bad, NULL, 0), group = GROUP(good, NULL, 0);
+    struct fixture f;
+    struct driver d;
+
+    (void)state;
+    begin(&f);
+    command(&f, "ACL SETUSER limited on >pw ~app:* ~_hf:* +@all");
+    connect_as(&f, &d, "limited", "pw");
+    assert_true(connects(&d));
+    send_group(&d, &refused);
+    assert_int_equal(bad[1].error.class, HF_SHARED_AUTH);
+    command(&f, "CONFIG RESETSTAT");
+    send_group(&d, &group);
+    assert_int_equal(group.error.class, HF_SHARED_OK);
+    assert_int_equal(calls_of(&f, "mset"), 1);
+    stop(&d);
+    end(&f);
+}
+
+/* Neighbours without a deadline are one command; what stands between them keeps its place. */
+static void test_group__values_at_once_keep_their_turns(void **state)
+{
+    struct hf_shared_item items[] = {set("app:a", "1", 1), set("app:b", "1", 2), set("app:c", "1", 3),
+                                     set("app:a", "2", 4), set("app:b", "2", 5), set("app:b", "3", 6),
+                                     set("app:c", "3", 7)};
+    struct hf_shared_group group = GROUP(items, NULL, 0);
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    items[3].op = HF_SHARED_DELETE;
+    items[3].value = hf__slice("", 0);
+    items[4].deadline_ms = 4102444800000;
+    send_group(&f.d, &group);
+    assert_int_equal(group.error.class, HF_SHARED_OK);
+    assert_text(&f, "(nil)", "GET app:a");
+    assert_text(&f, "3", "GET app:b");
+    assert_int_equal(redis_server_number(&f.server, "PTTL app:b"), -1);
+    assert_text(&f, "3", "GET app:c");
+    end(&f);
+}
+
 /* ---- the fence ---- */
 
 static bool is_busy(void *ctx)
@@ -2516,6 +2588,9 @@ int main(void)
         cmocka_unit_test(test_group__one_at_a_time),
         cmocka_unit_test(test_group__wrong_type_is_not_overwritten_at_replay),
         cmocka_unit_test(test_group__refused_by_acl_finds_the_guilty_one),
+        cmocka_unit_test(test_group__a_user_who_may_not_mset_is_served_by_single_sets),
+        cmocka_unit_test(test_group__after_a_forbidden_key_values_go_at_once_again),
+        cmocka_unit_test(test_group__values_at_once_keep_their_turns),
         cmocka_unit_test(test_fence__a_server_that_is_busy_says_why),
         cmocka_unit_test(test_fence__wipe_between_groups_is_seen),
         cmocka_unit_test(test_fence__late_first_group_of_a_dead_connection_does_nothing),

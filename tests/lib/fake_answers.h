@@ -41,7 +41,7 @@ void fake_answer_decide(struct fake_asker asker, struct hf_shared_decide *decide
 void fake_answer_epoch(struct fake_asker asker, struct hf_shared_epoch *epoch);
 void fake_answer_facts(struct fake_asker asker, struct hf_shared_facts *facts, enum fake_outcome outcome);
 /* The value is copied into `ret_value`. */
-void fake_answer_fetch(struct hf_shared_fetch *fetch, struct hf_buf *ret_value);
+void fake_answer_fetch(struct hf_shared_fetch *fetch, enum fake_outcome outcome, struct hf_buf *ret_value);
 
 /* A copy of what a page of the log names, to be told later. */
 struct fake_page {

@@ -6,7 +6,9 @@
 
 /* ---- fetching ---- */
 
-void fake_answer_fetch(struct hf_shared_fetch *fetch, struct hf_buf *ret_value)
+static const char denied[] = "NOPERM this user may not look at this key";
+
+void fake_answer_fetch(struct hf_shared_fetch *fetch, enum fake_outcome outcome, struct hf_buf *ret_value)
 {
     const struct fake_key *key;
     const char *why;
@@ -15,6 +17,8 @@ void fake_answer_fetch(struct hf_shared_fetch *fetch, struct hf_buf *ret_value)
     fetch->found = false;
     fetch->value = hf__slice(NULL, 0);
     fetch->ttl_ms = -1;
+    if (!why && outcome == FAKE_REFUSE)
+        why = denied;
     if (!why)
         why = fake_get(&caller, fetch->key, &key);
     fetch->error = fake_classify(why);
@@ -68,7 +72,7 @@ static void see_more(struct hf_shared_seen *seen, const struct fake_key *key, st
     seen->value = fake_slice(value);
 }
 
-static void look_at(struct hf_shared_seen *seen, struct budget *budget, struct hf_buf *value)
+static void look_at(struct hf_shared_seen *seen, bool at_kind, struct budget *budget, struct hf_buf *value)
 {
     const struct fake_key *key = fake_look(seen->key);
 
@@ -79,6 +83,8 @@ static void look_at(struct hf_shared_seen *seen, struct budget *budget, struct h
         memcpy(seen->type, key->type, sizeof(seen->type));
         return;
     }
+    if (at_kind)
+        return;
     seen->len = key->value.len;
     if (seen->len <= HF_EXAMINE_SMALL)
         see_digest(seen, key);
@@ -89,10 +95,12 @@ static void watch_all(struct fake_asker asker, const struct hf_shared_examine *e
 {
     struct fake_caller caller = {0};
 
-    if (!examine->watch || fake_refuses(&caller, FAKE_ALWAYS))
+    if (examine->watch == HF_WATCH_NOTHING || fake_refuses(&caller, FAKE_ALWAYS))
         return;
-    for (size_t i = 0; i < examine->n_keys; i++)
+    for (size_t i = 0; i < examine->n_keys && examine->watch == HF_WATCH_KEYS; i++)
         fake_watch(asker.session, examine->keys[i].key);
+    for (size_t i = 0; i < examine->n_logs && examine->watch == HF_WATCH_LOGS; i++)
+        fake_watch(asker.session, examine->logs[i].log_key);
 }
 
 /* Who may not look is told so of each key. */
@@ -109,14 +117,33 @@ static void look_at_keys(struct hf_shared_examine *examine, enum fake_outcome ou
     struct hf_shared_error error;
 
     (void)fake_script_caller(&why);
-    error =
-        outcome == FAKE_REFUSE ? fake_classify("NOPERM this user may not look at this key") : fake_classify(why);
+    error = fake_classify(outcome == FAKE_REFUSE ? denied : why);
     if (error.class == HF_SHARED_AUTH)
         refuse_keys(examine, error);
     else if (error.class != HF_SHARED_OK)
         examine->error = error;
     for (size_t i = 0; i < examine->n_keys && error.class == HF_SHARED_OK; i++)
-        look_at(&examine->keys[i], &budget, &values[i]);
+        look_at(&examine->keys[i], examine->watch == HF_WATCH_LOGS, &budget, &values[i]);
+}
+
+static bool goes_on(void *ctx)
+{
+    (void)ctx;
+    return false;
+}
+
+static void look_for_news(struct hf_shared_examine *examine, const struct hf_shared_log_page *log)
+{
+    struct hf_shared_log_page page = *log, all = *log;
+    struct fake_page behind = fake_answer_page(&page), whole;
+
+    all.after_id[0] = '\0';
+    whole = fake_answer_page(&all);
+    if (hf__redis_worse(examine->error.class, page.error.class) != examine->error.class)
+        examine->error = page.error;
+    examine->unread |= behind.entries.n > 0 || (whole.entries.n == 0 && log->after_id[0]);
+    fake_tell_page(&behind, goes_on, NULL);
+    fake_tell_page(&whole, goes_on, NULL);
 }
 
 void fake_answer_examine(struct fake_asker asker, struct hf_shared_examine *examine, enum fake_outcome outcome,
@@ -128,7 +155,10 @@ void fake_answer_examine(struct fake_asker asker, struct hf_shared_examine *exam
     watch_all(asker, examine);
     if (examine->n_keys > 0)
         look_at_keys(examine, outcome, values);
-    for (size_t i = 0; i < examine->n_logs; i++) {
+    examine->unread = false;
+    for (size_t i = 0; i < examine->n_logs && examine->watch == HF_WATCH_LOGS; i++)
+        look_for_news(examine, &examine->logs[i]);
+    for (size_t i = 0; i < examine->n_logs && examine->watch != HF_WATCH_LOGS; i++) {
         struct hf_shared_log_page *page = &examine->logs[i];
         page->n_entries = 0;
         page->gap = page->missing = false;

@@ -136,8 +136,9 @@ int fake_send_examine(struct hf_shared_tier *base, struct hf_shared_examine *exa
     struct fake_tier *tier = of(base);
 
     lock();
-    tier->watching |= examine->watch && may_send(tier, false, true) == 0;
-    return send(tier, FAKE_EXAMINE, examine, !examine->watch, examine->watch);
+    tier->watching |= examine->watch != HF_WATCH_NOTHING && may_send(tier, false, true) == 0;
+    return send(tier, FAKE_EXAMINE, examine, examine->watch == HF_WATCH_NOTHING,
+                examine->watch != HF_WATCH_NOTHING);
 }
 
 /* ---- answering ---- */
@@ -172,7 +173,7 @@ void fake_answer_request(struct fake_tier *tier, struct fake_request_out *out, e
     case FAKE_DECIDE: fake_answer_decide(asker, out->request, outcome, &out->values[0]); break;
     case FAKE_EPOCH: fake_answer_epoch(asker, out->request); break;
     case FAKE_LOG_PAGE: out->pages[0] = fake_answer_page(out->request); break;
-    case FAKE_FETCH: fake_answer_fetch(out->request, &out->values[0]); break;
+    case FAKE_FETCH: fake_answer_fetch(out->request, outcome, &out->values[0]); break;
     case FAKE_EXAMINE: answer_examine(asker, out, outcome); break;
     case FAKE_FACTS: fake_answer_facts(asker, out->request, outcome); break;
     default: out->redis_ms = fake_tell_time_ms(); break;

@@ -35,13 +35,13 @@ enum fake_request {
     FAKE_REQUESTS
 };
 
-/* What becomes of a request. Epochs, pages, fetches and TIME know only the losses, facts and examinations no RETRY.
+/* What becomes of a request. Epochs, pages and TIME know only the losses, facts, fetches and examinations no RETRY.
  * After a loss Redis is away, after a cut it is there. */
 enum fake_outcome {
     FAKE_APPLY = 0,
     FAKE_OOM,         /* nothing is stored for want of memory; what needs none is done */
     FAKE_REFUSE,      /* groups: every item has the wrong type; lanes: the first operation cannot be applied;
-                         decisions: the key has the wrong type; examinations, facts: this user may not look */
+                         decisions: the key has the wrong type; examinations, fetches, facts: this user may not look */
     FAKE_RETRY,       /* a racing writer: nothing is done */
     FAKE_LOSE,        /* the connection breaks before Redis sees the request; Redis is away from then on */
     FAKE_LOSE_ANSWER, /* it is applied, then the connection breaks; Redis is away from then on */

@@ -538,6 +538,8 @@ static void examine_done(void *ctx, struct hf_shared_examine *examine)
 
     for (size_t i = 0; i < examine->n_keys && examine->error.class == HF_SHARED_OK; i++)
         pair_say_seen(a->words, &examine->keys[i]);
+    if (examine->error.class == HF_SHARED_OK)
+        pair_say(a->words, "%d ", examine->unread);
     for (size_t i = 0; i < examine->n_logs && examine->error.class == HF_SHARED_OK; i++)
         say_page(a->words, i, &examine->logs[i]);
     answered(a, &examine->error);
@@ -550,13 +552,14 @@ static int send_examine(struct link_driver *d, void *asked)
     return d->tier->ops->send_examine(d->tier, a->request);
 }
 
-void pair_examine(struct pair *pair, size_t conn, const struct hf_shared_seen *keys, size_t n_keys, bool watch,
-                  size_t at)
+void pair_examine(struct pair *pair, size_t conn, const struct hf_shared_seen *keys, size_t n_keys,
+                  enum hf_shared_watch watch, size_t at)
 {
+    static const char *const watching[] = {
+        [HF_WATCH_NOTHING] = "", [HF_WATCH_KEYS] = ", watching", [HF_WATCH_LOGS] = "' kinds, watching logs"};
     bool useless[PAIR_SIDES];
 
-    say_what(pair, conn, "a look at %zu keys%s%s", n_keys, watch ? ", watching" : "",
-             at != PAIR_NO_ID ? ", and logs" : "");
+    say_what(pair, conn, "a look at %zu keys%s%s", n_keys, watching[watch], at != PAIR_NO_ID ? ", and logs" : "");
     for (int side = 0; side < PAIR_SIDES; side++) {
         struct asked a = ask(pair, side, conn);
         struct hf_shared_log_page logs[PAIR_SPACES] = {0};

@@ -96,8 +96,8 @@ void pair_epoch(struct pair *pair, size_t conn, size_t space, bool with_log, boo
 void pair_page(struct pair *pair, size_t conn, size_t space, size_t at, uint32_t count, bool backwards);
 void pair_fetch(struct pair *pair, size_t conn, const char *key);
 /* `at`: the logs of all namespaces are read from there, too; PAIR_NO_ID: they are not. */
-void pair_examine(struct pair *pair, size_t conn, const struct hf_shared_seen *keys, size_t n_keys, bool watch,
-                  size_t at);
+void pair_examine(struct pair *pair, size_t conn, const struct hf_shared_seen *keys, size_t n_keys,
+                  enum hf_shared_watch watch, size_t at);
 void pair_facts(struct pair *pair, size_t conn, enum hf_shared_track track);
 
 /* ---- what is done to both; "log <space>" names a log ---- */

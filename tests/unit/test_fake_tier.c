@@ -167,7 +167,8 @@ static struct hf_shared_log_page page_of(struct fixture *f, const char *after)
 
 static void look_at(struct fixture *f, struct hf_shared_seen *seen, size_t n, bool watch)
 {
-    struct hf_shared_examine examine = {.keys = seen, .n_keys = n, .watch = watch};
+    struct hf_shared_examine examine = {
+        .keys = seen, .n_keys = n, .watch = watch ? HF_WATCH_KEYS : HF_WATCH_NOTHING};
 
     RUN(f, &examine, send_examine, examine_done);
     assert_int_equal(examine.error.class, HF_SHARED_OK);

@@ -2452,6 +2452,209 @@ static void test_link__17_a_log_ahead_of_redis_clock_tells_no_time(void **state)
     close_store(f);
 }
 
+/* ---- 15: what is not compared, and another node that writes meanwhile ---- */
+
+/* The replay's first group is on its way, behind a look at kinds. */
+static void come_back_among_nodes(struct fixture *f)
+{
+    f->ns.conflict = HF_CONFLICT_REMOTE;
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    put(f->store, "k", "ours");
+    put(f->store, "other", "v");
+    come_back_to_the_first_group(f);
+}
+
+/* Nothing but the log's watch knows of it. */
+static void test_link__15_what_a_node_writes_behind_a_look_at_kinds_is_compared(void **state)
+{
+    struct fixture *f = *state;
+
+    come_back_among_nodes(f);
+    fake_redis_other_node("k", "theirs", 0, 0);
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "theirs");
+    assert_redis_holds("other", "v");
+    assert_value(f->store, "k", "theirs");
+    assert_conflict_over(f, "ours");
+    close_store(f);
+}
+
+/* The look at kinds has its page of the log, and the push comes behind it. */
+static void write_before_a_look(struct fixture *f, enum hf_conflict_policy policy, const char *theirs)
+{
+    unsigned asked;
+
+    f->ns.conflict = policy;
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    put(f->store, "k", "ours");
+    put(f->store, "other", "v");
+    assert_ok(hf_checkpoint(f->store));
+    asked = fake_redis_asked(FAKE_EXAMINE);
+    fake_redis_freeze(FAKE_EXAMINE);
+    fake_redis_set_away(false);
+    wait_asked(FAKE_EXAMINE, asked + 1);
+    fake_redis_other_node("k", theirs, 0, 0);
+    fake_redis_thaw(FAKE_EXAMINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", theirs);
+    assert_redis_holds("other", "v");
+}
+
+static void test_link__15_what_a_node_writes_before_a_look_at_kinds_is_compared(void **state)
+{
+    struct fixture *f = *state;
+
+    write_before_a_look(f, HF_CONFLICT_REMOTE, "theirs");
+    assert_value(f->store, "k", "theirs");
+    assert_conflict_over(f, "ours");
+    close_store(f);
+}
+
+static void test_link__15_what_a_node_writes_alike_before_a_look_at_kinds_is_no_conflict(void **state)
+{
+    struct fixture *f = *state;
+
+    write_before_a_look(f, HF_CONFLICT_PARK, "ours");
+    assert_int_equal(status_of(f->store).parked, 0);
+    close_store(f);
+}
+
+static bool k_is_theirs(void *ctx)
+{
+    struct hf_slice key, value;
+    struct hf_scan *scan;
+    bool is_theirs;
+
+    assert_ok(hf_scan_open(ctx, s_("k"), s_(""), &scan));
+    assert_ok(hf_scan_next(scan, &key, &value, NULL));
+    is_theirs = hf__slice_eq(value, s_("theirs"));
+    hf_scan_close(scan);
+    return is_theirs;
+}
+
+/* Without tracking the log is all that tells. */
+static void test_link__15_what_a_node_writes_between_a_replay_and_a_live_write_is_read(void **state)
+{
+    struct fixture *f = *state;
+
+    fake_redis_refuse_tracking(true);
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    put(f->store, "other", "v");
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    fake_redis_other_node("k", "theirs", 0, 0);
+    put(f->store, "live", "v");
+    assert_true(wait_until(k_is_theirs, f->store, SOON_MS));
+    close_store(f);
+}
+
+/* Others write other keys all the time: the next groups, of a row each, are about keys that nobody touches. */
+static void test_link__15_a_log_that_others_always_write_to_holds_nothing_up(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    come_back_among_nodes(f);
+    asked = fake_redis_asked(FAKE_GROUP);
+    fake_redis_other_node("another", "1", 0, 0);
+    fake_redis_let(FAKE_GROUP, 1);
+    wait_asked(FAKE_GROUP, asked + 1);
+    fake_redis_other_node("another", "2", 0, 0);
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "ours");
+    assert_redis_holds("other", "v");
+    assert_int_equal(fake_redis_asked(FAKE_GROUP), asked + 2);
+    assert_int_equal(status_of(f->store).conflicts, 0);
+    close_store(f);
+}
+
+/* ---- 15: what this user may no longer read ---- */
+
+static bool denied_is_verified(void *ctx)
+{
+    return read_of(ctx, "denied").origin == HF_ORIGIN_LOCAL_VERIFIED;
+}
+
+static void test_link__15_a_copy_that_may_not_be_read_holds_up_no_other(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.writers = HF_WRITERS_HOLDFAST; /* so that the log tells of all */
+    open_online(f);
+    put(f->store, "denied", "old");
+    put(f->store, "fine", "old");
+    go_away(f);
+    fake_redis_other_node("denied", "new", 0, 0);
+    fake_redis_other_node("fine", "new", 0, 0);
+    fake_redis_script(FAKE_FETCH, FAKE_REFUSE, 1);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_copy(f->store, "denied", "old");
+    assert_copy(f->store, "fine", "new");
+    assert_int_equal(read_of(f->store, "fine").origin, HF_ORIGIN_LOCAL_UNVERIFIED);
+    go_away(f);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_copy(f->store, "denied", "new");
+    assert_true(wait_until(denied_is_verified, f->store, SOON_MS));
+    close_store(f);
+}
+
+/* The log behind the cursor names it. */
+static void test_link__15_a_copy_that_might_not_be_read_is_fetched_after_a_while(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    open_online(f);
+    put(f->store, "denied", "old");
+    go_away(f);
+    fake_redis_other_node("denied", "new", 0, 0);
+    fake_redis_script(FAKE_FETCH, FAKE_REFUSE, 1);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_copy(f->store, "denied", "old");
+    assert_true(wait_until(denied_is_verified, f->store, 2 * SOON_MS));
+    assert_copy(f->store, "denied", "new");
+    close_store(f);
+}
+
+static void test_link__15_a_copy_that_might_not_be_read_is_fetched_after_a_crash(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ns.writers = HF_WRITERS_HOLDFAST;
+    open_online(f);
+    put(f->store, "denied", "old");
+    go_away(f);
+    fake_redis_other_node("denied", "new", 0, 0);
+    fake_redis_script(FAKE_FETCH, FAKE_REFUSE, 1);
+    fake_redis_set_away(false);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_ok(hf_checkpoint(f->store));
+    go_away(f);
+    close_store(f);
+    open_store(f);
+    assert_copy(f->store, "denied", "old");
+    fake_redis_set_away(false);
+    wait_state(f->store, HF_LINK_ONLINE);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_copy(f->store, "denied", "new");
+    close_store(f);
+}
+
 /* ---- 15: copies that are trusted, and very many rows ---- */
 
 #define VERY_MANY 10000 /* from so many rows on a replay goes without tracking */
@@ -3540,6 +3743,14 @@ int main(void)
         TEST(15_a_lanes_own_entry_hides_none_of_others_before_it),
         TEST(15_what_has_ended_as_a_row_is_a_copy),
         TEST(15_a_fetch_that_another_read_has_overtaken_is_asked_again),
+        TEST(15_a_copy_that_may_not_be_read_holds_up_no_other),
+        TEST(15_a_copy_that_might_not_be_read_is_fetched_after_a_while),
+        TEST(15_a_copy_that_might_not_be_read_is_fetched_after_a_crash),
+        TEST(15_what_a_node_writes_behind_a_look_at_kinds_is_compared),
+        TEST(15_what_a_node_writes_before_a_look_at_kinds_is_compared),
+        TEST(15_what_a_node_writes_between_a_replay_and_a_live_write_is_read),
+        TEST(15_what_a_node_writes_alike_before_a_look_at_kinds_is_no_conflict),
+        TEST(15_a_log_that_others_always_write_to_holds_nothing_up),
         TEST(15_what_has_ended_in_the_lane_is_a_copy),
         TEST(15_what_a_commit_has_cleared_is_owed_to_no_older_look),
         TEST(15_what_a_plain_client_writes_before_a_lost_row_ends_is_read),
