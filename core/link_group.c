@@ -33,12 +33,17 @@ static bool has_ended_as_row(struct hf *store, struct hf_look *look, const struc
 {
     struct hf_local_snap *snap;
     struct hf_pending_row row;
+    int rc;
 
     if (live->generation == look->view.active || live->generation == look->view.frozen)
         return false;
     if (hf__settle_acked_lsn(store, live->key) >= live->version->lsn)
         return true;
-    return hf__look_snap(look, &snap) == 0 && store->local->ops->pending_get(snap, live->key, &row) == HF_NOT_FOUND;
+    if (hf__look_snap(look, &snap) != 0)
+        return false;
+    rc = store->local->ops->pending_get(snap, live->key, &row);
+    return rc == HF_NOT_FOUND ||
+           (rc == 0 && row.first_lsn > live->version->lsn); /* that one is of a later change */
 }
 
 /* A live write whose key has an older pending row goes as that row does, once for both. */
