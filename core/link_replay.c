@@ -720,6 +720,7 @@ void hf__replay_prepare(struct hf_link *link)
     if (link->state != HF_LINK_REPLAYING || !link->rows_from_cursor || link->sends.n == 0 || link->ahead.n > 0 ||
         link->rows_done || link->paused || link->rows_not_before_ms > link->turn.now_ms || too_much_is_left(link))
         return;
+    link->ahead_covered_lsn = atomic_load(&link->store->covered_lsn);
     if (collect(link, &link->ahead, link->rows_budget) != 0) { /* it shows when it is tried in its turn */
         hf__send_list_clear(&link->ahead);
         link->again = true;
@@ -742,17 +743,34 @@ static bool is_as_prepared(struct hf_link *link, const struct hf_look *look, con
            !(link->ended_out_of_turn && hf__settle_acked_lsn(link->store, key) >= s->trial->row.last_lsn);
 }
 
+/* As the row is now. */
+static int collect_again(struct hf_link *link, struct hf_look *look, struct hf_slice key)
+{
+    struct hf_local_snap *snap;
+    struct hf_pending_row row;
+    int rc = hf__look_snap(look, &snap);
+
+    if (rc == 0)
+        rc = link->store->local->ops->pending_get(snap, key, &row);
+    if (rc == HF_ECORRUPT)
+        return note_unreadable(link);
+    if (rc == 0 && row.first_lsn < link->live_from)
+        rc = hf__replay_add_row(link, &link->sends, look, &row);
+    return rc == HF_NOT_FOUND ? 0 : rc;
+}
+
 /* Move what was prepared to where it is sent from; what is no longer as it was is collected again. */
 static int take_prepared(struct hf_link *link)
 {
     struct hf_send_list *ahead = &link->ahead;
     struct hf_look look;
     int rc = hf__look_begin(link->store, &look);
+    bool stored_since = atomic_load(&link->store->covered_lsn) != link->ahead_covered_lsn; /* what no view shows */
 
     for (size_t i = 0; rc == 0 && i < ahead->n; i++) {
         struct hf_send *from = &ahead->sends[i], *to;
-        if (!is_as_prepared(link, &look, from)) {
-            rc = hf__replay_add_row(link, &link->sends, &look, &from->trial->row);
+        if (stored_since || !is_as_prepared(link, &look, from)) {
+            rc = collect_again(link, &look, hf__send_key(from));
             continue;
         }
         to = hf__send_add(&link->sends);

@@ -192,6 +192,12 @@ static struct hf_version_id sent_version(const struct hf_send *s)
                                   : (struct hf_version_id){.kind = HF_VERSION_ABSENT};
 }
 
+/* Theirs is in it, too: whatever of ours comes next is merged with it, and does not take its place. */
+static bool is_merged(const struct hf_send *s)
+{
+    return s->trial && s->trial->verdict.winner == HF_WINNER_MERGED;
+}
+
 /* Redis may hold it by now: when the key is written again, that is no other's value. A checkpoint may have made a row of a live
  * write while its answer was awaited: the overlay alone would forget it. */
 static void note_sent(struct hf_link *link, const struct hf_send *s, bool stored)
@@ -199,7 +205,7 @@ static void note_sent(struct hf_link *link, const struct hf_send *s, bool stored
     struct hf_version_id version;
 
     hf__settle_mark_sent(link->store, hf__send_key(s), s->lsn);
-    if (!s->in_group || (s->op != HF_SHARED_SET && s->op != HF_SHARED_DELETE))
+    if (!s->in_group || is_merged(s) || (s->op != HF_SHARED_SET && s->op != HF_SHARED_DELETE))
         return;
     version = sent_version(s);
     hf__settle_note_sent(link->store, hf__send_key(s), s->lsn, &version, stored);
@@ -210,7 +216,7 @@ void hf__send_note_stored(struct hf_link *link, const struct hf_send *s)
 {
     struct hf_note *note;
 
-    if (s->op != HF_SHARED_SET && s->op != HF_SHARED_DELETE)
+    if (is_merged(s) || (s->op != HF_SHARED_SET && s->op != HF_SHARED_DELETE))
         return;
     note_sent(link, s, true);
     note = hf__notes_of(&link->notes, hf__send_key(s));

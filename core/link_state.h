@@ -253,6 +253,7 @@ struct hf_link {
     bool out; /* written by the link thread, with the mutex */
     struct hf_send_list sends;
     struct hf_send_list ahead;    /* rows that come next: collected while those before them are out */
+    uint64_t ahead_covered_lsn;   /* what the local tier held by then */
     struct hf_send_list settling; /* room for rows that were stored, while those after them are on their way */
     struct hf_lane_list lane_sends;
     struct hf_shared_group group;

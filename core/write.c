@@ -1111,8 +1111,7 @@ bool hf__write_stored(struct hf *store, struct hf_slice key, uint64_t lsn)
     bool newest;
 
     pthread_mutex_lock(&store->write_mutex);
-    newest = (atomic_load(&store->lane_open) == 0 && atomic_load(&store->lane_entries) == 0) ||
-             is_newest(store, key, lsn);
+    newest = is_newest(store, key, lsn);
     hf__settle_key(store, key, lsn);
     pthread_mutex_unlock(&store->write_mutex);
     return newest;

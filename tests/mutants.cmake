@@ -251,7 +251,13 @@ hf_mutant(A1_blind_writes_always_apply integration/test_reconcile_histories.c *A
           "    } else if (is_blind(c)) {\n        apply_blindly(c, ret);\n    } else {")
 hf_mutant(A2_a_live_write_overtakes_its_row unit/test_link_histories.c *A2_* core/link_group.c
           "    if (link->state == HF_LINK_ONLINE || hf__look_snap" "    if (true || hf__look_snap")
-hf_mutant(A2_a_live_write_that_has_ended_is_sent unit/test_link_histories.c *A2_a_live_write_that_has_ended* core/link_group.c
+hf_mutant(A2_a_row_that_became_newer_knows_nothing_of_what_was_sent unit/test_link_histories.c *A2_a_row_that_a_checkpoint_makes_newer_on* core/write.c
+          "    newest = is_newest(store, key, lsn);\n    hf__settle_key" "    newest = true;\n    hf__settle_key")
+hf_mutant(A2_a_row_is_sent_as_it_was_prepared unit/test_link_histories.c *A2_a_row_that_a_checkpoint_makes_newer_before* core/link_replay.c
+          "stored_since || " "")
+hf_mutant(A2_the_row_of_a_later_write_hides_that_one_has_ended unit/test_link_histories.c *A2_a_live_write_that_has_ended_is_not* core/link_group.c
+          "(rc == 0 && row.first_lsn > live->version->lsn)" "false")
+hf_mutant(A2_a_live_write_that_has_ended_is_sent unit/test_link_histories.c *A2_a_live_write_that_has_ended_with* core/link_group.c
           "hf__version_is_settled(live->version) || has_ended_as_row(store, look, live)"
           "hf__version_is_settled(live->version) || (has_ended_as_row(store, look, live) && false)")
 hf_mutant(A3_an_increment_is_not_tentative unit/test_link_histories.c *A3_* core/lookup.c
@@ -752,7 +758,7 @@ hf_mutant(model_stores_what_was_touched integration/test_model.c *a_redis_does* 
 hf_mutant(model_trims_by_entries integration/test_model.c *a_redis_does* tests/lib/fake_log.c
           "    added.opens_node = needs_node(stream);" "    added.opens_node = needs_node(stream) || true;")
 hf_mutant(9_a_row_forgets_the_live_write_that_it_was unit/test_link_histories.c *9_a_live_write* core/link_send.c
-          "    if (!s->in_group || (s->op" "    if (!s->replayed || !s->in_group || (s->op")
+          "    if (!s->in_group || is_merged" "    if (!s->replayed || !s->in_group || is_merged")
 hf_mutant(9_a_row_forgets_what_was_sent_of_it integration/test_lost_answers.c *older_value_of_ours* core/checkpoint.c
           "    hf__pending_add_own(&row, &s->more->sent);\n" "")
 hf_mutant(13_what_redis_has_acknowledged_need_not_be_there unit/test_link.c *change_in_the_journal_that_redis_has_lost* core/link_catchup.c

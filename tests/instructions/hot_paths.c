@@ -225,7 +225,7 @@ static const struct hot_path hot_paths[] = {
     {"record-put", open_tier, put_records, NULL, 2000, 3970},
     {"row-put", NULL, put_rows, NULL, 2000, 6630},
     {"row-walk", NULL, walk_rows, NULL, 1000, 1350},
-    {"row-remove", NULL, remove_rows, close_tier, 1000, 3380},
+    {"row-remove", NULL, remove_rows, close_tier, 1000, 3490},
     {"sidecar-get", NULL, answer_get, NULL, 2000, 1030},
 };
 

@@ -16,7 +16,7 @@ hf_simulated_mutant(5_no_times_made_in_the_log core/link_send.c 2000
 hf_simulated_mutant(9_a_row_forgets_what_was_sent_of_it core/checkpoint.c 1500
                     "    hf__pending_add_own(&row, &s->more->sent);\n" "" --often halt --often lose-log)
 hf_simulated_mutant(9_a_row_forgets_the_live_write_that_it_was core/link_send.c 1500
-                    "    if (!s->in_group || (s->op" "    if (!s->replayed || !s->in_group || (s->op" --often halt --often lose-log)
+                    "    if (!s->in_group || is_merged" "    if (!s->replayed || !s->in_group || is_merged" --often halt --often lose-log)
 hf_simulated_mutant(10_an_unexplained_absence_wins core/judge.c 800
                     "(c->kind == HF_SHARED_ABSENT && !theirs_time_is_known(c))" "false" --often evict --often away)
 hf_simulated_mutant(13_no_increment_is_retained core/settle.c 200

@@ -3200,6 +3200,84 @@ static void test_link__A2_a_live_write_that_has_ended_with_its_row_is_not_sent(v
     close_store(f);
 }
 
+/* The row that is out knows the first alone; by its answer the key's row is of both, and what Redis holds is ours. */
+static void test_link__A2_a_row_that_a_checkpoint_makes_newer_on_its_way_is_no_conflict(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    put(f->store, "k", "first");
+    come_back_to_the_first_group(f);
+    submit_set(f->store, "k", s_("second"));
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "second");
+    assert_value(f->store, "k", "second");
+    assert_int_equal(status_of(f->store).conflicts, 0);
+    close_store(f);
+}
+
+/* The row was prepared while another was out, and a checkpoint has taken the second from all views since. */
+static void test_link__A2_a_row_that_a_checkpoint_makes_newer_before_its_turn_is_sent_as_it_is(void **state)
+{
+    struct fixture *f = *state;
+
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    put_big(f->store, "big");
+    put(f->store, "k", "first");
+    come_back_to_the_first_group(f);
+    wait_told();
+    submit_set(f->store, "k", s_("second"));
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "second");
+    assert_int_equal(fake_redis_applied("k"), 2);
+    close_store(f);
+}
+
+/* ... and its key has a row again by the time that its turn comes, of a later write. */
+static void test_link__A2_a_live_write_that_has_ended_is_not_sent_before_a_later_one(void **state)
+{
+    struct fixture *f = *state;
+    char *big = malloc(MIB);
+    unsigned asked;
+
+    assert_non_null(big);
+    memset(big, 'x', MIB);
+    open_online(f);
+    put(f->store, "k", "base");
+    go_away(f);
+    assert_true(hf_set(f->store, s_("big"), hf__slice(big, MIB), NULL, NULL) >= 0);
+    put(f->store, "k", "first");
+    asked = fake_redis_asked(FAKE_GROUP);
+    come_back_to_the_first_group(f);
+    submit_set(f->store, "live", hf__slice(big, MIB)); /* groups of their own */
+    submit_set(f->store, "live too", hf__slice(big, MIB));
+    submit_set(f->store, "k", s_("second"));
+    free(big);
+    assert_ok(hf_checkpoint(f->store));
+    for (unsigned i = 2; i <= 4;
+         i++) { /* the row, with the second, and one of the big ones are stored; the other is out */
+        fake_redis_let(FAKE_GROUP, 1);
+        wait_asked(FAKE_GROUP, asked + i);
+    }
+    assert_ok(hf_checkpoint(f->store));
+    submit_set(f->store, "k", s_("third"));
+    assert_ok(hf_checkpoint(f->store));
+    assert_ok(hf_checkpoint(f->store));
+    fake_redis_thaw(FAKE_GROUP);
+    assert_ok(hf_drain(f->store, SOON_MS));
+    assert_redis_holds("k", "third");
+    assert_int_equal(fake_redis_applied("k"), 3);
+    close_store(f);
+}
+
 /* ---- A3: what is shown before Redis has answered ---- */
 
 static void test_link__A3_an_increment_is_tentative_until_its_answer_is_installed(void **state)
@@ -3767,6 +3845,9 @@ int main(void)
         TEST(a_wait_for_a_row_ends_with_the_checkpoint_that_clears_it),
         TEST(A2_a_live_write_joins_the_row_of_its_key),
         TEST(A2_a_live_write_that_has_ended_with_its_row_is_not_sent),
+        TEST(A2_a_live_write_that_has_ended_is_not_sent_before_a_later_one),
+        TEST(A2_a_row_that_a_checkpoint_makes_newer_on_its_way_is_no_conflict),
+        TEST(A2_a_row_that_a_checkpoint_makes_newer_before_its_turn_is_sent_as_it_is),
         TEST(A3_an_increment_is_tentative_until_its_answer_is_installed),
         TEST(A6_a_batch_that_loses_one_key_is_parked_whole),
         TEST(A6_a_batch_that_wins_is_applied_and_keeps_theirs),
