@@ -162,9 +162,10 @@ static const struct hf_acked *find_acked(const struct hf_acked_table *table, uin
 static void inherit_parked(struct hf_checkpointer *cp, uint64_t hash)
 {
     const struct hf_acked *before = find_acked(&cp->acked_before, hash);
+    struct hf_acked *at = place_of(&cp->acked, hash);
 
     if (before && before->parked)
-        place_of(&cp->acked, hash)->parked |= !place_of(&cp->acked, hash)->value_ended;
+        at->parked |= !at->value_ended;
 }
 
 static void index_next(struct hf_checkpointer *cp, const struct hf_settled *settled)

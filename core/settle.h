@@ -74,8 +74,8 @@ void hf__settle_mark_sent(struct hf *store, struct hf_slice key, uint64_t lsn);
 void hf__settle_note_sent(struct hf *store, struct hf_slice key, uint64_t lsn, const struct hf_version_id *version,
                           bool stored);
 /* Redis holds a change of ours that is lost here, and that was made before this opening: what the key's row is based on is not
- * known. Where the change was of the value, with that LSN (otherwise 0), a value that is older than it is not sent over another any more, but
- * what has changed its life since; only where nothing is, because the change was a delete, it is. False without memory. */
+ * known. Where the change was of the value, with that LSN (otherwise 0), a value that is older than it is not sent over another any
+ * more, but what has changed its life since; only where nothing is, because the change was a delete, it is. False without memory. */
 bool hf__settle_own_lost(struct hf *store, struct hf_slice key, uint64_t value_lsn);
 /* Redis was rolled back, and what the key's row is based on is lost: nothing that Redis holds is that, and a row that changes a life
  * alone sends the value as well. False without memory. */

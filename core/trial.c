@@ -156,7 +156,7 @@ void hf__trial_begin(struct hf_turn *turn, const struct hf_notes *notes, struct 
     trial->uncompared = s->ns->writers != HF_WRITERS_ANY && trial->c.foreign.op == 0 &&
                         trial->c.why == HF_PENDING_WRITE && !is_life_of_unknown(&trial->c);
     trial->want = trial->uncompared ? 0 : hf__judge_first_want(&trial->c);
-    /* A look at its kind costs Redis less than a script does, but only a script deletes where Redis is out of memory. */
+    /* A look at its kind is enough, but only a script deletes where Redis is out of memory. */
     trial->guarded = trial->uncompared ? !found->live : set_guards(trial);
 }
 

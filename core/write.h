@@ -55,7 +55,7 @@ int hf__write_again(struct hf *store, struct hf_slice key, uint32_t why, const s
  * is filled in here, goes to the conflict log. False without memory or room: the copy stays. */
 bool hf__write_adopted(struct hf *store, struct hf_slice key, uint64_t lsn, struct hf_conflict_row *row);
 
-/* Redis has our changes of the key up to `lsn`. False: the key has been written since, and it may be owed in the lane. */
+/* Redis has our changes of the key up to `lsn`. False: the key has been written since, and what it owes now knows nothing of that. */
 bool hf__write_stored(struct hf *store, struct hf_slice key, uint64_t lsn);
 /* Our changes of the key up to `lsn` have ended with this verdict, and the copy here becomes what it says. False when the
  * key has been written since, or without memory: nothing was done, and the key is still owed. */

@@ -102,7 +102,7 @@ static void write_item(struct hf__command_writer *w, const struct hf_shared_item
     }
 }
 
-/* One command with many values costs Redis, and whoever reads its answers, little more than half of as many commands. */
+/* One command with many values costs Redis, and whoever reads its answers, less than as many commands. */
 static void write_values(struct hf__command_writer *w, const struct hf_shared_item *items, size_t n)
 {
     hf__command(w, 1 + 2 * hf__group_count_in(items, n), "MSET");

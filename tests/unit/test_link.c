@@ -1330,16 +1330,11 @@ static bool other_is_theirs(void *ctx)
     return is_theirs;
 }
 
-/* A checkpoint had stored it as pending, and the next one, which is to say that it was refused, waits. */
-static void test_link__what_was_refused_as_stored_stays_and_is_not_shared(void **state)
+/* A checkpoint has stored it as pending, and the next one, which is to say that it was refused, waits. */
+static void refuse_what_is_stored(struct fixture *f)
 {
-    struct fixture *f = *state;
-    unsigned asked;
+    unsigned asked = fake_redis_asked(FAKE_GROUP);
 
-    open_store(f);
-    wait_state(f->store, HF_LINK_ONLINE);
-    put(f->store, "other", "v");
-    asked = fake_redis_asked(FAKE_GROUP);
     fake_redis_freeze(FAKE_GROUP);
     submit_set(f->store, "k", s_("refused"));
     wait_asked(FAKE_GROUP, asked + 1);
@@ -1348,6 +1343,17 @@ static void test_link__what_was_refused_as_stored_stays_and_is_not_shared(void *
     fake_redis_script(FAKE_GROUP, FAKE_REFUSE, 1);
     fake_redis_thaw(FAKE_GROUP);
     assert_true(wait_until(is_refused, f->store, SOON_MS));
+}
+
+static void test_link__what_was_refused_as_stored_stays_and_is_not_shared(void **state)
+{
+    struct fixture *f = *state;
+    unsigned asked;
+
+    open_store(f);
+    wait_state(f->store, HF_LINK_ONLINE);
+    put(f->store, "other", "v");
+    refuse_what_is_stored(f);
     assert_false(read_of(f->store, "k").shared);
     asked = fake_redis_asked(FAKE_FETCH);
     fake_redis_foreign_set("k", "theirs", 0);
@@ -1368,20 +1374,11 @@ static void test_link__what_was_refused_as_stored_is_known_behind_a_life(void **
     struct fixture *f = *state;
     struct checkpoint held;
     struct hf_result refused, life;
-    unsigned asked;
 
     open_store(f);
     wait_state(f->store, HF_LINK_ONLINE);
     put(f->store, "k", "old");
-    asked = fake_redis_asked(FAKE_GROUP);
-    fake_redis_freeze(FAKE_GROUP);
-    submit_set(f->store, "k", s_("refused"));
-    wait_asked(FAKE_GROUP, asked + 1);
-    assert_ok(hf_checkpoint(f->store));
-    fake_local_hold_commits(true);
-    fake_redis_script(FAKE_GROUP, FAKE_REFUSE, 1);
-    fake_redis_thaw(FAKE_GROUP);
-    assert_true(wait_until(is_refused, f->store, SOON_MS));
+    refuse_what_is_stored(f);
     refused = read_of(f->store, "k");
     assert_true(wait_until(a_commit_is_held, NULL, SOON_MS));
     held = (struct checkpoint){.store = f->store, .number = hf__checkpoint_ticket(f->store) - 1};

@@ -2582,15 +2582,9 @@ static void test_link__15_a_log_that_others_always_write_to_holds_nothing_up(voi
 
 /* ---- 15: what this user may no longer read ---- */
 
-static bool denied_is_verified(void *ctx)
+/* Another node changes two, and this user may not read the first, once. */
+static void deny_a_copy(struct fixture *f)
 {
-    return read_of(ctx, "denied").origin == HF_ORIGIN_LOCAL_VERIFIED;
-}
-
-static void test_link__15_a_copy_that_may_not_be_read_holds_up_no_other(void **state)
-{
-    struct fixture *f = *state;
-
     f->ns.writers = HF_WRITERS_HOLDFAST; /* so that the log tells of all */
     open_online(f);
     put(f->store, "denied", "old");
@@ -2601,6 +2595,18 @@ static void test_link__15_a_copy_that_may_not_be_read_holds_up_no_other(void **s
     fake_redis_script(FAKE_FETCH, FAKE_REFUSE, 1);
     fake_redis_set_away(false);
     assert_ok(hf_drain(f->store, SOON_MS));
+}
+
+static bool denied_is_verified(void *ctx)
+{
+    return read_of(ctx, "denied").origin == HF_ORIGIN_LOCAL_VERIFIED;
+}
+
+static void test_link__15_a_copy_that_may_not_be_read_holds_up_no_other(void **state)
+{
+    struct fixture *f = *state;
+
+    deny_a_copy(f);
     assert_copy(f->store, "denied", "old");
     assert_copy(f->store, "fine", "new");
     assert_int_equal(read_of(f->store, "fine").origin, HF_ORIGIN_LOCAL_UNVERIFIED);
@@ -2612,37 +2618,23 @@ static void test_link__15_a_copy_that_may_not_be_read_holds_up_no_other(void **s
     close_store(f);
 }
 
-/* The log behind the cursor names it. */
 static void test_link__15_a_copy_that_might_not_be_read_is_fetched_after_a_while(void **state)
 {
     struct fixture *f = *state;
 
-    f->ns.writers = HF_WRITERS_HOLDFAST;
-    open_online(f);
-    put(f->store, "denied", "old");
-    go_away(f);
-    fake_redis_other_node("denied", "new", 0, 0);
-    fake_redis_script(FAKE_FETCH, FAKE_REFUSE, 1);
-    fake_redis_set_away(false);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    deny_a_copy(f);
     assert_copy(f->store, "denied", "old");
     assert_true(wait_until(denied_is_verified, f->store, 2 * SOON_MS));
     assert_copy(f->store, "denied", "new");
     close_store(f);
 }
 
+/* The log behind the cursor names it. */
 static void test_link__15_a_copy_that_might_not_be_read_is_fetched_after_a_crash(void **state)
 {
     struct fixture *f = *state;
 
-    f->ns.writers = HF_WRITERS_HOLDFAST;
-    open_online(f);
-    put(f->store, "denied", "old");
-    go_away(f);
-    fake_redis_other_node("denied", "new", 0, 0);
-    fake_redis_script(FAKE_FETCH, FAKE_REFUSE, 1);
-    fake_redis_set_away(false);
-    assert_ok(hf_drain(f->store, SOON_MS));
+    deny_a_copy(f);
     assert_ok(hf_checkpoint(f->store));
     go_away(f);
     close_store(f);
